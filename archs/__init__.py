@@ -1,0 +1,5 @@
+"""Networks: one a file, registered with BasicSR's ARCH_REGISTRY."""
+
+from prismsr.utils.rooms import import_room
+
+import_room(__name__, __file__, "_arch.py")

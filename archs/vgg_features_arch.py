@@ -1,0 +1,105 @@
+"""Frozen VGG feature maps for perceptual losses: torchvision's VGG19, or the shift-tolerant VGG-16 of ST-LPIPS."""
+
+import re
+from collections import OrderedDict
+from typing import Literal
+
+import torch
+from basicsr.archs.vgg_arch import NAMES
+from basicsr.utils.registry import ARCH_REGISTRY
+from torch import Tensor, nn
+from torchvision.models import VGG19_Weights, vgg19
+
+from prismsr.utils.compat import import_stlpips
+from prismsr.utils.weights import load_state_dict, load_torchvision_weights
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+Backbone = Literal["vgg19", "st_vgg16"]
+
+
+@ARCH_REGISTRY.register()
+class VGGFeatures(nn.Module):
+    """Feature maps of a frozen VGG at named layers (conv1_2 is before, relu1_2 after the activation).
+
+    Args:
+        layers: names of the layers to return, e.g. ["conv5_4"]; nothing beyond the deepest one is computed.
+        backbone: "vgg19" (torchvision, ImageNet) or "st_vgg16" (anti-aliased VGG-16 carried by stlpips_pytorch, for
+            machines without a network).
+        weights: a local file with torchvision's state dict of VGG19; default: torch.hub's cache, else a download.
+
+    Raises:
+        ValueError: unknown layer or backbone.
+        WeightsError: the weights are not at hand.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, layers: list[str], backbone: Backbone = "vgg19", weights: str | None = None) -> None:
+        super().__init__()
+        if backbone not in ("vgg19", "st_vgg16"):
+            raise ValueError(f"backbone is {backbone!r}; allowed: 'vgg19', 'st_vgg16'.")
+        named = _named_vgg19(weights) if backbone == "vgg19" else _named_st_vgg16()
+        unknown = [layer for layer in layers if layer not in named]
+        if unknown or not layers:
+            raise ValueError(f"layers has {unknown or 'no entry'}; {backbone} has: {', '.join(named)}.")
+        depth = 1 + max(list(named).index(layer) for layer in layers)
+        self.layers = frozenset(layers)
+        self.net = nn.Sequential(OrderedDict(list(named.items())[:depth]))
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1))
+        self.eval().requires_grad_(False)
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        """Map RGB images (B, 3, H, W) in [0, 1] to {layer: (B, C_l, H_l, W_l)}; differentiable to x."""
+        x = (x - self.mean) / self.std
+        features = {}
+        for name, layer in self.net.named_children():
+            x = layer(x)
+            if name in self.layers:
+                features[name] = x
+        return features
+
+    def train(self, mode: bool = True) -> "VGGFeatures":
+        """Stay in evaluation mode whatever the owner does: the network is frozen."""
+        return super().train(False)
+
+
+def _without_inplace(layer: nn.Module) -> nn.Module:
+    # an in-place ReLU would overwrite the feature map before it, which may have been asked for
+    return nn.ReLU() if isinstance(layer, nn.ReLU) else layer
+
+
+def _named_vgg19(weights: str | None) -> "OrderedDict[str, nn.Module]":
+    state = load_state_dict(weights) if weights else _torchvision_vgg19_state()
+    with torch.device("meta"):  # the classifier (124M parameters) is never needed: do not allocate it
+        features = vgg19().features
+    prefix = "features."
+    state = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+    features.load_state_dict(state, assign=True)
+    return OrderedDict(zip(NAMES["vgg19"], map(_without_inplace, features), strict=True))
+
+
+def _torchvision_vgg19_state() -> dict[str, Tensor]:
+    return load_torchvision_weights(VGG19_Weights.IMAGENET1K_V1.url, "VGG19 (ImageNet)")
+
+
+def _named_st_vgg16() -> "OrderedDict[str, nn.Module]":
+    stlpips = import_stlpips()
+    blocks = stlpips.vgg.make_layers(stlpips.vgg.cfg["D"], filter_size=3, pad_more=True)
+    names: list[str] = []
+    for name in NAMES["vgg16"]:  # each pool is a dense max pool followed by a blurred subsampling
+        names.extend([name, name.replace("pool", "blur")] if name.startswith("pool") else [name])
+    named = OrderedDict(zip(names, map(_without_inplace, blocks), strict=True))
+    # the file has no weights beyond relu5_3, the last map that ST-LPIPS compares
+    named = OrderedDict(list(named.items())[: names.index("relu5_3") + 1])
+    state = load_state_dict(stlpips.weights / "vgg_shift_tolerant.pth")
+    layer_of = dict(enumerate(names))
+    renamed = {}
+    for key, value in state.items():
+        match = re.fullmatch(r"net\.slice\d\.(\d+)\.(.+)", key)
+        if match:
+            renamed[f"{layer_of[int(match[1])]}.{match[2]}"] = value
+    nn.Sequential(named).load_state_dict(renamed)
+    return named

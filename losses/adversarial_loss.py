@@ -1,0 +1,88 @@
+"""Adversarial loss: standard (SRGAN) or relativistic average (ESRGAN), for any number of discriminators."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+import torch
+from basicsr.losses.gan_loss import GANLoss
+from basicsr.utils.registry import LOSS_REGISTRY
+from torch import Tensor, nn
+
+
+@LOSS_REGISTRY.register()
+class AdversarialLoss(nn.Module):
+    """One discriminator's game: `forward` is the generator's side, `discriminator_backward` the discriminator's.
+
+    Relativistic average GAN (ESRGAN, ECCV 2018 workshops, equations 1 and 2): each logit is compared with the mean
+    logit of the other class. The generator's loss is the mean of both comparisons; each half of the
+    discriminator's loss is weighted by 0.5 and `loss_weight` applies to the generator only, as in BasicSR's ESRGANModel.
+
+    Args:
+        gan_type: form of the loss on logits.
+        relativistic: compare with the other class's mean (ESRGAN) instead of with 0 (SRGAN).
+        loss_weight: weight of the generator's side.
+        real_label_val: target of real images (vanilla, lsgan).
+        fake_label_val: target of generated images (vanilla, lsgan).
+        discriminator: which network_<name> of the option file plays, "d" for `network_d`.
+    """
+
+    inputs = ("sr", "gt", "discriminators")
+
+    def __init__(
+        self,
+        gan_type: Literal["vanilla", "lsgan", "wgan", "wgan_softplus", "hinge"] = "vanilla",
+        relativistic: bool = False,
+        loss_weight: float = 1.0,
+        real_label_val: float = 1.0,
+        fake_label_val: float = 0.0,
+        discriminator: str = "d",
+    ) -> None:
+        super().__init__()
+        self.relativistic = relativistic
+        self.discriminator = discriminator
+        self.criterion = GANLoss(gan_type, real_label_val, fake_label_val, loss_weight)
+
+    def forward(self, sr: Tensor, gt: Tensor, discriminators: Mapping[str, nn.Module]) -> Tensor:
+        """Generator's loss, a scalar.
+
+        Args:
+            sr: generated images (B, C, H, W), with gradient.
+            gt: real images of the same shape.
+            discriminators: networks by name; their parameters must not require gradients here.
+        """
+        net_d = discriminators[self.discriminator]
+        if not self.relativistic:
+            return self.criterion(net_d(sr), True, is_disc=False)
+        real = net_d(gt).detach()
+        fake = net_d(sr)
+        loss_real = self.criterion(real - torch.mean(fake), False, is_disc=False)
+        loss_fake = self.criterion(fake - torch.mean(real), True, is_disc=False)
+        return (loss_real + loss_fake) / 2
+
+    def discriminator_backward(self, sr: Tensor, gt: Tensor, net_d: nn.Module) -> dict[str, Tensor]:
+        """Accumulate the discriminator's gradients and return its figures: real and fake loss, mean logits (scalars).
+
+        Real and fake parts are backpropagated one after the other, with the other class's logits detached, because DDP
+        with batch norm does not allow two forward passes before one backward (as BasicSR notes in ESRGANModel).
+        """
+        sr = sr.detach()
+        half = 0.5 if self.relativistic else 1.0
+        reference = self._mean_logit(net_d, sr) if self.relativistic else 0.0
+        real = net_d(gt)
+        loss_real = self.criterion(real - reference, True, is_disc=True) * half
+        loss_real.backward()
+        reference = torch.mean(real.detach()) if self.relativistic else 0.0
+        fake = net_d(sr)
+        loss_fake = self.criterion(fake - reference, False, is_disc=True) * half
+        loss_fake.backward()
+        return {
+            "real": loss_real,
+            "fake": loss_fake,
+            "out_real": real.detach().mean(),
+            "out_fake": fake.detach().mean(),
+        }
+
+    @staticmethod
+    @torch.no_grad()
+    def _mean_logit(net_d: nn.Module, images: Tensor) -> Tensor:
+        return torch.mean(net_d(images))

@@ -1,0 +1,56 @@
+"""LPIPS-ST: shift-tolerant LPIPS (Ghildyal and Liu, ECCV 2022), by the authors' package stlpips_pytorch."""
+
+from functools import lru_cache
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from basicsr.metrics.metric_util import reorder_image
+from basicsr.utils.registry import METRIC_REGISTRY
+from torch import nn
+
+from prismsr.utils.compat import import_stlpips
+
+
+@lru_cache(maxsize=4)
+def _network(net: str, device: str) -> nn.Module:
+    lpips = import_stlpips().stlpips.LPIPS(net=net, variant="shift_tolerant", verbose=False)
+    return lpips.to(device).eval().requires_grad_(False)
+
+
+@METRIC_REGISTRY.register()
+@torch.no_grad()
+def calculate_lpips_st(
+    img: np.ndarray,
+    img2: np.ndarray,
+    crop_border: int = 0,
+    input_order: Literal["HWC", "CHW"] = "HWC",
+    net: Literal["alex", "vgg"] = "alex",
+    **kwargs: Any,
+) -> float:
+    """LPIPS-ST distance between two images: 0 for equal ones, lower is better.
+
+    Args:
+        img: BGR image in [0, 255], HWC or CHW, as BasicSR's validation hands it over.
+        img2: image of the same shape.
+        crop_border: pixels left out at each edge.
+        input_order: order of the dimensions.
+        net: backbone; "alex" is the authors' default.
+        kwargs: ignored (BasicSR hands every metric the same arguments).
+
+    Raises:
+        ValueError: shapes differ.
+    """
+    if img.shape != img2.shape:
+        raise ValueError(f"calculate_lpips_st: image shapes differ: {img.shape} and {img2.shape}.")
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    tensors = [_to_tensor(image, input_order, crop_border).to(device) for image in (img, img2)]
+    return _network(net, device)(*tensors, normalize=True).item()
+
+
+def _to_tensor(img: np.ndarray, input_order: str, crop_border: int) -> torch.Tensor:
+    img = reorder_image(img, input_order=input_order)
+    if crop_border:
+        img = img[crop_border:-crop_border, crop_border:-crop_border]
+    rgb = np.ascontiguousarray(img[..., ::-1].transpose(2, 0, 1), dtype=np.float32)
+    return torch.from_numpy(rgb).unsqueeze(0) / 255.0

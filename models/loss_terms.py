@@ -1,0 +1,49 @@
+"""The loss terms of one training step: what an option file lists under `train.losses`."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from basicsr.losses import build_loss
+from torch import Tensor, nn
+
+DEFAULT_INPUTS = ("sr", "gt")
+
+
+class StepInputs:
+    """What the step can hand to a loss term, by name; a callable entry is computed when first asked for.
+
+    Names a term may declare in its class attribute `inputs`: "sr" (output of net_g), "gt", "lq", "gt_mask" (None where
+    the dataset has no mask), "sr_ema" (output of the EMA network, no gradient) and "discriminators".
+    """
+
+    def __init__(self, **entries: Any) -> None:
+        self._entries: dict[str, Any] = entries
+
+    def __getitem__(self, name: str) -> Any:
+        """Return the entry, computing and keeping a lazy one; KeyError tells what there is."""
+        if name not in self._entries:
+            raise KeyError(f"A loss term asks for {name!r}; the step has: {', '.join(sorted(self._entries))}.")
+        value = self._entries[name]
+        if callable(value) and not isinstance(value, nn.Module):
+            value = self._entries[name] = value()
+        return value
+
+
+def build_terms(
+    entries: Mapping[str, dict[str, Any] | None], build: Callable[[dict], nn.Module] = build_loss
+) -> nn.ModuleDict:
+    """Build the terms in the order of the option file; entries set to null (removed by a later file) are left out."""
+    return nn.ModuleDict({name: build(entry) for name, entry in entries.items() if entry is not None})
+
+
+def evaluate_term(name: str, term: nn.Module, inputs: StepInputs) -> "OrderedDict[str, Tensor]":
+    """Value(s) of one term by log name.
+
+    A term gets the inputs that its class attribute `inputs` declares (default: sr, gt). BasicSR's PerceptualLoss
+    returns a pair (perceptual, style), either of which may be None; the second is logged as `<name>_style`.
+    """
+    value = term(*(inputs[key] for key in getattr(term, "inputs", DEFAULT_INPUTS)))
+    values = value if isinstance(value, tuple) else (value,)
+    names = (name, f"{name}_style")
+    return OrderedDict((key, part) for key, part in zip(names, values, strict=False) if part is not None)

@@ -1,0 +1,58 @@
+"""Fixtures for all rooms: real photographs, random VGG19 weights, quiet torch."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage
+import torch
+from PIL import Image
+
+import prismsr  # noqa: F401  (registers everything before any test imports basicsr)
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def photograph() -> np.ndarray:
+    """The cat `chelsea`, RGB uint8, 300x451."""
+    return np.asarray(Image.open(Path(skimage.__file__).parent / "data" / "chelsea.png").convert("RGB"))
+
+
+@pytest.fixture(scope="session")
+def photograph_tensor(photograph: np.ndarray) -> torch.Tensor:
+    """The same photograph, (1, 3, 300, 451) in [0, 1]."""
+    return torch.from_numpy(photograph.copy()).permute(2, 0, 1).unsqueeze(0).float() / 255
+
+
+@pytest.fixture(scope="session")
+def vgg19_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file in torchvision's layout of VGG19 with random features; the classifier takes no room."""
+    from torchvision.models import vgg19
+
+    torch.manual_seed(0)
+    with torch.device("meta"):
+        shapes = {key: value.shape for key, value in vgg19().state_dict().items()}
+    state = {}
+    for key, shape in shapes.items():
+        if key.startswith("classifier"):
+            state[key] = torch.zeros(1).expand(shape)  # an expanded tensor is saved as its one element
+        else:
+            state[key] = torch.randn(shape) * (2 / (shape[1:].numel() or 1)) ** 0.5
+    path = tmp_path_factory.mktemp("torch_home") / "hub" / "checkpoints" / "vgg19-dcbb9e9d.pth"
+    path.parent.mkdir(parents=True)
+    torch.save(state, path)
+    return path
+
+
+@pytest.fixture
+def torch_home(vgg19_weights: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """TORCH_HOME whose cache holds the random VGG19, so that torchvision's own loader finds it offline."""
+    home = vgg19_weights.parents[2]
+    monkeypatch.setenv("TORCH_HOME", str(home))
+    return home

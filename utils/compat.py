@@ -1,0 +1,201 @@
+"""Every repair that BasicSR 1.4.2 needs on a current stack, each with its reason. Nothing else patches BasicSR.
+
+`repair_imports` runs before the first import of basicsr, `repair_basicsr` after it; importing prismsr runs both.
+"""
+
+import importlib
+import importlib.util
+import os
+import subprocess
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+
+def repair_imports() -> None:
+    """Make `import basicsr` and `import torchvision` work; safe to call more than once."""
+    _declare_missing_torchvision_operators()
+    _restore_functional_tensor()
+    _restore_distutils()
+
+
+def _declare_missing_torchvision_operators() -> None:
+    # torchvision 0.28's compiled operators do not load beside a CPU-only torch; `import torchvision` then fails while
+    # attaching fake kernels to torchvision::nms and torchvision::qnms. Nothing here calls them, so that declaring the
+    # two schemas is enough. Where the real ones load, nothing is touched.
+    import torch
+
+    try:
+        importlib.import_module("torchvision")
+        return
+    except RuntimeError as error:
+        if "torchvision::" not in str(error):
+            raise
+    for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
+        del sys.modules[name]
+    library = torch.library.Library("torchvision", "FRAGMENT")
+    library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    _KEPT_ALIVE.append(library)
+    importlib.import_module("torchvision")
+
+
+_KEPT_ALIVE: list[object] = []  # a torch Library withdraws its operators when it is collected
+
+
+def _restore_functional_tensor() -> None:
+    # basicsr 1.4.2 imports torchvision.transforms.functional_tensor, removed in torchvision 0.17 (BasicSR #533, #663).
+    name = "torchvision.transforms.functional_tensor"
+    if name in sys.modules or importlib.util.find_spec(name) is not None:
+        return
+    from torchvision.transforms.functional import rgb_to_grayscale
+
+    module = types.ModuleType(name)
+    module.rgb_to_grayscale = rgb_to_grayscale  # type: ignore[attr-defined]
+    sys.modules[name] = module
+
+
+def _restore_distutils() -> None:
+    # basicsr.archs.arch_util imports distutils, which left the standard library in Python 3.12; setuptools carries it.
+    if importlib.util.find_spec("distutils") is None:
+        importlib.import_module("setuptools")
+
+
+def repair_basicsr() -> None:
+    """Replace, by name, the parts of BasicSR that do not work here; safe to call more than once."""
+    import basicsr.train
+    from basicsr.models.base_model import BaseModel
+    from basicsr.utils import dist_util, options
+
+    from prismsr.data.sampler import SeededSampler
+
+    # nccl and a CUDA device are taken for granted; two processes on a CPU then divide by device_count() == 0.
+    dist_util.init_dist = options.init_dist = init_dist
+    # DistributedDataParallel gets device_ids=[current CUDA device], which a CPU build refuses.
+    BaseModel.model_to_device = _model_to_device
+    # The loop reads one batch past total_iter in each epoch left, so that its closing validation is logged two
+    # iterations late ("14 of 12").
+    BaseModel.validation = _validation
+    # Resuming asks CUDA for a device, and looks for experiments/ in the working directory.
+    basicsr.train.load_resume_state = _load_resume_state
+    # EnlargedSampler seeds its order by the epoch alone: every manual_seed sees the same one.
+    basicsr.train.EnlargedSampler = SeededSampler
+    # CPUPrefetcher starts the workers in its constructor and again in reset(), which the loop calls first.
+    basicsr.train.CPUPrefetcher = _CPUPrefetcher
+
+
+def init_dist(launcher: str, backend: str | None = None, port: int | None = None, **kwargs: Any) -> None:
+    """Start torch.distributed: nccl with a CUDA device per process, gloo without CUDA.
+
+    Args:
+        launcher: "pytorch" (torchrun's environment variables) or "slurm" (SLURM's).
+        backend: torch.distributed backend; default: nccl with CUDA, else gloo.
+        port: rendezvous port for slurm; default: MASTER_PORT, else 29500.
+        kwargs: further arguments of torch.distributed.init_process_group.
+
+    Raises:
+        ValueError: another launcher, or variables that the launcher should have set are missing.
+    """
+    import torch
+    from torch import distributed, multiprocessing
+
+    if launcher not in ("pytorch", "slurm"):
+        raise ValueError(f"launcher is {launcher!r}; allowed: 'none', 'pytorch', 'slurm'.")
+    if multiprocessing.get_start_method(allow_none=True) is None:
+        multiprocessing.set_start_method("spawn")  # as BasicSR: forking after CUDA or gloo threads started is unsafe
+    if launcher == "slurm":
+        _export_slurm_variables(port)
+    missing = [name for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR") if name not in os.environ]
+    if missing:
+        raise ValueError(
+            f"--launcher {launcher}: {', '.join(missing)} not set; start with torchrun --nproc_per_node=N."
+        )
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    backend = backend or ("nccl" if torch.cuda.is_available() else "gloo")
+    distributed.init_process_group(backend=backend, **kwargs)
+
+
+def _export_slurm_variables(port: int | None) -> None:
+    missing = [name for name in ("SLURM_PROCID", "SLURM_NTASKS", "SLURM_NODELIST") if name not in os.environ]
+    if missing:
+        raise ValueError(f"--launcher slurm: {', '.join(missing)} not set; start with srun.")
+    command = ["scontrol", "show", "hostname", os.environ["SLURM_NODELIST"]]
+    hosts = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    os.environ["MASTER_ADDR"] = hosts[0]
+    os.environ["MASTER_PORT"] = str(port or os.environ.get("MASTER_PORT", "29500"))
+    os.environ["RANK"] = os.environ["SLURM_PROCID"]
+    os.environ["WORLD_SIZE"] = os.environ["SLURM_NTASKS"]
+    os.environ["LOCAL_RANK"] = os.environ.get("SLURM_LOCALID", "0")
+
+
+def _model_to_device(self: Any, net: Any) -> Any:
+    import torch
+    from torch.nn.parallel import DataParallel, DistributedDataParallel
+
+    net = net.to(self.device)
+    if self.opt["dist"]:
+        device_ids = [torch.cuda.current_device()] if self.device.type == "cuda" else None
+        unused = self.opt.get("find_unused_parameters", False)
+        return DistributedDataParallel(net, device_ids=device_ids, find_unused_parameters=unused)
+    return DataParallel(net) if self.opt["num_gpu"] > 1 else net
+
+
+def _validation(self: Any, dataloader: Any, current_iter: Any, tb_logger: Any, save_img: bool = False) -> None:
+    if self.is_train:
+        current_iter = min(current_iter, int(self.opt["train"]["total_iter"]))
+    validate = self.dist_validation if self.opt["dist"] else self.nondist_validation
+    validate(dataloader, current_iter, tb_logger, save_img)
+
+
+def _load_resume_state(opt: dict[str, Any]) -> dict[str, Any] | None:
+    import torch
+    from basicsr.utils import check_resume
+
+    if opt["auto_resume"]:
+        states = sorted(Path(opt["path"]["training_states"]).glob("*.state"), key=lambda path: int(path.stem))
+        if states:
+            opt["path"]["resume_state"] = str(states[-1])
+    path = opt["path"].get("resume_state")
+    if not path:
+        return None
+    # optimisers move their state to the parameters' device themselves
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    check_resume(opt, state["iter"])
+    return state
+
+
+class _CPUPrefetcher:
+    def __init__(self, loader: Any) -> None:
+        self.ori_loader = loader
+        self.loader = iter(())
+
+    def next(self) -> Any:
+        return next(self.loader, None)
+
+    def reset(self) -> None:
+        self.loader = iter(self.ori_loader)
+
+
+def import_stlpips() -> types.SimpleNamespace:
+    """The parts of stlpips_pytorch that are used here: modules `stlpips` and `vgg`, and the folder `weights`.
+
+    stlpips_pytorch 0.0.2 imports IPython and torchsummary, neither of which it declares or uses. Where they are not
+    installed, empty stand-ins take their place during the import and are withdrawn after it.
+    """
+    stand_ins = []
+    for name, attribute in (("IPython", "embed"), ("torchsummary", "summary")):
+        if name not in sys.modules and importlib.util.find_spec(name) is None:
+            module = types.ModuleType(name)
+            setattr(module, attribute, None)
+            sys.modules[name] = module
+            stand_ins.append(name)
+    try:
+        stlpips = importlib.import_module("stlpips_pytorch.stlpips")
+        vgg = importlib.import_module("stlpips_pytorch.models_lpf.vgg")
+    finally:
+        for name in stand_ins:
+            del sys.modules[name]
+    weights = Path(str(stlpips.__file__)).parent / "weights" / "vST0.0"
+    return types.SimpleNamespace(stlpips=stlpips, vgg=vgg, weights=weights)
