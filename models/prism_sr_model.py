@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from prismsr.losses.adversarial_loss import AdversarialLoss
 from prismsr.models.loss_terms import StepInputs, build_terms, evaluate_term
 from prismsr.utils.optimizers import OPTIMIZERS
-# from prismsr.utils.option_schema import PrismTrainOptions
+from prismsr.utils.option_schema import PrismTrainOptions
 
 
 @MODEL_REGISTRY.register()
@@ -26,7 +26,7 @@ class PrismSRModel(SRModel):
     `optim_d<suffix>`; an AdversarialLoss names the one it plays against.
     """
 
-    # OPTIONS: ClassVar = PrismTrainOptions
+    OPTIONS: ClassVar = PrismTrainOptions
 
     def init_training_settings(self) -> None:
         """Build EMA network, discriminators, loss terms, optimisers and schedulers from the option file."""

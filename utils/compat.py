@@ -3,6 +3,7 @@
 `repair_imports` runs before the first import of basicsr, `repair_basicsr` after it; importing prismsr runs both.
 """
 
+import difflib
 import importlib
 import importlib.util
 import os
@@ -67,9 +68,13 @@ def repair_basicsr() -> None:
     import basicsr.train
     from basicsr.models.base_model import BaseModel
     from basicsr.utils import dist_util, options
+    from basicsr.utils.registry import Registry
 
     from prismsr.data.sampler import SeededSampler
 
+    # A missing name prints "not found, use name: X_basicsr!", also for names that are fine, and sends people to edit
+    # their option file (BasicSR #419 and many more).
+    Registry.get = _registry_get
     # nccl and a CUDA device are taken for granted; two processes on a CPU then divide by device_count() == 0.
     dist_util.init_dist = options.init_dist = init_dist
     # DistributedDataParallel gets device_ids=[current CUDA device], which a CPU build refuses.
@@ -83,6 +88,15 @@ def repair_basicsr() -> None:
     basicsr.train.EnlargedSampler = SeededSampler
     # CPUPrefetcher starts the workers in its constructor and again in reset(), which the loop calls first.
     basicsr.train.CPUPrefetcher = _CPUPrefetcher
+
+
+def _registry_get(self: Any, name: str, suffix: str = "basicsr") -> Any:
+    for candidate in (name, f"{name}_{suffix}"):
+        if candidate in self:
+            return self._obj_map[candidate]
+    near = difflib.get_close_matches(name, list(self.keys()), n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    raise KeyError(f"No {self._name} is called {name!r}.{hint}")
 
 
 def init_dist(launcher: str, backend: str | None = None, port: int | None = None, **kwargs: Any) -> None:

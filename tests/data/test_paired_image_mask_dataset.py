@@ -1,0 +1,179 @@
+import multiprocessing
+import random
+from itertools import product
+
+import cv2
+import lmdb
+import numpy as np
+import pytest
+import torch
+from basicsr.data import build_dataloader, build_dataset
+
+from prismsr.data.sampler import SampleIndex, SeededSampler
+
+SCALE = 4
+
+
+@pytest.fixture
+def roots(tmp_path, photograph):
+    """Three photographs' parts as GT, LQ and mask folders, and the same as LMDBs."""
+    folders = {name: tmp_path / name for name in ("gt", "lq", "mask")}
+    for folder in folders.values():
+        folder.mkdir()
+    for number, (top, left) in enumerate([(0, 0), (60, 100), (120, 200)]):
+        gt = photograph[top : top + 96, left : left + 120, ::-1]
+        mask = np.where(gt[..., :1] > 128, 255, 0).astype(np.uint8)
+        for name, image in (("gt", gt), ("lq", gt[::SCALE, ::SCALE]), ("mask", mask)):
+            cv2.imwrite(str(folders[name] / f"{number}.png"), image)
+    lmdbs = {name: _pack(folder, tmp_path / f"{name}.lmdb") for name, folder in folders.items()}
+    return folders, lmdbs
+
+
+def _pack(folder, path):
+    """An LMDB in BasicSR's layout, made here without our own tool."""
+    with lmdb.open(str(path), map_size=2**24) as env, env.begin(write=True) as transaction:
+        lines = []
+        for file in sorted(folder.iterdir()):
+            transaction.put(file.stem.encode(), file.read_bytes())
+            lines.append(f"{file.name} ({','.join(map(str, cv2.imread(str(file), -1).shape))}) 1\n")
+    (path / "meta_info.txt").write_text("".join(lines))
+    return path
+
+
+def _options(roots, **changes):
+    opt = {
+        "name": "test",
+        "type": "PairedImageMaskDataset",
+        "dataroot_gt": str(roots["gt"]),
+        "dataroot_lq": str(roots["lq"]),
+        "dataroot_gt_mask": str(roots["mask"]),
+        "gt_size": 32,
+        "use_hflip": True,
+        "use_rot": True,
+        "num_worker_per_gpu": 0,
+        "batch_size_per_gpu": 2,
+        "scale": SCALE,
+        "phase": "train",
+        "manual_seed": 3,
+    }
+    return {**opt, **changes}
+
+
+def _batches(opt, epochs=2):
+    dataset = build_dataset(opt)
+    sampler = SeededSampler(dataset, 1, 0, ratio=4)
+    loader = build_dataloader(dataset, opt, num_gpu=0, sampler=sampler, seed=opt["manual_seed"])
+    batches = []
+    for epoch in range(epochs):
+        sampler.set_epoch(epoch)
+        batches.extend(loader)
+    return batches
+
+
+def _assert_same(first, second):
+    assert len(first) == len(second) > 0
+    for one, other in zip(first, second, strict=True):
+        assert one.keys() == other.keys()
+        assert all(torch.equal(one[k], other[k]) if torch.is_tensor(one[k]) else one[k] == other[k] for k in one)
+
+
+def test_lmdb_and_folder_give_identical_batches(roots):
+    folders, lmdbs = roots
+    first = _batches(_options(folders))
+    assert first[0]["gt"].shape == (2, 3, 32, 32)
+    _assert_same(first, _batches(_options(lmdbs)))
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_batches_do_not_depend_on_workers(roots, method):
+    _, lmdbs = roots
+    before = multiprocessing.get_start_method()
+    multiprocessing.set_start_method(method, force=True)
+    try:
+        with_workers = _batches(_options(lmdbs, num_worker_per_gpu=2), epochs=1)
+    finally:
+        multiprocessing.set_start_method(before, force=True)
+    random.seed(99)
+    np.random.seed(99)
+    _assert_same(with_workers, _batches(_options(lmdbs), epochs=1))
+
+
+def test_crop_flips_and_mask_stay_aligned(roots):
+    """Each crop is found in its image under exactly one of the eight symmetries, LQ and mask at the same place."""
+    folders, _ = roots
+    dataset = build_dataset(_options(folders))
+    whole = build_dataset(_options(folders, phase="val"))
+    seen = set()
+    for draw in range(60):
+        item = dataset[SampleIndex(draw % 3, epoch=0, draw=draw)]
+        image = whole[draw % 3]
+        found = [symmetry for symmetry in product((0, 1), repeat=3) if _occurs(item, image, *symmetry)]
+        assert len(found) == 1
+        seen.update(found)
+    assert len(seen) == 8
+
+
+def _occurs(item, image, horizontal, vertical, transpose):
+    """Whether the sample, its symmetry undone, is a part of the image, at one place for GT, LQ and mask."""
+    parts = {}
+    for name in ("gt", "lq", "gt_mask"):
+        part = item[name].transpose(1, 2) if transpose else item[name]
+        parts[name] = part.flip([axis for axis, flip in ((1, vertical), (2, horizontal)) if flip])
+    side = parts["lq"].shape[-1]
+    for top, left in product(range(image["lq"].shape[1] - side + 1), range(image["lq"].shape[2] - side + 1)):
+        y, x, large = top * SCALE, left * SCALE, side * SCALE
+        if torch.equal(image["gt"][:, y : y + large, x : x + large], parts["gt"]):
+            assert torch.equal(image["lq"][:, top : top + side, left : left + side], parts["lq"])
+            assert torch.equal(image["gt_mask"][:, y : y + large, x : x + large], parts["gt_mask"])
+            return True
+    return False
+
+
+def test_values_are_rgb_in_unit_range(roots, photograph):
+    folders, _ = roots
+    item = build_dataset(_options(folders, phase="val"))[0]
+    expected = torch.from_numpy(photograph[:96, :120].copy()).permute(2, 0, 1).float() / 255
+    assert torch.equal(item["gt"], expected)
+    assert item["lq_path"] == "0.png"
+
+
+def test_validation_crops_gt_to_the_lq_image(roots):
+    folders, _ = roots
+    cv2.imwrite(str(folders["lq"] / "0.png"), np.zeros((20, 25, 3), np.uint8))
+    item = build_dataset(_options(folders, phase="val", dataroot_gt_mask=None))[0]
+    assert item["gt"].shape == (3, 80, 100)
+    assert "gt_mask" not in item
+
+
+def test_mean_and_std(roots):
+    folders, _ = roots
+    plain = build_dataset(_options(folders, phase="val"))[1]
+    normed = build_dataset(_options(folders, phase="val", mean=[0.5] * 3, std=[0.25] * 3))[1]
+    torch.testing.assert_close(normed["lq"], (plain["lq"] - 0.5) / 0.25)
+
+
+def test_missing_partner_is_named(roots):
+    folders, _ = roots
+    (folders["lq"] / "1.png").unlink()
+    with pytest.raises(ValueError, match=r"do not hold the same images: 1 differ, first 1\."):
+        build_dataset(_options(folders))
+
+
+def test_wrong_size_is_named(roots):
+    folders, _ = roots
+    cv2.imwrite(str(folders["lq"] / "0.png"), np.zeros((23, 30, 3), np.uint8))
+    with pytest.raises(ValueError, match=r"0\.png: gt is 120x96, but lq is 30x23 and scale 4 asks for 120x92"):
+        build_dataset(_options(folders, dataroot_gt_mask=None))[0]
+
+
+def test_image_smaller_than_the_crop_is_named(roots):
+    folders, _ = roots
+    with pytest.raises(ValueError, match=r"0\.png is 30x24, smaller than a crop of 25x25"):
+        build_dataset(_options(folders, gt_size=100))[0]
+
+
+def test_undecodable_file_is_named(roots):
+    folders, _ = roots
+    (folders["gt"] / "0.png").write_bytes(b"no image")
+    with pytest.raises(ValueError, match=r"gt.0\.png"):
+        build_dataset(_options(folders))[0]
