@@ -2,17 +2,17 @@
 
 from typing import Any, ClassVar
 
+from prismsr.data.image_source import open_source
+from prismsr.data.sampler import sample_rng
+from prismsr.utils.images import decode_image, decode_mask
+from prismsr.utils.option_schema import PairedMaskDatasetOptions
+
 import numpy as np
 import torch
 from basicsr.utils.registry import DATASET_REGISTRY
 from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms.functional import normalize
-
-from prismsr.data.image_source import open_source
-from prismsr.data.sampler import sample_rng
-from prismsr.utils.images import decode_image, decode_mask
-from prismsr.utils.option_schema import PairedMaskDatasetOptions
 
 
 @DATASET_REGISTRY.register()

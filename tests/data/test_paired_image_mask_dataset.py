@@ -2,14 +2,14 @@ import multiprocessing
 import random
 from itertools import product
 
+from prismsr.data.sampler import SampleIndex, SeededSampler
+
 import cv2
 import lmdb
 import numpy as np
 import pytest
 import torch
 from basicsr.data import build_dataloader, build_dataset
-
-from prismsr.data.sampler import SampleIndex, SeededSampler
 
 SCALE = 4
 

@@ -1,0 +1,191 @@
+"""One way to read a set of images, be it a folder or an LMDB: by keys, as the bytes of an image file."""
+
+import json
+import os
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote
+
+from prismsr.utils.images import MASK_SUFFIXES, ImageReadError, read_bytes
+
+import lmdb
+
+MANIFEST = "manifest.json"
+META_INFO = "meta_info.txt"
+_PLAIN = "!#$&'()*+,-/:;<=>?@[\\]^_`{|}~"  # ASCII marks that BasicSR's reader takes as they are; letters and digits too
+
+
+class ImageSourceError(ValueError):
+    """A folder or LMDB cannot serve as a set of images; the message says why and what to do."""
+
+
+def encode_key(key: str) -> str:
+    """LMDB key of an image: dots, blanks, percent signs and non-ASCII characters as %XX, all else unchanged.
+
+    BasicSR cuts a key at its first dot and encodes it as ASCII; two different names never give the same key.
+    """
+    return quote(key, safe=_PLAIN, errors="surrogateescape").replace(".", "%2E")
+
+
+def decode_key(stored: str) -> str:
+    """The inverse of `encode_key`."""
+    return unquote(stored, errors="surrogateescape")
+
+
+class ImageSource(ABC):
+    """A set of images; picklable, and safe to use in forked and spawned processes.
+
+    Keys are relative paths without extension, with "/" between folders, the same for a folder and for an LMDB of it.
+    """
+
+    @abstractmethod
+    def keys(self) -> list[str]:
+        """Keys of all images, sorted."""
+
+    @abstractmethod
+    def read(self, key: str) -> bytes:
+        """Bytes of the image file; raises `ImageReadError`, naming the image, where there is none."""
+
+    @abstractmethod
+    def describe(self, key: str) -> str:
+        """Where the image lies, for messages."""
+
+
+class FolderSource(ImageSource):
+    """The image files of a folder and its subfolders; hidden files and folders are left out.
+
+    Args:
+        root: the folder.
+        suffixes: extensions that count, in lower case.
+
+    Raises:
+        ImageSourceError: no such folder, no image in it, or two files that differ only in their extension.
+    """
+
+    def __init__(self, root: str | Path, suffixes: tuple[str, ...] = MASK_SUFFIXES) -> None:
+        self.root = Path(root)
+        if not self.root.is_dir():
+            raise ImageSourceError(f"{self.root}: no such folder")
+        self.paths: dict[str, Path] = {}
+        for path in sorted(_visible_files(self.root)):
+            if path.suffix.lower() in suffixes:
+                self._add(path)
+        if not self.paths:
+            raise ImageSourceError(f"{self.root}: no image in this folder; looked for {', '.join(suffixes)}")
+
+    def _add(self, path: Path) -> None:
+        key = path.relative_to(self.root).with_suffix("").as_posix()
+        if key in self.paths:
+            raise ImageSourceError(
+                f"{path} and {self.paths[key].name} differ only in their extension, so that both are image {key!r}; "
+                "rename or remove one of them"
+            )
+        self.paths[key] = path
+
+    def keys(self) -> list[str]:
+        """Keys of all images, sorted."""
+        return sorted(self.paths)
+
+    def read(self, key: str) -> bytes:
+        """Content of the file."""
+        if key not in self.paths:
+            raise ImageReadError(f"{self.describe(key)}: no such image")
+        return read_bytes(self.paths[key])
+
+    def describe(self, key: str) -> str:
+        """Path of the file."""
+        return str(self.paths.get(key, self.root / key))
+
+
+def _visible_files(root: Path) -> list[Path]:
+    found = []
+    for folder, subfolders, names in os.walk(root, followlinks=True):
+        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+        found += [Path(folder, name) for name in names if not name.startswith(".")]
+    return found
+
+
+_OPEN: dict[Path, tuple[int, Any]] = {}  # LMDB path -> (process id, environment): lmdb allows one opening a process
+
+
+def _environment(path: Path) -> Any:
+    """The read-only environment of this process for an LMDB, opened at the first call."""
+    path = path.resolve()
+    process, environment = _OPEN.get(path, (0, None))
+    if process != os.getpid():
+        if environment is not None:
+            environment.close()  # inherited by a fork; without a lock file closing it touches this process alone
+        environment = lmdb.open(str(path), readonly=True, lock=False, readahead=False, create=False)
+        _OPEN[path] = (os.getpid(), environment)
+    return environment
+
+
+def close_lmdb(path: Path) -> None:
+    """Close this process's environment for an LMDB, e.g. before the LMDB is replaced."""
+    process, environment = _OPEN.pop(path.resolve(), (0, None))
+    if process == os.getpid():
+        environment.close()
+
+
+class LmdbSource(ImageSource):
+    """An LMDB of image files as BasicSR reads it, made by `tools/prepare.py lmdb` or by BasicSR's own scripts.
+
+    Args:
+        root: the LMDB's folder. It is opened at the first use, in each process anew.
+
+    Raises:
+        ImageSourceError: no LMDB there.
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root)
+        if not (self.root / "data.mdb").is_file():
+            raise ImageSourceError(f"{self.root}: not an LMDB (there is no data.mdb in it)")
+        # An LMDB without our manifest comes from elsewhere: its keys are plain, even where they hold a percent sign.
+        self.encoded = (self.root / MANIFEST).is_file()
+
+    def keys(self) -> list[str]:
+        """Keys of all images, sorted."""
+        with _environment(self.root).begin() as transaction:
+            stored = [bytes(key).decode("utf8") for key in transaction.cursor().iternext(values=False)]
+        return sorted(decode_key(key) for key in stored) if self.encoded else sorted(stored)
+
+    def stored_key(self, key: str) -> str:
+        """The key as the LMDB, its meta_info.txt and its manifest.json spell it."""
+        return encode_key(key) if self.encoded else key
+
+    def read(self, key: str) -> bytes:
+        """The stored bytes."""
+        try:
+            with _environment(self.root).begin() as transaction:
+                value = transaction.get(self.stored_key(key).encode("utf8"))
+        except lmdb.Error as error:
+            raise ImageReadError(f"{self.describe(key)}: cannot be read ({error})") from error
+        if value is None:
+            raise ImageReadError(f"{self.describe(key)}: no such key")
+        return value
+
+    def describe(self, key: str) -> str:
+        """Folder of the LMDB and key."""
+        return f"{self.root}, key {self.stored_key(key)}"
+
+    def manifest(self) -> dict[str, dict[str, Any]]:
+        """Size in bytes, shape and SHA-256 of each stored value, by stored key; empty without a manifest.json."""
+        if not self.encoded:
+            return {}
+        try:
+            return json.loads((self.root / MANIFEST).read_text(encoding="utf8"))["images"]
+        except (ValueError, KeyError) as error:
+            raise ImageSourceError(f"{self.root / MANIFEST} is damaged ({error!r}); make the LMDB anew") from error
+
+
+def open_source(root: str | Path) -> ImageSource:
+    """Open a set of images: an LMDB where the name ends in .lmdb, else a folder.
+
+    Images are PNG, JPEG, BMP, TIFF or WebP files, and masks .mat files as well (see prismsr.utils.images).
+
+    Raises:
+        ImageSourceError: nothing usable there; the message says why.
+    """
+    return LmdbSource(root) if Path(root).suffix == ".lmdb" else FolderSource(root)

@@ -1,0 +1,1 @@
+"""The steps of `tools/prepare.py`, one a file."""

@@ -1,0 +1,181 @@
+"""What the steps of `tools/prepare.py` share: arguments, the record in the output folder, a run over a folder."""
+
+import argparse
+import json
+import os
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from prismsr.data.image_source import FolderSource
+from prismsr.utils.images import IMAGE_SUFFIXES
+from prismsr.utils.jobs import TEMPORARY_SUFFIX, atomic_write, default_workers, run_jobs
+
+RECORD = ".prepare.json"  # hidden, because BasicSR takes every visible file of a folder for an image
+OUTPUT_SUFFIXES = (".png", ".mat")
+SHOWN = 20  # messages printed before the rest is only counted
+
+
+class UsageError(ValueError):
+    """The command cannot run as it was given; the message says what is wrong and what to do."""
+
+
+def whole_number(minimum: int) -> Callable[[str], int]:
+    """An argparse type: a whole number of `minimum` or more."""
+
+    def parse(text: str) -> int:
+        if not text.lstrip("+").isdecimal() or int(text) < minimum:
+            raise argparse.ArgumentTypeError(f"got {text!r}; allowed: a whole number of {minimum} or more")
+        return int(text)
+
+    return parse
+
+
+def add_workers(parser: argparse.ArgumentParser) -> None:
+    """Add --workers."""
+    parser.add_argument(
+        "--workers", type=whole_number(1), default=default_workers(), help="number of processes (default: %(default)s)"
+    )
+
+
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add --output, --workers, --on-error and --overwrite."""
+    parser.add_argument("-o", "--output", type=Path, required=True, help="where the result goes")
+    add_workers(parser)
+    parser.add_argument(
+        "--on-error",
+        choices=["stop", "skip"],
+        default="stop",
+        help="an image that cannot be used ends the run (stop, the default) or is left out and named at the end (skip)",
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="remove what an earlier run made there, and start anew"
+    )
+
+
+def add_folder_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add --input, one folder, and the arguments of `add_run_arguments`."""
+    parser.add_argument("-i", "--input", type=Path, required=True, help="folder of images, with its subfolders")
+    add_run_arguments(parser)
+
+
+def images_of(folder: Path, output: Path) -> dict[str, Path]:
+    """The images of an input folder, by key.
+
+    Raises:
+        UsageError: the output lies in the input folder, where a second run would take its images for input.
+    """
+    if output.resolve().is_relative_to(folder.resolve()):
+        raise UsageError(f"-o {output} lies in the input folder {folder}; choose a folder outside of it")
+    return FolderSource(folder, IMAGE_SUFFIXES).paths
+
+
+def relative_input(folder: Path, output: Path) -> str:
+    """The input folder as the record of `output` names it: relative, so that both can move together."""
+    try:
+        return Path(os.path.relpath(folder.resolve(), output.resolve())).as_posix()
+    except ValueError:  # on two drives of Windows
+        return folder.resolve().as_posix()
+
+
+def claim_folder(folder: Path, parameters: dict[str, Any], overwrite: bool) -> None:
+    """Make `folder` the output of a run with these parameters, or go on with an earlier run that had the same.
+
+    Args:
+        folder: output folder, created where missing.
+        parameters: what the outputs depend on; kept as JSON in the folder.
+        overwrite: remove the images of an earlier run first.
+
+    Raises:
+        UsageError: the folder holds files that no run recorded, or an earlier run had other parameters.
+    """
+    parameters = json.loads(json.dumps(parameters))  # as they come back from the file: tuples are lists
+    earlier = recorded(folder)
+    if earlier is not None:
+        if overwrite:
+            _remove(folder, OUTPUT_SUFFIXES)
+        elif earlier != parameters:
+            raise UsageError(
+                f"{folder} was made with other parameters ({_differences(earlier, parameters)}); "
+                "add --overwrite to make it anew, or choose another folder with -o"
+            )
+    elif folder.exists() and any(not path.name.startswith(".") for path in folder.iterdir()):
+        raise UsageError(
+            f"{folder} holds files that tools/prepare.py did not make (no {RECORD}); choose another folder with -o"
+        )
+    _remove(folder, (TEMPORARY_SUFFIX,))  # left by a run that was killed
+    atomic_write(folder / RECORD, json.dumps(parameters, indent=1).encode())
+
+
+def recorded(folder: Path) -> dict[str, Any] | None:
+    """Parameters of the run that made a folder, None where no run did.
+
+    Raises:
+        UsageError: the record is damaged.
+    """
+    record = folder / RECORD
+    if not record.is_file():
+        return None
+    try:
+        return dict(json.loads(record.read_text(encoding="utf8")))
+    except ValueError as error:
+        raise UsageError(f"{record} is damaged ({error}); delete that folder, or choose another with -o") from error
+
+
+def _remove(folder: Path, suffixes: tuple[str, ...]) -> None:
+    """Delete the files with these suffixes; a folder inside that has a record of its own is another run's."""
+    for path in folder.iterdir() if folder.exists() else ():
+        if path.is_dir() and not path.is_symlink() and not (path / RECORD).exists():
+            _remove(path, suffixes)
+        elif path.is_file() and path.suffix in suffixes:
+            path.unlink()
+
+
+def _differences(earlier: dict[str, Any], now: dict[str, Any]) -> str:
+    names = [name for name in {**earlier, **now} if earlier.get(name) != now.get(name)]
+    return ", ".join(f"{name}: {earlier.get(name)} then, {now.get(name)} now" for name in names)
+
+
+def run_step(
+    args: argparse.Namespace, step: str, images: dict[str, Path], work: Callable[..., Any], options: dict[str, Any]
+) -> tuple[list[Any], list[str]]:
+    """Claim the output folder, then call `work(path, key, output=args.output, **options)` for each image.
+
+    Args:
+        args: the command line.
+        step: name of the step.
+        images: paths by key.
+        work: makes those of an image's outputs that do not exist yet; a function of a module.
+        options: what the outputs depend on besides the input folder.
+
+    Returns:
+        The results, and the messages of the skipped images.
+    """
+    parameters = {"command": step, "input": relative_input(args.input, args.output), **options}
+    claim_folder(args.output, parameters, args.overwrite)
+    results: list[Any] = []
+    skipped = run_jobs(
+        partial(work, output=args.output, **options),
+        [(path, key) for key, path in images.items()],
+        workers=args.workers,
+        on_error=args.on_error,
+        label=step,
+        consume=results.append,
+    )
+    return results, skipped
+
+
+def report(step: str, output: Path, written: list[int], skipped: list[str], note: str = "") -> None:
+    """Print the result of a step: the images done, the files written, and the images skipped."""
+    text = f"{step}: {len(written)} images, {sum(written)} files written to {output}{note}"
+    print(text + (f"; {len(skipped)} images skipped:" if skipped else ""))
+    print_list(skipped)
+
+
+def print_list(messages: list[str]) -> None:
+    """Print the first messages, and the number of the others."""
+    for message in messages[:SHOWN]:
+        print(f"  {message}")
+    if len(messages) > SHOWN:
+        print(f"  and {len(messages) - SHOWN} more")

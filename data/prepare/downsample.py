@@ -1,0 +1,76 @@
+"""Make LR images from HR images with MATLAB's bicubic, see prismsr.data.resize."""
+
+import argparse
+from pathlib import Path
+
+from prismsr.data.prepare.common import (
+    UsageError,
+    add_folder_arguments,
+    images_of,
+    report,
+    run_step,
+    whole_number,
+)
+from prismsr.data.resize import imresize_bicubic
+from prismsr.utils.images import read_image, write_png_atomic
+from prismsr.utils.jobs import DataError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command line of the step."""
+    add_folder_arguments(parser)
+    parser.add_argument("--scale", type=whole_number(1), default=4, help="the factor (default: %(default)s)")
+    parser.add_argument(
+        "--mod-crop",
+        nargs="?",
+        type=whole_number(1),
+        const=0,
+        metavar="MULTIPLE",
+        help="crop HR images at the right and bottom to multiples of MULTIPLE (default: the factor) first, instead of "
+        "refusing those that the factor does not divide",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write an LR image of the same name for each HR image."""
+    multiple = args.scale if args.mod_crop == 0 else args.mod_crop
+    if multiple is not None and multiple % args.scale:
+        raise UsageError(f"--mod-crop {multiple}: allowed are multiples of the scale, {args.scale}")
+    images = images_of(args.input, args.output)
+    options = {"scale": args.scale, "multiple": multiple}
+    written, skipped = run_step(args, "downsample", images, write_lr, options)
+    report("downsample", args.output, written, skipped)
+    return 0
+
+
+def write_lr(path: Path, key: str, output: Path, scale: int, multiple: int | None) -> int:
+    """Write the LR image, unless it exists.
+
+    Args:
+        path: HR image.
+        key: name of the LR image.
+        output: its folder.
+        scale: the factor.
+        multiple: what the HR sides are cropped to multiples of; None refuses sides that the factor does not divide.
+
+    Returns:
+        Number of files written.
+
+    Raises:
+        DataError: the sides are refused, or nothing is left of them.
+    """
+    target = output / f"{key}.png"
+    if target.exists():
+        return 0
+    image = read_image(path)
+    height, width = image.shape[:2]
+    if multiple is None and (height % scale or width % scale):
+        raise DataError(
+            f"{path}: {height} x {width} pixels (height x width) are not multiples of the scale {scale}; "
+            "crop the HR images so that both sets fit, or add --mod-crop to leave the last rows and columns out"
+        )
+    multiple = multiple or scale
+    if min(height, width) < multiple:
+        raise DataError(f"{path}: {height} x {width} pixels (height x width); {multiple} or more are needed")
+    write_png_atomic(target, imresize_bicubic(image[: height - height % multiple, : width - width % multiple], scale))
+    return 1

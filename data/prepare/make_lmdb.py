@@ -1,0 +1,150 @@
+"""Pack folders of images into an LMDB that BasicSR reads, with a manifest of sizes and checksums."""
+
+import argparse
+import shutil
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from prismsr.data.image_source import encode_key
+from prismsr.data.prepare.common import (
+    UsageError,
+    add_run_arguments,
+    claim_folder,
+    images_of,
+    print_list,
+    recorded,
+    relative_input,
+    whole_number,
+)
+from prismsr.data.prepare.lmdb_store import INITIAL_MAP_SIZE, LmdbStore, publish
+from prismsr.utils.images import encode_png, read_image
+from prismsr.utils.jobs import JobError, run_jobs
+
+KEY_BYTES = 511  # the longest key of LMDB
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command line of the step."""
+    parser.add_argument(
+        "-i", "--input", type=Path, nargs="+", required=True, help="folders of images, with their subfolders"
+    )
+    add_run_arguments(parser)
+    parser.add_argument(
+        "--prefix",
+        nargs="+",
+        help="with several folders: what to put before the keys of each, a name per folder "
+        "(default: the part of its path in which it differs from the others)",
+    )
+    parser.add_argument(
+        "--compress-level",
+        type=int,
+        choices=range(10),
+        default=1,
+        metavar="0..9",
+        help="PNG level (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--map-size",
+        type=whole_number(1 << 14),
+        default=INITIAL_MAP_SIZE,
+        help="size in bytes of LMDB's map at first; it grows as needed (default: %(default)s)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Build OUTPUT.partial, and rename it to OUTPUT once it is complete."""
+    if args.output.suffix != ".lmdb":
+        raise UsageError(f"-o {args.output}: the name has to end in .lmdb, by which BasicSR knows an LMDB")
+    if args.output.exists() and not args.overwrite:
+        raise UsageError(f"{args.output} exists; add --overwrite to replace it once the new one is complete")
+    building = args.output.with_name(f"{args.output.name}.partial")
+    images = collect(args.input, args.prefix, args.output)
+    parameters = {
+        "command": "lmdb",
+        "input": [relative_input(folder, args.output) for folder in args.input],
+        "prefix": args.prefix,
+        "compress_level": args.compress_level,
+        "overwrite": args.overwrite,
+    }
+    if args.overwrite and recorded(building) not in (None, parameters):
+        shutil.rmtree(building)  # begun for another purpose; an interrupted --overwrite of this kind is continued
+    claim_folder(building, parameters, overwrite=False)
+    with LmdbStore(building, images, args.map_size) as store:
+        count, skipped = fill(store, images, args)
+    if not store.entries:
+        raise JobError("\n  ".join([f"{args.output} would be empty, none of the images can be used:", *skipped]))
+    publish(building, store.entries, args.output, args.compress_level)
+    print(f"lmdb: {len(store.entries)} images in {args.output}, {count} stored by this run, {len(skipped)} skipped")
+    print_list(skipped)
+    return 0
+
+
+def fill(store: LmdbStore, images: dict[str, Path], args: argparse.Namespace) -> tuple[int, list[str]]:
+    """Store the images that are not stored yet; the number of these, and the messages of the skipped ones."""
+    jobs: list[tuple[Any, ...]] = [(path, key) for key, path in images.items() if key not in store.entries]
+    skipped = run_jobs(
+        partial(encode, compress_level=args.compress_level),
+        jobs,
+        workers=args.workers,
+        on_error=args.on_error,
+        label="lmdb",
+        consume=lambda stored: store.add(*stored),
+    )
+    return len(jobs) - len(skipped), skipped
+
+
+def encode(path: Path, key: str, compress_level: int) -> tuple[str, bytes, tuple[int, int, int]]:
+    """Key, PNG bytes and (h, w, c) of an image; depth, grey and alpha are kept."""
+    image = read_image(path)
+    height, width = image.shape[:2]
+    return key, encode_png(image, compress_level), (height, width, image.shape[2] if image.ndim == 3 else 1)
+
+
+def collect(folders: list[Path], prefixes: list[str] | None, output: Path) -> dict[str, Path]:
+    """The images of all folders, by LMDB key.
+
+    Raises:
+        UsageError: a folder lies in another, prefixes do not fit the folders, two images have the same key, or a key is
+            too long for LMDB.
+    """
+    sources = [images_of(folder, output) for folder in folders]
+    if len(folders) == 1 and not prefixes:
+        before = [""]
+    else:
+        before = [f"{prefix}/" if prefix else "" for prefix in prefixes or distinguishing_parts(folders)]
+        if len(before) != len(folders):
+            raise UsageError(f"--prefix: got {len(before)} for {len(folders)} folders; give one per folder")
+        for folder, prefix in zip(folders, before, strict=True):
+            print(f"lmdb: keys of {folder} begin with {prefix}")
+    images: dict[str, Path] = {}
+    for paths, prefix in zip(sources, before, strict=True):
+        for key, path in paths.items():
+            _add(images, encode_key(prefix + key), path)
+    return images
+
+
+def _add(images: dict[str, Path], key: str, path: Path) -> None:
+    if key in images:
+        raise UsageError(f"{images[key]} and {path} have the same key {key!r}; give each folder its own --prefix")
+    if len(key) > KEY_BYTES:
+        raise UsageError(f"{path}: its key has {len(key)} bytes, {KEY_BYTES} are allowed; shorten the name")
+    images[key] = path
+
+
+def distinguishing_parts(folders: list[Path]) -> list[str]:
+    """Paths of the folders without the leading and trailing parts that all share.
+
+    Both ends are cut so that DIV2K/HR, Flickr2K/HR and DIV2K/LR, Flickr2K/LR give the same names and the sets pair up.
+
+    Raises:
+        UsageError: a folder is given twice or lies in another.
+    """
+    parts = [list(folder.resolve().parts) for folder in folders]
+    for folder, own in zip(folders, parts, strict=True):
+        if sum(other == own[: len(other)] for other in parts) > 1:
+            raise UsageError(f"-i {folder} is given twice or lies in another of the folders; give each image once")
+    for end in (0, -1):
+        while all(len(own) > 1 for own in parts) and len({own[end] for own in parts}) == 1:
+            parts = [own[1:] if end == 0 else own[:-1] for own in parts]
+    return ["/".join(own) for own in parts]

@@ -1,0 +1,63 @@
+"""Prepare training and test data: `python tools/prepare.py SUBCOMMAND --help` tells what each step does."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from prismsr.data.image_source import ImageSourceError
+from prismsr.data.prepare import downsample, edges, make_lmdb, multiscale, photos, subimages, verify
+from prismsr.data.prepare.common import UsageError
+from prismsr.utils.jobs import DataError, JobError
+
+import lmdb
+
+SUBCOMMANDS = {
+    "photos": photos,
+    "multiscale": multiscale,
+    "subimages": subimages,
+    "downsample": downsample,
+    "edges": edges,
+    "lmdb": make_lmdb,
+    "verify": verify,
+}
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line, a subparser for each step."""
+    parser = argparse.ArgumentParser(prog="prepare.py", description="Prepare training and test data.")
+    subparsers = parser.add_subparsers(dest="subcommand", required=True, metavar="SUBCOMMAND")
+    for name, step in SUBCOMMANDS.items():
+        description = step.__doc__ or ""
+        step.add_arguments(subparsers.add_parser(name, help=description, description=description))
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a step.
+
+    Returns:
+        Exit code: 0 done, 1 failed, 2 wrong arguments, 130 stopped by Ctrl-C.
+    """
+    args = build_parser().parse_args(argv)
+    try:
+        return int(SUBCOMMANDS[args.subcommand].run(args))
+    except (UsageError, ImageSourceError) as error:
+        return _fail(error, 2)
+    except DataError as error:
+        hint = "; --on-error skip goes on without such images" if hasattr(args, "on_error") else ""
+        return _fail(f"{error}{hint}", 1)
+    except (JobError, OSError, lmdb.Error) as error:
+        return _fail(error, 1)
+    except KeyboardInterrupt:
+        return _fail("stopped; what is finished is kept, the same command goes on from there", 130)
+
+
+def _fail(message: object, code: int) -> int:
+    print(f"prepare.py: error: {message}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # names may hold any bytes
+    sys.exit(main())

@@ -1,0 +1,136 @@
+"""Read, decode and write images and masks; every error names the image."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+from prismsr.utils.jobs import DataError, atomic_write
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+MASK_SUFFIXES = (*IMAGE_SUFFIXES, ".mat")
+PNG_COMPRESSION = 3  # of 0..9; the level of the published sub-image sets
+MASK_LEVEL = 127  # 8-bit mask values above it mean True
+MAT_KEY = "mat"  # the variable that holds the mask in the SSL release's .mat files
+
+
+class ImageReadError(DataError):
+    """An image or mask cannot be read; the message names it and says why."""
+
+
+def decode_image(data: bytes, where: str) -> NDArray[Any]:
+    """Decode an image file's bytes as they are: depth, grey and alpha are kept.
+
+    Args:
+        data: content of a PNG, JPEG, BMP, TIFF or WebP file.
+        where: name for messages, e.g. `ImageSource.describe(key)`.
+
+    Returns:
+        (H, W) grey, (H, W, 3) BGR or (H, W, 4) BGRA; uint8 in 0..255 or uint16 in 0..65535.
+
+    Raises:
+        ImageReadError: empty, truncated, corrupt, not an image, or neither 8 nor 16 bits deep.
+    """
+    if not data:
+        raise ImageReadError(f"{where}: the file is empty")
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error as error:
+        raise ImageReadError(f"{where}: cannot be decoded ({error.err})") from error
+    if image is None:
+        raise ImageReadError(f"{where}: cannot be decoded: truncated, corrupt or not an image ({len(data)} bytes)")
+    if image.dtype not in (np.uint8, np.uint16):
+        raise ImageReadError(f"{where}: holds {image.dtype} values; 8-bit and 16-bit images are supported")
+    return image
+
+
+def read_bytes(path: Path) -> bytes:
+    """Content of a file.
+
+    Raises:
+        ImageReadError: the file is missing or cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ImageReadError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def read_image(path: str | Path) -> NDArray[Any]:
+    """Read an image file; see `decode_image` for the result and the errors."""
+    return decode_image(read_bytes(Path(path)), str(path))
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """(height, width) of an image file in pixels, from its header alone.
+
+    Raises:
+        ImageReadError: the header cannot be read.
+    """
+    try:
+        with Image.open(path) as image:
+            return image.height, image.width
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ImageReadError(f"{path}: the image header cannot be read ({error})") from error
+
+
+def decode_mask(data: bytes, where: str) -> NDArray[np.bool_]:
+    """Decode a mask: an 8-bit grey image (True above 127) or a MATLAB file with the variable `mat` (True above 0).
+
+    Args:
+        data: content of the file.
+        where: name for messages.
+
+    Returns:
+        (H, W) bool.
+
+    Raises:
+        ImageReadError: not decodable, or not one channel of 8 bits.
+    """
+    if data.startswith(b"MATLAB"):
+        return _decode_mat(data, where)
+    image = decode_image(data, where)
+    if image.ndim == 3 and (image == image[..., :1]).all():
+        image = image[..., 0]  # grey saved as colour
+    if image.ndim != 2 or image.dtype != np.uint8:
+        raise ImageReadError(f"{where}: a mask is one channel of 8 bits; this is {image.dtype} of shape {image.shape}")
+    return image > MASK_LEVEL
+
+
+def _decode_mat(data: bytes, where: str) -> NDArray[np.bool_]:
+    from scipy.io import loadmat
+
+    try:
+        mask = loadmat(io.BytesIO(data), variable_names=[MAT_KEY])[MAT_KEY]
+    except KeyError as error:
+        raise ImageReadError(f"{where}: the MATLAB file has no variable {MAT_KEY!r}") from error
+    except Exception as error:  # scipy and zlib raise many kinds for a damaged file
+        raise ImageReadError(f"{where}: the MATLAB file cannot be decoded ({error})") from error
+    if mask.ndim != 2:
+        raise ImageReadError(f"{where}: a mask has shape (H, W); {MAT_KEY!r} has {mask.shape}")
+    return mask > 0
+
+
+def encode_png(image: NDArray[Any], compression: int = PNG_COMPRESSION) -> bytes:
+    """PNG file of an image.
+
+    Args:
+        image: (H, W), (H, W, 3) BGR or (H, W, 4) BGRA; uint8 or uint16.
+        compression: 0 (fast, large) to 9 (slow, small); lossless in any case.
+
+    Raises:
+        ValueError: another depth (OpenCV would turn it into 8 bits in silence).
+    """
+    if image.dtype not in (np.uint8, np.uint16):
+        raise ValueError(f"PNG holds uint8 or uint16, not {image.dtype}")
+    _, data = cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, compression])
+    return data.tobytes()
+
+
+def write_png_atomic(path: Path, image: NDArray[Any], compression: int = PNG_COMPRESSION) -> None:
+    """Write an image as PNG so that `path` is never half a file; see `encode_png` for the arguments."""
+    atomic_write(path, encode_png(image, compression))

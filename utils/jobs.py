@@ -1,0 +1,163 @@
+"""Work on many files: several processes, a progress bar, bad items by policy, and files that are never half-written."""
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Literal
+
+import cv2
+import torch
+from tqdm import tqdm
+
+OnError = Literal["stop", "skip"]
+TEMPORARY_SUFFIX = ".partial"
+JOBS_IN_FLIGHT = 4  # per worker: keeps the workers busy while few results wait in memory
+
+
+class DataError(ValueError):
+    """One item's data are bad (unreadable, too small, ...): the message names the item; a run may skip it."""
+
+
+class JobError(RuntimeError):
+    """A run had to stop; the message names the job and the reason."""
+
+
+def default_workers() -> int:
+    """Number of CPU cores that this process may use (a batch system may grant fewer than the machine has)."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def atomic_write(path: Path, data: bytes) -> None:
+    """Write `data` under a hidden temporary name beside `path`, then rename it, so that `path` is never half a file.
+
+    Raises:
+        OSError: the file cannot be written; the temporary file is removed.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}")
+    try:
+        temporary.write_bytes(data)
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def run_jobs(
+    work: Callable[..., Any],
+    jobs: Sequence[tuple[Any, ...]],
+    *,
+    workers: int,
+    on_error: OnError = "stop",
+    label: str = "",
+    consume: Callable[[Any], None] = lambda result: None,
+) -> list[str]:
+    """Call `work(*job)` for each job in worker processes and hand the results, in the order of the jobs, to `consume`.
+
+    Args:
+        work: picklable function (of a module, or a functools.partial of one).
+        jobs: tuples of arguments; the first is the job's name in messages.
+        workers: number of processes; 1 works in this process.
+        on_error: what a `DataError` does: "stop" ends the run, "skip" goes on. Any other error ends the run.
+        label: title of the progress bar.
+        consume: called in this process with each result.
+
+    Returns:
+        Messages of the skipped jobs.
+
+    Raises:
+        DataError: a job's data are bad and `on_error` is "stop".
+        JobError: a job failed for any other reason, or a worker process died.
+    """
+    skipped: list[str] = []
+    workers = min(workers, len(jobs))
+    outcomes = _in_processes(work, jobs, workers) if workers > 1 else _in_this_process(work, jobs)
+    with closing(outcomes), tqdm(total=len(jobs), desc=label, unit="image") as bar:
+        for outcome in outcomes:
+            if not isinstance(outcome, DataError):
+                consume(outcome)
+            elif on_error == "stop":
+                raise outcome
+            else:
+                skipped.append(str(outcome))
+            bar.update()
+    return skipped
+
+
+def _attempt(work: Callable[..., Any], job: tuple[Any, ...]) -> Any:
+    """The result of a job, or its DataError as a value; other errors pass through."""
+    try:
+        return work(*job)
+    except DataError as error:
+        return error
+
+
+def _in_this_process(work: Callable[..., Any], jobs: Sequence[tuple[Any, ...]]) -> Generator[Any]:
+    for job in jobs:
+        try:
+            outcome = _attempt(work, job)
+        except Exception as error:
+            raise _failure(job, error) from error
+        yield outcome
+
+
+def _in_processes(work: Callable[..., Any], jobs: Sequence[tuple[Any, ...]], workers: int) -> Generator[Any]:
+    opencv_threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)  # ends OpenCV's threads: a forked worker would wait for threads that it does not have
+    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
+    waiting: deque[tuple[tuple[Any, ...], Any]] = deque()
+
+    def next_outcome() -> Any:
+        job, future = waiting.popleft()
+        try:
+            return future.result()
+        except Exception as error:
+            raise _failure(job, error) from error
+
+    try:
+        for job in jobs:
+            waiting.append((job, pool.submit(_attempt, work, job)))
+            if len(waiting) >= JOBS_IN_FLIGHT * workers:
+                yield next_outcome()
+        while waiting:
+            yield next_outcome()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)  # what has begun is finished, so nothing is left half-written
+        cv2.setNumThreads(opencv_threads)
+
+
+def _start_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the main process ends the work
+    torch.set_num_threads(1)  # the processes are the parallelism
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
+
+
+def _leave_with_parent() -> None:
+    """End this worker when the main process was killed outright; it would wait for jobs forever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _failure(job: tuple[Any, ...], error: Exception) -> JobError:
+    if isinstance(error, BrokenProcessPool):
+        return JobError(
+            f"a worker process died at {job[0]} or one of the images after it, most likely for want of memory; "
+            "use fewer --workers, or --workers 1 to see where"
+        )
+    if isinstance(error, OSError):
+        return JobError(f"{job[0]}: {error}")
+    return JobError(f"{job[0]}: unexpected error\n{''.join(traceback.format_exception(error)).rstrip()}")
