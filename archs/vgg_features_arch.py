@@ -4,14 +4,14 @@ import re
 from collections import OrderedDict
 from typing import Literal
 
+from prismsr.utils.compat import import_stlpips
+from prismsr.utils.weights import load_state_dict, load_torchvision_weights
+
 import torch
 from basicsr.archs.vgg_arch import NAMES
 from basicsr.utils.registry import ARCH_REGISTRY
 from torch import Tensor, nn
 from torchvision.models import VGG19_Weights, vgg19
-
-from prismsr.utils.compat import import_stlpips
-from prismsr.utils.weights import load_state_dict, load_torchvision_weights
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)

@@ -2,12 +2,12 @@
 
 from typing import Literal
 
+from prismsr.archs.vgg_features_arch import VGGFeatures
+
 import torch
 from basicsr.utils.registry import LOSS_REGISTRY
 from torch import Tensor, nn
 from torch.nn import functional as F
-
-from prismsr.archs.vgg_features_arch import VGGFeatures
 
 _CRITERIA = {"l1": F.l1_loss, "l2": F.mse_loss}
 

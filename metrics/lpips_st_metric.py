@@ -3,13 +3,13 @@
 from functools import lru_cache
 from typing import Any, Literal
 
+from prismsr.utils.compat import import_stlpips
+
 import numpy as np
 import torch
 from basicsr.metrics.metric_util import reorder_image
 from basicsr.utils.registry import METRIC_REGISTRY
 from torch import nn
-
-from prismsr.utils.compat import import_stlpips
 
 
 @lru_cache(maxsize=4)

@@ -3,17 +3,17 @@
 from collections import OrderedDict
 from typing import Any, ClassVar
 
+from prismsr.losses.adversarial_loss import AdversarialLoss
+from prismsr.models.loss_terms import StepInputs, build_terms, evaluate_term
+from prismsr.utils.optimizers import OPTIMIZERS
+from prismsr.utils.option_schema import PrismTrainOptions
+
 import torch
 from basicsr.archs import build_network
 from basicsr.models.sr_model import SRModel
 from basicsr.utils import get_root_logger
 from basicsr.utils.registry import MODEL_REGISTRY
 from torch import Tensor, nn
-
-from prismsr.losses.adversarial_loss import AdversarialLoss
-from prismsr.models.loss_terms import StepInputs, build_terms, evaluate_term
-from prismsr.utils.optimizers import OPTIMIZERS
-from prismsr.utils.option_schema import PrismTrainOptions
 
 
 @MODEL_REGISTRY.register()

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
+import prismsr  # noqa: F401  (registers everything before any test imports basicsr)
+
 import numpy as np
 import pytest
 import skimage
 import torch
 from PIL import Image
-
-import prismsr  # noqa: F401  (registers everything before any test imports basicsr)
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

@@ -1,10 +1,10 @@
 import math
 
+from prismsr.losses.adversarial_loss import AdversarialLoss
+
 import pytest
 import torch
 from torch import nn
-
-from prismsr.losses.adversarial_loss import AdversarialLoss
 
 
 @pytest.fixture

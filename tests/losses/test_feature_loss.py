@@ -1,12 +1,12 @@
-import pytest
-import torch
-from basicsr.losses.basic_loss import PerceptualLoss
-from torch.nn import functional as F
-
 from prismsr.archs.vgg_features_arch import VGGFeatures
 from prismsr.losses.feature_loss import FeatureLoss
 from prismsr.utils.compat import import_stlpips
 from prismsr.utils.weights import WeightsError
+
+import pytest
+import torch
+from basicsr.losses.basic_loss import PerceptualLoss
+from torch.nn import functional as F
 
 
 @pytest.fixture

@@ -1,11 +1,11 @@
+from prismsr.metrics.lpips_st_metric import calculate_lpips_st
+from prismsr.utils.compat import import_stlpips
+
 import cv2
 import numpy as np
 import pytest
 import torch
 from basicsr.metrics import calculate_metric
-
-from prismsr.metrics.lpips_st_metric import calculate_lpips_st
-from prismsr.utils.compat import import_stlpips
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,28 @@
+# `make demo` and `make test` are all a newcomer needs; each creates .venv when it is missing or out of date.
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
+PY := .venv/bin/python
+
+.PHONY: demo test lint types venv venv-dev clean
+
+venv:
+	@$(PYTHON) tools/make_venv.py
+
+venv-dev:
+	@$(PYTHON) tools/make_venv.py --dev
+
+demo: venv
+	$(PY) tools/demo.py
+
+test: venv-dev
+	$(PY) -m pytest
+
+lint: venv-dev
+	$(PY) -m ruff format --check .
+	$(PY) -m ruff check .
+	$(PY) tools/check_options.py options
+
+types: venv-dev
+	$(PY) -m mypy -p prismsr
+
+clean:
+	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,100 @@
+"""The demo: photographs to LMDB, two training stages, validation on photographs never seen, report and picture.
+
+    python tools/demo.py
+
+A second run reuses every step whose inputs are unchanged. Everything is written below datasets/demo, experiments/demo_*
+and results/demo.
+"""
+
+import hashlib
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from prismsr.utils.option_files import load_options
+
+from demo_report import write_report
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+DATA = REPOSITORY / "datasets" / "demo"
+OPTIONS = REPOSITORY / "options" / "demo"
+STAGES = {"l1": "compact_l1_x4.yml", "gan_ssl": "compact_gan_ssl_x4.yml"}
+
+
+def main() -> int:
+    """Run the demo; 0 on success, the exit code of the step that failed otherwise."""
+    start = time.time()
+    try:
+        seconds: dict[str, float] = {"data": _prepare_data()}
+        print_step("training")
+        for stage, file in STAGES.items():
+            seconds[stage] = _train(OPTIONS / file)
+        print_step("report")
+        write_report(REPOSITORY, {stage: OPTIONS / file for stage, file in STAGES.items()}, seconds)
+    except subprocess.CalledProcessError as error:
+        command = " ".join(map(str, error.cmd[1:]))
+        print(f"demo: `{command}` failed with exit code {error.returncode}, see above.", file=sys.stderr)
+        return error.returncode if error.returncode > 0 else 1
+    except KeyboardInterrupt:
+        print("demo: stopped; run it again to go on from here.", file=sys.stderr)
+        return 130
+    print(f"demo: done in {time.time() - start:.0f} s; see results/demo/report.md and results/demo/comparison.png")
+    return 0
+
+
+def print_step(name: str) -> None:
+    """Tell on stdout which part begins."""
+    print(f"\n== demo: {name}", flush=True)
+
+
+def _run(script: str, *arguments: str | Path) -> None:
+    subprocess.run([sys.executable, REPOSITORY / script, *arguments], check=True, cwd=REPOSITORY)
+
+
+def _prepare_data() -> float:
+    print_step("data")
+    start = time.time()
+    prepare = "tools/prepare.py"
+    _run(prepare, "photos", "-o", DATA)
+    for part in ("train", "val"):
+        _run(prepare, "downsample", "-i", DATA / part / "HR", "-o", DATA / part / "LR_x4", "--scale", "4")
+    for kind in ("HR", "LR_x4"):
+        if not (DATA / f"train_{kind}.lmdb").exists():
+            _run(prepare, "lmdb", "-i", DATA / "train" / kind, "-o", DATA / f"train_{kind}.lmdb")
+    _run(prepare, "verify", DATA / "train_HR.lmdb", "--lq", DATA / "train_LR_x4.lmdb", "--scale", "4")
+    return round(time.time() - start, 1)
+
+
+def _train(option_file: Path) -> float:
+    """Train unless this very stage is there already; seconds that its training took when it ran."""
+    options = load_options(option_file)
+    experiment = REPOSITORY / "experiments" / options["name"]
+    record, fingerprint = experiment / "demo.json", _fingerprint(options)
+    if record.exists() and (experiment / "models" / "net_g_latest.pth").exists():
+        done = json.loads(record.read_text())
+        if done["fingerprint"] == fingerprint:
+            print(f"{options['name']}: unchanged, reused")
+            return done["seconds"]
+    start = time.time()
+    _run("basicsr/train.py", "-opt", option_file)
+    seconds = round(time.time() - start, 1)
+    record.write_text(json.dumps({"fingerprint": fingerprint, "seconds": seconds}))
+    return seconds
+
+
+def _fingerprint(options: dict[str, Any]) -> str:
+    """Hash of all that decides what a stage learns: options, training data, and the weights it starts from."""
+    digest = hashlib.sha256(json.dumps(options, sort_keys=True).encode())
+    for kind in ("HR", "LR_x4"):
+        digest.update((DATA / f"train_{kind}.lmdb" / "manifest.json").read_bytes())
+    start = options["path"].get("pretrain_network_g")
+    if start:
+        digest.update((REPOSITORY / start).read_bytes())
+    return digest.hexdigest()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
