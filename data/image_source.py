@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
+from prismsr.utils.errors import UserError
 from prismsr.utils.images import MASK_SUFFIXES, ImageReadError, read_bytes
 
 import lmdb
@@ -16,7 +17,7 @@ META_INFO = "meta_info.txt"
 _PLAIN = "!#$&'()*+,-/:;<=>?@[\\]^_`{|}~"  # ASCII marks that BasicSR's reader takes as they are; letters and digits too
 
 
-class ImageSourceError(ValueError):
+class ImageSourceError(UserError, ValueError):
     """A folder or LMDB cannot serve as a set of images; the message says why and what to do."""
 
 

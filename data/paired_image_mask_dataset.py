@@ -2,9 +2,10 @@
 
 from typing import Any, ClassVar
 
-from prismsr.data.image_source import open_source
+from prismsr.data.image_source import ImageSourceError, open_source
 from prismsr.data.sampler import sample_rng
 from prismsr.utils.images import decode_image, decode_mask
+from prismsr.utils.jobs import DataError
 from prismsr.utils.option_schema import PairedMaskDatasetOptions
 
 import numpy as np
@@ -32,7 +33,8 @@ class PairedImageMaskDataset(Dataset):
     where there are masks, lq_path and gt_path (the key). Outside training GT is cropped to the size of lq * scale.
 
     Raises:
-        ValueError: the roots hold different keys, or an image has another size than its partner.
+        ImageSourceError: a root is missing or empty, or the roots hold different keys.
+        DataError: an image cannot be decoded, or has another size than its partner (both are ValueErrors too).
     """
 
     OPTIONS: ClassVar = PairedMaskDatasetOptions
@@ -79,7 +81,7 @@ class PairedImageMaskDataset(Dataset):
         height, width = images["lq"].shape[:2]
         if min(height, width) < size:
             where = self.sources["lq"].describe(key)
-            raise ValueError(f"{where} is {width}x{height}, smaller than a crop of {size}x{size} (gt_size / scale).")
+            raise DataError(f"{where} is {width}x{height}, smaller than a crop of {size}x{size} (gt_size / scale).")
         top, left = rng.integers(height - size + 1), rng.integers(width - size + 1)
         flips = rng.random(3) < 0.5  # drawn even when unused, so that an option does not shift the stream
         result = {}
@@ -115,7 +117,9 @@ def _require_same_keys(keys: list[str], others: list[str], root: str, other_root
     missing = sorted(set(keys) ^ set(others))
     if missing:
         shown = ", ".join(missing[:5])
-        raise ValueError(f"{root} and {other_root} do not hold the same images: {len(missing)} differ, first {shown}.")
+        raise ImageSourceError(
+            f"{root} and {other_root} do not hold the same images: {len(missing)} differ, first {shown}."
+        )
 
 
 def _require_fitting_sizes(images: dict[str, np.ndarray], scale: int, where: str) -> None:
@@ -123,7 +127,7 @@ def _require_fitting_sizes(images: dict[str, np.ndarray], scale: int, where: str
     for name in images.keys() - {"lq"}:
         got = images[name].shape[:2]
         if got != (height * scale, width * scale):
-            raise ValueError(
+            raise DataError(
                 f"{where}: {name} is {got[1]}x{got[0]}, but lq is {width}x{height} and scale {scale} asks for "
                 f"{width * scale}x{height * scale}."
             )

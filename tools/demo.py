@@ -21,6 +21,7 @@ from demo_report import write_report
 REPOSITORY = Path(__file__).resolve().parents[1]
 DATA = REPOSITORY / "datasets" / "demo"
 OPTIONS = REPOSITORY / "options" / "demo"
+TRAIN_SETS = ("HR_sub", "LR_sub_x4")
 STAGES = {"l1": "compact_l1_x4.yml", "gan_ssl": "compact_gan_ssl_x4.yml"}
 
 
@@ -59,12 +60,14 @@ def _prepare_data() -> float:
     start = time.time()
     prepare = "tools/prepare.py"
     _run(prepare, "photos", "-o", DATA)
-    for part in ("train", "val"):
-        _run(prepare, "downsample", "-i", DATA / part / "HR", "-o", DATA / part / "LR_x4", "--scale", "4")
-    for kind in ("HR", "LR_x4"):
-        if not (DATA / f"train_{kind}.lmdb").exists():
-            _run(prepare, "lmdb", "-i", DATA / "train" / kind, "-o", DATA / f"train_{kind}.lmdb")
-    _run(prepare, "verify", DATA / "train_HR.lmdb", "--lq", DATA / "train_LR_x4.lmdb", "--scale", "4")
+    train, val = DATA / "train", DATA / "val"
+    _run(prepare, "subimages", "-i", train / "HR", "-o", train / "HR_sub", "--crop", "192", "--step", "96")
+    _run(prepare, "downsample", "-i", train / "HR_sub", "-o", train / "LR_sub_x4", "--scale", "4")
+    _run(prepare, "downsample", "-i", val / "HR", "-o", val / "LR_x4", "--scale", "4")
+    for name in TRAIN_SETS:
+        if not (train / f"{name}.lmdb").exists():
+            _run(prepare, "lmdb", "-i", train / name, "-o", train / f"{name}.lmdb")
+    _run(prepare, "verify", train / "HR_sub.lmdb", "--lq", train / "LR_sub_x4.lmdb", "--scale", "4")
     return round(time.time() - start, 1)
 
 
@@ -88,8 +91,8 @@ def _train(option_file: Path) -> float:
 def _fingerprint(options: dict[str, Any]) -> str:
     """Hash of all that decides what a stage learns: options, training data, and the weights it starts from."""
     digest = hashlib.sha256(json.dumps(options, sort_keys=True).encode())
-    for kind in ("HR", "LR_x4"):
-        digest.update((DATA / f"train_{kind}.lmdb" / "manifest.json").read_bytes())
+    for name in TRAIN_SETS:
+        digest.update((DATA / "train" / f"{name}.lmdb" / "manifest.json").read_bytes())
     start = options["path"].get("pretrain_network_g")
     if start:
         digest.update((REPOSITORY / start).read_bytes())

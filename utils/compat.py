@@ -67,11 +67,10 @@ def repair_basicsr() -> None:
     """Replace, by name, the parts of BasicSR that do not work here; safe to call more than once."""
     from prismsr.data.sampler import SeededSampler
 
+    import basicsr.train
     from basicsr.models.base_model import BaseModel
     from basicsr.utils import dist_util, options
     from basicsr.utils.registry import Registry
-
-    import basicsr.train
 
     # A missing name prints "not found, use name: X_basicsr!", also for names that are fine, and sends people to edit
     # their option file (BasicSR #419 and many more).

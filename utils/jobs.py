@@ -14,6 +14,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal
 
+from prismsr.utils.errors import UserError
+
 import cv2
 import torch
 from tqdm import tqdm
@@ -23,7 +25,7 @@ TEMPORARY_SUFFIX = ".partial"
 JOBS_IN_FLIGHT = 4  # per worker: keeps the workers busy while few results wait in memory
 
 
-class DataError(ValueError):
+class DataError(UserError, ValueError):
     """One item's data are bad (unreadable, too small, ...): the message names the item; a run may skip it."""
 
 

@@ -5,11 +5,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.error import URLError
 
+from prismsr.utils.errors import UserError
+
 import torch
 from torch import Tensor
 
 
-class WeightsError(RuntimeError):
+class WeightsError(UserError, RuntimeError):
     """Pretrained weights are not at hand; the message says what to fetch, from where, and where to put it."""
 
 

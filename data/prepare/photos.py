@@ -14,8 +14,6 @@ import cv2
 FOLDERS = {"skimage": "data", "sklearn": "datasets/images"}  # package -> where it keeps its photographs
 TRAIN = {
     "rocket": "skimage/rocket.jpg",
-    "retina": "skimage/retina.jpg",
-    "hubble": "skimage/hubble_deep_field.jpg",
     "ihc": "skimage/ihc.png",
     "motorcycle_left": "skimage/motorcycle_left.png",
     "motorcycle_right": "skimage/motorcycle_right.png",

@@ -1,0 +1,55 @@
+"""Check option files without running them: `python tools/check_options.py options/ my.yml`.
+
+Files below a folder `_base_` are fragments that others inherit; they are only parsed. Data and weights that are not on
+this machine are notes. Exit code: 1 if there is any error or no file, else 0.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from prismsr.utils.errors import OptionError
+from prismsr.utils.option_check import check_options
+from prismsr.utils.option_files import load_with_lines, shown
+from prismsr.utils.option_problems import Problem, errors_among, report
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def option_files(paths: Sequence[str]) -> list[Path]:
+    """All *.yml below the folders, and the files, in order and once each."""
+    found = [file for path in map(Path, paths) for file in (sorted(path.rglob("*.yml")) if path.is_dir() else [path])]
+    return list(dict.fromkeys(found))
+
+
+def check_file(file: Path) -> list[Problem]:
+    """What is wrong with one file; a file with a section `train` or a dataset `train` is one for training."""
+    try:
+        loaded = load_with_lines(file)
+    except OptionError as error:
+        return [Problem("", str(error))]
+    if "_base_" in file.absolute().parent.parts:
+        return [Problem("", "a fragment: parsed only", "note", where=shown(file))]
+    options = loaded.options
+    datasets = options.get("datasets")
+    is_train = options.get("train") is not None or (isinstance(datasets, dict) and datasets.get("train") is not None)
+    return check_options(options, shown(file), missing_paths="note", is_train=is_train, root=ROOT, lines=loaded.lines)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Check the files of the command line; return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="option files, or folders with option files")
+    paths = parser.parse_args(argv).paths
+    files = option_files(paths)
+    problems = [problem for file in files for problem in check_file(file)]
+    errors = len(errors_among(problems))
+    if problems:
+        print(report(problems))
+    print(f"{len(files)} files, {errors} errors, {len(problems) - errors} notes")
+    return 1 if errors or not files else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

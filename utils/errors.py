@@ -1,0 +1,9 @@
+"""Errors that the user can mend: the launchers print their message alone, without a traceback, and exit with 2."""
+
+
+class UserError(Exception):
+    """Something in the user's files, flags or machine is not as it has to be; the message says what and where."""
+
+
+class OptionError(UserError, ValueError):
+    """An option file or flag cannot be used; the message names the file, the line where it is known, and the key."""

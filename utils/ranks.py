@@ -1,0 +1,118 @@
+"""How the launchers' processes of torchrun or slurm keep in step while each of them runs one child after another."""
+
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from torch.distributed import PrefixStore, TCPStore
+
+_ENDED = "ended"
+_POLL = 0.2
+_LEAVE = 30.0
+
+
+class Alone:
+    """A single process: nobody to wait for."""
+
+    rank = 0
+
+    def port(self, index: int) -> int | None:
+        """No rendezvous, no port."""
+        return None
+
+    def others_failed(self, index: int) -> bool:
+        """Nobody else is there."""
+        return False
+
+    def agree(self, index: int, code: int | None) -> int:
+        """The exit code itself."""
+        return code or 0
+
+
+class Ranks:
+    """Several processes that meet at a key-value store.
+
+    Args:
+        store: where they meet.
+        rank: this process.
+        world_size: number of processes.
+    """
+
+    def __init__(self, store: Any, rank: int, world_size: int) -> None:
+        self.store = store
+        self.rank = rank
+        self.world_size = world_size
+
+    def port(self, index: int) -> int | None:
+        """Wait for all processes, then return a port, free on rank 0's machine, where child `index` may meet."""
+        self._gather(f"{index}/ready", "yes")
+        if self.rank == 0:
+            with socket.socket() as probe:
+                probe.bind(("", 0))
+                self.store.set(f"{index}/port", str(probe.getsockname()[1]))
+        return int(self._get(f"{index}/port"))
+
+    def others_failed(self, index: int) -> bool:
+        """Whether the child of another process has failed; ours may then wait for it in vain."""
+        return bool(self.store.check([f"{index}/failed"]))
+
+    def agree(self, index: int, code: int | None) -> int:
+        """Exchange exit codes; return the first that tells of a failure, else 0.
+
+        Args:
+            index: number of the child.
+            code: exit code of this process's child; None where it was ended because another one failed.
+        """
+        if code:
+            self.store.set(f"{index}/failed", "yes")
+        codes = self._gather(f"{index}/code", _ENDED if code is None else str(code))
+        return next((int(code) for code in codes if code not in (_ENDED, "0")), 0)
+
+    def leave(self) -> None:
+        """Part: rank 0, whose process may hold the store, goes last."""
+        self.store.set(f"left/{self.rank}", "yes")
+        end = time.monotonic() + _LEAVE
+        keys = [f"left/{rank}" for rank in range(self.world_size)] if self.rank == 0 else []
+        while keys and not self.store.check(keys) and time.monotonic() < end:
+            time.sleep(_POLL)
+
+    def _gather(self, key: str, value: str) -> list[str]:
+        self.store.set(f"{key}/{self.rank}", value)
+        return [self._get(f"{key}/{rank}") for rank in range(self.world_size)]
+
+    def _get(self, key: str) -> str:
+        # Asked again and again, since the store's own waiting has a time limit and does not hear Ctrl-C.
+        while not self.store.check([key]):
+            time.sleep(_POLL)
+        return str(self.store.get(key).decode())
+
+
+@contextmanager
+def meet(launcher: str, dist_params: Mapping[str, Any]) -> Iterator[Alone | Ranks]:
+    """Bring the launcher's processes together.
+
+    Args:
+        launcher: "none", "pytorch" or "slurm".
+        dist_params: of the first option file; its `port` is where slurm's processes meet.
+    """
+    if launcher == "none":
+        yield Alone()
+        return
+    if launcher == "slurm":
+        rank, world_size = int(os.environ["SLURM_PROCID"]), int(os.environ["SLURM_NTASKS"])
+        listing = ["scontrol", "show", "hostname", os.environ["SLURM_NODELIST"]]
+        address = subprocess.run(listing, capture_output=True, text=True, check=True).stdout.split()[0]
+        port = int(dist_params.get("port") or os.environ.get("MASTER_PORT", "29500"))
+    else:
+        rank, world_size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+        address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    hosted = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == str(True)  # torchrun keeps a store there
+    store = TCPStore(address, port, is_master=rank == 0 and not hosted, wait_for_workers=False)
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    ranks = Ranks(PrefixStore(f"prismsr/{attempt}", store), rank, world_size)
+    yield ranks
+    ranks.leave()

@@ -1,0 +1,112 @@
+"""Read YAML safely: data only, `1e-4` is a number, a duplicate key is an error, and the line of every key is kept."""
+
+import re
+from typing import Any
+
+from prismsr.utils.errors import OptionError
+
+import yaml
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+_TAG = "tag:yaml.org,2002:"
+_PLAIN_TAGS = {_TAG + name for name in ("str", "int", "float", "bool", "null", "seq", "map", "merge")}
+_FLOAT = re.compile(
+    r"""^[-+]?(?:[0-9][0-9_]*\.[0-9_]*(?:[eE][-+]?[0-9]+)?
+            |\.[0-9][0-9_]*(?:[eE][-+]?[0-9]+)?
+            |[0-9][0-9_]*[eE][-+]?[0-9]+
+            |\.(?:inf|Inf|INF))$
+       |^\.(?:nan|NaN|NAN)$""",
+    re.VERBOSE,
+)
+
+
+class OptionLoader(yaml.SafeLoader):
+    """PyYAML's safe loader with YAML 1.2's floats (`1e-4`, `5e3`), and dates left as the text they are."""
+
+
+OptionLoader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag not in (_TAG + "float", _TAG + "timestamp")]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+OptionLoader.add_implicit_resolver(_TAG + "float", _FLOAT, list("-+.0123456789"))
+
+
+class OptionDumper(yaml.SafeDumper):
+    """Writes what OptionLoader reads back as it was: the text '1e-4' is put in quotes."""
+
+
+OptionDumper.yaml_implicit_resolvers = OptionLoader.yaml_implicit_resolvers
+
+
+def read_yaml(text: str, source: str) -> tuple[Any, dict[str, str]]:
+    """Parse YAML text.
+
+    Args:
+        text: the YAML document.
+        source: name of the file for messages.
+
+    Returns:
+        The data, and for each key path (`train.optim_g.lr`) where it stands (`file.yml:12`).
+
+    Raises:
+        OptionError: not YAML, a duplicate key, a key that is neither text nor a whole number, or a tag that could run
+            code or make anything but plain data.
+    """
+    lines: dict[str, str] = {}
+    try:
+        loader = OptionLoader(text)
+        try:
+            node = loader.get_single_node()
+            if node is None:
+                return None, lines
+            _inspect(node, source, "", lines, ())
+            return loader.construct_document(node), lines
+        finally:
+            loader.dispose()
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = source if mark is None else f"{source}:{mark.line + 1}"
+        raise OptionError(f"{where}: not valid YAML: {getattr(error, 'problem', None) or error}") from None
+
+
+def _inspect(node: Node, source: str, path: str, lines: dict[str, str], above: tuple[Node, ...]) -> None:
+    # Works on the parsed nodes, before any value is made, since only they know tags, lines and repeated keys.
+    if any(node is other for other in above):
+        raise OptionError(f"{_where(node, source)}: {path} contains itself through an alias.")
+    if node.tag not in _PLAIN_TAGS:
+        tag = node.tag.replace(_TAG, "!!")
+        raise OptionError(
+            f"{_where(node, source)}: the tag {tag} is refused; an option file holds only data "
+            "(text, numbers, true/false, null, lists and mappings)."
+        )
+    if isinstance(node, SequenceNode):
+        for position, child in enumerate(node.value):
+            _inspect(child, source, f"{path}[{position}]", lines, (*above, node))
+    elif isinstance(node, MappingNode):
+        _inspect_mapping(node, source, path, lines, (*above, node))
+
+
+def _inspect_mapping(node: MappingNode, source: str, path: str, lines: dict[str, str], above: tuple[Node, ...]) -> None:
+    seen: dict[str, str] = {}
+    for key_node, value_node in node.value:
+        if key_node.tag == _TAG + "merge":
+            _inspect(value_node, source, path, {}, above)
+            continue
+        key = _key(key_node, source)
+        where = _where(key_node, source)
+        full = f"{path}.{key}" if path else key
+        if key in seen:
+            raise OptionError(f"{where}: the key {full} is already there ({seen[key]}); keep one of the two.")
+        seen[key] = lines[full] = where
+        _inspect(value_node, source, full, lines, above)
+
+
+def _key(node: Node, source: str) -> str:
+    if not isinstance(node, ScalarNode) or node.tag not in (_TAG + "str", _TAG + "int"):
+        shown = getattr(node, "value", "")
+        raise OptionError(f"{_where(node, source)}: the key {shown!r} is not text; put it in quotes.")
+    return str(node.value)
+
+
+def _where(node: Node, source: str) -> str:
+    return f"{source}:{node.start_mark.line + 1}"
