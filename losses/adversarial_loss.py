@@ -14,8 +14,8 @@ class AdversarialLoss(nn.Module):
     """One discriminator's game: `forward` is the generator's side, `discriminator_backward` the discriminator's.
 
     Relativistic average GAN (ESRGAN, ECCV 2018 workshops, equations 1 and 2): each logit is compared with the mean
-    logit of the other class. The generator's loss is the mean of both comparisons; each half of the
-    discriminator's loss is weighted by 0.5 and `loss_weight` applies to the generator only, as in BasicSR's ESRGANModel.
+    logit of the other class. The generator's loss is the mean of both comparisons; each half of the discriminator's
+    loss is weighted by 0.5, and `loss_weight` applies to the generator only, as in BasicSR's ESRGANModel.
 
     Args:
         gan_type: form of the loss on logits.

@@ -1,6 +1,8 @@
 """Fixtures for all rooms: real photographs, random VGG19 weights, quiet torch."""
 
+import importlib.util
 from pathlib import Path
+from types import ModuleType
 
 import prismsr  # noqa: F401  (registers everything before any test imports basicsr)
 
@@ -16,6 +18,15 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 @pytest.fixture(scope="session")
 def repository() -> Path:
     return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def prepare_tool(repository: Path) -> ModuleType:
+    """The module tools/prepare.py."""
+    spec = importlib.util.spec_from_file_location("prepare_tool", repository / "tools" / "prepare.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(scope="session")

@@ -1,27 +1,16 @@
 """The command line of tools/prepare.py in this process, and folders of small photographs for it."""
 
-import importlib.util
-
 import cv2
 import pytest
 
 
-@pytest.fixture(scope="session")
-def tool(repository):
-    """The module tools/prepare.py."""
-    spec = importlib.util.spec_from_file_location("prepare_tool", repository / "tools" / "prepare.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture
-def prepare(tool):
+def prepare(prepare_tool):
     """Run a command line and return its exit code; two processes unless told otherwise."""
 
     def run(*arguments, workers=2):
         try:
-            return tool.main([str(argument) for argument in (*arguments, "--workers", workers)])
+            return prepare_tool.main([str(argument) for argument in (*arguments, "--workers", workers)])
         except SystemExit as stop:  # argparse's way out
             return stop.code
 

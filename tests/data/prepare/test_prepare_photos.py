@@ -10,8 +10,7 @@ def test_demo_set(prepare, tmp_path, images, photograph):
     assert prepare("photos", "-o", tmp_path / "demo") == 0
     train, val = images(tmp_path / "demo/train/HR"), images(tmp_path / "demo/val/HR")
     assert sorted(train) == [
-        f"{name}.png"
-        for name in ("china", "flower", "ihc", "motorcycle_left", "motorcycle_right", "rocket")
+        f"{name}.png" for name in ("china", "flower", "ihc", "motorcycle_left", "motorcycle_right", "rocket")
     ]
     assert sorted(val) == ["astronaut.png", "chelsea.png", "coffee.png"]
     for image in [*train.values(), *val.values()]:
