@@ -1,0 +1,104 @@
+"""Benchmarks `downsample` and `gan-step`: ours beside BasicSR's own, in turn, in one process."""
+
+import logging
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from prismsr.data.resize import imresize_bicubic
+from prismsr.utils.images import read_image
+
+import numpy as np
+import skimage
+import torch
+from basicsr.models import build_model
+from basicsr.utils import set_random_seed
+from basicsr.utils.matlab_functions import imresize
+
+
+def _in_turn(first: Callable[[], object], second: Callable[[], object], rounds: int) -> tuple[list[float], list[float]]:
+    """Seconds of each call of two functions called alternately, so that both see the same machine."""
+    times: tuple[list[float], list[float]] = ([], [])
+    for _ in range(rounds):
+        for function, record in zip((first, second), times, strict=True):
+            start = time.perf_counter()
+            function()
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+            record.append(time.perf_counter() - start)
+    return times
+
+
+def downsample() -> None:
+    """imresize_bicubic beside basicsr's imresize on a 512x512 RGB photograph, one thread."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    image = read_image(Path(skimage.__file__).parent / "data" / "astronaut.png").astype(np.float32) / 255
+    print("512x512x3 float32, one thread, median/best of 40 calls in turn")
+    print(f"{'scale':>5} {'ours ms':>14} {'basicsr ms':>14} ratio")
+    for scale in (2, 3, 4):
+        ours, theirs = _in_turn(partial(imresize_bicubic, image, scale), partial(imresize, image, 1 / scale), 40)
+        pairs = [(1e3 * statistics.median(times), 1e3 * min(times)) for times in (ours, theirs)]
+        columns = " ".join(f"{median:7.2f}/{best:6.2f}" for median, best in pairs)
+        print(f"{scale:>5} {columns} {pairs[1][0] / pairs[0][0]:.1f}/{pairs[1][1] / pairs[0][1]:.1f}")
+    torch.set_num_threads(threads)
+
+
+def gan_step(rounds: int = 30) -> None:
+    """PrismSRModel in its stock-ESRGAN configuration beside BasicSR's ESRGANModel: seconds of one training step.
+
+    On CUDA the paper's size (batch 16, GT 128, RRDB 23); on a CPU a small generator, so that what the step adds around
+    the networks weighs more, not less.
+    """
+    cuda = torch.cuda.is_available()
+    batch = {"gt": torch.rand(16 if cuda else 2, 3, 128, 128), "lq": torch.rand(16 if cuda else 2, 3, 32, 32)}
+    logging.getLogger("basicsr").setLevel(logging.WARNING)
+    with tempfile.TemporaryDirectory() as folder:
+        steps = [_esrgan_step(name, folder, batch, cuda) for name in ("PrismSRModel", "ESRGANModel")]
+        _in_turn(steps[0], steps[1], 3)
+        ours, theirs = _in_turn(steps[0], steps[1], rounds)
+    ratios = [one / other for one, other in zip(ours, theirs, strict=True)]
+    print(f"one ESRGAN step, {'CUDA' if cuda else 'CPU'}, {rounds} steps each in turn:")
+    print(
+        f"  PrismSRModel {1e3 * statistics.median(ours):.1f} ms, ESRGANModel {1e3 * statistics.median(theirs):.1f} ms"
+    )
+    print(f"  ratio, median of pairs: {statistics.median(ratios):.4f}")
+
+
+def _esrgan_step(model_type: str, folder: str, batch: dict[str, torch.Tensor], full: bool) -> Callable[[], None]:
+    size = (
+        {"num_feat": 64, "num_block": 23, "num_grow_ch": 32}
+        if full
+        else {"num_feat": 16, "num_block": 2, "num_grow_ch": 8}
+    )
+    adam = {"type": "Adam", "lr": 1e-4, "betas": [0.9, 0.99]}
+    train = {
+        "ema_decay": 0.999,
+        "optim_g": adam,
+        "optim_d": dict(adam),  # BasicSR takes the type out of it
+        "scheduler": {"type": "MultiStepLR", "milestones": [1000]},
+    }
+    pixel = {"type": "L1Loss", "loss_weight": 1e-2}
+    if model_type == "PrismSRModel":
+        gan = {"type": "AdversarialLoss", "relativistic": True, "loss_weight": 5e-3}
+        train["losses"] = {"l_g_pix": pixel, "l_g_gan": gan}
+    else:
+        train |= {"pixel_opt": pixel, "gan_opt": {"type": "GANLoss", "gan_type": "vanilla", "loss_weight": 5e-3}}
+    set_random_seed(0)
+    options = {
+        "name": "step",
+        "model_type": model_type,
+        "scale": 4,
+        "num_gpu": int(full),
+        "dist": False,
+        "is_train": True,
+    }
+    options |= {"rank": 0, "world_size": 1, "path": {"models": folder, "training_states": folder}, "train": train}
+    options["network_g"] = {"type": "RRDBNet", "num_in_ch": 3, "num_out_ch": 3, **size}
+    options["network_d"] = {"type": "VGGStyleDiscriminator", "num_in_ch": 3, "num_feat": 64 if full else 8}
+    model = build_model(options)
+    model.feed_data(batch)
+    return lambda: model.optimize_parameters(1)
