@@ -21,8 +21,7 @@ from prismsr.losses.self_similarity_loss import edge_mask, self_similarity_loss
 import numpy as np
 import skimage
 import torch
-from basicsr.archs.discriminator_arch import VGGStyleDiscriminator
-from basicsr.archs.rrdbnet_arch import RRDBNet
+from benchmark_training import build_step, downsample, gan_step
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
@@ -72,6 +71,20 @@ def self_similarity(args: argparse.Namespace) -> None:
     print(f"\nAn ESRGAN step without it and without the VGG loss takes {step:.3f} s; it adds {loss / step:.0%}.")
 
 
+@register(BENCHMARKS, "downsample")
+def _downsample(args: argparse.Namespace) -> None:
+    """MATLAB-equal bicubic downsampling, beside basicsr's."""
+    describe_machine()
+    downsample()
+
+
+@register(BENCHMARKS, "gan-step")
+def _gan_step(args: argparse.Namespace) -> None:
+    """An ESRGAN training step of PrismSRModel, beside BasicSR's ESRGANModel."""
+    describe_machine()
+    gan_step()
+
+
 def print_beside(mask_stride: int, loss: dict[str, Any], reference: dict[str, Any]) -> None:
     """Print a line of the comparison; say so if the values, which should be equal, are not."""
     times = f"{loss['seconds']:.3f} s | {reference['seconds']:.2f} s | {reference['seconds'] / loss['seconds']:.0f}"
@@ -104,7 +117,8 @@ def _ssl(loss: Callable[..., Tensor], args: argparse.Namespace, device: torch.de
     small = F.interpolate(gt, scale_factor=0.25, mode="bicubic", antialias=True)
     sr = F.interpolate(small, size=gt.shape[2:], mode="bicubic").clamp(0, 1)
     mask = edge_mask(gt)
-    args.pixels = int(mask.sum())
+    rows, columns = (torch.arange(args.size, device=device) % args.mask_stride for _ in range(2))
+    args.pixels = int((mask & (rows[:, None] == columns)).sum())
 
     def run() -> Tensor:
         image = sr.clone().requires_grad_()
@@ -118,36 +132,15 @@ def _ssl(loss: Callable[..., Tensor], args: argparse.Namespace, device: torch.de
 @register(WORKLOADS, "esrgan-step")
 def esrgan_step(args: argparse.Namespace, device: torch.device) -> Callable[[], Tensor]:
     """A training step of ESRGAN with pixel and adversarial loss; without the VGG loss, so a lower bound."""
-    net_g = RRDBNet(3, 3, 4, num_feat=64, num_block=23, num_grow_ch=32).to(device)
-    net_d = VGGStyleDiscriminator(3, 64, input_size=args.size).to(device)
-    optimizers = [torch.optim.Adam(net.parameters(), 1e-4, betas=(0.9, 0.99)) for net in (net_g, net_d)]
-    gt = photographs(args.size, args.batch).to(device)
-    lq = F.interpolate(gt, scale_factor=0.25, mode="bicubic", antialias=True)
-
-    def against(logits: Tensor, others: Tensor, real: bool) -> Tensor:
-        difference = logits - others.mean()
-        return F.binary_cross_entropy_with_logits(difference, torch.full_like(difference, float(real)))
+    gt = photographs(args.size, args.batch)
+    batch = {"gt": gt, "lq": F.interpolate(gt, scale_factor=0.25, mode="bicubic", antialias=True)}
+    step = build_step("PrismSRModel", batch, full=True)
 
     def run() -> Tensor:
-        net_d.requires_grad_(False)
-        sr = net_g(lq)
-        real, fake = net_d(gt), net_d(sr)
-        loss = 0.01 * F.l1_loss(sr, gt) + 0.0025 * (against(real, fake, False) + against(fake, real, True))
-        net_d.requires_grad_(True)
-        for optimizer, term in zip(
-            optimizers, (lambda: loss, lambda: _discriminator(net_d, sr, gt, against)), strict=True
-        ):
-            optimizer.zero_grad(set_to_none=True)
-            term().backward()
-            optimizer.step()
-        return loss
+        step()
+        return torch.zeros(())
 
     return run
-
-
-def _discriminator(net_d: torch.nn.Module, sr: Tensor, gt: Tensor, against: Callable[..., Tensor]) -> Tensor:
-    real, fake = net_d(gt), net_d(sr.detach())
-    return (against(real, fake.detach(), True) + against(fake, real.detach(), False)) / 2
 
 
 def photographs(size: int, batch: int) -> Tensor:

@@ -2,7 +2,6 @@
 
 import logging
 import statistics
-import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
@@ -55,11 +54,9 @@ def gan_step(rounds: int = 30) -> None:
     """
     cuda = torch.cuda.is_available()
     batch = {"gt": torch.rand(16 if cuda else 2, 3, 128, 128), "lq": torch.rand(16 if cuda else 2, 3, 32, 32)}
-    logging.getLogger("basicsr").setLevel(logging.WARNING)
-    with tempfile.TemporaryDirectory() as folder:
-        steps = [_esrgan_step(name, folder, batch, cuda) for name in ("PrismSRModel", "ESRGANModel")]
-        _in_turn(steps[0], steps[1], 3)
-        ours, theirs = _in_turn(steps[0], steps[1], rounds)
+    steps = [build_step(name, batch, cuda) for name in ("PrismSRModel", "ESRGANModel")]
+    _in_turn(steps[0], steps[1], 3)
+    ours, theirs = _in_turn(steps[0], steps[1], rounds)
     ratios = [one / other for one, other in zip(ours, theirs, strict=True)]
     print(f"one ESRGAN step, {'CUDA' if cuda else 'CPU'}, {rounds} steps each in turn:")
     print(
@@ -68,7 +65,14 @@ def gan_step(rounds: int = 30) -> None:
     print(f"  ratio, median of pairs: {statistics.median(ratios):.4f}")
 
 
-def _esrgan_step(model_type: str, folder: str, batch: dict[str, torch.Tensor], full: bool) -> Callable[[], None]:
+def build_step(model_type: str, batch: dict[str, torch.Tensor], full: bool) -> Callable[[], None]:
+    """One ESRGAN training step (L1 and relativistic GAN) on a fixed batch, as a function to call again and again.
+
+    Args:
+        model_type: PrismSRModel or ESRGANModel.
+        batch: gt (B, 3, 128, 128) and lq (B, 3, 32, 32).
+        full: the paper's networks on the GPU where there is one, instead of small ones on the CPU.
+    """
     size = (
         {"num_feat": 64, "num_block": 23, "num_grow_ch": 32}
         if full
@@ -87,16 +91,17 @@ def _esrgan_step(model_type: str, folder: str, batch: dict[str, torch.Tensor], f
         train["losses"] = {"l_g_pix": pixel, "l_g_gan": gan}
     else:
         train |= {"pixel_opt": pixel, "gan_opt": {"type": "GANLoss", "gan_type": "vanilla", "loss_weight": 5e-3}}
+    logging.getLogger("basicsr").setLevel(logging.WARNING)
     set_random_seed(0)
     options = {
         "name": "step",
         "model_type": model_type,
         "scale": 4,
-        "num_gpu": int(full),
+        "num_gpu": int(full and torch.cuda.is_available()),
         "dist": False,
         "is_train": True,
     }
-    options |= {"rank": 0, "world_size": 1, "path": {"models": folder, "training_states": folder}, "train": train}
+    options |= {"rank": 0, "world_size": 1, "path": {}, "train": train}
     options["network_g"] = {"type": "RRDBNet", "num_in_ch": 3, "num_out_ch": 3, **size}
     options["network_d"] = {"type": "VGGStyleDiscriminator", "num_in_ch": 3, "num_feat": 64 if full else 8}
     model = build_model(options)
