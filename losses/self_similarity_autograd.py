@@ -5,7 +5,7 @@ Both work unit by unit, so that memory does not grow with the batch; the loss ma
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -44,18 +44,22 @@ def compare_graphs(tables: list[Tensor], setting: Setting, want_grad: bool) -> T
     Returns:
         Float64 scalar, the sum of kl_weight * t (log t - log s) + alpha |s - t|; logarithms clamped at log(EPS).
     """
-    log_sr, log_gt, sr, gt = ([*table.split(_lines(table, setting))] for table in tables)
-    norm_sr, norm_gt = _exponentials(log_sr, sr), _exponentials(log_gt, gt)
+    for log_similarity, similarity in zip(tables, tables[2:], strict=False):
+        torch.exp(log_similarity, out=similarity)  # at once, as torch gives even short exponentials to all threads
+    lines = max(1, setting.limits.work // tables[0].shape[1])
+    log_sr, log_gt, sr, gt = (table.split(lines) for table in tables)
+    norm_sr, norm_gt = _sum_of_lines(sr).add_(EPS), _sum_of_lines(gt).add_(EPS)
+    log_norm_sr, log_norm_gt, least = norm_sr.log(), norm_gt.log(), math.log(EPS)
     total, drift = torch.zeros_like(norm_sr), torch.zeros_like(norm_sr)
     for log_s, log_t, s, t in zip(log_sr, log_gt, sr, gt, strict=True):
         difference = s.div_(norm_sr) - t.div_(norm_gt)
-        log_s.sub_(norm_sr.log()).clamp_min_(math.log(EPS))
-        log_t.sub_(norm_gt.log()).clamp_min_(math.log(EPS))
+        log_s.sub_(log_norm_sr).clamp_min_(least)
+        log_t.sub_(log_norm_gt).clamp_min_(least)
         t.clamp_min_(EPS)
         total.add_(log_t.sub_(log_s).mul_(t).sum(0), alpha=setting.kl_weight)
         total.add_(difference.abs().sum(0), alpha=setting.alpha)
         if want_grad:  # as if the row's sum were fixed; `drift` makes up for that
-            unclamped = log_s.sub_(math.log(EPS)).sign_()
+            unclamped = log_s.sub_(least).sign_()
             torch.mul(difference.sign_(), s, out=log_t).mul_(setting.alpha)
             log_t.sub_(t.mul_(unclamped), alpha=setting.kl_weight)
             drift += log_t.sum(0)
@@ -65,17 +69,11 @@ def compare_graphs(tables: list[Tensor], setting: Setting, want_grad: bool) -> T
     return total.sum(dtype=torch.float64)
 
 
-def _lines(table: Tensor, setting: Setting) -> int:
-    """How many of a table's lines to handle in one operation."""
-    return max(1, setting.limits.work // table.shape[1])
-
-
-def _exponentials(table: list[Tensor], exponentials: list[Tensor]) -> Tensor:
-    """Exponentials of a table (K, N) in pieces, and their sums over K plus `EPS`, (N,)."""
-    sums = torch.full_like(table[0][0], EPS)
-    for lines, out in zip(table, exponentials, strict=True):
-        sums += torch.exp(lines, out=out).sum(0)
-    return sums
+def _sum_of_lines(table: Sequence[Tensor]) -> Tensor:
+    total = torch.zeros_like(table[0][0])
+    for lines in table:
+        total += lines.sum(0)
+    return total
 
 
 @lru_cache(maxsize=4)
@@ -125,7 +123,8 @@ class Job:
         """Add a unit's tiles to a canvas."""
         tiles = self.tiling.tiles(canvas)
         for place, part in zip(unit.tiles, parts, strict=True):
-            tiles[place].add_(part)
+            for channel, values in zip(tiles[place], part, strict=True):
+                channel.add_(values)
 
 
 def ordinary_tensors(function: Callable[..., Tensor]) -> Callable[..., Tensor]:

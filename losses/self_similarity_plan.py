@@ -5,9 +5,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
 
-import torch
-from torch import Tensor
-
 
 @dataclass(frozen=True)
 class Block:
@@ -83,11 +80,11 @@ class SearchPlan:
         return len(self.steps) ** 2
 
     @cached_property
-    def kept(self) -> Tensor:
-        """(window, window) float64 of 0 and 1: row c marks the samples of an axis that clip c, or c - window, keeps."""
-        samples = torch.arange(-self.rim, self.rim + 1)
-        clips = [*range(self.rim + 1), *range(-self.rim, 0)]
-        return torch.stack([(samples + clip).abs() <= self.rim for clip in clips]).double()
+    def clips(self) -> list[tuple[slice, slice]]:
+        """Which samples along an axis of the window a clip keeps and leaves out: by c at c, by -c at window - c."""
+        far = [(slice(0, self.window - c), slice(self.window - c, self.window)) for c in range(self.rim + 1)]
+        near = [(slice(c, self.window), slice(0, c)) for c in range(self.rim, 0, -1)]
+        return far + near
 
     def blocks(self, most: int) -> list[Block]:
         """The listed offsets in blocks of at most `most`."""

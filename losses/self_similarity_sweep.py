@@ -129,9 +129,8 @@ class Sweep:
     """
 
     def __init__(self, layout: Layout, channels: int, limits: Limits, like: Tensor) -> None:
-        self.layout, self.plan, self.fused = layout, layout.plan, limits.fused
+        self.layout, self.plan, self.work, self.fused = layout, layout.plan, limits.work, limits.fused
         self.blocks = self.plan.blocks(max(1, limits.work // layout.room))
-        self.kept = self.plan.kept.to(like.device)
         most = max((block.count for block in self.blocks), default=1)
         self.buffers = [like.new_empty(most * layout.room) for _ in range(3)]
         self.boxes: dict[tuple[int, ...], Box] = {}
@@ -168,7 +167,7 @@ class Sweep:
             table: (K, N), where to write it in the plan's order; the centre's row is 0.
         """
         table[-1] = 0
-        outside = self._outside(image, pixels).unbind(0)
+        outside = torch.cat([self._outside(image, part) for part in self._split(pixels)], dim=1).unbind(0)
         *channels, norm = image.base
         for step, moved, lines in zip(self.forward_steps, image.moved, self._lines(table), strict=True):
             source = step.box.source
@@ -183,11 +182,16 @@ class Sweep:
                     line.sub_(outside[clip])
 
     def gradient(self, pixels: Tensor, grad_table: Tensor) -> Tensor:
-        """Gradient of the tiles loaded in `sr`, (T, C, height, width), from that of their table (K, N)."""
+        """Gradient of the tiles loaded in `sr`, from that of their table (K, N).
+
+        Returns:
+            (T, C, height, width), a view of memory that the next call overwrites.
+        """
         grad_outside = grad_table.new_zeros(self.plan.window**2, len(pixels))
         clipped = grad_outside.unbind(0)
         grad, start, ends = self.spread
-        grad.zero_()
+        for line in grad:
+            line.zero_()
         difference = torch.empty_like(start.image[0])
         for step, block_ends, lines in zip(self.backward_steps, ends, self._lines(grad_table), strict=True):
             step.box.source.zero_()
@@ -202,9 +206,13 @@ class Sweep:
                     torch.sub(there, here, out=difference)
                     grad_here.addcmul_(weight, difference)
                     grad_there.addcmul_(weight, difference, value=-1)
-        self._outside_gradient(grad, pixels, grad_outside)
+        energy = torch.zeros_like(self.sr.energy)
+        for part, grad_part in zip(self._split(pixels), self._split(grad_outside), strict=True):
+            self._outside_gradient(energy, part, grad_part)
+        for line, raw in zip(grad, self.sr.raw, strict=True):
+            line.addcmul_(energy, raw, value=-1).mul_(self.sr.scale)
         tiles = grad[:, : self.layout.size].unflatten(1, (self.layout.count, self.layout.height, self.layout.width))
-        return tiles.transpose(0, 1) * self.sr.scale
+        return tiles.transpose(0, 1)
 
     def _parts(self, planes: Tensor, shift: int) -> tuple[Tensor, ...]:
         """Planes (C, stored) from `shift` on, as wide as one operation takes them."""
@@ -223,20 +231,28 @@ class Sweep:
 
     def _outside(self, image: Planes, pixels: Tensor) -> Tensor:
         """(w^2, N) energy of the samples of the centre's window that each clip leaves out."""
-        window = self.plan.window
-        samples = torch.stack([line.index_select(0, pixels) for line in image.samples]).double()
-        inside = self.kept @ (self.kept @ samples.view(window, -1)).view(window, window, -1)
-        return (samples.sum(dim=0) - inside.flatten(0, 1)).to(image.energy.dtype)
+        window, clips = self.plan.window, self.plan.clips
+        samples = torch.stack([line.index_select(0, pixels) for line in image.samples]).view(window, window, -1)
+        columns = torch.stack([samples[kept].sum(0) for kept, _ in clips])  # (row clips, w, N), over the rows kept
+        rows = torch.stack([samples[out].sum((0, 1)) for _, out in clips])  # (row clips, N), over those left out
+        return torch.stack([rows + columns[:, out].sum(1) for _, out in clips], dim=1).flatten(0, 1)
 
-    def _outside_gradient(self, grad: Tensor, pixels: Tensor, grad_outside: Tensor) -> None:
-        """Add the gradient of what `_outside` took from the table of `sr`."""
-        window, table = self.plan.window, grad_outside.double()
-        inside = self.kept.T @ (self.kept.T @ table.view(window, -1)).view(window, window, -1)
-        grad_samples = (table.sum(dim=0) - inside.flatten(0, 1)).to(grad.dtype)
-        energy = torch.zeros_like(self.sr.energy)
-        for line, values in zip(self.layout.samples(energy), grad_samples, strict=True):
+    def _outside_gradient(self, energy: Tensor, pixels: Tensor, grad_outside: Tensor) -> None:
+        """Add the gradient of the energy (stored,) from that of `_outside`."""
+        window, clips = self.plan.window, self.plan.clips
+        table = grad_outside.reshape(window, window, -1)
+        columns, samples = torch.zeros_like(table), torch.zeros_like(table)
+        for number, (_, out) in enumerate(clips):
+            columns[:, out] += table[:, number, None]
+        for (kept, out), line, column in zip(clips, table.sum(1), columns, strict=True):
+            samples[kept] += column
+            samples[out] += line
+        for line, values in zip(self.layout.samples(energy), samples.flatten(0, 1), strict=True):
             line.index_add_(0, pixels, values)
-        grad.addcmul_(energy, self.sr.raw, value=-1)
+
+    def _split(self, table: Tensor) -> tuple[Tensor, ...]:
+        """Pieces of (..., N) for which tables of w^2 lines stay within one operation."""
+        return table.split(max(1, self.work // self.plan.window**2), dim=-1)
 
     def _step(self, block: Block, reading: bool) -> Step:
         # What is laid at the mask pixels is spread backwards by the sum; the margin makes room for it.
