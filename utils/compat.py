@@ -131,13 +131,17 @@ def init_dist(launcher: str, backend: str | None = None, port: int | None = None
     distributed.init_process_group(backend=backend, **kwargs)
 
 
+def slurm_first_host() -> str:
+    """Name of the first machine of this slurm job, where rank 0 runs and the processes meet."""
+    command = ["scontrol", "show", "hostname", os.environ["SLURM_NODELIST"]]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[0]
+
+
 def _export_slurm_variables(port: int | None) -> None:
     missing = [name for name in ("SLURM_PROCID", "SLURM_NTASKS", "SLURM_NODELIST") if name not in os.environ]
     if missing:
         raise ValueError(f"--launcher slurm: {', '.join(missing)} not set; start with srun.")
-    command = ["scontrol", "show", "hostname", os.environ["SLURM_NODELIST"]]
-    hosts = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
-    os.environ["MASTER_ADDR"] = hosts[0]
+    os.environ["MASTER_ADDR"] = slurm_first_host()
     os.environ["MASTER_PORT"] = str(port or os.environ.get("MASTER_PORT", "29500"))
     os.environ["RANK"] = os.environ["SLURM_PROCID"]
     os.environ["WORLD_SIZE"] = os.environ["SLURM_NTASKS"]

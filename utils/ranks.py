@@ -2,11 +2,12 @@
 
 import os
 import socket
-import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
+
+from prismsr.utils.compat import slurm_first_host
 
 from torch.distributed import PrefixStore, TCPStore
 
@@ -104,8 +105,7 @@ def meet(launcher: str, dist_params: Mapping[str, Any]) -> Iterator[Alone | Rank
         return
     if launcher == "slurm":
         rank, world_size = int(os.environ["SLURM_PROCID"]), int(os.environ["SLURM_NTASKS"])
-        listing = ["scontrol", "show", "hostname", os.environ["SLURM_NODELIST"]]
-        address = subprocess.run(listing, capture_output=True, text=True, check=True).stdout.split()[0]
+        address = slurm_first_host()
         port = int(dist_params.get("port") or os.environ.get("MASTER_PORT", "29500"))
     else:
         rank, world_size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
