@@ -7,3 +7,7 @@ class UserError(Exception):
 
 class OptionError(UserError, ValueError):
     """An option file or flag cannot be used; the message names the file, the line where it is known, and the key."""
+
+
+class TrainingError(UserError, RuntimeError):
+    """A training that ran cannot go on; the message says why, and the launchers exit with 1."""

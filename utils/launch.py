@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from prismsr.utils.errors import OptionError, UserError
+from prismsr.utils.errors import OptionError, TrainingError, UserError
 from prismsr.utils.option_files import save_options
 from prismsr.utils.option_problems import errors_among
 from prismsr.utils.options import (
@@ -51,7 +51,7 @@ def main(is_train: bool, root: str | os.PathLike[str], argv: Sequence[str] | Non
     except UserError as error:
         if first or not isinstance(error, OptionError):  # all processes see the same option file
             print(error, file=sys.stderr, flush=True)
-        return REFUSED
+        return FAILED if isinstance(error, TrainingError) else REFUSED
     except KeyboardInterrupt:
         if first:
             print(f"Interrupted: {' '.join(args.opt)}", file=sys.stderr, flush=True)
