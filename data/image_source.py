@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
@@ -117,9 +119,40 @@ def _environment(path: Path) -> Any:
     if process != os.getpid():
         if environment is not None:
             environment.close()  # inherited by a fork; without a lock file closing it touches this process alone
-        environment = lmdb.open(str(path), readonly=True, lock=False, readahead=False, create=False)
+        environment = _open(path)
         _OPEN[path] = (os.getpid(), environment)
     return environment
+
+
+def _open(path: Path) -> Any:
+    try:
+        environment = lmdb.open(str(path), readonly=True, lock=False, readahead=False, create=False)
+    except lmdb.Error as error:
+        raise ImageSourceError(
+            f"{path}: cannot be opened as an LMDB ({error}); copy it again or make it anew"
+        ) from error
+    held = (path / "data.mdb").stat().st_size
+    needed = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
+    if held < needed and not _readable(path):
+        environment.close()
+        raise ImageSourceError(
+            f"{path}: data.mdb is truncated: it has {held} of {needed} bytes; copy it again or make it anew"
+        )
+    return environment
+
+
+_READ_ALL = """
+import lmdb, sys
+with lmdb.open(sys.argv[1], readonly=True, lock=False, create=False).begin(buffers=True) as transaction:
+    for key, value in transaction.cursor():
+        value[-1:].tobytes()
+"""
+
+
+def _readable(path: Path) -> bool:
+    """Whether every value of an LMDB can be read, tried in another process: reading beyond a file's end kills it."""
+    command = [sys.executable, "-c", _READ_ALL, str(path)]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def close_lmdb(path: Path) -> None:

@@ -1,10 +1,11 @@
 """LQ/GT pairs, with an optional edge mask, from folders or LMDBs; augmentation from (seed, epoch, index)."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from prismsr.data.image_source import ImageSourceError, open_source
+from prismsr.data.png_crop import CroppableImage, CroppableMask
 from prismsr.data.sampler import sample_rng
-from prismsr.utils.images import decode_image, decode_mask
 from prismsr.utils.jobs import DataError
 from prismsr.utils.option_schema import PairedMaskDatasetOptions
 
@@ -52,13 +53,10 @@ class PairedImageMaskDataset(Dataset):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         key = self.keys[index]
-        images = {name: self._read(name, key) for name in self.sources}
-        if self.opt["phase"] != "train":  # as BasicSR: test sets often keep rows that the LQ image does not cover
-            height, width = (side * self.opt["scale"] for side in images["lq"].shape[:2])
-            images = {name: image if name == "lq" else image[:height, :width] for name, image in images.items()}
-        _require_fitting_sizes(images, self.opt["scale"], self.sources["gt"].describe(key))
         if self.opt["phase"] == "train":
-            images = self._augment(images, sample_rng(self.opt.get("manual_seed") or 0, index), key)
+            images = self._augmented(key, sample_rng(self.opt.get("manual_seed") or 0, index))
+        else:
+            images = self._whole(key)
         item: dict[str, Any] = {name: _to_tensor(image) for name, image in images.items()}
         if self.opt.get("mean") or self.opt.get("std"):
             for name in ("lq", "gt"):
@@ -67,28 +65,42 @@ class PairedImageMaskDataset(Dataset):
         item["lq_path"] = item["gt_path"] = f"{key}.png"
         return item
 
-    def _read(self, name: str, key: str) -> np.ndarray:
-        """Image as float32 RGB (H, W, 3) in [0, 1], mask as float32 (H, W, 1) of 0 and 1."""
-        source = self.sources[name]
-        content, where = source.read(key), source.describe(key)
-        if name == "gt_mask":
-            return decode_mask(content, where).astype(np.float32)[..., None]
-        return _to_rgb_float(decode_image(content, where))
+    def _whole(self, key: str) -> dict[str, np.ndarray]:
+        """The images as they are, GT and mask cut to the size of lq * scale, as BasicSR does.
 
-    def _augment(self, images: dict[str, np.ndarray], rng: np.random.Generator, key: str) -> dict[str, np.ndarray]:
-        scale, gt_size = self.opt["scale"], self.opt["gt_size"]
-        size = gt_size // scale
-        height, width = images["lq"].shape[:2]
+        Test sets often keep rows and columns that the LQ image does not cover.
+        """
+        files, scale = self._open(key), self.opt["scale"]
+        images = {name: file.crop(0, 0, *file.size) for name, file in files.items()}
+        height, width = (side * scale for side in files["lq"].size)
+        images = {name: image if name == "lq" else image[:height, :width] for name, image in images.items()}
+        self._require_fitting_sizes({name: image.shape[:2] for name, image in images.items()}, key)
+        return images
+
+    def _open(self, key: str) -> dict[str, CroppableImage]:
+        files = {}
+        for name, source in self.sources.items():
+            kind = CroppableMask if name == "gt_mask" else CroppableImage
+            files[name] = kind(source.read(key), source.describe(key))
+        return files
+
+    def _augmented(self, key: str, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """A random crop of the images, flipped and rotated at random; only the crop is decoded."""
+        files, scale = self._open(key), self.opt["scale"]
+        sizes = {name: file.size for name, file in files.items()}
+        self._require_fitting_sizes(sizes, key)
+        size = self.opt["gt_size"] // scale
+        height, width = sizes["lq"]
         if min(height, width) < size:
             where = self.sources["lq"].describe(key)
             raise DataError(f"{where} is {width}x{height}, smaller than a crop of {size}x{size} (gt_size / scale).")
-        top, left = rng.integers(height - size + 1), rng.integers(width - size + 1)
+        top, left = int(rng.integers(height - size + 1)), int(rng.integers(width - size + 1))
         flips = rng.random(3) < 0.5  # drawn even when unused, so that an option does not shift the stream
         result = {}
-        for name, image in images.items():
+        for name, file in files.items():
             factor = 1 if name == "lq" else scale
-            y, x, side = top * factor, left * factor, size * factor
-            result[name] = self._flip(image[y : y + side, x : x + side], flips)
+            part = file.crop(top * factor, left * factor, size * factor, size * factor)
+            result[name] = self._flip(part, flips)
         return result
 
     def _flip(self, image: np.ndarray, flips: np.ndarray) -> np.ndarray:
@@ -98,19 +110,33 @@ class PairedImageMaskDataset(Dataset):
         if self.opt.get("use_rot") and vertical:
             image = image[::-1]
         if self.opt.get("use_rot") and transpose:
-            image = image.transpose(1, 0, 2)
+            image = image.swapaxes(0, 1)
         return image
 
-
-def _to_rgb_float(image: np.ndarray) -> np.ndarray:
-    """Decoded image (grey, BGR or BGRA; 8 or 16 bits) as float32 RGB in [0, 1]; alpha is dropped."""
-    if image.ndim == 2:
-        image = np.repeat(image[..., None], 3, axis=2)
-    return image[..., 2::-1].astype(np.float32) / np.float32(np.iinfo(image.dtype).max)
+    def _require_fitting_sizes(self, sizes: Mapping[str, tuple[int, ...]], key: str) -> None:
+        scale = self.opt["scale"]
+        height, width = sizes["lq"]
+        for name in sizes.keys() - {"lq"}:
+            got = sizes[name]
+            if got != (height * scale, width * scale):
+                raise DataError(
+                    f"{self.sources['gt'].describe(key)}: {name} is {got[1]}x{got[0]}, but lq is {width}x{height} and "
+                    f"scale {scale} asks for {width * scale}x{height * scale}."
+                )
 
 
 def _to_tensor(image: np.ndarray) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
+    """A decoded image as float32 RGB (3, H, W) in [0, 1], or a mask as float32 (1, H, W) of 0 and 1.
+
+    Args:
+        image: (H, W) bool, or (H, W) grey, (H, W, 3) BGR or (H, W, 4) BGRA of 8 or 16 bits; alpha is dropped.
+    """
+    if image.dtype == bool:
+        return torch.from_numpy(image[None].astype(np.float32))
+    planes = np.stack([image] * 3) if image.ndim == 2 else image[..., 2::-1].transpose(2, 0, 1)
+    values = np.ascontiguousarray(planes).astype(np.float32)  # first bytes in the new order, then floats: less to move
+    values /= np.float32(np.iinfo(image.dtype).max)
+    return torch.from_numpy(values)
 
 
 def _require_same_keys(keys: list[str], others: list[str], root: str, other_root: str) -> None:
@@ -120,14 +146,3 @@ def _require_same_keys(keys: list[str], others: list[str], root: str, other_root
         raise ImageSourceError(
             f"{root} and {other_root} do not hold the same images: {len(missing)} differ, first {shown}."
         )
-
-
-def _require_fitting_sizes(images: dict[str, np.ndarray], scale: int, where: str) -> None:
-    height, width = images["lq"].shape[:2]
-    for name in images.keys() - {"lq"}:
-        got = images[name].shape[:2]
-        if got != (height * scale, width * scale):
-            raise DataError(
-                f"{where}: {name} is {got[1]}x{got[0]}, but lq is {width}x{height} and scale {scale} asks for "
-                f"{width * scale}x{height * scale}."
-            )

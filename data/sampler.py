@@ -1,6 +1,5 @@
 """Sample order and augmentation from (seed, epoch, index), never from the worker."""
 
-import math
 from collections.abc import Iterator, Sized
 
 import numpy as np
@@ -35,36 +34,80 @@ def sample_rng(seed: int, index: int) -> np.random.Generator:
     return np.random.default_rng([seed, epoch, draw])
 
 
-class SeededSampler(Sampler[SampleIndex]):
-    """BasicSR's EnlargedSampler with an order that depends on the run's seed (BasicSR's ignores it).
+class SeededBatchSampler(Sampler[list[SampleIndex]]):
+    """Batches of one process, epoch after epoch without end, in an order that depends on (seed, epoch) alone.
+
+    BasicSR's EnlargedSampler orders by the epoch alone, so that every seed sees the same order, and always begins an
+    epoch at its first sample. Here an epoch may begin anywhere, and N processes with batches of B / N take together
+    what one process with batches of B takes. What does not fill a batch of all processes is left out of its epoch.
 
     Args:
-        dataset: dataset to draw from; its options may hold `manual_seed` (else 0).
-        num_replicas: number of processes; each gets every num_replicas-th draw.
+        dataset: dataset to draw from.
+        batch_size: samples of a batch of this process.
+        num_replicas: number of processes.
         rank: this process.
         ratio: how often an epoch visits each image.
+        seed: the run's seed.
+
+    Attributes:
+        epoch: epoch in which the next iteration begins.
+        start: samples of that epoch, over all processes, which it passes over.
     """
 
-    def __init__(self, dataset: Sized, num_replicas: int, rank: int, ratio: int = 1) -> None:
+    def __init__(
+        self, dataset: Sized, batch_size: int, num_replicas: int = 1, rank: int = 0, ratio: int = 1, seed: int = 0
+    ) -> None:
         self.dataset = dataset
+        self.batch_size = batch_size
         self.num_replicas = num_replicas
         self.rank = rank
-        self.seed: int = getattr(dataset, "opt", {}).get("manual_seed") or 0
-        self.epoch = 0
-        self.num_samples = math.ceil(len(dataset) * ratio / num_replicas)
-        self.total_size = self.num_samples * num_replicas
+        self.ratio = ratio
+        self.seed = seed
+        self.epoch = self.start = 0
+        self._seen: dict[int, int] = {}
 
-    def __iter__(self) -> Iterator[SampleIndex]:
-        generator = torch.Generator()
+    def __iter__(self) -> Iterator[list[SampleIndex]]:
+        epoch, start = self.epoch, self.start
+        while len(self):
+            yield from self._batches(epoch, start)
+            epoch, start = epoch + 1, 0
+
+    def _batches(self, epoch: int, start: int) -> Iterator[list[SampleIndex]]:
+        draws = self._order(epoch)
+        size, step = len(self.dataset), self.step
+        for first in range(start, len(draws) - step + 1, step):
+            mine = draws[first : first + step][self.rank :: self.num_replicas]
+            yield [SampleIndex(draw % size, epoch, draw) for draw in mine]
+
+    def _order(self, epoch: int) -> list[int]:
         # one well-mixed number of (seed, epoch), so that neighbouring seeds and epochs share nothing
-        generator.manual_seed(int(np.random.SeedSequence([self.seed, self.epoch]).generate_state(1, np.uint64)[0] >> 1))
-        draws = torch.randperm(self.total_size, generator=generator)[self.rank :: self.num_replicas].tolist()
-        size = len(self.dataset)
-        return (SampleIndex(draw % size, self.epoch, draw) for draw in draws)
+        mixed = np.random.SeedSequence([self.seed, epoch]).generate_state(1, np.uint64)[0] >> 1
+        generator = torch.Generator()
+        generator.manual_seed(int(mixed))
+        return torch.randperm(self.draws, generator=generator).tolist()
+
+    @property
+    def draws(self) -> int:
+        """Samples of an epoch, over all processes."""
+        return len(self.dataset) * self.ratio
+
+    @property
+    def step(self) -> int:
+        """Samples of a step, over all processes."""
+        return self.batch_size * self.num_replicas
 
     def __len__(self) -> int:
-        return self.num_samples
+        """Number of batches in a whole epoch."""
+        return self.draws // self.step
+
+    def batches_left(self) -> int:
+        """Number of batches from (epoch, start) to the end of that epoch."""
+        return max(0, self.draws - self.start) // self.step
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch whose order the next iteration gives."""
-        self.epoch = epoch
+        """Choose the epoch in which the next iteration begins."""
+        self.epoch, self.start = epoch, self._seen.pop(epoch, 0)
+
+    def pass_over(self, epoch: int, samples: int) -> None:
+        """Let that epoch begin, the next time it is chosen, after so many of its samples over all processes."""
+        self._seen[epoch] = samples

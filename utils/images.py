@@ -127,7 +127,11 @@ def encode_png(image: NDArray[Any], compression: int = PNG_COMPRESSION) -> bytes
     """
     if image.dtype not in (np.uint8, np.uint16):
         raise ValueError(f"PNG holds uint8 or uint16, not {image.dtype}")
-    _, data = cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, compression])
+    # OpenCV 5 chooses a filter for each row, mostly Paeth. Sub, which OpenCV 4 wrote, makes the file 3 to 8 % larger
+    # and decodes faster: its rows do not refer to those above, so that a crop's can be decoded alone
+    # (prismsr.data.png_crop)
+    settings = [cv2.IMWRITE_PNG_COMPRESSION, compression, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_SUB]
+    _, data = cv2.imencode(".png", image, settings)
     return data.tobytes()
 
 

@@ -146,3 +146,14 @@ def test_all_ascii_marks_survive_the_encoding():
     name = "".join(map(chr, range(1, 128)))
     assert decode_key(encode_key(name)) == name
     assert np.all([ord(mark) > 32 for mark in encode_key(name)])
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.1, 0.5, 0.8])
+def test_truncated_lmdb_is_named_instead_of_killing_the_process(tmp_path, kept):
+    root = tmp_path / "x.lmdb"
+    with lmdb.open(str(root), map_size=1 << 20) as environment, environment.begin(write=True) as transaction:
+        for number in range(30):
+            transaction.put(f"{number:04}".encode(), os.urandom(9000))
+    os.truncate(root / "data.mdb", int(kept * (root / "data.mdb").stat().st_size))
+    with pytest.raises(ImageSourceError, match=r"x\.lmdb.*(truncated: it has|cannot be opened)"):
+        LmdbSource(root).keys()

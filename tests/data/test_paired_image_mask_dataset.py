@@ -1,15 +1,16 @@
 import multiprocessing
 import random
-from itertools import product
+from itertools import islice, product
 
-from prismsr.data.sampler import SampleIndex, SeededSampler
+from prismsr.data.loaders import create_train_loader
+from prismsr.data.sampler import SampleIndex, sample_rng
 
 import cv2
 import lmdb
 import numpy as np
 import pytest
 import torch
-from basicsr.data import build_dataloader, build_dataset
+from basicsr.data import build_dataset
 
 SCALE = 4
 
@@ -60,14 +61,9 @@ def _options(roots, **changes):
 
 
 def _batches(opt, epochs=2):
-    dataset = build_dataset(opt)
-    sampler = SeededSampler(dataset, 1, 0, ratio=4)
-    loader = build_dataloader(dataset, opt, num_gpu=0, sampler=sampler, seed=opt["manual_seed"])
-    batches = []
-    for epoch in range(epochs):
-        sampler.set_epoch(epoch)
-        batches.extend(loader)
-    return batches
+    run = {"num_gpu": 0, "dist": False, "world_size": 1, "rank": 0, "manual_seed": opt["manual_seed"]}
+    loader = create_train_loader({**opt, "dataset_enlarge_ratio": 4}, run)
+    return [batch.data for batch in islice(loader, epochs * len(loader))]
 
 
 def _assert_same(first, second):
@@ -170,6 +166,45 @@ def test_image_smaller_than_the_crop_is_named(roots):
     folders, _ = roots
     with pytest.raises(ValueError, match=r"0\.png is 30x24, smaller than a crop of 25x25"):
         build_dataset(_options(folders, gt_size=100))[0]
+
+
+@pytest.mark.parametrize("png_filter", [cv2.IMWRITE_PNG_FILTER_SUB, cv2.IMWRITE_PNG_ALL_FILTERS])
+def test_a_crop_is_cut_from_the_whole_images_values(roots, png_filter):
+    """The values of a training item, without flips, are those of the validation item at the same place."""
+    folders, _ = roots
+    for path in [*folders["gt"].iterdir(), *folders["lq"].iterdir(), *folders["mask"].iterdir()]:
+        cv2.imwrite(str(path), cv2.imread(str(path), -1), [cv2.IMWRITE_PNG_FILTER, png_filter])
+    dataset = build_dataset(_options(folders, use_hflip=False, use_rot=False))
+    whole = build_dataset(_options(folders, phase="val"))
+    places = set()
+    for draw in range(24):
+        index = SampleIndex(draw % 3, epoch=1, draw=draw)
+        rng = sample_rng(3, index)
+        top, left = rng.integers(24 - 8 + 1), rng.integers(30 - 8 + 1)
+        item, image = dataset[index], whole[draw % 3]
+        places.add((top, left))
+        assert torch.equal(item["lq"], image["lq"][:, top : top + 8, left : left + 8])
+        y, x = SCALE * top, SCALE * left
+        for name in ("gt", "gt_mask"):
+            assert torch.equal(item[name], image[name][:, y : y + 32, x : x + 32])
+    assert len(places) > 10
+
+
+def test_grey_16_bit_and_alpha_images(roots):
+    folders, _ = roots
+    colour = cv2.imread(str(folders["gt"] / "0.png"))
+    grey = colour[..., 0]
+    kinds = {
+        "grey": (grey, grey),
+        "deep": (grey.astype(np.uint16) * 257, grey),
+        "alpha": (np.dstack([colour, grey]), colour),
+    }
+    for stored, expected in kinds.values():
+        cv2.imwrite(str(folders["gt"] / "0.png"), stored)
+        item = build_dataset(_options(folders, phase="val"))[0]
+        rgb = np.dstack([expected] * 3) if expected.ndim == 2 else expected[..., ::-1]
+        torch.testing.assert_close(item["gt"], torch.from_numpy(rgb.copy()).permute(2, 0, 1).float() / 255)
+        assert build_dataset(_options(folders))[SampleIndex(0, 0, 0)]["gt"].shape == (3, 32, 32)
 
 
 def test_undecodable_file_is_named(roots):

@@ -1,4 +1,5 @@
 import io
+import zlib
 
 from prismsr.utils.images import (
     ImageReadError,
@@ -39,6 +40,15 @@ def test_compression_level_changes_only_the_size(bgr):
     files = [encode_png(bgr, level) for level in (0, 9)]
     assert len(files[1]) < len(files[0])
     assert np.array_equal(decode_image(files[0], "0"), decode_image(files[1], "9"))
+
+
+def test_rows_do_not_refer_to_rows_above(bgr):
+    data = encode_png(bgr)
+    start = data.index(b"IDAT")
+    length = int.from_bytes(data[start - 4 : start], "big")
+    rows = np.frombuffer(zlib.decompressobj().decompress(data[start + 4 : start + 4 + length]), np.uint8)
+    filters = rows[: len(rows) // 193 * 193].reshape(-1, 193)[:, 0]
+    assert len(filters) > 10 and (filters <= 1).all()  # None or Sub
 
 
 @pytest.mark.parametrize("damage", ["empty", "truncated", "flipped", "text", "truncated jpeg"])
