@@ -1,6 +1,6 @@
 """Adversarial loss: standard (SRGAN) or relativistic average (ESRGAN), for any number of discriminators."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 import torch
@@ -27,6 +27,7 @@ class AdversarialLoss(nn.Module):
     """
 
     inputs = ("sr", "gt", "discriminators")
+    autocast = True  # the discriminator; its logits are float32 before they are compared
 
     def __init__(
         self,
@@ -52,29 +53,37 @@ class AdversarialLoss(nn.Module):
         """
         net_d = discriminators[self.discriminator]
         if not self.relativistic:
-            return self.criterion(net_d(sr), True, is_disc=False)
-        real = net_d(gt).detach()
-        fake = net_d(sr)
+            return self.criterion(_logits(net_d, sr), True, is_disc=False)
+        real = _logits(net_d, gt).detach()
+        fake = _logits(net_d, sr)
         loss_real = self.criterion(real - torch.mean(fake), False, is_disc=False)
         loss_fake = self.criterion(fake - torch.mean(real), True, is_disc=False)
         return (loss_real + loss_fake) / 2
 
-    def discriminator_backward(self, sr: Tensor, gt: Tensor, net_d: nn.Module) -> dict[str, Tensor]:
+    def discriminator_backward(
+        self, sr: Tensor, gt: Tensor, net_d: nn.Module, backward: Callable[[Tensor], None] = Tensor.backward
+    ) -> dict[str, Tensor]:
         """Accumulate the discriminator's gradients and return its figures: real and fake loss, mean logits (scalars).
 
         Real and fake parts are backpropagated one after the other, with the other class's logits detached, because DDP
         with batch norm does not allow two forward passes before one backward (as BasicSR notes in ESRGANModel).
+
+        Args:
+            sr: generated images (B, C, H, W); no gradient goes there.
+            gt: real images of the same shape.
+            net_d: the discriminator.
+            backward: called with each half's loss; scales it, say, before it calls Tensor.backward.
         """
         sr = sr.detach()
         half = 0.5 if self.relativistic else 1.0
         reference = self._mean_logit(net_d, sr) if self.relativistic else 0.0
-        real = net_d(gt)
+        real = _logits(net_d, gt)
         loss_real = self.criterion(real - reference, True, is_disc=True) * half
-        loss_real.backward()
+        backward(loss_real)
         reference = torch.mean(real.detach()) if self.relativistic else 0.0
-        fake = net_d(sr)
+        fake = _logits(net_d, sr)
         loss_fake = self.criterion(fake - reference, False, is_disc=True) * half
-        loss_fake.backward()
+        backward(loss_fake)
         return {
             "real": loss_real,
             "fake": loss_fake,
@@ -85,4 +94,9 @@ class AdversarialLoss(nn.Module):
     @staticmethod
     @torch.no_grad()
     def _mean_logit(net_d: nn.Module, images: Tensor) -> Tensor:
-        return torch.mean(net_d(images))
+        return torch.mean(_logits(net_d, images))
+
+
+def _logits(net_d: nn.Module, images: Tensor) -> Tensor:
+    logits: Tensor = net_d(images)
+    return logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits

@@ -28,6 +28,7 @@ class FeatureLoss(nn.Module):
     """
 
     inputs = ("sr", "gt")
+    autocast = True  # with train.amp the frozen network runs in half precision
 
     def __init__(
         self,

@@ -13,8 +13,9 @@ DEFAULT_INPUTS = ("sr", "gt")
 class StepInputs:
     """What the step can hand to a loss term, by name; a callable entry is computed when first asked for.
 
-    Names a term may declare in its class attribute `inputs`: "sr" (output of net_g), "gt", "lq", "gt_mask" (None where
-    the dataset has no mask), "sr_ema" (output of the EMA network, no gradient) and "discriminators".
+    Names a term may declare in its class attribute `inputs`: "sr" (output of net_g), "gt", "gt_usm" (None
+    without degradation.gt_usm), "lq", "gt_mask" (None where the dataset has no mask), "sr_ema" (output of the EMA
+    network, no gradient) and "discriminators".
     """
 
     def __init__(self, **entries: Any) -> None:
@@ -33,8 +34,21 @@ class StepInputs:
 def build_terms(
     entries: Mapping[str, dict[str, Any] | None], build: Callable[[dict], nn.Module] = build_loss
 ) -> nn.ModuleDict:
-    """Build the terms in the order of the option file; entries set to null (removed by a later file) are left out."""
-    return nn.ModuleDict({name: build(entry) for name, entry in entries.items() if entry is not None})
+    """Build the terms in the order of the option file; entries set to null (removed by a later file) are left out.
+
+    An entry's key `gt` is not for the loss: it names the input that the term gets as its GT, "gt" or "gt_usm".
+    """
+    terms = nn.ModuleDict()
+    for name, entry in entries.items():
+        if entry is not None:
+            terms[name] = build({key: value for key, value in entry.items() if key != "gt"})
+            terms[name].gt_name = entry.get("gt", "gt")
+    return terms
+
+
+def gt_name(term: nn.Module) -> str:
+    """The input that a term gets as its GT, as the option file has it."""
+    return str(getattr(term, "gt_name", "gt"))
 
 
 def evaluate_term(name: str, term: nn.Module, inputs: StepInputs) -> "OrderedDict[str, Tensor]":
@@ -43,7 +57,8 @@ def evaluate_term(name: str, term: nn.Module, inputs: StepInputs) -> "OrderedDic
     A term gets the inputs that its class attribute `inputs` declares (default: sr, gt). BasicSR's PerceptualLoss
     returns a pair (perceptual, style), either of which may be None; the second is logged as `<name>_style`.
     """
-    value = term(*(inputs[key] for key in getattr(term, "inputs", DEFAULT_INPUTS)))
+    keys = getattr(term, "inputs", DEFAULT_INPUTS)
+    value = term(*(inputs[gt_name(term) if key == "gt" else key] for key in keys))
     values = value if isinstance(value, tuple) else (value,)
     names = (name, f"{name}_style")
     return OrderedDict((key, part) for key, part in zip(names, values, strict=False) if part is not None)

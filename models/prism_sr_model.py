@@ -1,10 +1,21 @@
 """One training step for PSNR-oriented and GAN super-resolution, composed of the loss terms an option file lists."""
 
 from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
+from functools import partial
 from typing import Any, ClassVar
 
 from prismsr.losses.adversarial_loss import AdversarialLoss
-from prismsr.models.loss_terms import StepInputs, build_terms, evaluate_term
+from prismsr.models import gradients
+from prismsr.models.batch_parts import Part, add_figures, communicating, joined, split_batch
+from prismsr.models.checkpointing import checkpoint_blocks
+from prismsr.models.degradation import RealESRGANDegradation, build_degradation
+from prismsr.models.finite_guard import GENERATOR, FiniteGuard
+from prismsr.models.loss_terms import StepInputs, build_terms, evaluate_term, gt_name
+from prismsr.models.memory import compile_in_place, explaining_out_of_memory, to_channels_last, uncompiled
+from prismsr.models.moving_average import update_average
+from prismsr.models.precision import Precision
 from prismsr.utils.optimizers import OPTIMIZERS
 from prismsr.utils.option_schema import PrismTrainOptions
 
@@ -24,9 +35,22 @@ class PrismSRModel(SRModel):
     ESRGANModel);
     without any `network_d*` it is PSNR-oriented training. Every `network_d<suffix>` is a discriminator with its own
     `optim_d<suffix>`; an AdversarialLoss names the one it plays against.
+
+    `train` further says how the step is computed: amp, accum_iter, grad_clip, channels_last, compile,
+    grad_checkpointing, max_skipped_updates (docs/training.md). With their defaults the step is BasicSR's, bit for bit.
+
+    With accum_iter, each part of the batch is treated as the batch of a process of its own would be. The update is that
+    of the whole batch for losses that are means over samples. It is not for what looks across samples: batch norm and
+    the relativistic mean see a part, the self-similarity loss averages over a part's edge pixels, and the power
+    iteration of a spectral norm advances once per part.
     """
 
     OPTIONS: ClassVar = PrismTrainOptions
+
+    lq: Tensor
+    gt: Tensor
+    gt_usm: Tensor | None = None
+    degradation: RealESRGANDegradation | None = None
 
     def init_training_settings(self) -> None:
         """Build EMA network, discriminators, loss terms, optimisers and schedulers from the option file."""
@@ -34,6 +58,10 @@ class PrismSRModel(SRModel):
         self.net_d_iters: int = train_opt.get("net_d_iters") or 1
         self.net_d_init_iters: int = train_opt.get("net_d_init_iters") or 0
         self.ema_decay: float = train_opt.get("ema_decay") or 0
+        self.accum_iter: int = train_opt.get("accum_iter") or 1
+        self.grad_clip: float | None = train_opt.get("grad_clip")
+        self.channels_last: bool = train_opt.get("channels_last") or False
+        self.precision = Precision(train_opt.get("amp"), self.device)
         if self.ema_decay > 0:
             self._init_ema()
         self.discriminators: dict[str, nn.Module] = {
@@ -42,14 +70,34 @@ class PrismSRModel(SRModel):
             if key.startswith("network_d") and self.opt[key] is not None
         }
         self.terms = build_terms(train_opt["losses"]).to(self.device)
+        degradation = build_degradation(self.opt)
+        self.degradation = None if degradation is None else degradation.to(self.device)
         self.net_g.train()
+        networks = {GENERATOR: self.net_g, **self.discriminators}
+        self._prepare_running(networks.values(), train_opt)
+        limit = train_opt.get("max_skipped_updates") or 10
+        self.guard = FiniteGuard(networks, limit, self.precision, self._suspects)
         self.setup_optimizers()
         self.setup_schedulers()
+
+    def _prepare_running(self, networks: Iterable[nn.Module], train_opt: Mapping[str, Any]) -> None:
+        """Change how the networks are run, not what they compute nor what is saved of them."""
+        if train_opt.get("grad_checkpointing"):
+            checkpoint_blocks(self.get_bare_model(self.net_g))
+        mode = train_opt.get("compile")
+        for net in networks:
+            if self.channels_last:
+                to_channels_last(net)
+            if mode:
+                # CUDA graphs ("reduce-overhead") overwrite an output by the next; of a discriminator two are compared
+                compile_in_place(net, mode if net is self.net_g and mode is not True else "default")
 
     def _init_ema(self) -> None:
         get_root_logger().info(f"Use Exponential Moving Average with decay: {self.ema_decay}")
         # only for validation and saving, so that it needs no DDP wrapper
         self.net_g_ema = build_network(self.opt["network_g"]).to(self.device)
+        if self.channels_last:
+            to_channels_last(self.net_g_ema)
         load_path = self.opt["path"].get("pretrain_network_g")
         if load_path is not None:
             self.load_network(self.net_g_ema, load_path, self.opt["path"].get("strict_load_g", True), "params_ema")
@@ -80,27 +128,57 @@ class PrismSRModel(SRModel):
         return self.get_optimizer(options.pop("type"), parameters, **options)
 
     def get_optimizer(self, optim_type: str, params: Any, lr: float, **kwargs: Any) -> torch.optim.Optimizer:
-        """As BasicSR's, with every optimiser of prismsr.utils.optimizers instead of Adam alone."""
+        """As BasicSR's, with every optimiser of prismsr.utils.optimizers instead of Adam alone.
+
+        All tensors are updated together (foreach), as torch does by itself on CUDA only; with Adam to the same bits.
+        """
+        if not kwargs.get("fused"):
+            kwargs.setdefault("foreach", True)
         return OPTIMIZERS[optim_type](params, lr=lr, **kwargs)
 
     def feed_data(self, data: dict[str, Any]) -> None:
-        """Move a batch to the device: lq, gt (where present) and gt_mask (where the dataset has masks)."""
+        """Move a batch to the device: lq, gt (where present) and gt_mask (where the dataset has masks).
+
+        With the section `degradation`, a batch with blur kernels gets its LQ images here (docs/degradation.md).
+        """
+        if self.degradation is not None:
+            data = self.degradation.batch(data)
         super().feed_data(data)
         self.gt_mask: Tensor | None = data["gt_mask"].to(self.device) if "gt_mask" in data else None
+        self.gt_usm = data.get("gt_usm")
+        self.samples: list[str] | None = data.get("gt_path") or data.get("lq_path")
+        if self.is_train and self.channels_last:
+            self.lq = self.lq.to(memory_format=torch.channels_last)
 
     def optimize_parameters(self, current_iter: int) -> None:
-        """One step: generator (every net_d_iters, after net_d_init_iters), then each discriminator, then the EMA."""
-        log: OrderedDict[str, Tensor] = OrderedDict()
-        self._require_discriminator_gradients(False)
-        self.optimizer_g.zero_grad()
-        self.output = self.net_g(self.lq)
+        """One step: generator (every net_d_iters, after net_d_init_iters), then each discriminator, then the EMA.
+
+        An update whose gradient is not finite is left out, with a warning.
+
+        Raises:
+            TrainingError: no finite gradient in max_skipped_updates steps in a row, or out of memory.
+        """
+        with explaining_out_of_memory(current_iter, lambda: {"lq": self.lq, "gt": self.gt}):
+            self.guard.begin(current_iter)
+            self._step(current_iter)
+            self.precision.end_step(keep_scale=not self.guard.losses_finite)
+            self.guard.end()
+
+    def _step(self, current_iter: int) -> None:
+        self._log: OrderedDict[str, Tensor] = OrderedDict()
+        parts = split_batch(Part(self.lq, self.gt, self.gt_mask, self.gt_usm), self.accum_iter)
         if not self.discriminators or (current_iter % self.net_d_iters == 0 and current_iter > self.net_d_init_iters):
-            log.update(self._step_generator())
-        self._require_discriminator_gradients(True)
+            self._require_discriminator_gradients(False)
+            updated = self._step_generator(parts)
+            self._require_discriminator_gradients(True)
+            if not updated:
+                return
+        else:
+            with torch.no_grad():
+                self.output = joined([self._generate(part.lq) for part in parts])
         for term in self.terms.values():
             if isinstance(term, AdversarialLoss):
-                log.update(self._step_discriminator(term))
-        self.log_dict = self.reduce_loss_dict(log)
+                self._step_discriminator(term, parts)
         if self.ema_decay > 0:
             self.model_ema(decay=self.ema_decay)
 
@@ -108,44 +186,127 @@ class PrismSRModel(SRModel):
         for net in self.discriminators.values():
             net.requires_grad_(required)
 
-    def _step_inputs(self) -> StepInputs:
+    # ---------------------------------------------------------------------------------------------- generator
+
+    def _step_generator(self, parts: list[Part]) -> bool:
+        self.optimizer_g.zero_grad()
+        outputs = []
+        losses: OrderedDict[str, Tensor] = OrderedDict()
+        for number, part in enumerate(parts, 1):
+            with communicating(self.net_g, last=number == len(parts)):
+                output = self._generate(part.lq)
+                values = self._evaluate_terms(output, part)
+                self.precision.backward(sum(values.values()), len(parts))  # type: ignore[arg-type]
+            # a compiled generator may write its next output over this one
+            outputs.append(output.detach() if len(parts) == 1 else output.detach().clone())
+            add_figures(losses, values, len(parts))
+        self.output = joined(outputs)
+        self._log.update(losses)
+        return self._update(GENERATOR, self.optimizer_g, losses)
+
+    def _generate(self, lq: Tensor) -> Tensor:
+        with self.precision.autocast():
+            output = self.net_g(lq)
+        return self.precision.full(output)
+
+    def _evaluate_terms(self, output: Tensor, part: Part) -> "OrderedDict[str, Tensor]":
+        inputs = self._step_inputs(output, part)
+        values: OrderedDict[str, Tensor] = OrderedDict()
+        for name, term in self.terms.items():
+            with self.precision.of_term(term):
+                values.update(evaluate_term(name, term, inputs))
+        return OrderedDict((name, self.precision.full(value)) for name, value in values.items())
+
+    def _step_inputs(self, output: Tensor, part: Part) -> StepInputs:
         return StepInputs(
-            sr=self.output,
-            gt=self.gt,
-            lq=self.lq,
-            gt_mask=self.gt_mask,
-            sr_ema=self._ema_output,
+            sr=output,
+            gt=part.gt,
+            lq=part.lq,
+            gt_mask=part.gt_mask,
+            gt_usm=part.gt_usm,
+            sr_ema=partial(self._ema_output, part.lq),
             discriminators=self.discriminators,
         )
 
     @torch.no_grad()
-    def _ema_output(self) -> Tensor:
-        return self.net_g_ema(self.lq)
+    def _ema_output(self, lq: Tensor) -> Tensor:
+        with self.precision.autocast():
+            output = self.net_g_ema(lq)
+        return self.precision.full(output)
 
-    def _step_generator(self) -> "OrderedDict[str, Tensor]":
-        inputs = self._step_inputs()
-        values: OrderedDict[str, Tensor] = OrderedDict()
-        for name, term in self.terms.items():
-            values.update(evaluate_term(name, term, inputs))
-        total: Tensor = sum(values.values())  # type: ignore[assignment]
-        total.backward()
-        self.optimizer_g.step()
-        return values
+    # ------------------------------------------------------------------------------------------ discriminators
 
-    def _step_discriminator(self, term: AdversarialLoss) -> "OrderedDict[str, Tensor]":
+    def _step_discriminator(self, term: AdversarialLoss, parts: list[Part]) -> None:
         name = term.discriminator
-        optimizer = self.discriminator_optimizers[name]
+        net, optimizer = self.discriminators[name], self.discriminator_optimizers[name]
         optimizer.zero_grad()
-        figures = term.discriminator_backward(self.output, self.gt, self.discriminators[name])
+        figures: OrderedDict[str, Tensor] = OrderedDict()
+        backward = partial(self.precision.backward, parts=len(parts))
+        for number, (part, output) in enumerate(zip(parts, self.output.chunk(len(parts)), strict=True), 1):
+            with communicating(net, last=number == len(parts)), self.precision.of_term(term):
+                real = getattr(part, gt_name(term))
+                add_figures(figures, term.discriminator_backward(output, real, net, backward), len(parts))
+        losses = {f"l_{name}_{kind}": figures[kind] for kind in ("real", "fake")}
+        self._log.update(losses)
+        self._log.update({f"out_{name}_{kind}": figures[f"out_{kind}"] for kind in ("real", "fake")})
+        self._update(name, optimizer, losses)
+
+    # ------------------------------------------------------------------------------------ updates, log and state
+
+    def _update(self, name: str, optimizer: torch.optim.Optimizer, losses: Mapping[str, Tensor]) -> bool:
+        """Update a network by the gradients it has, clipped; or not at all, where they are not finite."""
+        self.precision.unscale(optimizer)
+        parameters = gradients.optimized(optimizer)
+        norm = gradients.total_norm(parameters)
+        if self.grad_clip is not None:
+            self._log[f"grad_norm_{name}"] = norm
+        if not self.guard.accepts(name, norm, losses):
+            return False
+        if self.grad_clip is not None:
+            gradients.clip(parameters, self.grad_clip, norm)
         optimizer.step()
-        return OrderedDict(
-            [
-                (f"l_{name}_real", figures["real"]),
-                (f"l_{name}_fake", figures["fake"]),
-                (f"out_{name}_real", figures["out_real"]),
-                (f"out_{name}_fake", figures["out_fake"]),
-            ]
-        )
+        return True
+
+    def _suspects(self) -> list[str]:
+        """Names of the samples whose lq or gt is not finite; of the whole batch where all are."""
+        names = list(self.samples or [])
+        if len(names) != len(self.lq):
+            names = [f"number {position} of the batch" for position in range(1, len(self.lq) + 1)]
+        finite = [bool(lq.isfinite().all() and gt.isfinite().all()) for lq, gt in zip(self.lq, self.gt, strict=True)]
+        return [name for name, fine in zip(names, finite, strict=True) if not fine] or names
+
+    def model_ema(self, decay: float = 0.999) -> None:
+        """Update net_g_ema as BasicSR does, and copy net_g's buffers (batch-norm statistics), which BasicSR leaves."""
+        update_average(self.net_g_ema, self.get_bare_model(self.net_g), decay)
+
+    def test(self) -> None:
+        """Compute `output` from `lq` for validation: in float32, and uncompiled since the images differ in size."""
+        with uncompiled() if self.is_train and self.opt["train"].get("compile") else nullcontext():
+            super().test()
+
+    def get_current_log(self) -> "OrderedDict[str, float]":
+        """Figures of the last step, averaged over processes; all processes have to call it.
+
+        Only here tensors become numbers: that waits for the GPU, and BasicSR does it in every step.
+        """
+        log: OrderedDict[str, float] = self.reduce_loss_dict(self._log)
+        return log
+
+    def training_state(self) -> dict[str, Any]:
+        """What a resumed training needs beside networks, optimisers and schedulers: plain tensors and numbers."""
+        degradation = None if self.degradation is None else self.degradation.training_state()
+        return {
+            "skipped_in_row": self.guard.skipped_in_row,
+            "scaler": self.precision.state(),
+            "degradation": degradation,
+        }
+
+    def load_training_state(self, state: dict[str, Any]) -> None:
+        """Take over what `training_state` returned."""
+        self.guard.skipped_in_row = state["skipped_in_row"]
+        self.precision.load_state(state["scaler"])
+        if self.degradation is not None and state.get("degradation") is not None:
+            self.degradation.load_training_state(state["degradation"])
 
     def save(self, epoch: int, current_iter: int) -> None:
         """Save net_g (with its EMA), every discriminator and the training state."""

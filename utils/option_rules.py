@@ -85,6 +85,14 @@ def loading(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOptions] |
                     yield Problem(join(key, name), f"must end in .lmdb with io_backend lmdb; got {value}")
 
 
+def accumulation(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOptions] | None) -> Iterator[Problem]:
+    """A process's batch can be divided into train.accum_iter equal parts."""
+    batch = _number(_mapping(opt, "datasets", "train").get("batch_size_per_gpu"))
+    parts = _number(_mapping(opt, "train").get("accum_iter"))
+    if is_train and batch and parts and parts > 0 and batch % parts:
+        yield Problem("train.accum_iter", f"must divide datasets.train.batch_size_per_gpu, {batch}; got {parts:g}")
+
+
 def schedule(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOptions] | None) -> Iterator[Problem]:
     """The learning rate's schedule covers the training."""
     total = _number(_mapping(opt, "train").get("total_iter"))
@@ -162,4 +170,14 @@ def wandb(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOptions] | N
         yield Problem("logger.use_tb_logger", "must be true for wandb")
 
 
-RULES: tuple[Rule, ...] = (one_scale, patch_sizes, loading, schedule, some_loss, loss_inputs, metric_data, wandb)
+RULES: tuple[Rule, ...] = (
+    one_scale,
+    patch_sizes,
+    loading,
+    accumulation,
+    schedule,
+    some_loss,
+    loss_inputs,
+    metric_data,
+    wandb,
+)

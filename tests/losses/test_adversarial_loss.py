@@ -54,3 +54,38 @@ def test_names_its_discriminator(game):
     sr, gt, net_d = game
     with pytest.raises(KeyError, match="d_grad"):
         AdversarialLoss(discriminator="d_grad")(sr, gt, {"d": net_d})
+
+
+@pytest.mark.parametrize("relativistic", [False, True])
+def test_the_caller_may_run_the_backward_pass(game, relativistic):
+    sr, gt, net_d = game
+    loss = AdversarialLoss(relativistic=relativistic)
+    loss.discriminator_backward(sr, gt, net_d)
+    expected = net_d.weight.grad
+    net_d.weight.grad = None
+    seen = []
+
+    def backward(value):
+        seen.append(value.item())
+        (4 * value).backward()
+
+    figures = loss.discriminator_backward(sr, gt, net_d, backward)
+    assert seen == [figures["real"].item(), figures["fake"].item()]
+    torch.testing.assert_close(net_d.weight.grad, 4 * expected)
+
+
+@pytest.mark.parametrize("relativistic", [False, True])
+def test_logits_are_compared_in_float32(game, relativistic):
+    sr, gt, net_d = game
+    loss = AdversarialLoss(relativistic=relativistic)
+    exact, exact_figures = loss(sr, gt, {"d": net_d}), loss.discriminator_backward(sr, gt, net_d)
+    gradient = net_d.weight.grad.clone()
+    net_d.weight.grad = None
+    with torch.autocast("cpu", torch.bfloat16, cache_enabled=False):
+        value, figures = loss(sr, gt, {"d": net_d}), loss.discriminator_backward(sr, gt, net_d)
+    assert value.dtype == torch.float32
+    assert value.item() == pytest.approx(exact.item(), rel=0.01)
+    for name, figure in figures.items():
+        assert figure.dtype == torch.float32
+        assert figure.item() == pytest.approx(exact_figures[name].item(), rel=0.03, abs=0.003)
+    torch.testing.assert_close(net_d.weight.grad, gradient, rtol=0.1, atol=0.02)

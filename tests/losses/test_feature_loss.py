@@ -42,7 +42,7 @@ def test_missing_weights_say_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.hub, "download_url_to_file", _no_network)
     with pytest.raises(WeightsError, match=r"Fetch https://.*vgg19-dcbb9e9d\.pth .* put it at .*checkpoints"):
         FeatureLoss({"conv5_4": 1.0})
-    with pytest.raises(WeightsError, match=r"No weights file at .*nothing\.pth"):
+    with pytest.raises(WeightsError, match=r"No file at .*nothing\.pth"):
         FeatureLoss({"conv5_4": 1.0}, weights=str(tmp_path / "nothing.pth"))
 
 

@@ -155,5 +155,7 @@ def test_a_term_that_asks_for_something_unknown_is_told(tmp_path, batches):
     term.inputs = ("depth",)
     model.terms["l_odd"] = term
     model.feed_data(batches[0])
-    with pytest.raises(KeyError, match=r"asks for 'depth'; the step has: discriminators, gt, gt_mask, lq, sr, sr_ema"):
+    with pytest.raises(
+        KeyError, match=r"asks for 'depth'; the step has: discriminators, gt, gt_mask, gt_usm, lq, sr, sr_ema"
+    ):
         model.optimize_parameters(1)

@@ -1,0 +1,46 @@
+"""Gradient accumulation: a batch in equal parts, one after the other, then one update."""
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+
+class Part(NamedTuple):
+    """Samples of a batch: lq (b, C, h, w), gt and gt_usm (b, C, H, W), gt_mask (b, 1, H, W); None where absent."""
+
+    lq: Tensor
+    gt: Tensor
+    gt_mask: Tensor | None = None
+    gt_usm: Tensor | None = None
+
+
+def split_batch(batch: Part, parts: int) -> list[Part]:
+    """The batch in `parts` parts of equal size, in order; ValueError where it cannot be divided."""
+    if parts == 1:
+        return [batch]
+    size, rest = divmod(len(batch.lq), parts)
+    if rest or not size:
+        raise ValueError(f"train.accum_iter: {parts} equal parts of a batch of {len(batch.lq)} samples do not exist.")
+    split = [[None] * parts if tensor is None else tensor.split(size) for tensor in batch]
+    return [Part(*part) for part in zip(*split, strict=True)]
+
+
+def joined(outputs: list[Tensor]) -> Tensor:
+    """The parts' outputs as one batch (B, C, H, W)."""
+    return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
+
+
+def communicating(net: nn.Module, last: bool) -> AbstractContextManager[Any]:
+    """Context of a part's forward and backward pass: processes average gradients in the last part only."""
+    return nullcontext() if last or not isinstance(net, DistributedDataParallel) else net.no_sync()
+
+
+def add_figures(log: dict[str, Tensor], figures: Mapping[str, Tensor], parts: int) -> None:
+    """Add a part's share of the mean of each figure to the log, without its graph."""
+    for name, figure in figures.items():
+        share = figure.detach() / parts if parts > 1 else figure.detach()
+        log[name] = log[name] + share if name in log else share

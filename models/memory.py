@@ -1,0 +1,77 @@
+"""How networks lie in memory and are run: channels_last, compilation; and what to do when memory runs out."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Literal
+
+from prismsr.utils.errors import OptionError, TrainingError
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DataParallel, DistributedDataParallel
+
+Mode = Literal["default", "reduce-overhead", "max-autotune"]
+_LESS_MEMORY = (
+    "datasets.train.batch_size_per_gpu (lower)",
+    "datasets.train.gt_size (lower)",
+    "train.accum_iter (higher)",
+    "train.amp (bf16)",
+    "train.grad_checkpointing (true)",
+)
+
+
+def to_channels_last(net: nn.Module) -> None:
+    """Lay out 4-D weights with channels innermost, which convolutions on tensor cores prefer; values do not change."""
+    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's annotations
+
+
+def compile_in_place(net: nn.Module, mode: Mode, backend: str = "inductor") -> None:
+    """Compile a network's forward pass in place, so that its state dict keeps its keys.
+
+    Args:
+        net: bare or wrapped in DistributedDataParallel, whose inner network is compiled then.
+        mode: of torch.compile.
+        backend: of torch.compile.
+
+    Raises:
+        OptionError: DataParallel, which copies the network to each GPU anew in each step.
+    """
+    if isinstance(net, DataParallel):
+        raise OptionError("train.compile: does not work with one process for several GPUs; start with torchrun.")
+    bare = net.module if isinstance(net, DistributedDataParallel) else net
+    bare.compile(mode=mode, backend=backend)
+
+
+def uncompiled() -> AbstractContextManager[None]:
+    """Context in which compiled networks run as they are written."""
+    context: AbstractContextManager[None] = torch.compiler.set_stance("force_eager")
+    return context
+
+
+@contextmanager
+def explaining_out_of_memory(iteration: int, shapes: Callable[[], dict[str, Tensor]]) -> Iterator[None]:
+    """Turn an allocation that failed into a TrainingError that says what to change.
+
+    Args:
+        iteration: the present one.
+        shapes: names and tensors of the batch, asked for when memory has run out.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        sizes = ", ".join(f"{name} {'x'.join(map(str, tensor.shape))}" for name, tensor in shapes().items())
+        raise TrainingError(
+            f"Out of memory at iteration {iteration} with the batch {sizes} (samples x channels x height x width). "
+            f"To try, in the option file: {', '.join(_LESS_MEMORY)}. The allocation that failed: {_first_line(error)}"
+        ) from error
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether CUDA's or the CPU's allocator raised this."""
+    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
+
+
+def _first_line(error: RuntimeError) -> str:
+    return str(error).strip().split("\n", maxsplit=1)[0]

@@ -1,0 +1,99 @@
+"""Tiny GAN trainings: options, models and batches for the tests of the training step."""
+
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import torch
+from basicsr.models import build_model
+from basicsr.utils import set_random_seed
+from torch.nn import functional as F
+
+GENERATOR = {"type": "RRDBNet", "num_in_ch": 3, "num_out_ch": 3, "num_feat": 8, "num_block": 2, "num_grow_ch": 4}
+DISCRIMINATORS = {
+    # without any norm, so that samples do not see each other
+    "plain": {"type": "SRVGGNetCompact", "num_feat": 4, "num_conv": 1, "upscale": 1},
+    "spectral": {"type": "UNetDiscriminatorSN", "num_in_ch": 3, "num_feat": 4},
+    "batch": {"type": "VGGStyleDiscriminator", "num_in_ch": 3, "num_feat": 4},
+}
+LOSSES = {"l_g_pix": {"type": "L1Loss"}, "l_g_gan": {"type": "AdversarialLoss", "loss_weight": 0.1}}
+ADAM = {"type": "Adam", "lr": 1e-3}
+SGD = {"type": "SGD", "lr": 0.1}
+
+
+@pytest.fixture
+def make_model(tmp_path) -> Callable[..., Any]:
+    """make_model(discriminator, optimizer, **train): a PrismSRModel with the weights of seed 0."""
+
+    def make(
+        discriminator: str | None = "plain", optimizer: dict = ADAM, network_g: dict = GENERATOR, **train: Any
+    ) -> Any:
+        options = {
+            "name": "test",
+            "model_type": "PrismSRModel",
+            "scale": 4,
+            "num_gpu": 0,
+            "dist": False,
+            "rank": 0,
+            "world_size": 1,
+            "is_train": True,
+            "network_g": dict(network_g),
+            "path": {"models": str(tmp_path), "training_states": str(tmp_path)},
+            "train": {
+                "ema_decay": 0.5,
+                "losses": LOSSES if discriminator else {"l_g_pix": {"type": "L1Loss"}},
+                "optim_g": dict(optimizer),
+                "scheduler": {"type": "MultiStepLR", "milestones": [1000]},
+                **train,
+            },
+        }
+        if discriminator:
+            options["network_d"] = dict(DISCRIMINATORS[discriminator])
+            options["train"]["optim_d"] = dict(optimizer)
+        set_random_seed(0)
+        return build_model(options)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_batch(photograph_tensor) -> Callable[..., dict[str, Any]]:
+    """make_batch(number, samples, size): crops of the photograph, with paths."""
+
+    def make(number: int = 0, samples: int = 4, size: int = 32) -> dict[str, Any]:
+        lefts = [20 + 40 * sample for sample in range(samples)]
+        gt = torch.cat([photograph_tensor[:, :, 60 + number : 60 + number + size, x : x + size] for x in lefts])
+        paths = [f"photos/{chr(ord('a') + sample)}.png" for sample in range(samples)]
+        return {"gt": gt.clone(), "lq": F.avg_pool2d(gt, 4), "gt_path": paths}
+
+    return make
+
+
+@pytest.fixture
+def warnings_logged() -> Iterator[list[str]]:
+    """What BasicSR's logger says at level warning or above during the test."""
+    messages: list[str] = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: messages.append(record.getMessage())
+    logger = logging.getLogger("basicsr")
+    logger.addHandler(handler)
+    yield messages
+    logger.removeHandler(handler)
+
+
+@pytest.fixture(scope="session")
+def snapshot() -> Callable[[Any], dict[str, torch.Tensor]]:
+    """snapshot(model): every tensor a step may change, by name: networks with buffers, EMA, optimiser states."""
+
+    def take(model: Any) -> dict[str, torch.Tensor]:
+        nets = {"g": model.net_g, "ema": model.net_g_ema, **model.discriminators}
+        found = {
+            f"{name}.{key}": value.clone() for name, net in nets.items() for key, value in net.state_dict().items()
+        }
+        for number, optimizer in enumerate(model.optimizers):
+            for index, state in optimizer.state_dict()["state"].items():
+                found |= {f"optimizer{number}.{index}.{key}": torch.as_tensor(v).clone() for key, v in state.items()}
+        return found
+
+    return take

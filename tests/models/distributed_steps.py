@@ -1,0 +1,79 @@
+"""A few GAN steps on fixed data in one process or, started by torch.distributed.run, in several on the CPU.
+
+python distributed_steps.py OUT BATCH ACCUM_ITER SPOILT: BATCH samples in all; the step SPOILT has one NaN, in the last
+sample; 0 for none. Writes OUT.<rank>: the weights, and of each step the log, the skips in a row and what was said.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import prismsr  # noqa: F401
+from prismsr.utils.agreement import leave
+from prismsr.utils.compat import init_dist
+
+import torch
+from basicsr.models import build_model
+from basicsr.utils import set_random_seed
+from torch import distributed
+
+STEPS = 4
+COMPACT = {"type": "SRVGGNetCompact", "num_feat": 4, "num_conv": 1}
+SGD = {"type": "SGD", "lr": 0.1}
+
+
+def main(out: str, batch: int, accum_iter: int, spoilt: int) -> None:
+    """Train and write the result of this process."""
+    several = "RANK" in os.environ
+    if several:
+        init_dist("pytorch")
+    rank, world = (distributed.get_rank(), distributed.get_world_size()) if several else (0, 1)
+    set_random_seed(0)
+    model = build_model(_options(several, rank, world, accum_iter))
+    mine = slice(rank * batch // world, (rank + 1) * batch // world)
+    skipped, logs, messages = [], [], []
+    generator = torch.Generator().manual_seed(1)
+    for iteration in range(1, STEPS + 1):
+        gt, lq = (torch.rand(batch, 3, side, side, generator=generator) for side in (16, 4))
+        if iteration == spoilt:
+            gt[-1, 0, 0, 0] = torch.nan
+        paths = [f"{number}.png" for number in range(batch)]
+        model.feed_data({"gt": gt[mine], "lq": lq[mine], "gt_path": paths[mine]})
+        model.optimize_parameters(iteration)
+        logs.append(model.get_current_log())
+        messages.append(model.guard.message)
+        skipped.append(model.training_state()["skipped_in_row"])
+    nets = {"g": model.net_g, "ema": model.net_g_ema, **model.discriminators}
+    states = {name: model.get_bare_model(net).state_dict() for name, net in nets.items()}
+    result = {"states": states, "skipped": skipped, "logs": logs, "messages": messages}
+    torch.save(result, f"{out}.{rank}")
+    if several:
+        leave(0)
+
+
+def _options(several: bool, rank: int, world: int, accum_iter: int) -> dict:
+    return {
+        "name": "test",
+        "model_type": "PrismSRModel",
+        "scale": 4,
+        "num_gpu": 0,
+        "dist": several,
+        "rank": rank,
+        "world_size": world,
+        "is_train": True,
+        "network_g": {**COMPACT, "upscale": 4},
+        "network_d": {**COMPACT, "upscale": 1},
+        "path": {"models": str(Path.cwd()), "training_states": str(Path.cwd())},
+        "train": {
+            "ema_decay": 0.5,
+            "accum_iter": accum_iter,
+            "losses": {"l_g_pix": {"type": "L1Loss"}, "l_g_gan": {"type": "AdversarialLoss"}},
+            "optim_g": dict(SGD),
+            "optim_d": dict(SGD),
+            "scheduler": {"type": "MultiStepLR", "milestones": [1000]},
+        },
+    }
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], *map(int, sys.argv[2:]))

@@ -1,0 +1,61 @@
+import pytest
+import torch
+
+SGD = {"type": "SGD", "lr": 0.1}
+
+
+def _train(model, batches):
+    logs = []
+    for iteration, batch in enumerate(batches, 1):
+        model.feed_data(batch)
+        model.optimize_parameters(iteration)
+        logs.append(model.get_current_log())
+    return logs
+
+
+@pytest.mark.parametrize("ema_decay", [0, 0.9])
+@pytest.mark.parametrize("extra", [{}, {"net_d_iters": 2, "net_d_init_iters": 1}, {"grad_clip": 0.05}])
+def test_parts_give_the_update_of_the_whole_batch(make_model, make_batch, ema_decay, extra):
+    batches = [make_batch(number) for number in range(4)]
+    models, logs = [], []
+    for parts in (1, 2, 4):
+        models.append(make_model(optimizer=SGD, accum_iter=parts, ema_decay=ema_decay, **extra))
+        start = {key: value.clone() for key, value in models[-1].net_g.state_dict().items()}
+        logs.append(_train(models[-1], batches))
+    whole = models[0]
+    assert not torch.equal(start["conv_first.weight"], whole.net_g.state_dict()["conv_first.weight"])
+    for model, log in zip(models[1:], logs[1:], strict=True):
+        nets = [("net_g", model.net_g, whole.net_g), ("net_d", model.discriminators["d"], whole.discriminators["d"])]
+        nets += [("net_g_ema", model.net_g_ema, whole.net_g_ema)] if ema_decay else []
+        for name, net, expected in nets:
+            for key, value in expected.state_dict().items():
+                torch.testing.assert_close(net.state_dict()[key], value, rtol=1e-4, atol=1e-6, msg=f"{name}.{key}")
+        torch.testing.assert_close(model.output, whole.output, rtol=1e-4, atol=1e-5)
+        for step, expected_step in zip(log, logs[0], strict=True):
+            assert step == pytest.approx(expected_step, rel=1e-3, abs=1e-6)
+
+
+def test_a_batch_that_cannot_be_divided_is_told(make_model, make_batch):
+    model = make_model(accum_iter=3)
+    model.feed_data(make_batch())
+    with pytest.raises(ValueError, match=r"train\.accum_iter: 3 equal parts of a batch of 4 samples do not exist"):
+        model.optimize_parameters(1)
+
+
+def test_masks_go_with_their_samples(make_model, make_batch):
+    class Term(torch.nn.Module):
+        inputs = ("sr", "gt", "gt_mask")
+
+        def forward(self, sr, gt, gt_mask):
+            seen.append((gt.clone(), gt_mask.clone()))
+            return (sr - gt).abs().mean()
+
+    seen = []
+    model = make_model(None, accum_iter=2)
+    model.terms["l_masked"] = Term()
+    batch = make_batch()
+    model.feed_data({**batch, "gt_mask": batch["gt"][:, :1]})
+    model.optimize_parameters(1)
+    assert len(seen) == 2
+    assert torch.equal(torch.cat([gt for gt, _ in seen]), batch["gt"])
+    assert all(torch.equal(gt[:, :1], mask) for gt, mask in seen)

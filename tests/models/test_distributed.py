@@ -1,0 +1,49 @@
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+SCRIPT = Path(__file__).with_name("distributed_steps.py")
+BATCH = 4
+
+
+def _run_alone(folder, spoilt):
+    spec = importlib.util.spec_from_file_location("distributed_steps", SCRIPT)
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    script.main(str(folder / "alone"), BATCH, 1, spoilt)
+    return torch.load(folder / "alone.0", weights_only=True)
+
+
+def _run_two(folder, accum_iter, spoilt):
+    out = folder / "two"
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    command = [sys.executable, *launcher, SCRIPT, out, BATCH, accum_iter, spoilt]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        list(map(str, command)), cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=300
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return [torch.load(f"{out}.{rank}", weights_only=True) for rank in range(2)]
+
+
+@pytest.mark.parametrize(("accum_iter", "spoilt"), [(1, 0), (2, 3)])
+def test_two_processes_train_as_one_with_the_whole_batch(tmp_path, accum_iter, spoilt):
+    alone = _run_alone(tmp_path, spoilt)
+    ranks = _run_two(tmp_path, accum_iter, spoilt)
+    for name, state in alone["states"].items():
+        for key, value in state.items():
+            assert torch.equal(ranks[0]["states"][name][key], ranks[1]["states"][name][key]), f"{name}.{key}"
+            torch.testing.assert_close(ranks[0]["states"][name][key], value, rtol=1e-4, atol=1e-6, msg=f"{name}.{key}")
+    expected = [int(iteration == spoilt) for iteration in range(1, 5)]
+    assert [rank["skipped"] for rank in ranks] == [expected, expected]
+    if spoilt:  # both know the term and the sample of the process that had it
+        for rank in ranks:
+            assert rank["messages"][spoilt - 1] == "Not finite: l_g_pix. Samples: 3.png."
+    for iteration, (ours, theirs) in enumerate(zip(ranks[0]["logs"], alone["logs"], strict=True), 1):
+        if iteration != spoilt:
+            assert ours == pytest.approx(theirs, rel=1e-4)

@@ -1,0 +1,47 @@
+import pytest
+import torch
+
+SGD = {"type": "SGD", "lr": 0.5}
+
+
+def _weights(net):
+    return torch.cat([parameter.detach().flatten() for parameter in net.parameters()])
+
+
+def _gradient(net):
+    return torch.cat([parameter.grad.flatten() for parameter in net.parameters()])
+
+
+def test_clipping_shortens_both_networks_updates(make_model, make_batch):
+    plain = make_model(optimizer=SGD)
+    start = {name: _weights(net) for name, net in (("g", plain.net_g), ("d", plain.discriminators["d"]))}
+    plain.feed_data(make_batch())
+    plain.optimize_parameters(1)
+    assert not [name for name in plain.get_current_log() if name.startswith("grad_norm")]
+    gradient = _gradient(plain.net_g)
+    norm = sum(value**2 for value in gradient.double().tolist()) ** 0.5
+    limit = norm / 3
+
+    clipped = make_model(optimizer=SGD, grad_clip=limit)
+    clipped.feed_data(make_batch())
+    clipped.optimize_parameters(1)
+    log = clipped.get_current_log()
+    assert log["grad_norm_g"] == pytest.approx(norm, rel=1e-5)
+    torch.testing.assert_close(_weights(clipped.net_g), start["g"] - 0.5 * gradient / 3, rtol=1e-4, atol=1e-7)
+    # the discriminator's gradient does not depend on the clipped generator's update: its output was made before
+    gradient = _gradient(plain.discriminators["d"])
+    norm_d = gradient.double().norm().item()
+    assert log["grad_norm_d"] == pytest.approx(norm_d, rel=1e-5)
+    share = min(1.0, limit / norm_d)
+    expected = start["d"] - 0.5 * gradient * share
+    torch.testing.assert_close(_weights(clipped.discriminators["d"]), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_a_short_gradient_is_left_alone(make_model, make_batch):
+    weights = []
+    for limit in (None, 1e6):
+        model = make_model(None, optimizer=SGD, grad_clip=limit)
+        model.feed_data(make_batch())
+        model.optimize_parameters(1)
+        weights.append(_weights(model.net_g))
+    assert torch.equal(*weights)
