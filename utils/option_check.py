@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from prismsr.utils.degradation_rules import LOSS_GTS, degradation
 from prismsr.utils.option_entries import check_entry, check_metric, find_registered, registered_names
-from prismsr.utils.option_problems import Problem, did_you_mean, join, nearest, validate_section
+from prismsr.utils.option_problems import Problem, did_you_mean, join, nearest, show, validate_section
 from prismsr.utils.option_rules import RULES
 from prismsr.utils.option_schema import (
     DatasetOptions,
@@ -101,7 +102,7 @@ class _Check:
             yield from self._section("logger", LoggerOptions, required=True)
         yield from self._val()
         yield from self._section("dist_params", DistOptions)
-        for rule in RULES:
+        for rule in (*RULES, degradation):
             yield from rule(self.opt, self.is_train, self.schema)
 
     def _section(self, key: str, schema: type[Options], *, required: bool = False) -> Iterator[Problem]:
@@ -221,6 +222,10 @@ class _Check:
         key = join("train.losses", name)
         if not name.startswith("l_"):
             yield Problem(key, f"the name of a loss begins with l_, as in l_g_{name}")
+        if isinstance(entry, dict) and "gt" in entry:  # for the step, not for the loss itself
+            if entry["gt"] not in LOSS_GTS:
+                yield Problem(join(key, "gt"), f"must be one of {', '.join(LOSS_GTS)}; got {show(entry['gt'])}")
+            entry = {name: value for name, value in entry.items() if name != "gt"}
         if entry is not None:
             yield from check_entry("loss", entry, key)
 

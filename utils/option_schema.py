@@ -10,7 +10,15 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from prismsr.utils.optimizers import OPTIMIZERS
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic.fields import FieldInfo
 
 
@@ -102,6 +110,8 @@ class LoggerOptions(Options):
 
     print_freq: Count = Field(gt=0, description="iterations between two log lines")
     save_checkpoint_freq: Count = Field(gt=0, description="iterations between two checkpoints")
+    keep_checkpoints: Count | None = Field(default=None, gt=0, description="newest checkpoints to keep; null: all")
+    save_safetensors: bool = Field(default=False, description="write each network as .safetensors, too")
     use_tb_logger: bool = Field(description="write TensorBoard files")
     wandb: WandbOptions | None = None
 
@@ -122,6 +132,7 @@ class ValOptions(Options):
     save_img: bool = Field(description="write the images")
     suffix: str | None = Field(default=None, description="suffix of saved images; null: the experiment's name")
     pbar: bool = Field(default=False, description="show a progress bar")
+    save_best: str | None = Field(default=None, description="metric by which net_g_best.pth is kept")
     metrics: dict[str, Any] | None = Field(default=None, description="name: {type: registered metric, **arguments}")
 
 
@@ -147,10 +158,14 @@ class DatasetOptions(Options):
     num_worker_per_gpu: int = Field(default=0, ge=0, description="loading processes per GPU")
     dataset_enlarge_ratio: Count = Field(default=1, gt=0, description="how often an epoch visits each image")
     prefetch_mode: Literal["cpu", "cuda"] | None = Field(default=None, description="prefetch the next batch")
-    num_prefetch_queue: int = Field(default=1, gt=0, description="batches kept ready with prefetch_mode cpu")
+    num_prefetch_queue: int = Field(default=1, gt=0, description="batches each loading process keeps ready; at least 2")
     pin_memory: bool = Field(default=False, description="page-locked batches; prefetch_mode cuda needs it")
     persistent_workers: bool = Field(default=False, description="keep the loading processes between epochs")
     use_shuffle: bool = Field(default=True, description="found in BasicSR's files, read by nothing")
+    on_bad_sample: Literal["stop", "skip"] = Field(
+        default="stop", description="training: a sample that cannot be read ends it, or is replaced by another"
+    )
+    max_bad_samples: Count = Field(default=100, gt=0, description="different samples that skip may replace")
 
 
 class PatchOptions(DatasetOptions):
@@ -195,11 +210,97 @@ class TrainOptions(Options):
     scheduler: SchedulerEntry = Field(description="{type: MultiStepLR, milestones: ..., gamma: ...}")
 
 
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+def bounds(low: float, high: float, around: float | None = None) -> AfterValidator:
+    """Check of a value [lowest, highest] that lies between `low` and `high`, with `around` inside it where given."""
+
+    def check(value: list[float]) -> list[float]:
+        ends = [low, *value, high]
+        if len(value) != 2 or ends != sorted(ends) or (around is not None and not value[0] <= around <= value[1]):
+            middle = "" if around is None else f" and {around:g} inside"
+            raise ValueError(f"must be [lowest, highest] with both between {low:g} and {high:g}{middle}")
+        return value
+
+    return AfterValidator(check)
+
+
+def weights(value: list[float]) -> list[float]:
+    """Check of a list of weights to choose by: none below 0, not all 0."""
+    if min(value, default=-1) < 0 or sum(value) <= 0:
+        raise ValueError("must be a list of weights, none below 0 and not all 0")
+    return value
+
+
+Scales = Annotated[list[float], bounds(0.01, 16, around=1)]
+Levels = Annotated[list[float], bounds(0, 255)]
+Qualities = Annotated[list[float], bounds(1, 100)]
+UpDownKeep = Annotated[list[float], Field(min_length=3, max_length=3), AfterValidator(weights)]
+_SECOND: Any = Field(default=None, validate_default=True)
+
+
+class DegradationOptions(Options):
+    """`degradation`: LQ images made from the GT images in the training step, as Real-ESRGAN does; BasicSR's names."""
+
+    orders: Literal[1, 2] = Field(default=2, description="2: Real-ESRGAN's; 1: the one-stage degradation of HGGT")
+    gt_size: int = Field(gt=0, description="side of the GT patch that is cut out after degrading, pixels")
+    queue_size: int = Field(default=180, gt=0, description="samples in the pool, a multiple of the batch size")
+    gt_usm: bool = Field(default=False, description="degrade the sharpened GT, and offer it to losses as gt_usm")
+
+    resize_prob: UpDownKeep = Field(description="up, down, keep")
+    resize_range: Scales = Field(description="scale factors")
+    gaussian_noise_prob: Probability = Field(description="Gaussian noise; Poisson noise otherwise")
+    noise_range: Levels = Field(description="sigma, of 255")
+    poisson_scale_range: Levels = Field(description="factors of the Poisson noise")
+    gray_noise_prob: Probability = Field(description="noise without colour")
+    jpeg_range: Qualities = Field(description="JPEG qualities")
+
+    # the second order: all of them with orders: 2, none with orders: 1
+    second_blur_prob: Probability | None = _SECOND
+    resize_prob2: UpDownKeep | None = _SECOND
+    resize_range2: Scales | None = _SECOND
+    gaussian_noise_prob2: Probability | None = _SECOND
+    noise_range2: Levels | None = _SECOND
+    poisson_scale_range2: Levels | None = _SECOND
+    gray_noise_prob2: Probability | None = _SECOND
+    jpeg_range2: Qualities | None = _SECOND
+
+    @field_validator(
+        "second_blur_prob", "resize_prob2", "resize_range2", "gaussian_noise_prob2", "noise_range2",
+        "poisson_scale_range2", "gray_noise_prob2", "jpeg_range2",
+    )  # fmt: skip
+    @classmethod
+    def _second_order(cls, value: Any, info: ValidationInfo) -> Any:
+        orders = info.data.get("orders")
+        if orders == 2 and value is None:
+            raise ValueError("is required with orders: 2")
+        if orders == 1 and value is not None:
+            raise ValueError("is not read with orders: 1; leave it out, or take it back with ~")
+        return value
+
+
+class PrismTop(TopOptions):
+    """PrismSRModel's top level."""
+
+    degradation: DegradationOptions | None = Field(default=None, description="how LQ images are made from GT images")
+
+
 class PrismTrainOptions(TrainOptions):
     """Keys of `train` for PrismSRModel."""
 
+    TOP: ClassVar[type[TopOptions]] = PrismTop
     OPTIMIZERS: ClassVar[tuple[str, ...]] = tuple(OPTIMIZERS)
 
     losses: LossEntries = Field(description="log name: {type: registered loss, **arguments}")
     net_d_iters: Count = Field(default=1, gt=0, description="discriminator steps for each generator step")
     net_d_init_iters: Count = Field(default=0, ge=0, description="discriminator steps before the first generator step")
+    amp: Literal["bf16", "fp16"] | None = Field(default=None, description="networks in half precision by autocast")
+    accum_iter: Count = Field(default=1, gt=0, description="parts that a batch is processed in, for one update")
+    grad_clip: float | None = Field(default=None, gt=0, description="largest norm of each network's gradient")
+    channels_last: bool = Field(default=False, description="lay out networks and images with channels innermost")
+    compile: Literal[False, True, "default", "reduce-overhead", "max-autotune"] = Field(
+        default=False, description="torch.compile for net_g and discriminators; true is default"
+    )
+    grad_checkpointing: bool = Field(default=False, description="compute net_g's blocks again instead of keeping them")
+    max_skipped_updates: Count = Field(default=10, gt=0, description="updates skipped in a row before training stops")

@@ -1,0 +1,92 @@
+"""Random blur kernels of Real-ESRGAN's degradation, made by BasicSR's functions from the global generators."""
+
+import math
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from basicsr.data.degradations import circular_lowpass_kernel, random_mixed_kernels
+from numpy.typing import NDArray
+from torch import Tensor
+
+SMALL = 13  # below this side a sinc filter must not cut off as low as a large one may
+
+
+class KernelSettings(NamedTuple):
+    """How the kernels of one order are drawn; the names are those of BasicSR's RealESRGANDataset."""
+
+    blur_kernel_size: int
+    kernel_range: Sequence[int]
+    kernel_list: Sequence[str]
+    kernel_prob: Sequence[float]
+    blur_sigma: Sequence[float]
+    betag_range: Sequence[float]
+    betap_range: Sequence[float]
+    sinc_prob: float
+
+    @classmethod
+    def read(cls, options: Mapping[str, Any], suffix: str = "") -> "KernelSettings":
+        """The settings from a dataset's options; suffix "2" for the second order."""
+        return cls(*(options[f"{name}{suffix}"] for name in cls._fields))
+
+    def random_size(self) -> int:
+        """An odd side from kernel_range, pixels."""
+        low, high = self.kernel_range
+        return random.choice(range(low, high + 1, 2))
+
+
+def random_blur_kernel(settings: KernelSettings) -> Tensor:
+    """A blur kernel of a random kind and side (or a sinc filter), (k, k) float32 with sum 1, k = blur_kernel_size."""
+    size = settings.random_size()
+    if np.random.uniform() < settings.sinc_prob:
+        return _padded(_sinc(size, math.pi / (3 if size < SMALL else 5)), settings.blur_kernel_size)
+    kernel = random_mixed_kernels(
+        settings.kernel_list,
+        settings.kernel_prob,
+        size,
+        settings.blur_sigma,
+        settings.blur_sigma,
+        [-math.pi, math.pi],
+        settings.betag_range,
+        settings.betap_range,
+        noise_range=None,
+    )
+    return _padded(kernel, settings.blur_kernel_size)
+
+
+def random_sinc_kernel(settings: KernelSettings, probability: float) -> Tensor:
+    """A sinc filter with this probability, else the kernel that changes nothing; (k, k), k = blur_kernel_size."""
+    if np.random.uniform() < probability:
+        return _padded(_sinc(settings.random_size(), math.pi / 3), settings.blur_kernel_size)
+    return _padded(np.ones((1, 1)), settings.blur_kernel_size)
+
+
+def _sinc(size: int, lowest: float) -> NDArray[np.float64]:
+    return circular_lowpass_kernel(np.random.uniform(lowest, np.pi), size, pad_to=False)
+
+
+def _padded(kernel: NDArray[np.float64], side: int) -> Tensor:
+    result = torch.zeros(side, side)
+    margin = (side - len(kernel)) // 2
+    result[margin : side - margin, margin : side - margin] = torch.from_numpy(kernel)
+    return result
+
+
+@contextmanager
+def global_generators_from(rng: np.random.Generator) -> Iterator[None]:
+    """Seed Python's and NumPy's global generators from `rng`, and restore them afterwards.
+
+    BasicSR's kernel functions draw from the global generators; inside, what they draw depends on `rng` alone.
+    """
+    python_state, numpy_state = random.getstate(), np.random.get_state()
+    seeds = rng.integers(2**32, size=2).tolist()
+    random.seed(seeds[0])
+    np.random.seed(seeds[1])
+    try:
+        yield
+    finally:
+        random.setstate(python_state)
+        np.random.set_state(numpy_state)
