@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 import skimage
 import torch
+import yaml
 from PIL import Image
+from trainings import TRAIN
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -67,3 +69,24 @@ def torch_home(vgg19_weights: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     home = vgg19_weights.parents[2]
     monkeypatch.setenv("TORCH_HOME", str(home))
     return home
+
+
+@pytest.fixture(scope="session")
+def training_workplace(tmp_path_factory, repository, prepare_tool):
+    """A repository of its own: our launchers and tools, and data made by the tools from the demo's photographs."""
+    root = tmp_path_factory.mktemp("workplace")
+    (root / "basicsr").mkdir()
+    for script in ("train.py", "test.py"):
+        (root / "basicsr" / script).write_text((repository / "basicsr" / script).read_text())
+
+    def prepare(step, source, output, *options):
+        inputs = ["-i", str(root / source)] if source else []
+        assert prepare_tool.main([step, *inputs, "-o", str(root / output), *options, "--workers", "1"]) == 0
+
+    prepare("photos", None, "photos")
+    prepare("subimages", "photos/val/HR", "HR", "--crop", "96", "--step", "400")
+    prepare("downsample", "HR", "LR")
+    prepare("lmdb", "HR", "HR.lmdb")
+    prepare("lmdb", "LR", "LR.lmdb")
+    (root / "tiny.yml").write_text(yaml.safe_dump(TRAIN, sort_keys=False))
+    return root

@@ -65,10 +65,11 @@ def _restore_distutils() -> None:
 
 def repair_basicsr() -> None:
     """Replace, by name, the parts of BasicSR that do not work here; safe to call more than once."""
-    from prismsr.data.sampler import SeededSampler
+    from prismsr.utils import model_state
+    from prismsr.utils.validation import validate
 
-    import basicsr.train
     from basicsr.models.base_model import BaseModel
+    from basicsr.models.sr_model import SRModel
     from basicsr.utils import dist_util, options
     from basicsr.utils.registry import Registry
 
@@ -79,15 +80,16 @@ def repair_basicsr() -> None:
     dist_util.init_dist = options.init_dist = init_dist
     # DistributedDataParallel gets device_ids=[current CUDA device], which a CPU build refuses.
     BaseModel.model_to_device = _model_to_device
-    # The loop reads one batch past total_iter in each epoch left, so that its closing validation is logged two
-    # iterations late ("14 of 12").
-    BaseModel.validation = _validation
-    # Resuming asks CUDA for a device, and looks for experiments/ in the working directory.
-    basicsr.train.load_resume_state = _load_resume_state
-    # EnlargedSampler seeds its order by the epoch alone: every manual_seed sees the same one.
-    basicsr.train.EnlargedSampler = SeededSampler
-    # CPUPrefetcher starts the workers in its constructor and again in reset(), which the loop calls first.
-    basicsr.train.CPUPrefetcher = _CPUPrefetcher
+    # Files are written in place, failures passed over, weights read in one layout; see prismsr.utils.model_state.
+    for name in ("save_network", "save_training_state", "resume_training", "load_network", "validation"):
+        setattr(BaseModel, name, getattr(model_state, name))
+    # Rank 0 validates alone; see prismsr.utils.validation. A subclass's own nondist_validation still applies.
+    SRModel.nondist_validation = validate
+    SRModel.dist_validation = _dist_validation
+
+
+def _dist_validation(self: Any, dataloader: Any, current_iter: Any, tb_logger: Any, save_img: bool) -> None:
+    self.nondist_validation(dataloader, current_iter, tb_logger, save_img)
 
 
 def _registry_get(self: Any, name: str, suffix: str = "basicsr") -> Any:
@@ -158,42 +160,6 @@ def _model_to_device(self: Any, net: Any) -> Any:
         unused = self.opt.get("find_unused_parameters", False)
         return DistributedDataParallel(net, device_ids=device_ids, find_unused_parameters=unused)
     return DataParallel(net) if self.opt["num_gpu"] > 1 else net
-
-
-def _validation(self: Any, dataloader: Any, current_iter: Any, tb_logger: Any, save_img: bool = False) -> None:
-    if self.is_train:
-        current_iter = min(current_iter, int(self.opt["train"]["total_iter"]))
-    validate = self.dist_validation if self.opt["dist"] else self.nondist_validation
-    validate(dataloader, current_iter, tb_logger, save_img)
-
-
-def _load_resume_state(opt: dict[str, Any]) -> dict[str, Any] | None:
-    import torch
-    from basicsr.utils import check_resume
-
-    if opt["auto_resume"]:
-        states = sorted(Path(opt["path"]["training_states"]).glob("*.state"), key=lambda path: int(path.stem))
-        if states:
-            opt["path"]["resume_state"] = str(states[-1])
-    path = opt["path"].get("resume_state")
-    if not path:
-        return None
-    # optimisers move their state to the parameters' device themselves
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    check_resume(opt, state["iter"])
-    return state
-
-
-class _CPUPrefetcher:
-    def __init__(self, loader: Any) -> None:
-        self.ori_loader = loader
-        self.loader = iter(())
-
-    def next(self) -> Any:
-        return next(self.loader, None)
-
-    def reset(self) -> None:
-        self.loader = iter(self.ori_loader)
 
 
 def import_stlpips() -> types.SimpleNamespace:

@@ -11,3 +11,7 @@ class OptionError(UserError, ValueError):
 
 class TrainingError(UserError, RuntimeError):
     """A training that ran cannot go on; the message says why, and the launchers exit with 1."""
+
+
+class NonFiniteError(TrainingError):
+    """Too many updates in a row had a gradient that was NaN or infinite; the weights are those of the last good one."""

@@ -11,7 +11,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from prismsr.utils.errors import OptionError, TrainingError, UserError
+from prismsr.utils.agreement import leave
+from prismsr.utils.errors import NonFiniteError, OptionError, TrainingError, UserError
 from prismsr.utils.option_files import save_options
 from prismsr.utils.option_problems import errors_among
 from prismsr.utils.options import (
@@ -23,6 +24,8 @@ from prismsr.utils.options import (
     read_options,
 )
 from prismsr.utils.several import Job, run_several
+from prismsr.utils.signals import Interrupted, handled
+from prismsr.utils.training_session import TrainingSession
 
 import torch
 from basicsr.utils import get_env_info
@@ -40,8 +43,15 @@ def main(is_train: bool, root: str | os.PathLike[str], argv: Sequence[str] | Non
         argv: arguments without the program's name; default: those of this process.
 
     Returns:
-        Exit code: 0 all went well, 1 a run failed, 2 an option file or flag is wrong and nothing was run, 130 Ctrl-C.
+        Exit code: 0 all went well, 1 a run failed, 2 an option file or flag is wrong and nothing was run, 130 Ctrl-C,
+        143 SIGTERM.
     """
+    code = _main(is_train, root, argv)
+    leave(code)
+    return code
+
+
+def _main(is_train: bool, root: str | os.PathLike[str], argv: Sequence[str] | None) -> int:
     args = parse_arguments(argv)
     first = process_rank(args.launcher) == 0
     try:
@@ -52,10 +62,10 @@ def main(is_train: bool, root: str | os.PathLike[str], argv: Sequence[str] | Non
         if first or not isinstance(error, OptionError):  # all processes see the same option file
             print(error, file=sys.stderr, flush=True)
         return FAILED if isinstance(error, TrainingError) else REFUSED
-    except KeyboardInterrupt:
+    except (Interrupted, KeyboardInterrupt) as stop:
         if first:
-            print(f"Interrupted: {' '.join(args.opt)}", file=sys.stderr, flush=True)
-        return INTERRUPTED
+            print(f"Interrupted by {str(stop) or 'Ctrl-C'}: {' '.join(args.opt)}", file=sys.stderr, flush=True)
+        return stop.exit_code if isinstance(stop, Interrupted) else INTERRUPTED
 
 
 # ------------------------------------------------------------------------------------------------ one file
@@ -73,6 +83,7 @@ class Run:
         self.name = "not yet known"
         self.banner = ""
         self.merged: dict[str, Any] = {}
+        self.session = TrainingSession()
 
     def parse_options(self, root_path: str, is_train: bool = True) -> tuple[dict[str, Any], Any]:
         """As prismsr.utils.options.parse_options; then say what is running (rank 0)."""
@@ -88,15 +99,17 @@ class Run:
             save_options(self.merged, Path(experiments_root) / Path(opt_file).name, self.banner)
 
     def hook_basicsr(self, is_train: bool) -> ModuleType:
-        """Replace three functions of basicsr.train or basicsr.test, by name, and return the module.
+        """Replace functions of basicsr.train or basicsr.test, by name, and return the module.
 
         parse_options (runs code in YAML, checks nothing), copy_opt_file (copies the one file, not what it inherits)
-        and get_env_info (does not say which copy of which package is running).
+        and get_env_info (does not say which copy of which package is running). In training, the session's names too.
         """
         pipeline: Any = importlib.import_module("basicsr.train" if is_train else "basicsr.test")
         pipeline.parse_options = self.parse_options
         pipeline.copy_opt_file = self.copy_opt_file
         pipeline.get_env_info = lambda: self.banner + get_env_info()
+        if is_train:
+            self.session.hook(pipeline)
         return pipeline
 
 
@@ -124,17 +137,33 @@ def _run_one(is_train: bool, root: Path, argv: Sequence[str] | None, file: str) 
     run = Run(argv)
     pipeline = run.hook_basicsr(is_train)
     try:
-        (pipeline.train_pipeline if is_train else pipeline.test_pipeline)(str(root))
-    except (UserError, KeyboardInterrupt):
+        with handled():
+            (pipeline.train_pipeline if is_train else pipeline.test_pipeline)(str(root))
+    except NonFiniteError:
+        run.session.save_skipped_step()
         raise
-    except Exception:
+    except UserError:
+        raise
+    except Interrupted:
+        _say_what_is_saved(run)
+        raise
+    except Exception as error:
+        if distributed.is_initialized() and "Connection closed by peer" in str(error):
+            print("Another process of this run has ended; its own message says why.", file=sys.stderr, flush=True)
+            return FAILED
         traceback.print_exc()
         what = "Training" if is_train else "Testing"
         print(f"{what} failed: option file {file}, experiment {run.name}", file=sys.stderr, flush=True)
         return FAILED
-    if distributed.is_initialized():
-        distributed.destroy_process_group()
+    finally:
+        run.session.close()
     return OK
+
+
+def _say_what_is_saved(run: Run) -> None:
+    if run.session.saved_iter is not None and run.session.opt["rank"] == 0:
+        text = f"The checkpoint of iteration {run.session.saved_iter} is saved; go on with --auto_resume."
+        print(text, file=sys.stderr, flush=True)
 
 
 # -------------------------------------------------------------------------------------------- several files

@@ -7,7 +7,7 @@ import sys
 import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any
@@ -15,10 +15,8 @@ from typing import Any
 from prismsr.utils.ranks import Alone, Ranks, meet
 
 INTERRUPTED = 130
-PATIENCE = 10.0
-"""Seconds a process is given to end after a signal."""
-COURTESY = 3.0
-"""Seconds a process is given to end by itself."""
+PATIENCE = 25.0
+"""Seconds a process is given to save and end after a signal; torchrun gives its own 30."""
 
 
 @dataclass(frozen=True)
@@ -121,25 +119,27 @@ def _wait(child: "subprocess.Popen[bytes]", others_failed: Callable[[], bool]) -
                 return child.wait(timeout=0.5)
             except subprocess.TimeoutExpired:
                 continue
-        _end(child, None, signal.SIGTERM, signal.SIGKILL)
+        _end(child, signal.SIGTERM, signal.SIGKILL)
         return None
-    except KeyboardInterrupt:  # from a terminal, the child has got it as well
-        _end(child, None, signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
+    except KeyboardInterrupt:  # from a terminal the child has got it as well, and takes both for one
+        _end(child, signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
         raise
     except BaseException:
         _end(child, signal.SIGTERM, signal.SIGKILL)
         raise
 
 
-def _end(child: "subprocess.Popen[bytes]", *signals: signal.Signals | None) -> None:
-    for number in signals:
-        if number is not None:
+def _end(child: "subprocess.Popen[bytes]", *signals: signal.Signals) -> None:
+    try:
+        for number in signals:
             child.send_signal(number)
-        try:
-            child.wait(timeout=COURTESY if number is None else PATIENCE)
-            return
-        except subprocess.TimeoutExpired:
-            continue
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(timeout=PATIENCE)
+                return
+    except KeyboardInterrupt:  # a second Ctrl-C
+        child.kill()
+        child.wait()
+        raise
 
 
 @contextmanager

@@ -2,12 +2,14 @@
 
 import os
 import signal
-import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 NAMES = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
+ECHO = 1.0
+"""Seconds in which a repeated signal counts as the same one: a terminal and a launcher may both deliver it."""
 
 
 class Interrupted(BaseException):
@@ -24,53 +26,57 @@ class Interrupted(BaseException):
         self.exit_code = 128 + number
 
 
-_requested: int | None = None
-_deferred = False
+class _Watch:
+    """What has come in so far, and what to do about it."""
+
+    def __init__(self) -> None:
+        self.requested: int | None = None
+        self.deferred = False
+        self.since = 0.0
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        if self.requested is None:
+            self.requested, self.since = number, time.monotonic()
+            self._first(number)
+        elif time.monotonic() - self.since > ECHO:
+            os.write(2, b"Ended at once.\n")  # print is not safe where it may have been interrupted
+            os._exit(128 + number)
+
+    def _first(self, number: int) -> None:
+        if not self.deferred:
+            raise Interrupted(number)
+        if os.environ.get("RANK", "0") == "0":
+            text = f"\n{Interrupted(number)}: ending after this step with a checkpoint; once more ends at once.\n"
+            os.write(2, text.encode())
+
+
+_WATCH = _Watch()
 
 
 def stop_requested() -> int | None:
     """The signal that asked this process to end, or None."""
-    return _requested
-
-
-def _handle(number: int, frame: FrameType | None) -> None:
-    global _requested
-    if _requested is not None:
-        os.write(2, b"Ended at once.\n")  # print is not safe where it may have been interrupted
-        os._exit(128 + number)
-    _requested = number
-    if not _deferred:
-        raise Interrupted(number)
-    if os.environ.get("RANK", "0") == "0":
-        text = f"\n{Interrupted(number)}: ending after this step with a checkpoint; once more ends at once.\n"
-        os.write(2, text.encode())
+    return _WATCH.requested
 
 
 @contextmanager
 def handled() -> Iterator[None]:
     """Turn SIGINT and SIGTERM into `Interrupted` inside the block; the handlers from before return after it."""
-    global _requested, _deferred
-    before = {number: signal.signal(number, _handle) for number in NAMES}
-    _requested, _deferred = None, False
+    _WATCH.__init__()  # type: ignore[misc]
+    before = {number: signal.signal(number, _WATCH) for number in NAMES}
     try:
         yield
     finally:
-        _requested, _deferred = None, False
         for number, handler in before.items():
             signal.signal(number, handler)
+        _WATCH.__init__()  # type: ignore[misc]
 
 
 def defer() -> None:
     """From now on the first signal is only noted (`stop_requested`): there is something to save."""
-    global _deferred
-    _deferred = True
+    _WATCH.deferred = True
 
 
 def raise_if_requested() -> None:
     """Raise `Interrupted` where a signal was noted."""
-    if _requested is not None:
-        raise Interrupted(_requested)
-
-
-if sys.platform == "win32":  # pragma: no cover
-    NAMES.pop(signal.SIGTERM)
+    if _WATCH.requested is not None:
+        raise Interrupted(_WATCH.requested)

@@ -1,33 +1,139 @@
-"""Pretrained weights by upstream loaders, from a local file or their cache, with a message that helps offline."""
+"""Read weights: torch and safetensors files without running code, pretrained ones by upstream loaders.
+
+Every error says which file, what is wrong with it, and what to do.
+"""
 
 import os
+import pickle
+import re
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 
 from prismsr.utils.errors import UserError
 
 import torch
-from torch import Tensor
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+_LAYOUTS = ("params", "params_ema", "state_dict")
+"""Keys under which files of BasicSR and others hold the state dict."""
+_WRAPPERS = ("module.", "_orig_mod.")
+"""What DistributedDataParallel and torch.compile put before each name."""
+_SHOWN = 4
 
 
 class WeightsError(UserError, RuntimeError):
-    """Pretrained weights are not at hand; the message says what to fetch, from where, and where to put it."""
+    """Weights are not at hand, damaged, or do not fit; the message says what to fetch or mend, and where."""
+
+
+def read_file(path: str | os.PathLike[str]) -> Any:
+    """Content of a torch.save or safetensors file, on the CPU: tensors and plain containers only, no code is run.
+
+    Checksums are checked where the file has them (torch's zip format, since 1.6), so that a damaged file is noticed.
+
+    Raises:
+        WeightsError: missing, truncated, damaged, of another kind, or in need of more than tensors.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise WeightsError(f"No file at {path}.")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        _check_sums(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise WeightsError(_refusal(path, error)) from error
+    except (OSError, EOFError, ValueError, KeyError, RuntimeError, SafetensorError, zipfile.BadZipFile) as error:
+        reason = str(error).split(". This is an internal")[0].splitlines() or ["it ends too early"]
+        raise WeightsError(f"{path} is truncated, damaged or no weights file ({reason[0]}).") from error
+
+
+def _check_sums(path: Path) -> None:
+    if zipfile.is_zipfile(path):  # torch.load does not compare the sums that torch.save writes
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+        if damaged is not None:
+            raise zipfile.BadZipFile(f"wrong checksum of {damaged}")
+
+
+def _refusal(path: Path, error: pickle.UnpicklingError) -> str:
+    try:
+        names = torch.serialization.get_unsafe_globals_in_checkpoint(str(path))
+    except (ValueError, RuntimeError):  # a file older than torch's zip format
+        names = re.findall(r"GLOBAL (\S+)", str(error))
+    if not names:
+        return f"{path} is damaged or no weights file."
+    return (
+        f"{path} was not read: besides tensors it needs {', '.join(sorted(names))}, and making those can run any code. "
+        "Where you trust its source, load it there with weights_only=False and save the bare state_dict() again."
+    )
+
+
+def network_weights(path: str | os.PathLike[str], key: str | None = "params") -> tuple[dict[str, Tensor], str | None]:
+    """State dict of one network from a file in any of the layouts that BasicSR's users have.
+
+    Args:
+        path: a .pth or .safetensors file: {params: ..., params_ema: ...}, {state_dict: ...} or the bare state dict.
+        key: which of them is wanted; where the file does not have it, params, params_ema and state_dict are tried.
+
+    Returns:
+        The state dict without the prefixes that DataParallel and torch.compile add, and the key it was found under
+        (None: bare).
+
+    Raises:
+        WeightsError: see `read_file`; or there is no state dict in the file.
+    """
+    content = read_file(path)
+    entries: Mapping[str, Any] = content if isinstance(content, Mapping) else {}
+    found = next((name for name in (key, *_LAYOUTS) if name and isinstance(entries.get(name), Mapping)), None)
+    state = entries[found] if found else entries
+    if not state or not all(isinstance(value, Tensor) for value in state.values()):
+        held = ", ".join(map(str, list(entries)[:_SHOWN])) or type(content).__name__
+        raise WeightsError(f"{path} holds no network under {key or 'its top level'} (it holds {held}, ...).")
+    return {_bare_name(name): value for name, value in state.items()}, found
+
+
+def _bare_name(name: str) -> str:
+    for prefix in _WRAPPERS:
+        name = name.removeprefix(prefix)
+    return name
+
+
+def require_fit(net: nn.Module, state: Mapping[str, Tensor], path: str | os.PathLike[str]) -> None:
+    """Raise WeightsError, naming the first keys, where a state dict has not the keys and shapes of a network."""
+    own = {name: tuple(value.shape) for name, value in net.state_dict().items()}
+    given = {name: tuple(value.shape) for name, value in state.items()}
+    sizes = [f"{name} {given[name]} instead of {own[name]}" for name in own if given.get(name, own[name]) != own[name]]
+    parts = [
+        _listed("missing", sorted(own.keys() - given.keys())),
+        _listed("unknown", sorted(given.keys() - own.keys())),
+        _listed("of another size", sizes),
+    ]
+    if any(parts):
+        differences = "; ".join(part for part in parts if part)
+        raise WeightsError(
+            f"{path} does not fit {type(net).__name__}: {differences}. Compare the network's options with those it was "
+            "trained with, or set strict_load_... to false."
+        )
+
+
+def _listed(what: str, items: list[str]) -> str:
+    more = f" and {len(items) - _SHOWN} more" if len(items) > _SHOWN else ""
+    return f"{what}: {', '.join(items[:_SHOWN])}{more}" if items else ""
 
 
 def load_state_dict(path: str | os.PathLike[str]) -> dict[str, Tensor]:
-    """Read a state dict from a local .pth file, tensors only (no code is run).
+    """Read a bare state dict from a local file, tensors only (no code is run).
 
     Raises:
         WeightsError: the file is missing or holds anything but tensors and plain containers.
     """
-    if not Path(path).is_file():
-        raise WeightsError(f"No weights file at {path}.")
-    try:
-        state: Mapping[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise WeightsError(f"{path} cannot be read as a file of plain tensors: {error}") from error
-    return dict(state)
+    return network_weights(path, None)[0]
 
 
 def load_torchvision_weights(url: str, what: str) -> dict[str, Tensor]:

@@ -5,7 +5,6 @@ from types import SimpleNamespace
 import prismsr
 from prismsr.utils import compat
 
-import basicsr.train
 import pytest
 import torch
 from basicsr.archs import build_network
@@ -59,35 +58,6 @@ def test_closing_validation_has_the_last_iteration():
     model.validation("loader", 8, None, True)
     assert [call[1] for call in calls] == [12, 8]
     assert [call[3] for call in calls] == [False, True]
-
-
-def test_prefetcher_starts_the_loader_once():
-    starts = []
-
-    class Loader:
-        def __iter__(self):
-            starts.append(1)
-            return iter([1, 2])
-
-    prefetcher = basicsr.train.CPUPrefetcher(Loader())
-    prefetcher.reset()
-    assert [prefetcher.next(), prefetcher.next(), prefetcher.next()] == [1, 2, None]
-    assert len(starts) == 1
-
-
-def test_resume_takes_the_newest_state_by_number(tmp_path):
-    for iteration in (900, 1000):
-        torch.save({"iter": iteration}, tmp_path / f"{iteration}.state")
-    path = {"training_states": str(tmp_path), "models": str(tmp_path), "resume_state": None}
-    opt = {"auto_resume": True, "path": path, "network_g": {}}
-    state = basicsr.train.load_resume_state(opt)
-    assert state == {"iter": 1000}
-    assert opt["path"]["pretrain_network_g"].endswith("net_g_1000.pth")
-
-
-def test_without_a_state_training_starts_anew(tmp_path):
-    path = {"training_states": str(tmp_path / "none"), "resume_state": None}
-    assert basicsr.train.load_resume_state({"auto_resume": True, "path": path}) is None
 
 
 def test_launcher_without_its_variables_is_told(monkeypatch):

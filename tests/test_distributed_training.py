@@ -1,0 +1,138 @@
+"""Trainings of two processes: equal to one, cut and resumed, and ended together when one of them fails."""
+
+import os
+import shutil
+import signal
+import socket
+import time
+from copy import deepcopy
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from trainings import TRAIN, LaunchServer, checkpoint, differences, torchrun
+
+TOTAL = 30
+
+
+@pytest.fixture(scope="module")
+def files(training_workplace):
+    """Option files `one.yml` (one process, batch 4) and `two.yml` (two processes, batch 2 each)."""
+    made = {}
+    for name, batch in (("one", 4), ("two", 2)):
+        options = deepcopy(TRAIN)
+        options["name"] = name
+        options["datasets"]["train"] |= {"batch_size_per_gpu": batch, "dataset_enlarge_ratio": 1}
+        options["train"] |= {"total_iter": TOTAL, "scheduler": {"type": "MultiStepLR", "milestones": [10]}}
+        del options["train"]["losses"]["l_g_ssl"]  # a mean over the edge pixels of a process's own batch
+        options["val"] |= {"val_freq": 10, "save_img": False}
+        options["logger"] |= {"save_checkpoint_freq": 10}
+        path = training_workplace / f"{name}.yml"
+        path.write_text(yaml.safe_dump(options))
+        made[name] = str(path)
+    return made
+
+
+def _end(process, seconds=120):
+    output, _ = process.communicate(timeout=seconds)
+    return process.returncode, output
+
+
+def _wait_for(process, text):
+    read = ""
+    for line in process.stdout:
+        read += line
+        if text in line:
+            return
+    raise AssertionError(read)
+
+
+@pytest.fixture(scope="module")
+def two(training_workplace, files):
+    code, output = _end(torchrun(training_workplace, "-opt", files["two"]))
+    assert code == 0, output
+    assert "2 processes" in output
+    return checkpoint(training_workplace / "experiments" / "two")
+
+
+def _require_close(one, other):
+    for key, value in one.items():
+        assert torch.allclose(value, other[key], rtol=1e-4, atol=1e-6), key
+
+
+def _figures(text):
+    return [[float(cell) for cell in line.replace("unseen,psnr,", "").split(",")] for line in text.split()[1:]]
+
+
+def test_two_processes_train_and_validate_as_one(training_workplace, files, two):
+    server = LaunchServer(training_workplace)
+    code = server.train("-opt", files["one"])
+    server.close()
+    assert code == 0, server.log.read_text()
+    one = checkpoint(training_workplace / "experiments" / "one")
+    # with 30 steps of Adam, whose first steps are signs of gradients, rounding grows: compared are the losses of the
+    # first iterations closely, and the weights of the first checkpoint to float tolerance
+    for mine, theirs in zip(_figures(one["losses.csv"])[:10], _figures(two["losses.csv"])[:10], strict=True):
+        assert mine == pytest.approx(theirs, rel=1e-3, abs=1e-6)
+    for key in ("params", "params_ema"):
+        _require_close(one["models/net_g_10.pth"][key], two["models/net_g_10.pth"][key])
+    _require_close(one["models/net_d_10.pth"]["params"], two["models/net_d_10.pth"]["params"])
+    assert _figures(one["metrics.csv"])[0] == pytest.approx(_figures(two["metrics.csv"])[0], rel=1e-6)
+
+
+def test_two_machines_meet_by_torchruns_rendezvous(training_workplace, files, two):
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        endpoint = f"localhost:{probe.getsockname()[1]}"
+    options = ("--nnodes=2", "--nproc_per_node=1", "--rdzv_backend=c10d", f"--rdzv_endpoint={endpoint}")
+    arguments = ("-opt", files["two"], "--force_yml", "name=machines")
+    nodes = [torchrun(training_workplace, *arguments, options=options) for _ in range(2)]
+    for code, output in [_end(node) for node in nodes]:
+        assert code == 0, output
+    assert differences(two, checkpoint(training_workplace / "experiments" / "machines")) == []
+
+
+def test_sigterm_to_torchrun_saves_and_resuming_is_exact(training_workplace, files, two):
+    arguments = ("-opt", files["two"], "--auto_resume", "--force_yml", "name=term")
+    process = torchrun(training_workplace, *arguments)
+    _wait_for(process, "iter:       3,")
+    process.send_signal(signal.SIGTERM)
+    code, output = _end(process)
+    assert code != 0
+    assert "SIGTERM: ending after this step" in output and "is saved; go on with --auto_resume" in output
+    folder = training_workplace / "experiments" / "term"
+    saved = [int(path.stem) for path in (folder / "training_states").glob("*.state")]
+    assert len(saved) == 1 and 3 <= saved[0] < TOTAL
+    code, output = _end(torchrun(training_workplace, *arguments))
+    assert code == 0, output
+    extra = {f"models/net_{net}_{saved[0]}.pth" for net in "gd"}
+    extra |= {f"training_states/{saved[0]}.{end}" for end in ("state", "rank1")}
+    cut = {name: content for name, content in checkpoint(folder).items() if name not in extra}
+    assert differences(two, cut) == []
+
+
+def test_unreadable_sample_of_one_process_ends_the_job(training_workplace, files):
+    shutil.copytree(training_workplace / "HR", training_workplace / "HR_bad")
+    bad = sorted((training_workplace / "HR_bad").iterdir())[5]
+    bad.write_bytes(bad.read_bytes()[:200])
+    data = ("datasets:train:dataroot_gt=HR_bad", "datasets:train:dataroot_lq=LR", "name=bad")
+    start = time.monotonic()
+    code, output = _end(torchrun(training_workplace, "-opt", files["two"], "--force_yml", *data))
+    assert code != 0
+    assert time.monotonic() - start < 60
+    assert bad.name in output
+    assert "End of training" not in output
+
+
+def test_killed_process_ends_the_job_within_a_minute(training_workplace, files):
+    changes = ("name=killed", "train:total_iter=100000")
+    process = torchrun(training_workplace, "-opt", files["two"], "--force_yml", *changes)
+    _wait_for(process, "iter:       3,")
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    start = time.monotonic()
+    os.kill(int(children[-1]), signal.SIGKILL)
+    code, output = _end(process)
+    assert code != 0
+    assert time.monotonic() - start < 60
+    assert "SIGKILL" in output

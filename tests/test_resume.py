@@ -1,0 +1,165 @@
+"""A training that is killed again and again ends as one that ran through, bit for bit."""
+
+import random
+import signal
+from copy import deepcopy
+
+import pytest
+import torch
+import yaml
+from trainings import TRAIN, LaunchServer, checkpoint, differences
+
+TOTAL = 60
+SIGNALS = [signal.SIGKILL] * 3 + [signal.SIGTERM, signal.SIGINT]
+
+
+@pytest.fixture(scope="module")
+def server(training_workplace):
+    server = LaunchServer(training_workplace)
+    yield server
+    server.close()
+
+
+def _experiment(**changes):
+    options = deepcopy(TRAIN)
+    options["train"] |= {"total_iter": TOTAL, "scheduler": {"type": "MultiStepLR", "milestones": [20, 50]}}
+    options["datasets"]["train"] |= {"num_worker_per_gpu": 2, "dataset_enlarge_ratio": 5}
+    options["val"] |= {"val_freq": 8, "save_img": False, "save_best": "psnr"}
+    options["logger"] |= {"save_checkpoint_freq": 4, "keep_checkpoints": 3}
+    return options | changes
+
+
+def _stock():
+    """BasicSR's own model, dataset and loss."""
+    options = _experiment(model_type="SRModel")
+    images = {"type": "PairedImageDataset", "dataroot_gt": "HR", "dataroot_lq": "LR", "io_backend": {"type": "disk"}}
+    options["datasets"]["train"] |= images
+    del options["network_d"], options["train"]["optim_d"], options["train"]["losses"]
+    options["train"] |= {"pixel_opt": {"type": "L1Loss"}, "total_iter": 24}
+    return options
+
+
+def _degraded(repository):
+    """The same with Real-ESRGAN's synthesis: kernels in the workers, degradation and its pool in the step."""
+    base = yaml.safe_load((repository / "options" / "_base_" / "degradation_hggt.yml").read_text())
+    options = _experiment(degradation=base["degradation"] | {"gt_size": 32, "queue_size": 8})
+    del options["datasets"]["train"]["dataroot_lq"], options["datasets"]["train"]["gt_size"]
+    options["datasets"]["train"] |= base["datasets"]["train"] | {"crop_pad_size": 48}
+    return options
+
+
+@pytest.fixture(scope="module")
+def train(training_workplace, repository, server):
+    for name, options in (("resume", _experiment()), ("degraded", _degraded(repository)), ("stock", _stock())):
+        (training_workplace / f"{name}.yml").write_text(yaml.safe_dump(options))
+
+    def run(name, *arguments, file="resume", **options):
+        flags = [argument for argument in arguments if argument.startswith("--")]
+        changes = [argument for argument in arguments if not argument.startswith("--")]
+        path = str(training_workplace / f"{file}.yml")
+        return server.train("-opt", path, *flags, "--force_yml", f"name={name}", *changes, **options)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def whole(training_workplace, server, train):
+    assert train("whole") == 0, server.log.read_text()
+    return checkpoint(training_workplace / "experiments" / "whole")
+
+
+@pytest.mark.parametrize(("file", "kills"), [("resume", 20), ("degraded", 6)])
+def test_killed_at_random_moments(training_workplace, server, train, whole, file, kills):
+    if file != "resume":
+        assert train(f"{file}_whole", file=file) == 0, server.log.read_text()
+        whole = checkpoint(training_workplace / "experiments" / f"{file}_whole")
+    rng = random.Random(0)
+    codes, code = [], None
+    while code != 0:
+        kill = rng.choice(SIGNALS) if len(codes) < kills else None
+        code = train(f"{file}_cut", "--auto_resume", file=file, kill=kill, after=rng.uniform(0.3, 1.0))
+        if code:
+            codes.append(code)
+            assert code in (-signal.SIGKILL, 130, 143), server.log.read_text()
+    assert len(codes) >= kills
+    cut = checkpoint(training_workplace / "experiments" / f"{file}_cut")
+    assert {f"training_states/{TOTAL}.state", "models/net_g_best.pth", "losses.csv", "metrics.csv"} <= cut.keys()
+    assert differences(whole, cut) == []
+
+
+@pytest.mark.parametrize("workers", [0, 3])
+def test_number_of_workers_changes_nothing(training_workplace, train, whole, workers):
+    name = f"workers{workers}"
+    assert train(name, f"datasets:train:num_worker_per_gpu={workers}") == 0
+    assert differences(whole, checkpoint(training_workplace / "experiments" / name)) == []
+
+
+def test_damaged_checkpoints_are_named_and_cost_their_iterations_alone(training_workplace, server, train, whole):
+    assert train("damaged") == 0
+    folder = training_workplace / "experiments" / "damaged"
+    newest, second, third = sorted(int(path.stem) for path in folder.glob("training_states/*"))[::-1]
+    for path in (folder / "training_states" / f"{newest}.state", folder / "models" / f"net_d_{second}.pth"):
+        path.write_bytes(path.read_bytes()[:-100])
+    assert train("damaged", "--auto_resume") == 0
+    log = server.log.read_text()
+    assert f"Passing over the state of iteration {newest}" in log and f"net_d_{second}.pth" in log
+    assert f"iter: {third}.\n" in log
+    assert differences(whole, checkpoint(folder)) == []
+
+
+def test_full_disk_stops_the_run_and_loses_nothing(training_workplace, server, train, whole):
+    folder = training_workplace / "experiments" / "full"
+    assert train("full", "train:total_iter=40") == 0
+    before = {name: content for name, content in checkpoint(folder).items() if not name.endswith(".csv")}
+    largest = max(path.stat().st_size for path in folder.glob("training_states/*"))
+    assert train("full", "--auto_resume", file_limit=largest - 1000) == 1
+    log = server.log.read_text()
+    assert "cannot be written (File too large)" in log and "Traceback" not in log
+    after = checkpoint(folder)
+    assert differences(before, {name: after[name] for name in before}) == []
+    assert train("full", "--auto_resume") == 0
+    assert differences(whole, checkpoint(folder)) == []
+
+
+def test_finished_run_is_left_as_it_is(training_workplace, train, whole):
+    assert train("whole", "--auto_resume") == 0
+    assert differences(whole, checkpoint(training_workplace / "experiments" / "whole")) == []
+
+
+def test_other_seed_other_run(training_workplace, train, whole):
+    assert train("seed", "manual_seed=1") == 0
+    other = checkpoint(training_workplace / "experiments" / "seed")
+    assert other["losses.csv"].splitlines()[1] != whole["losses.csv"].splitlines()[1]
+
+
+def test_no_good_checkpoint_left_is_an_error_and_nothing_is_lost(training_workplace, server, train):
+    assert train("lost", "train:total_iter=4") == 0
+    folder = training_workplace / "experiments" / "lost"
+    for path in folder.glob("training_states/*"):
+        path.write_bytes(b"")
+    before = sorted(folder.rglob("*.pth"))
+    assert train("lost", "--auto_resume") == 2
+    assert "No training state in" in server.log.read_text()
+    assert sorted(folder.rglob("*.pth")) == before
+
+
+def test_basicsrs_own_model_and_dataset_resume_exactly_too(training_workplace, server, train):
+    assert train("stock", file="stock") == 0, server.log.read_text()
+    assert train("stock_cut", "train:total_iter=13", file="stock") == 0
+    assert train("stock_cut", "--auto_resume", file="stock") == 0
+    whole, cut = (checkpoint(training_workplace / "experiments" / name) for name in ("stock", "stock_cut"))
+    assert whole["losses.csv"] == cut["losses.csv"]
+    for name in ("models/net_g_24.pth", "training_states/24.state"):
+        assert differences(whole[name], cut[name]) == []
+
+
+def test_nan_stops_the_run_with_the_last_good_state(training_workplace, server, train):
+    broken = ("train:losses:l_g_pix:loss_weight=1e38", "train:max_skipped_updates=3", "train:total_iter=20")
+    assert train("nan", "train:total_iter=8") == 0
+    good = torch.load(training_workplace / "experiments" / "nan" / "models" / "net_g_8.pth", weights_only=True)
+    assert train("nan", "--auto_resume", *broken) == 1
+    log = server.log.read_text()
+    assert "stopped at iteration 11" in log and "Traceback" not in log
+    kept = torch.load(training_workplace / "experiments" / "nan" / "models" / "net_g_11.pth", weights_only=True)
+    assert differences(good, kept) == []
+    assert train("nan", "--auto_resume", "train:total_iter=12") == 0
