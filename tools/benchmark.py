@@ -21,6 +21,7 @@ from prismsr.losses.self_similarity_loss import edge_mask, self_similarity_loss
 import numpy as np
 import skimage
 import torch
+from benchmark_loader import loader
 from benchmark_training import build_step, downsample, gan_step
 from PIL import Image
 from torch import Tensor
@@ -83,6 +84,13 @@ def _gan_step(args: argparse.Namespace) -> None:
     """An ESRGAN training step of PrismSRModel, beside BasicSR's ESRGANModel."""
     describe_machine()
     gan_step()
+
+
+@register(BENCHMARKS, "loader")
+def _loader(args: argparse.Namespace) -> None:
+    """A training's data loader, beside BasicSR's dataset and loader."""
+    describe_machine()
+    loader(args.repeat)
 
 
 def print_beside(mask_stride: int, loss: dict[str, Any], reference: dict[str, Any]) -> None:
@@ -254,7 +262,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("name", nargs="?", choices=BENCHMARKS, help="what to measure")
     parser.add_argument("--size", type=int, default=128, help="side of the images in pixels (default: 128)")
     parser.add_argument("--batch", type=int, default=4, help="images in a batch (default: 4)")
-    parser.add_argument("--repeat", type=int, default=5, help="runs of which the best counts (default: 5)")
+    parser.add_argument(
+        "--repeat", type=int, default=5, help="runs of which the best counts, or of `loader` the median (default: 5)"
+    )
     parser.add_argument("--workload", choices=WORKLOADS, help=argparse.SUPPRESS)
     parser.add_argument("--mask-stride", type=int, default=1, help=argparse.SUPPRESS)
     return parser
