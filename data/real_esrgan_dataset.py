@@ -5,9 +5,9 @@ from typing import Any, ClassVar
 
 from prismsr.data.blur_kernels import KernelSettings, global_generators_from, random_blur_kernel, random_sinc_kernel
 from prismsr.data.image_source import ImageSourceError, open_source
+from prismsr.data.png_crop import CroppableImage, CroppableMask
 from prismsr.data.real_esrgan_options import RealESRGANMaskOptions
 from prismsr.data.sampler import sample_rng
-from prismsr.utils.images import decode_image, decode_mask
 from prismsr.utils.jobs import DataError
 
 import cv2
@@ -72,34 +72,61 @@ class RealESRGANMaskDataset(Dataset):
                 item["sinc_kernel"] = random_sinc_kernel(self.second, self.settings.final_sinc_prob or 0)
         return {**item, "gt_path": f"{key}.png"}
 
-    def _read(self, key: str) -> tuple[NDArray[Any], NDArray[np.uint8] | None]:
-        """Image as (H, W, 3) BGR of 8 or 16 bits and mask as (H, W, 1) of 0 and 255."""
-        image = decode_image(self.images.read(key), self.images.describe(key))
-        image = np.repeat(image[..., None], 3, axis=2) if image.ndim == 2 else image[..., :3]
+    def _read(self, key: str) -> tuple[CroppableImage, CroppableMask | None]:
+        image = CroppableImage(self.images.read(key), self.images.describe(key))
         if self.masks is None:
             return image, None
-        mask = decode_mask(self.masks.read(key), self.masks.describe(key)).astype(np.uint8)[..., None] * 255
-        if mask.shape[:2] != image.shape[:2]:
-            sizes = ["x".join(map(str, part.shape[1::-1])) for part in (mask, image)]
+        mask = CroppableMask(self.masks.read(key), self.masks.describe(key))
+        if mask.size != image.size:
+            sizes = ["x".join(map(str, part.size[::-1])) for part in (mask, image)]
             raise DataError(f"{self.masks.describe(key)} is {sizes[0]}, but its image is {sizes[1]}.")
         return image, mask
 
-    def _augmented(self, image: NDArray[Any], mask: NDArray[np.uint8] | None) -> dict[str, Any]:
-        """Flipped, rotated, and cut or mirrored to crop_pad_size; only what remains is turned into float32."""
+    def _augmented(self, image: CroppableImage, mask: CroppableMask | None) -> dict[str, Any]:
+        """Flipped, rotated, and cut or mirrored to crop_pad_size; only what remains is decoded."""
         flips = (
             self.settings.use_hflip and random.random() < 0.5,
             self.settings.use_rot and random.random() < 0.5,
             self.settings.use_rot and random.random() < 0.5,
         )
-        height, width = image.shape[1::-1] if flips[2] else image.shape[:2]
+        height, width = image.size[::-1] if flips[2] else image.size
         size = self.settings.crop_pad_size
         top = left = 0
         if size is not None and max(height, width) > size:
             top = random.randint(0, max(height, size) - size)
             left = random.randint(0, max(width, size) - size)
-        parts = {"gt": image} if mask is None else {"gt": image, "gt_mask": mask}
-        parts = {name: _patch(_flip(part, *flips), top, left, size) for name, part in parts.items()}
-        return {name: _to_tensor(part) for name, part in parts.items()}
+        region = _before_flips(top, left, height - top, width - left, size, flips, image.size)
+        item = {"gt": _to_tensor(_padded(_flip(_colour(image.crop(*region)), *flips), size))}
+        if mask is not None:
+            part = mask.crop(*region).astype(np.uint8)[..., None] * 255
+            item["gt_mask"] = _to_tensor(_padded(_flip(part, *flips), size))
+        return item
+
+
+def _before_flips(
+    top: int,
+    left: int,
+    below: int,
+    beside: int,
+    size: int | None,
+    flips: tuple[bool, bool, bool],
+    shape: tuple[int, int],
+) -> tuple[int, int, int, int]:
+    """Top, left, height and width, in the file, of the patch that begins at (top, left) of the flipped image."""
+    height, width = (min(side, size or side) for side in (below, beside))
+    horizontal, vertical, transpose = flips
+    if transpose:
+        top, left, height, width = left, top, width, height
+    if vertical:
+        top = shape[0] - top - height
+    if horizontal:
+        left = shape[1] - left - width
+    return top, left, height, width
+
+
+def _colour(image: NDArray[Any]) -> NDArray[Any]:
+    """(H, W, 3) BGR of a decoded grey, BGR or BGRA image."""
+    return np.repeat(image[..., None], 3, axis=2) if image.ndim == 2 else image[..., :3]
 
 
 def _flip(image: NDArray[Any], horizontal: bool, vertical: bool, transpose: bool) -> NDArray[Any]:
@@ -110,16 +137,13 @@ def _flip(image: NDArray[Any], horizontal: bool, vertical: bool, transpose: bool
     return image.transpose(1, 0, 2) if transpose else image
 
 
-def _patch(image: NDArray[Any], top: int, left: int, size: int | None) -> NDArray[Any]:
-    """The patch of this side, mirrored at the lower and right border where the image is smaller; ~: the image."""
-    if size is None:
-        return image
-    image = image[top : top + size, left : left + size]
-    missing = [max(0, size - side) for side in image.shape[:2]]
+def _padded(image: NDArray[Any], size: int | None) -> NDArray[Any]:
+    """Mirrored at the lower and right border where it is smaller than `size`; ~: the image."""
+    missing = [max(0, (size or 0) - side) for side in image.shape[:2]]
     if not any(missing):
         return image
     padded = cv2.copyMakeBorder(np.ascontiguousarray(image), 0, missing[0], 0, missing[1], cv2.BORDER_REFLECT_101)
-    return padded.reshape(size, size, -1)
+    return padded.reshape(*padded.shape[:2], -1)
 
 
 def _to_tensor(image: NDArray[Any]) -> Tensor:

@@ -2,7 +2,7 @@ import io
 import struct
 import zlib
 
-from prismsr.data.png_crop import CroppableImage, CroppableMask, plain_layout
+from prismsr.data.png_crop import CroppableImage, CroppableMask, plain_layout, undo_sub
 from prismsr.utils.images import ImageReadError, decode_image, encode_png
 
 import cv2
@@ -157,3 +157,17 @@ def test_masks_of_all_kinds(bgr):
         assert crop.dtype == bool and np.array_equal(crop, grey[5:75, 6:86] > 127)
     with pytest.raises(ImageReadError, match=r"m\.png: a mask is one channel"):
         CroppableMask(encode_png(bgr), "m.png")
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (70, 5), (130, 33)])
+def test_undo_sub_is_a_running_sum_of_each_row(channels, height, width):
+    rng = np.random.default_rng(0)
+    rows = rng.integers(0, 256, (height, 1 + width * channels), dtype=np.uint8)
+    rows[:, 0] = rng.integers(0, 2, height)
+    expected = rows[:, 1:].astype(int).reshape(height, width, channels)
+    for y in np.flatnonzero(rows[:, 0]):
+        for x in range(1, width):
+            expected[y, x] = (expected[y, x] + expected[y, x - 1]) % 256
+    pixels = undo_sub(rows, channels)
+    assert np.array_equal(pixels.reshape(height, width, channels)[..., ::-1], expected)
