@@ -68,7 +68,8 @@ class RealESRGANDegradation(nn.Module):
         kernel2: Tensor | None = None,
         sinc_kernel: Tensor | None = None,
         gt_mask: Tensor | None = None,
-    ) -> Batch:
+        names: Sequence[str] = (),
+    ) -> dict[str, Any]:
         """Make one batch of training pairs.
 
         Args:
@@ -77,10 +78,11 @@ class RealESRGANDegradation(nn.Module):
             kernel2: (B, k, k), needed with two orders.
             sinc_kernel: (B, k, k), needed with two orders.
             gt_mask: (B, 1, H, W) masks of the GT images, cut and mixed along with them.
+            names: what the images are called in messages.
 
         Returns:
             lq (B, 3, gt_size / scale, gt_size / scale), gt (B, 3, gt_size, gt_size), gt_mask (B, 1, gt_size, gt_size)
-            where masks came in, and gt_usm, the sharpened gt, with the option gt_usm.
+            where masks came in, gt_usm, the sharpened gt, with the option gt_usm, and gt_path, the names.
 
         Raises:
             UserError: images or kernels do not fit the options, or the batch does not fit the pool.
@@ -94,24 +96,26 @@ class RealESRGANDegradation(nn.Module):
         else:
             degraded = self._second_order(degraded, kernel2, sinc_kernel, self._lq_size(gt))
         lq = torch.clamp((degraded * 255.0).round(), 0, 255) / 255.0
-        pairs = self.pool.exchange(self._crop(lq, gt, gt_mask))
+        pairs, names = self.pool.exchange(self._crop(lq, gt, gt_mask), names)
         if self.sharpen is not None:  # after the pool, since it gives back other images
             pairs["gt_usm"] = self.sharpen(pairs["gt"])
-        return {name: value.contiguous() for name, value in pairs.items()}  # DDP warns of other gradient layouts
+        result: dict[str, Any] = {name: value.contiguous() for name, value in pairs.items()}  # else DDP warns
+        return {**result, "gt_path": names} if all(names) else result
 
     def batch(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """A loader's batch with LQ images, on the module's device; one without kernels (validation) as it is.
 
         Args:
-            data: gt, kernel1 and perhaps kernel2, sinc_kernel and gt_mask, see `forward`. Anything else, such as the
-                images' names, is left out: the pool gives back other images.
+            data: gt, kernel1 and perhaps kernel2, sinc_kernel, gt_mask and gt_path, see `forward`. Anything else is
+                left out: the pool gives back other images.
         """
         if "kernel1" not in data:
             return dict(data)
         device = next(self.jpeg.parameters()).device
         names = ("gt", "kernel1", "kernel2", "sinc_kernel", "gt_mask")
-        pairs: Batch = self(**{name: data[name].to(device, non_blocking=True) for name in names if name in data})
-        return dict(pairs)
+        tensors = {name: data[name].to(device, non_blocking=True) for name in names if name in data}
+        pairs: dict[str, Any] = self(**tensors, names=data.get("gt_path", ()))
+        return pairs
 
     def _lq_size(self, gt: Tensor) -> tuple[int, int]:
         return gt.shape[2] // self.scale, gt.shape[3] // self.scale

@@ -1,5 +1,6 @@
 """The training pair pool of Real-ESRGAN: batches are mixed from samples of many steps."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from prismsr.utils.errors import UserError
@@ -26,30 +27,40 @@ class TrainingPool:
         self.size = size
         self.filled = 0
         self._samples: Batch = {}
+        self._names: list[str] = []
         self._order = torch.arange(size)
 
-    def exchange(self, batch: Batch) -> Batch:
+    def exchange(self, batch: Batch, names: Sequence[str] = ()) -> tuple[Batch, list[str]]:
         """Put a batch in and take one out.
 
         Args:
             batch: tensors (B, ...) by name; names and shapes are the same in every call.
+            names: what the B samples are called in messages.
+
+        Returns:
+            The batch taken out, and what its samples are called.
 
         Raises:
             UserError: the pool's size is no multiple of B, or the batch differs in names or shapes from the first.
         """
         count = len(next(iter(batch.values())))
         self._require_fitting(batch, count)
+        names = list(names) or [""] * count
         if self.filled < self.size:
             for name, samples in self._samples.items():
                 samples[self.filled : self.filled + count] = batch[name]
+            self._names += names
             self.filled += count
-            return batch
+            return batch, names
         self._order = self._order[torch.randperm(self.size)]
         places = self._order[:count]
         taken = {name: samples[places] for name, samples in self._samples.items()}
         for name, samples in self._samples.items():
             samples[places] = batch[name]
-        return taken
+        taken_names = [self._names[place] for place in places.tolist()]
+        for place, name in zip(places.tolist(), names, strict=True):
+            self._names[place] = name
+        return taken, taken_names
 
     def _require_fitting(self, batch: Batch, count: int) -> None:
         if self.size % count or (self.filled < self.size and self.filled % count):
@@ -74,7 +85,8 @@ class TrainingPool:
         """
         places = self._order[: self.filled]
         samples = {name: _to_bytes(value[places].cpu()) for name, value in self._samples.items()}
-        return {"size": self.size, "filled": self.filled, "samples": samples}
+        names = [self._names[place] for place in places.tolist()]
+        return {"size": self.size, "filled": self.filled, "samples": samples, "names": names}
 
     def load_state(self, state: dict[str, Any], device: torch.device | str = "cpu") -> None:
         """Go on from a state that `state` returned.
@@ -88,6 +100,7 @@ class TrainingPool:
             )
         self.filled = state["filled"]
         self._order = torch.arange(self.size)
+        self._names = list(state["names"])
         self._samples = {}
         for name, value in state["samples"].items():
             kept = _from_bytes(value).to(device)

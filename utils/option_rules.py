@@ -163,6 +163,14 @@ def metric_data(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOption
             yield Problem(join("val.metrics", name), f"compares with GT images, which {', '.join(without)} has not")
 
 
+def best_metric(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOptions] | None) -> Iterator[Problem]:
+    """`val.save_best` is one of the metrics."""
+    best = _mapping(opt, "val").get("save_best")
+    metrics = [name for name, entry in _mapping(opt, "val", "metrics").items() if entry is not None]
+    if isinstance(best, str) and best not in metrics:
+        yield Problem("val.save_best", f"no metric in val.metrics is called {best!r}{did_you_mean(best, metrics)}")
+
+
 def wandb(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOptions] | None) -> Iterator[Problem]:
     """Wandb follows TensorBoard's files."""
     logger = _mapping(opt, "logger")
@@ -179,5 +187,6 @@ RULES: tuple[Rule, ...] = (
     some_loss,
     loss_inputs,
     metric_data,
+    best_metric,
     wandb,
 )

@@ -25,7 +25,7 @@ from prismsr.utils.weights import read_file
 
 from basicsr.models import build_model
 from basicsr.utils import check_resume, get_root_logger
-from basicsr.utils.dist_util import get_dist_info
+from basicsr.utils.dist_util import get_dist_info, master_only
 
 
 class TrainingSession:
@@ -57,6 +57,7 @@ class TrainingSession:
         replaced.load_resume_state = self.load_resume_state
         replaced.create_train_val_dataloader = self.create_loaders
         replaced.build_model = self.build_model
+        replaced.init_tb_logger = self.tensorboard
         replaced.MessageLogger = self.message_logger
         replaced.CPUPrefetcher = lambda loader: self.make_feed(Feed, loader)
         replaced.CUDAPrefetcher = lambda loader, opt: self.make_feed(CUDAFeed, loader)
@@ -104,6 +105,13 @@ class TrainingSession:
         self.model = build_model(opt)
         self.model.session = self
         return self.model
+
+    @master_only
+    def tensorboard(self, log_dir: str) -> Any:
+        """TensorBoard's writer (rank 0); points after the iteration that the run starts from are taken back."""
+        from torch.utils.tensorboard import SummaryWriter  # slow to import
+
+        return SummaryWriter(log_dir=log_dir, purge_step=self.iteration + 1 if self.saved_iter is not None else None)
 
     def message_logger(self, opt: dict[str, Any], start_iter: int, tb_logger: Any) -> TrainingLog:
         """The log, brought back to the iteration that the run starts from."""

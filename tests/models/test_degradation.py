@@ -107,6 +107,7 @@ def test_a_batch_of_the_loader_and_one_of_the_validation(batches):
     set_random_seed(0)
     out = degradation.batch({**batches[0], "gt_path": ["a", "b"]})
     set_random_seed(0)
+    assert out.pop("gt_path") == ["a", "b"]
     assert _equal(out, _degradation()(**batches[0]))
     pairs = {"lq": torch.zeros(1, 3, 8, 8), "gt": torch.zeros(1, 3, 32, 32), "lq_path": ["a"]}
     assert degradation.batch(pairs) == pairs
@@ -199,7 +200,7 @@ def test_state_is_small_and_exact():
     resumed.load_state(state)
     assert torch.equal(resumed.state()["samples"]["other"], floats)
     resumed.exchange({"gt": bytes_ + 6 / 255, "other": floats})
-    taken = [resumed.exchange({"gt": bytes_, "other": floats})["gt"] for _ in range(20)]
+    taken = [resumed.exchange({"gt": bytes_, "other": floats})[0]["gt"] for _ in range(20)]
     assert {round(float(value) * 255) for value in torch.cat(taken).flatten()} == set(range(12))
 
 
@@ -255,3 +256,19 @@ def test_wrong_options_are_told(changes, key, message):
 
 def test_no_section_no_degradation():
     assert build_degradation({"scale": SCALE, "degradation": None}) is None
+
+
+def test_names_stay_with_their_samples_also_across_a_resume():
+    pool = TrainingPool(6)
+    mixed = set()
+    for step in range(12):
+        numbers = [2 * step, 2 * step + 1]
+        batch, names = pool.exchange(
+            {"gt": torch.tensor(numbers).float()[:, None]}, [str(number) for number in numbers]
+        )
+        assert [str(int(value)) for value in batch["gt"][:, 0]] == names
+        mixed.update(names)
+        if step in (1, 7):
+            state, pool = pool.state(), TrainingPool(6)
+            pool.load_state(state)
+    assert len(mixed) > 10

@@ -520,3 +520,10 @@ def test_classes_that_declare_nothing_are_noted(workplace: Path, experiment: dic
         ("note", "datasets.train"),
         ("error", "datasets.train.dataroot_gt"),
     ]
+
+
+def test_best_metric_is_one_of_the_metrics(find: Callable[..., list[str]], experiment: dict[str, Any]) -> None:
+    experiment["val"]["save_best"] = "psnrr"
+    assert find(experiment) == ["val.save_best: no metric in val.metrics is called 'psnrr'; did you mean 'psnr'?"]
+    experiment["val"]["save_best"] = "psnr"
+    assert find(experiment) == []
