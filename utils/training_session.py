@@ -4,6 +4,7 @@ BasicSR's loop stays as it is. It makes its parts by names that the session repl
 each iteration all that a checkpoint has to hold.
 """
 
+import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -42,7 +43,7 @@ class TrainingSession:
         self.model: Any = None
         self.feed: Feed | None = None
         self.log: TrainingLog | None = None
-        self.iteration = 0
+        self.iteration = self.start_epoch = 0
         self.saved_iter: int | None = None
         self.validated: dict[str, int] = {}
         self.val_loaders: list[Any] = []
@@ -90,12 +91,16 @@ class TrainingSession:
         opt["path"]["resume_state"] = path
         check_resume(opt, state["iter"])
         self.iteration = self.saved_iter = state["iter"]
+        self.start_epoch = state["epoch"]
         return state
 
     def create_loaders(self, opt: dict[str, Any], logger: Any) -> tuple[Any, ...]:
-        """As prismsr.data.loaders.create_loaders; keeps what later steps need."""
+        """As prismsr.data.loaders.create_loaders, with epochs enough for what is left of a resumed run."""
         loaders = create_loaders(opt, logger)
-        self.sampler, self.val_loaders = loaders[1], loaders[2]
+        self.sampler, self.val_loaders = loaders.train_sampler, loaders.val_loaders
+        # With a smaller batch than before an epoch has more iterations, and the run may be past the last one by number
+        left = math.ceil((loaders.total_iters - self.iteration) / len(self.sampler))
+        loaders = loaders._replace(total_epochs=max(loaders.total_epochs, self.start_epoch + left + 1))
         train = opt["datasets"]["train"]
         self.bad_samples = BadSamples(train.get("on_bad_sample", "stop"), train.get("max_bad_samples", 100))
         return loaders
