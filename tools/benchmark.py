@@ -21,6 +21,7 @@ from prismsr.losses.self_similarity_loss import edge_mask, self_similarity_loss
 import numpy as np
 import skimage
 import torch
+from benchmark_degradation import degradation_step
 from benchmark_loader import loader
 from benchmark_training import build_step, downsample, gan_step
 from PIL import Image
@@ -91,6 +92,13 @@ def _loader(args: argparse.Namespace) -> None:
     """A training's data loader, beside BasicSR's dataset and loader."""
     describe_machine()
     loader(args.repeat)
+
+
+@register(BENCHMARKS, "degradation")
+def degradation(args: argparse.Namespace) -> None:
+    """Real-ESRGAN's degradation of a batch on the CPU, beside BasicSR's."""
+    describe_machine()
+    degradation_step(rounds=args.repeat)
 
 
 def print_beside(mask_stride: int, loss: dict[str, Any], reference: dict[str, Any]) -> None:
