@@ -23,6 +23,10 @@ class ImageSourceError(UserError, ValueError):
     """A folder or LMDB cannot serve as a set of images; the message says why and what to do."""
 
 
+class DamagedSourceError(ImageSourceError):
+    """An LMDB is there but truncated or otherwise unreadable."""
+
+
 def encode_key(key: str) -> str:
     """LMDB key of an image: dots, blanks, percent signs and non-ASCII characters as %XX, all else unchanged.
 
@@ -128,14 +132,14 @@ def _open(path: Path) -> Any:
     try:
         environment = lmdb.open(str(path), readonly=True, lock=False, readahead=False, create=False)
     except lmdb.Error as error:
-        raise ImageSourceError(
+        raise DamagedSourceError(
             f"{path}: cannot be opened as an LMDB ({error}); copy it again or make it anew"
         ) from error
     held = (path / "data.mdb").stat().st_size
     needed = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
     if held < needed and not _readable(path):
         environment.close()
-        raise ImageSourceError(
+        raise DamagedSourceError(
             f"{path}: data.mdb is truncated: it has {held} of {needed} bytes; copy it again or make it anew"
         )
     return environment

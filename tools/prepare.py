@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from prismsr.data.image_source import ImageSourceError
+from prismsr.data.image_source import DamagedSourceError, ImageSourceError
 from prismsr.data.prepare import downsample, edges, make_lmdb, multiscale, photos, subimages, verify
 from prismsr.data.prepare.common import UsageError
 from prismsr.utils.jobs import DataError, JobError
@@ -41,6 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     try:
         return int(SUBCOMMANDS[args.subcommand].run(args))
+    except DamagedSourceError as error:
+        return _fail(error, 1)
     except (UsageError, ImageSourceError) as error:
         return _fail(error, 2)
     except DataError as error:
