@@ -24,9 +24,11 @@ class AdversarialLoss(nn.Module):
         real_label_val: target of real images (vanilla, lsgan).
         fake_label_val: target of generated images (vanilla, lsgan).
         discriminator: which network_<name> of the option file plays, "d" for `network_d`.
+        features: what the discriminator sees instead of images: "clip" for the features of the frozen encoder that the
+            option file's section `clip` describes, computed once for all terms.
     """
 
-    inputs = ("sr", "gt", "discriminators")
+    inputs: tuple[str, ...] = ("sr", "gt", "discriminators")
     autocast = True  # the discriminator; its logits are float32 before they are compared
 
     def __init__(
@@ -37,8 +39,11 @@ class AdversarialLoss(nn.Module):
         real_label_val: float = 1.0,
         fake_label_val: float = 0.0,
         discriminator: str = "d",
+        features: Literal["clip"] | None = None,
     ) -> None:
         super().__init__()
+        if features is not None:
+            self.inputs = (f"sr_{features}", f"gt_{features}", "discriminators")
         self.relativistic = relativistic
         self.discriminator = discriminator
         self.criterion = GANLoss(gan_type, real_label_val, fake_label_val, loss_weight)
@@ -47,8 +52,8 @@ class AdversarialLoss(nn.Module):
         """Generator's loss, a scalar.
 
         Args:
-            sr: generated images (B, C, H, W), with gradient.
-            gt: real images of the same shape.
+            sr: generated images (B, C, H, W), or their features, with gradient.
+            gt: real images of the same shape, or their features.
             discriminators: networks by name; their parameters must not require gradients here.
         """
         net_d = discriminators[self.discriminator]
@@ -69,8 +74,8 @@ class AdversarialLoss(nn.Module):
         with batch norm does not allow two forward passes before one backward (as BasicSR notes in ESRGANModel).
 
         Args:
-            sr: generated images (B, C, H, W); no gradient goes there.
-            gt: real images of the same shape.
+            sr: generated images (B, C, H, W), or their features; no gradient goes there.
+            gt: real images of the same shape, or their features.
             net_d: the discriminator.
             backward: called with each half's loss; scales it, say, before it calls Tensor.backward.
         """

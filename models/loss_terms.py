@@ -11,11 +11,11 @@ DEFAULT_INPUTS = ("sr", "gt")
 
 
 class StepInputs:
-    """What the step can hand to a loss term, by name; a callable entry is computed when first asked for.
+    """What the step can hand to a loss term, by name; a callable entry gets this object and is computed when asked for.
 
     Names a term may declare in its class attribute `inputs`: "sr" (output of net_g), "gt", "gt_usm" (None
     without degradation.gt_usm), "lq", "gt_mask" (None where the dataset has no mask), "sr_ema" (output of the EMA
-    network, no gradient) and "discriminators".
+    network, no gradient), "discriminators", and with the section `clip` "sr_clip" and "gt_clip" (CLIP's features).
     """
 
     def __init__(self, **entries: Any) -> None:
@@ -27,8 +27,13 @@ class StepInputs:
             raise KeyError(f"A loss term asks for {name!r}; the step has: {', '.join(sorted(self._entries))}.")
         value = self._entries[name]
         if callable(value) and not isinstance(value, nn.Module):
-            value = self._entries[name] = value()
+            value = self._entries[name] = value(self)
         return value
+
+    def without_graph(self, sr: Tensor) -> "StepInputs":
+        """The same for the discriminators: `sr` in its place, and what was computed before cut off from its graph."""
+        kept = {name: value.detach() if hasattr(value, "detach") else value for name, value in self._entries.items()}
+        return StepInputs(**{**kept, "sr": sr})
 
 
 def build_terms(
@@ -46,19 +51,19 @@ def build_terms(
     return terms
 
 
-def gt_name(term: nn.Module) -> str:
-    """The input that a term gets as its GT, as the option file has it."""
-    return str(getattr(term, "gt_name", "gt"))
+def term_inputs(term: nn.Module, inputs: StepInputs) -> list[Any]:
+    """What a term's class attribute `inputs` declares (default: sr, gt), with the GT that the option file chose."""
+    gt = str(getattr(term, "gt_name", "gt"))
+    return [inputs[gt if key == "gt" else key] for key in getattr(term, "inputs", DEFAULT_INPUTS)]
 
 
 def evaluate_term(name: str, term: nn.Module, inputs: StepInputs) -> "OrderedDict[str, Tensor]":
     """Value(s) of one term by log name.
 
-    A term gets the inputs that its class attribute `inputs` declares (default: sr, gt). BasicSR's PerceptualLoss
+    A term gets its `term_inputs`. BasicSR's PerceptualLoss
     returns a pair (perceptual, style), either of which may be None; the second is logged as `<name>_style`.
     """
-    keys = getattr(term, "inputs", DEFAULT_INPUTS)
-    value = term(*(inputs[gt_name(term) if key == "gt" else key] for key in keys))
+    value = term(*term_inputs(term, inputs))
     values = value if isinstance(value, tuple) else (value,)
     names = (name, f"{name}_style")
     return OrderedDict((key, part) for key, part in zip(names, values, strict=False) if part is not None)

@@ -12,7 +12,7 @@ from prismsr.models.batch_parts import Part, add_figures, communicating, joined,
 from prismsr.models.checkpointing import checkpoint_blocks
 from prismsr.models.degradation import RealESRGANDegradation, build_degradation
 from prismsr.models.finite_guard import GENERATOR, FiniteGuard
-from prismsr.models.loss_terms import StepInputs, build_terms, evaluate_term, gt_name
+from prismsr.models.loss_terms import StepInputs, build_terms, evaluate_term, term_inputs
 from prismsr.models.memory import compile_in_place, explaining_out_of_memory, to_channels_last, uncompiled
 from prismsr.models.moving_average import update_average
 from prismsr.models.precision import Precision
@@ -166,6 +166,7 @@ class PrismSRModel(SRModel):
 
     def _step(self, current_iter: int) -> None:
         self._log: OrderedDict[str, Tensor] = OrderedDict()
+        self._inputs: list[StepInputs] = []  # of each part, for the discriminators
         parts = split_batch(Part(self.lq, self.gt, self.gt_mask, self.gt_usm), self.accum_iter)
         if not self.discriminators or (current_iter % self.net_d_iters == 0 and current_iter > self.net_d_init_iters):
             self._require_discriminator_gradients(False)
@@ -175,10 +176,12 @@ class PrismSRModel(SRModel):
                 return
         else:
             with torch.no_grad():
-                self.output = joined([self._generate(part.lq) for part in parts])
+                outputs = [self._generate(part.lq) for part in parts]
+            self._inputs = [self._step_inputs(output, part) for output, part in zip(outputs, parts, strict=True)]
+            self.output = joined(outputs)
         for term in self.terms.values():
             if isinstance(term, AdversarialLoss):
-                self._step_discriminator(term, parts)
+                self._step_discriminator(term)
         if self.ema_decay > 0:
             self.model_ema(decay=self.ema_decay)
 
@@ -195,10 +198,12 @@ class PrismSRModel(SRModel):
         for number, part in enumerate(parts, 1):
             with communicating(self.net_g, last=number == len(parts)):
                 output = self._generate(part.lq)
-                values = self._evaluate_terms(output, part)
+                inputs = self._step_inputs(output, part)
+                values = self._evaluate_terms(inputs)
                 self.precision.backward(sum(values.values()), len(parts))  # type: ignore[arg-type]
             # a compiled generator may write its next output over this one
             outputs.append(output.detach() if len(parts) == 1 else output.detach().clone())
+            self._inputs.append(inputs.without_graph(outputs[-1]))
             add_figures(losses, values, len(parts))
         self.output = joined(outputs)
         self._log.update(losses)
@@ -209,8 +214,7 @@ class PrismSRModel(SRModel):
             output = self.net_g(lq)
         return self.precision.full(output)
 
-    def _evaluate_terms(self, output: Tensor, part: Part) -> "OrderedDict[str, Tensor]":
-        inputs = self._step_inputs(output, part)
+    def _evaluate_terms(self, inputs: StepInputs) -> "OrderedDict[str, Tensor]":
         values: OrderedDict[str, Tensor] = OrderedDict()
         for name, term in self.terms.items():
             with self.precision.of_term(term):
@@ -224,7 +228,7 @@ class PrismSRModel(SRModel):
             lq=part.lq,
             gt_mask=part.gt_mask,
             gt_usm=part.gt_usm,
-            sr_ema=partial(self._ema_output, part.lq),
+            sr_ema=lambda inputs: self._ema_output(inputs["lq"]),
             discriminators=self.discriminators,
         )
 
@@ -236,16 +240,17 @@ class PrismSRModel(SRModel):
 
     # ------------------------------------------------------------------------------------------ discriminators
 
-    def _step_discriminator(self, term: AdversarialLoss, parts: list[Part]) -> None:
+    def _step_discriminator(self, term: AdversarialLoss) -> None:
         name = term.discriminator
         net, optimizer = self.discriminators[name], self.discriminator_optimizers[name]
         optimizer.zero_grad()
         figures: OrderedDict[str, Tensor] = OrderedDict()
-        backward = partial(self.precision.backward, parts=len(parts))
-        for number, (part, output) in enumerate(zip(parts, self.output.chunk(len(parts)), strict=True), 1):
-            with communicating(net, last=number == len(parts)), self.precision.of_term(term):
-                real = getattr(part, gt_name(term))
-                add_figures(figures, term.discriminator_backward(output, real, net, backward), len(parts))
+        count = len(self._inputs)
+        backward = partial(self.precision.backward, parts=count)
+        for number, inputs in enumerate(self._inputs, 1):
+            with communicating(net, last=number == count), self.precision.of_term(term):
+                fake, real = term_inputs(term, inputs)[:2]
+                add_figures(figures, term.discriminator_backward(fake, real, net, backward), count)
         losses = {f"l_{name}_{kind}": figures[kind] for kind in ("real", "fake")}
         self._log.update(losses)
         self._log.update({f"out_{name}_{kind}": figures[f"out_{kind}"] for kind in ("real", "fake")})
