@@ -35,6 +35,7 @@ setup(
         "lmdb",
         "matplotlib",
         "numpy",
+        "open_clip_torch>=3.0",
         "pillow",
         "pydantic>=2.7",
         "safetensors",
