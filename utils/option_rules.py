@@ -37,7 +37,7 @@ def _arch(opt: Mapping[str, Any], network: str) -> Any:
 
 
 def one_scale(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOptions] | None) -> Iterator[Problem]:
-    """`scale` is there where a dataset reads it, and network_g upscales by it."""
+    """`scale` is there where a dataset reads it, and network_g upscales by it (a class may fix it as SCALE)."""
     scale = _number(opt.get("scale"))
     if scale is None:
         used = any(dataset is not None and dataset.USES_SCALE for _, _, dataset in _datasets(opt))
@@ -45,6 +45,9 @@ def one_scale(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOptions]
             yield Problem("scale", "is required (upscaling factor; the datasets read it)")
         return
     arch = _arch(opt, "network_g")
+    fixed = getattr(arch, "SCALE", scale)
+    if fixed != scale:
+        yield Problem("scale", f"must be {fixed}, the only one that {arch.__name__} has; got {scale}")
     for key in ("upscale", "scale"):
         if arch is None or not takes(arch, key):
             continue
