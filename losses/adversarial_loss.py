@@ -42,6 +42,7 @@ class AdversarialLoss(nn.Module):
         features: Literal["clip"] | None = None,
     ) -> None:
         super().__init__()
+        self.features = features
         if features is not None:
             self.inputs = (f"sr_{features}", f"gt_{features}", "discriminators")
         self.relativistic = relativistic

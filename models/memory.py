@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Literal
+from typing import Any, Literal
 
 from prismsr.utils.errors import OptionError, TrainingError
 
@@ -21,8 +21,19 @@ _LESS_MEMORY = (
 
 
 def to_channels_last(net: nn.Module) -> None:
-    """Lay out 4-D weights with channels innermost, which convolutions on tensor cores prefer; values do not change."""
+    """Lay out 4-D weights with channels innermost, which convolutions on tensor cores prefer; values do not change.
+
+    A network with linear layers keeps the usual layout, and gets its images in it: BasicSR's VGGStyleDiscriminator
+    views its last maps as rows, which only that layout allows.
+    """
+    if any(isinstance(module, nn.Linear) for module in net.modules()):
+        net.register_forward_pre_hook(_contiguous)
+        return
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's annotations
+
+
+def _contiguous(net: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(value.contiguous() if isinstance(value, Tensor) else value for value in inputs)
 
 
 def compile_in_place(net: nn.Module, mode: Mode, backend: str = "inductor") -> None:

@@ -10,11 +10,13 @@ from prismsr.losses.adversarial_loss import AdversarialLoss
 from prismsr.models import gradients
 from prismsr.models.batch_parts import Part, add_figures, communicating, joined, split_batch
 from prismsr.models.checkpointing import checkpoint_blocks
+from prismsr.models.clip_inputs import ClipInputs
 from prismsr.models.degradation import RealESRGANDegradation, build_degradation
 from prismsr.models.finite_guard import GENERATOR, FiniteGuard
 from prismsr.models.loss_terms import StepInputs, build_terms, evaluate_term, term_inputs
 from prismsr.models.memory import compile_in_place, explaining_out_of_memory, to_channels_last, uncompiled
 from prismsr.models.moving_average import update_average
+from prismsr.models.padding import padded_to_windows
 from prismsr.models.precision import Precision
 from prismsr.utils.optimizers import OPTIMIZERS
 from prismsr.utils.option_schema import PrismTrainOptions
@@ -51,6 +53,7 @@ class PrismSRModel(SRModel):
     gt: Tensor
     gt_usm: Tensor | None = None
     degradation: RealESRGANDegradation | None = None
+    clip: ClipInputs | None = None
 
     def init_training_settings(self) -> None:
         """Build EMA network, discriminators, loss terms, optimisers and schedulers from the option file."""
@@ -64,12 +67,17 @@ class PrismSRModel(SRModel):
         self.precision = Precision(train_opt.get("amp"), self.device)
         if self.ema_decay > 0:
             self._init_ema()
+        clip = self.opt.get("clip")
+        self.clip = None if clip is None else ClipInputs(clip, self.device)
         self.discriminators: dict[str, nn.Module] = {
             key.removeprefix("network_"): self._build_discriminator(key)
             for key in self.opt
             if key.startswith("network_d") and self.opt[key] is not None
         }
         self.terms = build_terms(train_opt["losses"]).to(self.device)
+        if self.clip is not None:
+            bare = {name: self.get_bare_model(net) for name, net in self.discriminators.items()}
+            self.clip.want(self.terms.values(), bare)
         degradation = build_degradation(self.opt)
         self.degradation = None if degradation is None else degradation.to(self.device)
         self.net_g.train()
@@ -107,7 +115,10 @@ class PrismSRModel(SRModel):
 
     def _build_discriminator(self, key: str) -> nn.Module:
         suffix = key.removeprefix("network_")
-        net = self.model_to_device(build_network(self.opt[key]))
+        net = build_network(self.opt[key])
+        if self.clip is not None:
+            self.clip.attach(net)
+        net = self.model_to_device(net)
         self.print_network(net)
         path_opt = self.opt["path"]
         load_path = path_opt.get(f"pretrain_network_{suffix}")
@@ -230,6 +241,7 @@ class PrismSRModel(SRModel):
             gt_usm=part.gt_usm,
             sr_ema=lambda inputs: self._ema_output(inputs["lq"]),
             discriminators=self.discriminators,
+            **({} if self.clip is None else self.clip.entries()),
         )
 
     @torch.no_grad()
@@ -285,9 +297,16 @@ class PrismSRModel(SRModel):
         update_average(self.net_g_ema, self.get_bare_model(self.net_g), decay)
 
     def test(self) -> None:
-        """Compute `output` from `lq` for validation: in float32, and uncompiled since the images differ in size."""
+        """Compute `output` from `lq` for validation: in float32, and uncompiled since the images differ in size.
+
+        A network with a window_size (SwinIR) gets the image mirrored to a multiple of it, as in BasicSR's SwinIRModel.
+        """
+        lq, (height, width) = self.lq, self.lq.shape[-2:]
+        self.lq = padded_to_windows(lq, self.opt["network_g"].get("window_size", 1))
         with uncompiled() if self.is_train and self.opt["train"].get("compile") else nullcontext():
             super().test()
+        scale, self.lq = self.output.shape[-2] // self.lq.shape[-2], lq
+        self.output = self.output[..., : height * scale, : width * scale]
 
     def get_current_log(self) -> "OrderedDict[str, float]":
         """Figures of the last step, averaged over processes; all processes have to call it.

@@ -136,3 +136,32 @@ def test_killed_process_ends_the_job_within_a_minute(training_workplace, files):
     assert code != 0
     assert time.monotonic() - start < 60
     assert "SIGKILL" in output
+
+
+def test_sfd_trains_on_two_processes_as_on_one(training_workplace, repository):
+    demo = yaml.safe_load((repository / "options" / "demo" / "sfd_tiny.yml").read_text())
+    options = deepcopy(TRAIN) | {name: demo[name] for name in ("clip", "network_d_feat", "network_d_tg")}
+    options["datasets"]["train"] |= {"dataset_enlarge_ratio": 1}
+    del options["network_d"], options["train"]["optim_d"]
+    options["train"] |= {name: demo["train"][name] for name in ("optim_d_feat", "optim_d_tg")}
+    losses = {name: demo["train"]["losses"][name] for name in ("l_g_feat", "l_g_tg")}
+    options["train"]["losses"] = {"l_g_pix": {"type": "L1Loss"}, **losses}
+    results = {}
+    for name, batch in (("sfd_two", 1), ("sfd_one", 2)):
+        options["name"] = name
+        options["datasets"]["train"]["batch_size_per_gpu"] = batch
+        path = training_workplace / f"{name}.yml"
+        path.write_text(yaml.safe_dump(options))
+        processes = 3 - batch
+        code, output = _end(
+            torchrun(training_workplace, "-opt", str(path), options=("--standalone", f"--nproc_per_node={processes}"))
+        )
+        assert code == 0, output
+        results[name] = checkpoint(training_workplace / "experiments" / name)
+    one, two = results["sfd_one"], results["sfd_two"]
+    for mine, theirs in zip(_figures(one["losses.csv"]), _figures(two["losses.csv"]), strict=True):
+        assert mine == pytest.approx(theirs, rel=1e-2, abs=1e-5)
+    for net in ("g", "d_feat", "d_tg"):
+        state, other = (result[f"models/net_{net}_2.pth"]["params"] for result in (one, two))
+        for key, value in state.items():
+            torch.testing.assert_close(other[key], value, rtol=1e-2, atol=1e-3, msg=f"{net} {key}")

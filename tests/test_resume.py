@@ -39,6 +39,18 @@ def _stock():
     return options
 
 
+def _sfd(repository):
+    """SFD: three optimisers, spectral norms, prompts, and a CLIP that no checkpoint holds."""
+    demo = yaml.safe_load((repository / "options" / "demo" / "sfd_tiny.yml").read_text())
+    names = ("clip", "network_d_feat", "network_d_tg")
+    options = _experiment(**{name: demo[name] for name in names})
+    del options["network_d"], options["train"]["optim_d"]
+    losses = {name: demo["train"]["losses"][name] for name in ("l_g_feat", "l_g_tg")}
+    optimizers = {name: demo["train"][name] for name in ("optim_d_feat", "optim_d_tg")}
+    options["train"] |= {"losses": {"l_g_pix": {"type": "L1Loss"}, **losses}, **optimizers}
+    return options
+
+
 def _degraded(repository):
     """The same with Real-ESRGAN's synthesis: kernels in the workers, degradation and its pool in the step."""
     base = yaml.safe_load((repository / "options" / "_base_" / "degradation_hggt.yml").read_text())
@@ -50,7 +62,8 @@ def _degraded(repository):
 
 @pytest.fixture(scope="module")
 def train(training_workplace, repository, server):
-    for name, options in (("resume", _experiment()), ("degraded", _degraded(repository)), ("stock", _stock())):
+    files = {"resume": _experiment(), "degraded": _degraded(repository), "sfd": _sfd(repository), "stock": _stock()}
+    for name, options in files.items():
         (training_workplace / f"{name}.yml").write_text(yaml.safe_dump(options))
 
     def run(name, *arguments, file="resume", **options):
@@ -68,7 +81,7 @@ def whole(training_workplace, server, train):
     return checkpoint(training_workplace / "experiments" / "whole")
 
 
-@pytest.mark.parametrize(("file", "kills"), [("resume", 20), ("degraded", 6)])
+@pytest.mark.parametrize(("file", "kills"), [("resume", 20), ("degraded", 5), ("sfd", 4)])
 def test_killed_at_random_moments(training_workplace, server, train, whole, file, kills):
     if file != "resume":
         assert train(f"{file}_whole", file=file) == 0, server.log.read_text()

@@ -23,6 +23,7 @@ import skimage
 import torch
 from benchmark_degradation import degradation_step
 from benchmark_loader import loader
+from benchmark_sfd import build_sfd_step
 from benchmark_training import build_step, downsample, gan_step
 from PIL import Image
 from torch import Tensor
@@ -99,6 +100,27 @@ def degradation(args: argparse.Namespace) -> None:
     """Real-ESRGAN's degradation of a batch on the CPU, beside BasicSR's."""
     describe_machine()
     degradation_step(rounds=args.repeat)
+
+
+@register(BENCHMARKS, "sfd")
+def _sfd(args: argparse.Namespace) -> None:
+    """An SFD training step, beside the same with the vanilla U-Net discriminator: time and memory."""
+    describe_machine()
+    batch = 8 if torch.cuda.is_available() else 1
+    settings = {"size": 256, "batch": batch}
+    print(f"\nGT {batch} x 256x256, best of {args.repeat} steps, without the VGG loss, which both have\n")
+    sfd, vanilla = (measure(workload, args.repeat, **settings) for workload in ("sfd-step", "vanilla-step"))
+    print("| step | time | extra peak memory |\n" + "|---" * 3 + "|")
+    for name, result in (("SFD: Feat-D and TG-D", sfd), ("vanilla U-Net discriminator", vanilla)):
+        print(f"| {name} | {result['seconds']:.2f} s | {mega(result)} |")
+    print(f"| ratio | {sfd['seconds'] / vanilla['seconds']:.2f} | {sfd['bytes'] / max(1, vanilla['bytes']):.2f} |")
+
+
+@register(WORKLOADS, "sfd-step")
+@register(WORKLOADS, "vanilla-step")
+def sfd_step(args: argparse.Namespace, device: torch.device) -> Callable[[], Tensor]:
+    """A training step of options/sfd."""
+    return build_sfd_step(args.workload, photographs(args.size, args.batch), device)
 
 
 def print_beside(mask_stride: int, loss: dict[str, Any], reference: dict[str, Any]) -> None:

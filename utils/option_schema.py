@@ -284,6 +284,7 @@ class PrismTop(TopOptions):
     """PrismSRModel's top level."""
 
     degradation: DegradationOptions | None = Field(default=None, description="how LQ images are made from GT images")
+    clip: dict[str, Any] | None = Field(default=None, description="the frozen CLIP, arguments of the arch Clip")
 
 
 class PrismTrainOptions(TrainOptions):

@@ -35,6 +35,18 @@ def test_channels_last_changes_no_value(make_model, make_batch):
     _assert_same_training(model, plain, rtol=1e-4, atol=1e-6)
 
 
+def test_channels_last_with_a_discriminator_that_views_its_maps_as_rows(make_model):
+    gt = torch.rand(2, 3, 128, 128)
+    batch = {"gt": gt, "lq": torch.nn.functional.avg_pool2d(gt, 4)}
+    plain = _trained(make_model("batch", {"type": "SGD", "lr": 1e-3}), batch, steps=1)
+    _assert_same_training(
+        _trained(make_model("batch", {"type": "SGD", "lr": 1e-3}, channels_last=True), batch, steps=1),
+        plain,
+        rtol=1e-3,
+        atol=1e-5,
+    )
+
+
 def test_checkpointing_changes_no_bit_and_keeps_less(make_model, make_batch):
     kept = {}
     models = {}
