@@ -1,0 +1,184 @@
+"""Correlation of a metric's scores with mean opinion scores (MOS), by the three PLCC protocols in use, SRCC and KRCC.
+
+PLCC is quoted in three ways that are not comparable with one another: of the raw scores; after a cubic polynomial
+(PIPAL, the NTIRE challenges, RecycleD, DualFormer); after a monotone logistic (VQEG, most classical IQA papers).
+"""
+
+import warnings
+from dataclasses import dataclass
+
+from prismsr.utils.errors import UserError
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import OptimizeWarning, curve_fit
+from scipy.special import expit
+from scipy.stats import kendalltau, pearsonr, spearmanr
+
+Vector = NDArray[np.float64]
+PARAMETERS = 4  # of the cubic and of the logistic alike: as many points would be met exactly
+CALLS = 20_000  # of the logistic before the fit is given up
+
+
+class CorrelationError(UserError, ValueError):
+    """These scores have no such correlation or fit; the message says why."""
+
+
+@dataclass(frozen=True)
+class Correlations:
+    """How well scores follow MOS.
+
+    Attributes:
+        count: number of images.
+        plcc: Pearson's correlation of the raw scores, in [-1, 1]; negative where a lower score is better.
+        plcc_cubic: Pearson's correlation after `fit_cubic`, in [0, 1] whatever the direction; None without a fit.
+        plcc_logistic: the same after `fit_logistic4`; None without a fit.
+        srcc: Spearman's rank correlation, signed.
+        krcc: Kendall's tau-b, signed.
+        notes: why a fit is missing.
+    """
+
+    count: int
+    plcc: float
+    plcc_cubic: float | None
+    plcc_logistic: float | None
+    srcc: float
+    krcc: float
+    notes: tuple[str, ...] = ()
+
+
+def plcc(scores: ArrayLike, mos: ArrayLike) -> float:
+    """Pearson's linear correlation in [-1, 1]; see `correlate` for the arguments and the errors."""
+    return float(pearsonr(*_checked(scores, mos)).statistic)
+
+
+def srcc(scores: ArrayLike, mos: ArrayLike) -> float:
+    """Spearman's rank correlation in [-1, 1], equal values sharing their mean rank; see `correlate`."""
+    return float(spearmanr(*_checked(scores, mos)).statistic)
+
+
+def krcc(scores: ArrayLike, mos: ArrayLike) -> float:
+    """Kendall's tau-b in [-1, 1], which allows for equal values; see `correlate`."""
+    return float(kendalltau(*_checked(scores, mos)).statistic)
+
+
+def fit_cubic(scores: ArrayLike, mos: ArrayLike) -> Vector:
+    """MOS as predicted by the least-squares polynomial of degree 3; it need not be monotone.
+
+    Args:
+        scores: (n,) numbers, n >= 5.
+        mos: (n,) numbers.
+
+    Returns:
+        (n,) predictions in the order of the scores.
+
+    Raises:
+        CorrelationError: as `correlate`, fewer than 5 images or 4 different scores.
+    """
+    x, y = _checked(scores, mos)
+    _enough_to_fit(x, "cubic")
+    z = _standardised(x)  # the same family of curves, without the powers of large numbers
+    return np.asarray(np.polyval(np.polyfit(z, y, 3), z), np.float64)
+
+
+def logistic4(x: ArrayLike, upper: float, lower: float, middle: float, width: float) -> Vector:
+    """`lower + (upper - lower) / (1 + exp(-(x - middle) / |width|))`, monotone in x; (n,) for (n,)."""
+    return lower + (upper - lower) * expit((np.asarray(x, np.float64) - middle) / abs(width))
+
+
+def logistic4_parameters(scores: ArrayLike, mos: ArrayLike) -> tuple[float, float, float, float]:
+    """Least-squares (upper, lower, middle, width) of `logistic4`; upper < lower where lower scores are better.
+
+    The search starts from max(mos), min(mos), mean(scores), std(scores) / 4, with the first two exchanged for scores
+    that fall with MOS.
+
+    Raises:
+        CorrelationError: as `correlate`, fewer than 5 images or 4 different scores, or no fit is found.
+    """
+    x, y = _checked(scores, mos)
+    _enough_to_fit(x, "logistic")
+    z, scale = _standardised(x), _standardised(y)
+    high, low = (scale.max(), scale.min()) if np.corrcoef(z, scale)[0, 1] >= 0 else (scale.min(), scale.max())
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", OptimizeWarning)  # about the parameters' covariance, which nobody reads
+            found, _ = curve_fit(logistic4, z, scale, p0=(high, low, 0.0, 0.25), maxfev=CALLS)
+    except RuntimeError as error:
+        raise CorrelationError(f"the logistic fit found no end after {CALLS} evaluations") from error
+    upper, lower = found[:2] * y.std() + y.mean()
+    return float(upper), float(lower), float(found[2] * x.std() + x.mean()), float(abs(found[3]) * x.std())
+
+
+def fit_logistic4(scores: ArrayLike, mos: ArrayLike) -> Vector:
+    """MOS as predicted by the least-squares logistic of 4 parameters, monotone in the scores.
+
+    Args:
+        scores: (n,) numbers, n >= 5.
+        mos: (n,) numbers.
+
+    Returns:
+        (n,) predictions in the order of the scores.
+
+    Raises:
+        CorrelationError: as `logistic4_parameters`, or the best logistic is a constant.
+    """
+    parameters = logistic4_parameters(scores, mos)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        fitted = logistic4(scores, *parameters)
+    spread = np.ptp(fitted)
+    if not np.isfinite(spread) or spread <= 1e-9 * np.ptp(np.asarray(mos, np.float64)):
+        raise CorrelationError("the logistic fit is a constant: the scores say nothing monotone about MOS")
+    return fitted
+
+
+def correlate(scores: ArrayLike, mos: ArrayLike) -> Correlations:
+    """All correlations of a metric with MOS.
+
+    Args:
+        scores: (n,) scores of the metric, any range.
+        mos: (n,) mean opinion scores of the same images, higher is better.
+
+    Raises:
+        CorrelationError: not two vectors of equal length, fewer than 2 images, NaN or infinite values, or all scores
+            (or all MOS) equal. A fit that fails alone is None, with a note.
+    """
+    x, y = _checked(scores, mos)
+    fitted: dict[str, float | None] = {}
+    notes = []
+    for name, fit in (("cubic", fit_cubic), ("logistic", fit_logistic4)):
+        try:
+            fitted[name] = plcc(fit(x, y), y)
+        except CorrelationError as error:
+            fitted[name] = None
+            notes.append(f"no PLCC {name}: {error}")
+    raw = plcc(x, y), srcc(x, y), krcc(x, y)
+    return Correlations(len(x), raw[0], fitted["cubic"], fitted["logistic"], raw[1], raw[2], tuple(notes))
+
+
+def _checked(scores: ArrayLike, mos: ArrayLike) -> tuple[Vector, Vector]:
+    x, y = np.asarray(scores, np.float64), np.asarray(mos, np.float64)
+    if x.ndim != 1 or x.shape != y.shape:
+        raise CorrelationError(f"scores and MOS must be two vectors of one length; got {x.shape} and {y.shape}")
+    if len(x) < 2:
+        raise CorrelationError(f"a correlation needs at least 2 images; got {len(x)}")
+    for name, values in (("scores", x), ("MOS", y)):
+        bad = np.flatnonzero(~np.isfinite(values))
+        if len(bad):
+            where = ", ".join(map(str, bad[:5])) + (", ..." if len(bad) > 5 else "")
+            raise CorrelationError(f"{len(bad)} of the {name} are NaN or infinite, at position {where} (from 0)")
+        if np.ptp(values) <= 1e-12 * np.abs(values).max():
+            raise CorrelationError(f"all {len(values)} {name} are equal ({values[0]:g}): no correlation is defined")
+    return x, y
+
+
+def _enough_to_fit(x: Vector, name: str) -> None:
+    different = len(np.unique(x))
+    if len(x) <= PARAMETERS or different < PARAMETERS:
+        raise CorrelationError(
+            f"the {name} has {PARAMETERS} parameters and needs more than {PARAMETERS} images with at least "
+            f"{PARAMETERS} different scores; got {len(x)} images with {different}"
+        )
+
+
+def _standardised(values: Vector) -> Vector:
+    return (values - values.mean()) / values.std()
