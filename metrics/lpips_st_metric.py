@@ -4,10 +4,10 @@ from functools import lru_cache
 from typing import Any, Literal
 
 from prismsr.utils.compat import import_stlpips
+from prismsr.utils.images import metric_tensor
 
 import numpy as np
 import torch
-from basicsr.metrics.metric_util import reorder_image
 from basicsr.utils.registry import METRIC_REGISTRY
 from torch import nn
 
@@ -44,13 +44,5 @@ def calculate_lpips_st(
     if img.shape != img2.shape:
         raise ValueError(f"calculate_lpips_st: image shapes differ: {img.shape} and {img2.shape}.")
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    tensors = [_to_tensor(image, input_order, crop_border).to(device) for image in (img, img2)]
+    tensors = [metric_tensor(image, input_order, crop_border).to(device) for image in (img, img2)]
     return _network(net, device)(*tensors, normalize=True).item()
-
-
-def _to_tensor(img: np.ndarray, input_order: str, crop_border: int) -> torch.Tensor:
-    img = reorder_image(img, input_order=input_order)
-    if crop_border:
-        img = img[crop_border:-crop_border, crop_border:-crop_border]
-    rgb = np.ascontiguousarray(img[..., ::-1].transpose(2, 0, 1), dtype=np.float32)
-    return torch.from_numpy(rgb).unsqueeze(0) / 255.0

@@ -1,0 +1,194 @@
+"""SFD-IQA (Semantic Feature Discrimination, CVPR 2025): no-reference quality from SFD's two trained discriminators."""
+
+import json
+import os
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, cast
+
+from prismsr.archs.clip_arch import Clip, ClipTextEncoder
+from prismsr.archs.clip_features_arch import at_least_float32
+from prismsr.archs.feat_d_arch import FeatD
+from prismsr.archs.prompt_discriminator_arch import PromptDiscriminator, similarity_score
+from prismsr.utils.errors import OptionError
+from prismsr.utils.option_signatures import check_arguments
+from prismsr.utils.weights import network_weights, require_fit
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+ANTONYMS = ("Good photo.", "Bad photo.")
+"""CLIP-IQA's fixed prompts; the first is the better one."""
+
+
+def sfd_iqa_score(feat_logits: Tensor, s_lp: Tensor, s_o: Tensor, alpha_1: float = 0.5, alpha_2: float = 0.5) -> Tensor:
+    """s_d = (alpha_1 s_o + alpha_2 s_lp) * mean over the map of sigmoid(s_ij) (eq. 8 to 10); (B,), higher is better.
+
+    Args:
+        feat_logits: Feat-D's map s_ij (eq. 8), logits (B, 1, h, w).
+        s_lp: similarity score with the learned prompt pair (eq. 3 and 4), (B,) in [0, 1].
+        s_o: similarity score with the fixed antonyms, (B,) in [0, 1].
+        alpha_1: weight of s_o. The paper gives none; with a sum of 1 the result stays in [0, 1].
+        alpha_2: weight of s_lp.
+
+    Raises:
+        ValueError: the three do not belong to the same number of images.
+    """
+    if not s_lp.shape == s_o.shape == feat_logits.shape[:1]:
+        shapes = [tuple(part.shape) for part in (feat_logits, s_lp, s_o)]
+        raise ValueError(f"sfd_iqa_score: a map (B, 1, h, w) and two scores (B,) are needed; got {shapes}.")
+    s_aver = alpha_1 * s_o + alpha_2 * s_lp
+    return s_aver * torch.sigmoid(at_least_float32(feat_logits)).flatten(1).mean(1)
+
+
+def limit_side(images: Tensor, max_side: int | None) -> Tensor:
+    """The same images, or, where their longer side exceeds max_side, reduced to it (bicubic with antialiasing).
+
+    Args:
+        images: (B, 3, H, W) in [0, 1]; so is the result.
+        max_side: pixels, or None for no limit.
+    """
+    height, width = images.shape[-2:]
+    if max_side is None or max(height, width) <= max_side:
+        return images
+    size = [max(1, round(side * max_side / max(height, width))) for side in (height, width)]
+    return F.interpolate(images, size, mode="bicubic", align_corners=False, antialias=True).clamp(0, 1)
+
+
+class SFDIQA(nn.Module):
+    """SFD-IQA of images: Feat-D, the learned prompts and CLIP-IQA's antonyms share one pass of the image encoder.
+
+    It stays in evaluation mode, and puts the networks that it is given into it: in training mode Feat-D's spectral
+    norm would change with each image. Gradients are not computed.
+
+    Args:
+        clip: the frozen CLIP that both discriminators were trained with, on its device.
+        feat_d: Feat-D, on the same device.
+        prompts: the learned prompt pair, on the same device; CLIP's text encoder is attached to it here.
+        antonyms: fixed prompts, the better one first.
+        alpha_1: weight of the antonyms' score s_o.
+        alpha_2: weight of the learned prompts' score s_lp.
+        logit_scale: T of both scores; None for the one that the prompts were made with, 100 by default.
+        max_side: images with a longer side are reduced to it; None for never. Images are neither cropped nor enlarged.
+
+    Raises:
+        ValueError: the CLIP has no text encoder, or another width than the prompts.
+    """
+
+    antonym_features: Tensor
+
+    def __init__(
+        self,
+        clip: Clip,
+        feat_d: FeatD,
+        prompts: PromptDiscriminator,
+        antonyms: tuple[str, str] = ANTONYMS,
+        alpha_1: float = 0.5,
+        alpha_2: float = 0.5,
+        logit_scale: float | None = None,
+        max_side: int | None = None,
+    ) -> None:
+        super().__init__()
+        if clip.text is None:
+            raise ValueError("SFDIQA needs CLIP's text encoder; build Clip with text=True.")
+        self.clip = clip
+        self.feat_d = feat_d
+        self.prompts = prompts.attach(clip.text)
+        self.alpha_1, self.alpha_2 = alpha_1, alpha_2
+        self.logit_scale = prompts.logit_scale if logit_scale is None else logit_scale
+        self.max_side = max_side
+        self.register_buffer("antonym_features", _text_features(clip.text, antonyms), persistent=False)
+        self.eval()
+
+    @torch.no_grad()
+    def forward(self, images: Tensor) -> Tensor:
+        """Scores (B,), higher is better.
+
+        Args:
+            images: RGB (B, 3, H, W) in [0, 1], of any size of at least 32 x 32.
+
+        Raises:
+            ValueError: the images are too small.
+        """
+        features = self.clip.image(limit_side(images, self.max_side))
+        pairs = (self.prompts.text_features(), self.antonym_features)
+        s_lp, s_o = (similarity_score(features.final, pair[0], pair[1], self.logit_scale) for pair in pairs)
+        return sfd_iqa_score(self.feat_d(features), s_lp, s_o, self.alpha_1, self.alpha_2)
+
+    def train(self, mode: bool = True) -> "SFDIQA":
+        """Stay in evaluation mode whatever the owner does."""
+        return super().train(False)
+
+
+def _text_features(encoder: ClipTextEncoder, texts: tuple[str, str]) -> Tensor:
+    with torch.no_grad():
+        features: Tensor = encoder(encoder.tokenize(texts).to(encoder.attn_mask.device))
+    return features
+
+
+def load_sfd_iqa(
+    feat_d: str | os.PathLike[str],
+    prompts: str | os.PathLike[str],
+    clip: Mapping[str, Any] | None = None,
+    feat_d_options: Mapping[str, Any] | None = None,
+    prompt_options: Mapping[str, Any] | None = None,
+    device: str = "cpu",
+    **scoring: Any,
+) -> SFDIQA:
+    """SFD-IQA from the checkpoints of a training. The last few are kept: a further call with equal arguments is cheap.
+
+    Args:
+        feat_d: models/net_d_feat_ITER.pth of a training with options/sfd.
+        prompts: models/net_d_tg_ITER.pth of the same training.
+        clip: arguments of Clip, as in the training's section `clip`; None for its defaults, OpenAI's RN50.
+        feat_d_options: arguments of FeatD, as in the training; `channels` is the CLIP's where it is not given.
+        prompt_options: arguments of PromptDiscriminator, as in the training; `width` is the CLIP's where not given.
+            Checkpoints do not tell the class words: wrong ones give wrong scores without an error.
+        device: where to compute.
+        scoring: antonyms, alpha_1, alpha_2, logit_scale and max_side of SFDIQA.
+
+    Raises:
+        WeightsError: a file is missing or damaged, or does not fit the network that the options describe.
+        OptionError: unknown or wrong options.
+    """
+    files = tuple((str(path), _changed_at(path)) for path in (feat_d, prompts))
+    options = {"clip": clip or {}, "feat_d_options": feat_d_options or {}, "prompt_options": prompt_options or {}}
+    return _loaded(files, json.dumps({**options, "scoring": scoring}, sort_keys=True), device)
+
+
+def _changed_at(path: str | os.PathLike[str]) -> int | None:
+    """Time stamp of a file, so that a newer checkpoint of the same name is read again; None where there is none."""
+    return Path(path).stat().st_mtime_ns if Path(path).is_file() else None
+
+
+@lru_cache(maxsize=2)
+def _loaded(files: tuple[tuple[str, int | None], ...], options: str, device: str) -> SFDIQA:
+    given = json.loads(options)
+    (feat_d, _), (prompts, _) = files
+    states = network_weights(feat_d)[0], network_weights(prompts)[0]  # before CLIP, which takes seconds
+    clip = cast(Clip, _built(Clip, given["clip"], "clip"))
+    if clip.text is None:
+        raise OptionError("clip.text: must be true; SFD-IQA compares images with texts")
+    channels, width = list(clip.image.channels), clip.text.width
+    nets = (
+        _built(FeatD, {"channels": channels, **given["feat_d_options"]}, "feat_d_options"),
+        _built(PromptDiscriminator, {"width": width, **given["prompt_options"]}, "prompt_options"),
+    )
+    for net, state, path in zip(nets, states, (feat_d, prompts), strict=True):
+        require_fit(net, state, path)
+        net.load_state_dict(state)
+    parts = [part.to(device) for part in (clip, *nets)]
+    return cast(SFDIQA, _built(SFDIQA, given["scoring"], "", *parts))
+
+
+def _built(kind: type[nn.Module], options: Mapping[str, Any], prefix: str, *parts: nn.Module) -> nn.Module:
+    """An object of this kind; options that do not suit it are told by their key path."""
+    problems = check_arguments(kind, options, prefix, supplied=("clip", "feat_d", "prompts") if parts else ())
+    if problems:
+        raise OptionError("; ".join(f"{problem.key}: {problem.message}" for problem in problems))
+    try:
+        return kind(*parts, **options)
+    except ValueError as error:
+        raise OptionError(f"{prefix}: {error}" if prefix else str(error)) from error

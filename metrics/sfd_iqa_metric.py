@@ -1,0 +1,61 @@
+"""SFD-IQA as a metric of option files and of tools/evaluate_iqa.py; see sfd_iqa.py."""
+
+from typing import Any, Literal
+
+from prismsr.metrics.sfd_iqa import ANTONYMS, load_sfd_iqa
+from prismsr.utils.images import metric_tensor
+
+import numpy as np
+import torch
+from basicsr.utils.registry import METRIC_REGISTRY
+
+
+@METRIC_REGISTRY.register()
+def calculate_sfd_iqa(
+    img: np.ndarray,
+    feat_d: str,
+    prompts: str,
+    crop_border: int = 0,
+    input_order: Literal["HWC", "CHW"] = "HWC",
+    clip: dict[str, Any] | None = None,
+    feat_d_options: dict[str, Any] | None = None,
+    prompt_options: dict[str, Any] | None = None,
+    antonyms: tuple[str, str] = ANTONYMS,
+    alpha_1: float = 0.5,
+    alpha_2: float = 0.5,
+    logit_scale: float | None = None,
+    max_side: int | None = None,
+    device: str | None = None,
+    **kwargs: Any,
+) -> float:
+    """SFD-IQA of an image (equations 8 to 10), without a reference: in [0, 1], higher is better.
+
+    The networks are loaded at the first call and kept.
+
+    Args:
+        img: BGR image in [0, 255], HWC or CHW, as BasicSR's validation hands it over.
+        feat_d: checkpoint of Feat-D, models/net_d_feat_ITER.pth of a training with options/sfd.
+        prompts: checkpoint of the learned prompts, models/net_d_tg_ITER.pth of the same training.
+        crop_border: pixels left out at each edge.
+        input_order: order of the dimensions.
+        clip: arguments of Clip; null for OpenAI's RN50.
+        feat_d_options: arguments of FeatD, as in the training.
+        prompt_options: arguments of PromptDiscriminator, as in the training.
+        antonyms: fixed prompts, the better one first.
+        alpha_1: weight of the antonyms' score.
+        alpha_2: weight of the learned prompts' score.
+        logit_scale: factor of the cosines; null for the one in prompt_options, 100 by default.
+        max_side: images with a longer side are reduced to it; null for never.
+        device: where to compute; null for the current GPU where there is one.
+        kwargs: ignored (BasicSR hands every metric the same arguments).
+
+    Raises:
+        WeightsError, OptionError: see load_sfd_iqa.
+        ValueError: the image is smaller than 32 x 32.
+    """
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    scoring = {"alpha_1": alpha_1, "alpha_2": alpha_2, "logit_scale": logit_scale, "max_side": max_side}
+    scorer = load_sfd_iqa(
+        feat_d, prompts, clip, feat_d_options, prompt_options, device, antonyms=list(antonyms), **scoring
+    )
+    return float(scorer(metric_tensor(img, input_order, crop_border).to(device)))
