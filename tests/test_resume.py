@@ -9,7 +9,7 @@ import torch
 import yaml
 from trainings import TRAIN, LaunchServer, checkpoint, differences
 
-TOTAL = 60
+TOTAL = 40
 SIGNALS = [signal.SIGKILL] * 3 + [signal.SIGTERM, signal.SIGINT]
 
 
@@ -22,7 +22,7 @@ def server(training_workplace):
 
 def _experiment(**changes):
     options = deepcopy(TRAIN)
-    options["train"] |= {"total_iter": TOTAL, "scheduler": {"type": "MultiStepLR", "milestones": [20, 50]}}
+    options["train"] |= {"total_iter": TOTAL, "scheduler": {"type": "MultiStepLR", "milestones": [10, 30]}}
     options["datasets"]["train"] |= {"num_worker_per_gpu": 2, "dataset_enlarge_ratio": 5}
     options["val"] |= {"val_freq": 20, "save_img": False, "save_best": "psnr"}
     options["logger"] |= {"save_checkpoint_freq": 4, "keep_checkpoints": 3}
@@ -81,7 +81,7 @@ def whole(training_workplace, server, train):
     return checkpoint(training_workplace / "experiments" / "whole")
 
 
-@pytest.mark.parametrize(("file", "kills"), [("resume", 20), ("degraded", 5), ("sfd", 4)])
+@pytest.mark.parametrize(("file", "kills"), [("resume", 20), ("degraded", 4), ("sfd", 2)])
 def test_killed_at_random_moments(training_workplace, server, train, whole, file, kills):
     if file != "resume":
         assert train(f"{file}_whole", file=file) == 0, server.log.read_text()
@@ -122,7 +122,7 @@ def test_damaged_checkpoints_are_named_and_cost_their_iterations_alone(training_
 
 def test_full_disk_stops_the_run_and_loses_nothing(training_workplace, server, train, whole):
     folder = training_workplace / "experiments" / "full"
-    assert train("full", "train:total_iter=40") == 0
+    assert train("full", "train:total_iter=24") == 0
     before = {name: content for name, content in checkpoint(folder).items() if not name.endswith(".csv")}
     largest = max(path.stat().st_size for path in folder.glob("training_states/*"))
     assert train("full", "--auto_resume", file_limit=largest - 1000) == 1
