@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+from prismsr.utils.rng import generators_kept
+
 import numpy as np
 import torch
 from basicsr.data.degradations import circular_lowpass_kernel, random_mixed_kernels
@@ -81,12 +83,8 @@ def global_generators_from(rng: np.random.Generator) -> Iterator[None]:
 
     BasicSR's kernel functions draw from the global generators; inside, what they draw depends on `rng` alone.
     """
-    python_state, numpy_state = random.getstate(), np.random.get_state()
     seeds = rng.integers(2**32, size=2).tolist()
-    random.seed(seeds[0])
-    np.random.seed(seeds[1])
-    try:
+    with generators_kept():
+        random.seed(seeds[0])
+        np.random.seed(seeds[1])
         yield
-    finally:
-        random.setstate(python_state)
-        np.random.set_state(numpy_state)

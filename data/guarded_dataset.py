@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 from prismsr.data.sampler import SampleIndex
 from prismsr.utils.errors import TrainingError
 from prismsr.utils.jobs import DataError
+from prismsr.utils.rng import generators_kept
 
 import cv2
 import lmdb
@@ -143,18 +144,13 @@ def _one_line(error: Exception) -> str:
 @contextmanager
 def seeded(*numbers: int) -> Iterator[None]:
     """Seed python's, numpy's and torch's (CPU) global generators by these numbers; restore them at the end."""
-    states = random.getstate(), np.random.get_state(), torch.default_generator.get_state()
     words = np.random.SeedSequence(numbers).generate_state(8)
-    random.seed(int(words[0]) << 32 | int(words[1]))
-    np.random.seed(words[2:6])
-    # not torch.manual_seed, which seeds the CUDA devices too
-    torch.default_generator.manual_seed(int(words[6]) << 31 | int(words[7]) >> 1)
-    try:
+    with generators_kept():
+        random.seed(int(words[0]) << 32 | int(words[1]))
+        np.random.seed(words[2:6])
+        # not torch.manual_seed, which seeds the CUDA devices too
+        torch.default_generator.manual_seed(int(words[6]) << 31 | int(words[7]) >> 1)
         yield
-    finally:
-        random.setstate(states[0])
-        np.random.set_state(states[1])
-        torch.default_generator.set_state(states[2])
 
 
 class BadSamples:

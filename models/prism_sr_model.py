@@ -18,6 +18,7 @@ from prismsr.models.memory import compile_in_place, explaining_out_of_memory, to
 from prismsr.models.moving_average import update_average
 from prismsr.models.padding import padded_to_windows
 from prismsr.models.precision import Precision
+from prismsr.utils.model_state import save_generator
 from prismsr.utils.optimizers import OPTIMIZERS
 from prismsr.utils.option_schema import PrismTrainOptions
 
@@ -334,10 +335,7 @@ class PrismSRModel(SRModel):
 
     def save(self, epoch: int, current_iter: int) -> None:
         """Save net_g (with its EMA), every discriminator and the training state."""
-        if self.ema_decay > 0:
-            self.save_network([self.net_g, self.net_g_ema], "net_g", current_iter, param_key=["params", "params_ema"])
-        else:
-            self.save_network(self.net_g, "net_g", current_iter)
+        save_generator(self, current_iter)
         for name, net in self.discriminators.items():
             self.save_network(net, f"net_{name}", current_iter)
         self.save_training_state(epoch, current_iter)  # last: a state on disk means that its networks are there too

@@ -60,8 +60,8 @@ def _require_finite(state: Mapping[str, Tensor], what: str) -> None:
             )
 
 
-def save_generator(model: Any, name: str) -> None:
-    """Save net_g, with its moving average where there is one, as net_g_<name>."""
+def save_generator(model: Any, name: int | str) -> None:
+    """Save net_g, with its moving average where there is one, as net_g_<name>; -1 means "latest"."""
     nets = {"params": model.net_g}
     if hasattr(model, "net_g_ema"):
         nets["params_ema"] = model.net_g_ema

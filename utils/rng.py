@@ -1,6 +1,8 @@
 """The global random generators: python's, numpy's, torch's and the current CUDA device's, as plain data."""
 
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -28,3 +30,18 @@ def set_rng_state(state: dict[str, Any]) -> None:
     torch.set_rng_state(state["torch"])
     if "cuda" in state and torch.cuda.is_available():
         torch.cuda.set_rng_state(state["cuda"])
+
+
+@contextmanager
+def generators_kept() -> Iterator[None]:
+    """Put python's, numpy's and torch's CPU generator back, after the block, as they were before it.
+
+    For what is done for every sample: unlike `rng_state` it converts nothing and leaves CUDA alone.
+    """
+    states = random.getstate(), np.random.get_state(), torch.default_generator.get_state()
+    try:
+        yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+        torch.default_generator.set_state(states[2])

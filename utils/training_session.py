@@ -213,7 +213,6 @@ class TrainingSession:
             self.log.sync()
         return {
             "samples": self.feed.taken if self.feed is not None else 0,
-            "seed": self.opt["manual_seed"],
             "validated": dict(self.validated),
             "best_metric_results": getattr(self.model, "best_metric_results", {}),
         }
