@@ -43,7 +43,9 @@ setup(
         "scikit-learn",
         "scipy",
         "setuptools<81",
+        "spandrel>=0.4",
         "stlpips_pytorch==0.0.2",
         "tqdm",
     ],
+    extras_require={"pyiqa": ["pyiqa>=0.1.14"]},  # apart because of its licence: PolyForm Noncommercial
 )

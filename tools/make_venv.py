@@ -18,6 +18,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[1]
 VENV = REPOSITORY / ".venv"
 OLDEST = (3, 11)
+PYIQA = "requirements-pyiqa.txt"  # says why it is apart
 
 # basicsr 1.4.2's setup.py reads its version by exec() into a function's locals, which Python 3.13 (PEP 667) no longer
 # allows (BasicSR #749). While its wheel is built, this line gives exec() without a namespace its old meaning. A .pth
@@ -38,9 +39,7 @@ def main() -> int:
             f"PRISM-SR needs Python 3.11 or newer; this is {sys.version.split()[0]}. Set it: make PYTHON=python3.12 ..."
         )
         return 2
-    stamps = [
-        _stamp(name) for name in (["requirements.txt", "requirements-dev.txt"] if args.dev else ["requirements.txt"])
-    ]
+    stamps = [_stamp(name) for name in ["requirements.txt", PYIQA, *(["requirements-dev.txt"] if args.dev else [])]]
     if all(stamp.exists() for stamp in stamps):
         return 0
     if not _python().exists():
@@ -48,6 +47,7 @@ def main() -> int:
     try:
         with _old_exec():
             _pip("-r", "requirements-dev.txt" if args.dev else "requirements.txt")
+        _pip("--no-deps", "-r", PYIQA)
         _pip("--no-deps", "--no-build-isolation", "-e", ".")
     except subprocess.CalledProcessError as error:
         print(
