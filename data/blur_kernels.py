@@ -66,6 +66,31 @@ def random_sinc_kernel(settings: KernelSettings, probability: float) -> Tensor:
     return _padded(np.ones((1, 1)), settings.blur_kernel_size)
 
 
+class ItemKernels(NamedTuple):
+    """The kernels of one sample: of one order, or of two and the last sinc filter.
+
+    The sides of the last filter are those of the second order, as in the HGGT release; BasicSR has one range for all.
+    """
+
+    first: KernelSettings
+    second: KernelSettings | None
+    final_sinc_prob: float
+
+    @classmethod
+    def read(cls, options: Mapping[str, Any]) -> "ItemKernels":
+        """The settings from a dataset's options, all keys present; two orders where kernel_list2 is not None."""
+        second = KernelSettings.read(options, "2") if options["kernel_list2"] else None
+        return cls(KernelSettings.read(options), second, options["final_sinc_prob"] or 0)
+
+    def draw(self) -> dict[str, Tensor]:
+        """kernel1, and with two orders kernel2 and sinc_kernel, each (k, k); drawn in BasicSR's order."""
+        kernels = {"kernel1": random_blur_kernel(self.first)}
+        if self.second is not None:
+            kernels["kernel2"] = random_blur_kernel(self.second)
+            kernels["sinc_kernel"] = random_sinc_kernel(self.second, self.final_sinc_prob)
+        return kernels
+
+
 def _sinc(size: int, lowest: float) -> NDArray[np.float64]:
     return circular_lowpass_kernel(np.random.uniform(lowest, np.pi), size, pad_to=False)
 

@@ -1,21 +1,16 @@
 """GT images and blur kernels for Real-ESRGAN's degradation, with an optional edge mask, from folders or LMDBs."""
 
-import random
 from typing import Any, ClassVar
 
-from prismsr.data.blur_kernels import KernelSettings, global_generators_from, random_blur_kernel, random_sinc_kernel
+from prismsr.data.augmentation import random_patch
+from prismsr.data.blur_kernels import ItemKernels, global_generators_from
 from prismsr.data.image_source import ImageSourceError, open_source
 from prismsr.data.png_crop import CroppableImage, CroppableMask
 from prismsr.data.real_esrgan_options import RealESRGANMaskOptions
 from prismsr.data.sampler import sample_rng
 from prismsr.utils.jobs import DataError
 
-import cv2
-import numpy as np
-import torch
 from basicsr.utils.registry import DATASET_REGISTRY
-from numpy.typing import NDArray
-from torch import Tensor
 from torch.utils.data import Dataset
 
 
@@ -41,9 +36,7 @@ class RealESRGANMaskDataset(Dataset):
 
     def __init__(self, opt: dict[str, Any]) -> None:
         self.opt = opt
-        self.settings = RealESRGANMaskOptions.model_validate(
-            {key: value for key, value in opt.items() if key in RealESRGANMaskOptions.model_fields}
-        )
+        self.settings = RealESRGANMaskOptions.read(opt)
         self.images = open_source(self.settings.dataroot_gt)
         self.keys = self.images.keys()
         root = self.settings.dataroot_gt_mask
@@ -53,9 +46,7 @@ class RealESRGANMaskDataset(Dataset):
                 f"{self.settings.dataroot_gt} and {root} do not hold the same images: {len(other)} differ, "
                 f"first {', '.join(other[:5])}."
             )
-        options = self.settings.model_dump()
-        self.first = KernelSettings.read(options)
-        self.second = KernelSettings.read(options, "2") if self.settings.kernel_list2 else None
+        self.kernels = ItemKernels.read(self.settings.model_dump())
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -64,12 +55,11 @@ class RealESRGANMaskDataset(Dataset):
         key = self.keys[index]
         image, mask = self._read(key)
         with global_generators_from(sample_rng(self.opt.get("manual_seed") or 0, index)):
-            item = self._augmented(image, mask)
-            item["kernel1"] = random_blur_kernel(self.first)
-            if self.second is not None:
-                item["kernel2"] = random_blur_kernel(self.second)
-                # the sides of the second order, as the HGGT release has it; BasicSR has one range for all
-                item["sinc_kernel"] = random_sinc_kernel(self.second, self.settings.final_sinc_prob or 0)
+            patch = random_patch(image.size, **self.settings.augmentation())
+            item: dict[str, Any] = {"gt": patch.of(image)}
+            if mask is not None:
+                item["gt_mask"] = patch.of_mask(mask)
+            item.update(self.kernels.draw())
         return {**item, "gt_path": f"{key}.png"}
 
     def _read(self, key: str) -> tuple[CroppableImage, CroppableMask | None]:
@@ -81,73 +71,3 @@ class RealESRGANMaskDataset(Dataset):
             sizes = ["x".join(map(str, part.size[::-1])) for part in (mask, image)]
             raise DataError(f"{self.masks.describe(key)} is {sizes[0]}, but its image is {sizes[1]}.")
         return image, mask
-
-    def _augmented(self, image: CroppableImage, mask: CroppableMask | None) -> dict[str, Any]:
-        """Flipped, rotated, and cut or mirrored to crop_pad_size; only what remains is decoded."""
-        flips = (
-            self.settings.use_hflip and random.random() < 0.5,
-            self.settings.use_rot and random.random() < 0.5,
-            self.settings.use_rot and random.random() < 0.5,
-        )
-        height, width = image.size[::-1] if flips[2] else image.size
-        size = self.settings.crop_pad_size
-        top = left = 0
-        if size is not None and max(height, width) > size:
-            top = random.randint(0, max(height, size) - size)
-            left = random.randint(0, max(width, size) - size)
-        region = _before_flips(top, left, height - top, width - left, size, flips, image.size)
-        item = {"gt": _to_tensor(_padded(_flip(_colour(image.crop(*region)), *flips), size))}
-        if mask is not None:
-            part = mask.crop(*region).astype(np.uint8)[..., None] * 255
-            item["gt_mask"] = _to_tensor(_padded(_flip(part, *flips), size))
-        return item
-
-
-def _before_flips(
-    top: int,
-    left: int,
-    below: int,
-    beside: int,
-    size: int | None,
-    flips: tuple[bool, bool, bool],
-    shape: tuple[int, int],
-) -> tuple[int, int, int, int]:
-    """Top, left, height and width, in the file, of the patch that begins at (top, left) of the flipped image."""
-    height, width = (min(side, size or side) for side in (below, beside))
-    horizontal, vertical, transpose = flips
-    if transpose:
-        top, left, height, width = left, top, width, height
-    if vertical:
-        top = shape[0] - top - height
-    if horizontal:
-        left = shape[1] - left - width
-    return top, left, height, width
-
-
-def _colour(image: NDArray[Any]) -> NDArray[Any]:
-    """(H, W, 3) BGR of a decoded grey, BGR or BGRA image."""
-    return np.repeat(image[..., None], 3, axis=2) if image.ndim == 2 else image[..., :3]
-
-
-def _flip(image: NDArray[Any], horizontal: bool, vertical: bool, transpose: bool) -> NDArray[Any]:
-    if horizontal:
-        image = image[:, ::-1]
-    if vertical:
-        image = image[::-1]
-    return image.transpose(1, 0, 2) if transpose else image
-
-
-def _padded(image: NDArray[Any], size: int | None) -> NDArray[Any]:
-    """Mirrored at the lower and right border where it is smaller than `size`; ~: the image."""
-    missing = [max(0, (size or 0) - side) for side in image.shape[:2]]
-    if not any(missing):
-        return image
-    padded = cv2.copyMakeBorder(np.ascontiguousarray(image), 0, missing[0], 0, missing[1], cv2.BORDER_REFLECT_101)
-    return padded.reshape(*padded.shape[:2], -1)
-
-
-def _to_tensor(image: NDArray[Any]) -> Tensor:
-    """(C, H, W) float32 in [0, 1] of a mask or, as RGB, of a BGR image."""
-    planes = image.transpose(2, 0, 1)
-    planes = np.ascontiguousarray(planes[::-1] if len(planes) == 3 else planes)
-    return torch.from_numpy(planes).float().div_(np.iinfo(image.dtype).max)

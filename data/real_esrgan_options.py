@@ -1,6 +1,7 @@
-"""The keys of RealESRGANMaskDataset in an option file."""
+"""The keys in an option file of the datasets that give whole GT images with blur kernels."""
 
-from typing import Annotated, Any, ClassVar, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from prismsr.utils.option_schema import DatasetOptions, Probability, bounds, weights
 
@@ -13,14 +14,12 @@ Sigmas = Annotated[list[float], bounds(0.01, 100)]
 Shapes = Annotated[list[float], bounds(0.01, 100)]
 
 
-class RealESRGANMaskOptions(DatasetOptions):
-    """Keys of RealESRGANMaskDataset; the kernels' are BasicSR's. Without kernel_list2 there is one order of blur."""
+class KernelOptions(DatasetOptions):
+    """Flips, crop and kernels, with BasicSR's names. Without kernel_list2 there is one order of blur."""
 
     USES_SCALE: ClassVar[bool] = False
     REQUIRED_TO_TRAIN: ClassVar[tuple[str, ...]] = (*DatasetOptions.REQUIRED_TO_TRAIN, "use_hflip", "use_rot")
 
-    dataroot_gt: str = Field(description="folder or .lmdb of GT images")
-    dataroot_gt_mask: str | None = Field(default=None, description="folder or .lmdb of masks of the GT images")
     use_hflip: bool = Field(default=False, description="flip at random")
     use_rot: bool = Field(default=False, description="rotate by multiples of 90 degrees at random")
     crop_pad_size: int | None = Field(
@@ -86,3 +85,23 @@ class RealESRGANMaskOptions(DatasetOptions):
         if len(value) != 2 or ends != sorted(ends) or not all(side % 2 for side in value):
             raise ValueError(f"must be [smallest, largest], both odd and at most {name}, {ends[-1]}")
         return value
+
+    @classmethod
+    def read(cls, opt: Mapping[str, Any]) -> Self:
+        """The settings from a dataset's section, without what the trainer adds to it.
+
+        Raises:
+            pydantic.ValidationError: a key has a wrong value.
+        """
+        return cls.model_validate({key: value for key, value in opt.items() if key in cls.model_fields})
+
+    def augmentation(self) -> dict[str, Any]:
+        """The arguments of `prismsr.data.augmentation.random_patch`."""
+        return {name: getattr(self, name) for name in ("use_hflip", "use_rot", "crop_pad_size")}
+
+
+class RealESRGANMaskOptions(KernelOptions):
+    """Keys of RealESRGANMaskDataset."""
+
+    dataroot_gt: str = Field(description="folder or .lmdb of GT images")
+    dataroot_gt_mask: str | None = Field(default=None, description="folder or .lmdb of masks of the GT images")
