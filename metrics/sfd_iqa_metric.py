@@ -2,8 +2,9 @@
 
 from typing import Any, Literal
 
-from prismsr.metrics.sfd_iqa import ANTONYMS, load_sfd_iqa
+from prismsr.metrics.sfd_iqa import ANTONYMS, SFDIQA, load_sfd_iqa
 from prismsr.utils.images import metric_tensor
+from prismsr.utils.metric_loading import loads
 
 import numpy as np
 import torch
@@ -53,9 +54,27 @@ def calculate_sfd_iqa(
         WeightsError, OptionError: see load_sfd_iqa.
         ValueError: the image is smaller than 32 x 32.
     """
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    scoring = {"alpha_1": alpha_1, "alpha_2": alpha_2, "logit_scale": logit_scale, "max_side": max_side}
-    scorer = load_sfd_iqa(
-        feat_d, prompts, clip, feat_d_options, prompt_options, device, antonyms=list(antonyms), **scoring
-    )
-    return float(scorer(metric_tensor(img, input_order, crop_border).to(device)))
+    scoring: Any = {"alpha_1": alpha_1, "alpha_2": alpha_2, "logit_scale": logit_scale, "max_side": max_side}
+    scorer = _scorer(feat_d, prompts, clip, feat_d_options, prompt_options, device, antonyms, **scoring)
+    return float(scorer(metric_tensor(img, input_order, crop_border).to(_device(device))))
+
+
+@loads("calculate_sfd_iqa")
+def _scorer(
+    feat_d: str,
+    prompts: str,
+    clip: dict[str, Any] | None = None,
+    feat_d_options: dict[str, Any] | None = None,
+    prompt_options: dict[str, Any] | None = None,
+    device: str | None = None,
+    antonyms: tuple[str, str] = ANTONYMS,
+    crop_border: int = 0,
+    input_order: str = "HWC",
+    **scoring: Any,
+) -> SFDIQA:
+    options = (clip, feat_d_options, prompt_options, _device(device))
+    return load_sfd_iqa(feat_d, prompts, *options, antonyms=list(antonyms), **scoring)
+
+
+def _device(device: str | None) -> str:
+    return device or ("cuda" if torch.cuda.is_available() else "cpu")

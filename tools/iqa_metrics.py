@@ -1,17 +1,17 @@
 """No-reference metrics for tools/evaluate_iqa.py: registered ones (BasicSR's, ours) and, by `pyiqa:NAME`, pyiqa's."""
 
 import inspect
-import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import prismsr  # noqa: F401  (registers the metrics)
+from prismsr.metrics.nr_iqa_metric import kept_metric
+from prismsr.metrics.nr_metric import PYIQA, NRMetric
 from prismsr.utils.errors import UserError
-from prismsr.utils.images import read_image
+from prismsr.utils.images import eight_bit_bgr, metric_tensor, read_image
 from prismsr.utils.jobs import DataError
 from prismsr.utils.option_entries import find_registered, registered_names
 from prismsr.utils.option_problems import did_you_mean
@@ -23,11 +23,6 @@ import numpy as np
 import torch
 
 Better = Literal["higher", "lower"]
-PYIQA = "pyiqa:"
-PYIQA_HINT = (
-    "metrics named pyiqa:NAME need the package pyiqa, which cannot be imported here: `pip install pyiqa`. Mind its "
-    "licence, PolyForm Noncommercial 1.0.0: no commercial use"
-)
 LOWER_BETTER = {"calculate_niqe"}
 PAPER_METHODS = {
     "calculate_niqe": "NIQE",
@@ -97,8 +92,8 @@ def find_metric(name: str, options: dict[str, Any], device: str, better: Better 
         UsageError: no such metric, a full-reference one, unknown or missing options, pyiqa is not installed.
     """
     if name.startswith(PYIQA):
-        lower = _pyiqa_metric(name, device, json.dumps(options)).lower_better
-        return Metric(name, options, better or ("lower" if lower else "higher"), device, is_network=True)
+        metric = Metric(name, options, better or "higher", device, is_network=True)
+        return replace(metric, better=better or ("lower" if _pyiqa_metric(metric).lower_better else "higher"))
     function = find_registered("metric", name) or find_registered("metric", f"calculate_{name}")
     if function is None:
         known = {other.removeprefix("calculate_") for other in registered_names("metric")}
@@ -123,7 +118,7 @@ def score_image(name: str, path: Path, metric: Metric) -> tuple[str, float]:
         DataError: the image cannot be read, or the metric has no finite score for it.
         UserError: what the metric itself lacks, such as its weights.
     """
-    image = _bgr(path)
+    image = eight_bit_bgr(read_image(path), str(path))
     try:
         score = _pyiqa_score(image, metric) if metric.name.startswith(PYIQA) else _registered_score(image, metric)
     except (UserError, torch.OutOfMemoryError):  # not the image's fault: skipping images would hide it
@@ -143,37 +138,15 @@ def _registered_score(image: np.ndarray, metric: Metric) -> float:
 
 @torch.no_grad()
 def _pyiqa_score(image: np.ndarray, metric: Metric) -> float:
-    rgb = np.ascontiguousarray(image[..., ::-1].transpose(2, 0, 1), np.float32) / 255
-    network = _pyiqa_metric(metric.name, metric.device, json.dumps(dict(metric.options)))
-    return float(network(torch.from_numpy(rgb).unsqueeze(0).to(metric.device)))
+    return float(_pyiqa_metric(metric)(metric_tensor(image).to(metric.device)))
 
 
-@lru_cache(maxsize=2)
-def _pyiqa_metric(name: str, device: str, options: str) -> Any:
-    """The network, made once; `options` as JSON, because a cache wants keys that can be hashed."""
+def _pyiqa_metric(metric: Metric) -> NRMetric:
+    """The network, made once."""
     try:
-        import pyiqa  # type: ignore[import-not-found,unused-ignore]
-    except ImportError as error:
-        raise UsageError(f"{PYIQA_HINT} ({error})") from error
-    short, known = name.removeprefix(PYIQA), pyiqa.list_models()
-    if short not in known:
-        raise UsageError(f"pyiqa has no metric named {short!r}{did_you_mean(short, known)}")
-    metric = pyiqa.create_metric(short, device=torch.device(device), **json.loads(options))
-    if metric.metric_mode != "NR":
-        raise UsageError(f"{name} compares two images; a no-reference metric is needed here")
-    return metric
-
-
-def _bgr(path: Path) -> np.ndarray:
-    """(H, W, 3) uint8 BGR; grey is repeated, 16 bits are rounded to 8, alpha is refused."""
-    image = read_image(path)
-    if image.dtype == np.uint16:
-        image = np.round(image / 257).astype(np.uint8)
-    if image.ndim == 2:
-        return np.repeat(image[..., None], 3, axis=2)
-    if image.shape[2] != 3:
-        raise DataError(f"{path}: has an alpha channel; its colour on the screen is not defined")
-    return image
+        return kept_metric(metric.name, dict(metric.options), metric.device)
+    except UserError as error:
+        raise UsageError(str(error)) from error
 
 
 def _size(image: np.ndarray) -> str:

@@ -68,6 +68,25 @@ def read_image(path: str | Path) -> NDArray[Any]:
     return decode_image(read_bytes(Path(path)), str(path))
 
 
+def eight_bit_bgr(image: NDArray[Any], where: str) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8 BGR of an image as `decode_image` gives it: grey is repeated, 16 bits are rounded to 8.
+
+    Args:
+        image: uint8 or uint16, with 1 or 3 channels.
+        where: name for messages.
+
+    Raises:
+        DataError: it has an alpha channel.
+    """
+    if image.dtype == np.uint16:
+        image = np.round(image / 257).astype(np.uint8)
+    if image.ndim == 2:
+        return np.repeat(image[..., None], 3, axis=2)
+    if image.shape[2] != 3:
+        raise DataError(f"{where}: has an alpha channel; its colour on the screen is not defined")
+    return image
+
+
 def image_size(path: Path) -> tuple[int, int]:
     """(height, width) of an image file in pixels, from its header alone.
 

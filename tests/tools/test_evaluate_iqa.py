@@ -2,8 +2,8 @@
 
 import csv
 import importlib
-import importlib.util
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -243,12 +243,23 @@ def test_a_network_gets_the_device_and_its_own_trouble_is_told_once(
         METRIC_REGISTRY._obj_map.pop("calculate_needy")
 
 
-@pytest.mark.skipif(importlib.util.find_spec("pyiqa") is not None, reason="pyiqa is installed")
-def test_pyiqa_is_optional(run: Run, blurred: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_pyiqa_is_optional(
+    run: Run, blurred: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyiqa", None)  # an import of it fails
     assert run(metric="pyiqa:musiq") == 2
     message = capsys.readouterr().err
     assert "pip install pyiqa" in message
     assert "PolyForm Noncommercial" in message
+
+
+def test_a_metric_of_pyiqa(run: Run, blurred: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(metric="pyiqa:piqe") == 0
+    rows = read(tmp_path / "out" / "pyiqa-piqe_csv.csv")
+    assert [row["file"] for row in rows] == blurred
+    assert "pyiqa:piqe: lower is better" in capsys.readouterr().out
+    assert run(metric="pyiqa:psnr") == 2
+    assert "pyiqa:psnr compares two images" in capsys.readouterr().err
 
 
 def test_papers_figures_stand_beside(run: Run, blurred: list[str], tmp_path: Path) -> None:

@@ -1,0 +1,74 @@
+"""Any no-reference metric of `nr_metric` as a metric of option files."""
+
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+from prismsr.metrics.nr_metric import NRMetric, build_nr_metric
+from prismsr.utils.images import metric_tensor
+from prismsr.utils.metric_loading import loads
+
+import numpy as np
+import torch
+from basicsr.utils.registry import METRIC_REGISTRY
+
+
+@METRIC_REGISTRY.register()
+@torch.no_grad()
+def calculate_nr_iqa(
+    img: np.ndarray,
+    metric: str = "musiq",
+    metric_options: dict[str, Any] | None = None,
+    crop_border: int = 0,
+    input_order: Literal["HWC", "CHW"] = "HWC",
+    device: str | None = None,
+    **kwargs: Any,
+) -> float:
+    """Raw score of an image by a no-reference metric; range and direction are the metric's own.
+
+    The network is built at the first call and kept.
+
+    Args:
+        img: BGR image in [0, 255], HWC or CHW, as BasicSR's validation hands it over.
+        metric: see build_nr_metric: "musiq" and other names of pyiqa, "natural_scene", "sfd_iqa".
+        metric_options: further arguments of build_nr_metric, such as weights.
+        crop_border: pixels left out at each edge.
+        input_order: order of the dimensions.
+        device: where to compute; null for the current GPU where there is one.
+        kwargs: ignored (BasicSR hands every metric the same arguments).
+
+    Raises:
+        OptionError, WeightsError, UserError: see build_nr_metric.
+    """
+    network = _network(metric, metric_options, device)
+    return float(network(metric_tensor(img, input_order, crop_border).to(_device(device))))
+
+
+@loads("calculate_nr_iqa")
+def _network(
+    metric: str = "musiq", metric_options: dict[str, Any] | None = None, device: str | None = None, **kwargs: Any
+) -> NRMetric:
+    return kept_metric(metric, metric_options or {}, _device(device))
+
+
+def _device(device: str | None) -> str:
+    return device or ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def kept_metric(metric: str, options: dict[str, Any], device: str) -> NRMetric:
+    """A metric on a device; the last few are kept, so that a further call with equal arguments is cheap.
+
+    Args:
+        metric: see build_nr_metric.
+        options: its further arguments, plain values.
+        device: torch device.
+    """
+    weights = Path(str(options.get("weights")))
+    changed = weights.stat().st_mtime_ns if weights.is_file() else None
+    return _made(metric, json.dumps(options, sort_keys=True), device, changed)
+
+
+@lru_cache(maxsize=4)
+def _made(metric: str, options: str, device: str, changed: int | None) -> NRMetric:
+    return build_nr_metric(metric, **json.loads(options)).to(device)

@@ -1,0 +1,39 @@
+"""Load what validation metrics need before a training starts, so that missing weights do not end it hours later."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from prismsr.utils.rng import generators_kept
+
+Loader = TypeVar("Loader", bound=Callable[..., Any])
+_LOADERS: dict[str, Callable[..., Any]] = {}
+
+
+def loads(metric: str) -> Callable[[Loader], Loader]:
+    """Decorator: enter the function that loads the networks of a registered metric, from the metric's own options.
+
+    Args:
+        metric: the metric's registered name.
+    """
+
+    def enter(function: Loader) -> Loader:
+        _LOADERS[metric] = function
+        return function
+
+    return enter
+
+
+def load_metrics(metrics: Mapping[str, Mapping[str, Any]]) -> None:
+    """Load the networks of all metrics that have a loader; the random generators are afterwards as they were.
+
+    Args:
+        metrics: the option file's val.metrics.
+
+    Raises:
+        UserError: weights are missing or do not fit, or options are wrong; from the loader.
+    """
+    with generators_kept():
+        for options in metrics.values():
+            load = _LOADERS.get(str(options.get("type")))
+            if load is not None:
+                load(**{key: value for key, value in options.items() if key not in ("type", "better")})
