@@ -10,12 +10,17 @@ from torch.nn.parallel import DistributedDataParallel
 
 
 class Part(NamedTuple):
-    """Samples of a batch: lq (b, C, h, w), gt and gt_usm (b, C, H, W), gt_mask (b, 1, H, W); None where absent."""
+    """Samples of a batch; None where absent.
+
+    lq (b, C, h, w); gt, gt_usm and gt_negative (b, C, H, W); gt_mask and negative_map (b, 1, H, W).
+    """
 
     lq: Tensor
     gt: Tensor
     gt_mask: Tensor | None = None
     gt_usm: Tensor | None = None
+    gt_negative: Tensor | None = None
+    negative_map: Tensor | None = None
 
 
 def split_batch(batch: Part, parts: int) -> list[Part]:

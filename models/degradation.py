@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any, NamedTuple
 
+from prismsr.models.ground_truths import Choice, GroundTruths
+from prismsr.models.gt_choice import build_gt_choice
 from prismsr.models.training_pool import Batch, TrainingPool
 from prismsr.utils.errors import UserError
 from prismsr.utils.option_schema import DegradationOptions
@@ -45,9 +47,15 @@ class RealESRGANDegradation(nn.Module):
     resize to 1 / scale with the sinc filter, in either sequence. One order (HGGT's one-stage degradation): blur,
     resize, noise, JPEG, resize to 1 / scale with the first resize's interpolation. The result is rounded to 8 bits.
 
+    Where the images have several versions (MultiGTDataset), LQ is made of the original; all versions are cut at the
+    same place, and the one that becomes gt is chosen before the pool, which so holds one ground truth for a sample.
+
     Args:
         options: the section `degradation` of the option file, validated.
         scale: upscaling factor of the task.
+
+    Attributes:
+        choice: picks a version by scores of the crops; None where the dataset picks.
     """
 
     def __init__(self, options: DegradationOptions, scale: int) -> None:
@@ -58,6 +66,7 @@ class RealESRGANDegradation(nn.Module):
         self.jpeg = deepcopy(DiffJPEG(differentiable=False)).requires_grad_(False)
         self.sharpen = USMSharp() if options.gt_usm else None
         self.pool = TrainingPool(options.queue_size)
+        self.choice: Choice | None = None
         self.orders = [_order(options, suffix) for suffix in ("", "2")[: options.orders]]
 
     @torch.no_grad()
@@ -69,6 +78,7 @@ class RealESRGANDegradation(nn.Module):
         sinc_kernel: Tensor | None = None,
         gt_mask: Tensor | None = None,
         names: Sequence[str] = (),
+        truths: GroundTruths | None = None,
     ) -> dict[str, Any]:
         """Make one batch of training pairs.
 
@@ -79,13 +89,16 @@ class RealESRGANDegradation(nn.Module):
             sinc_kernel: (B, k, k), needed with two orders.
             gt_mask: (B, 1, H, W) masks of the GT images, cut and mixed along with them.
             names: what the images are called in messages.
+            truths: the versions of which gt is the original; one of them is chosen. Not together with gt_mask.
 
         Returns:
             lq (B, 3, gt_size / scale, gt_size / scale), gt (B, 3, gt_size, gt_size), gt_mask (B, 1, gt_size, gt_size)
-            where masks came in, gt_usm, the sharpened gt, with the option gt_usm, and gt_path, the names.
+            where masks came in, gt_usm, the sharpened gt, with the option gt_usm, and gt_path, the names. With
+            negatives also gt_negative (B, 3, gt_size, gt_size) and negative_map (B, 1, gt_size, gt_size).
 
         Raises:
-            UserError: images or kernels do not fit the options, or the batch does not fit the pool.
+            UserError: images or kernels do not fit the options, the batch does not fit the pool, or there are versions
+                but nothing to choose by.
         """
         self._require_fitting(gt, kernel2, sinc_kernel)
         gt = gt.contiguous()
@@ -96,7 +109,7 @@ class RealESRGANDegradation(nn.Module):
         else:
             degraded = self._second_order(degraded, kernel2, sinc_kernel, self._lq_size(gt))
         lq = torch.clamp((degraded * 255.0).round(), 0, 255) / 255.0
-        pairs, names = self.pool.exchange(self._crop(lq, gt, gt_mask), names)
+        pairs, names = self.pool.exchange(self._pairs(lq, gt, gt_mask, truths), names)
         if self.sharpen is not None:  # after the pool, since it gives back other images
             pairs["gt_usm"] = self.sharpen(pairs["gt"])
         result: dict[str, Any] = {name: value.contiguous() for name, value in pairs.items()}  # else DDP warns
@@ -106,15 +119,21 @@ class RealESRGANDegradation(nn.Module):
         """A loader's batch with LQ images, on the module's device; one without kernels (validation) as it is.
 
         Args:
-            data: gt, kernel1 and perhaps kernel2, sinc_kernel, gt_mask and gt_path, see `forward`. Anything else is
-                left out: the pool gives back other images.
+            data: gt, kernel1 and perhaps kernel2, sinc_kernel, gt_mask and gt_path, see `forward`, and the fields of
+                GroundTruths. Anything else is left out: the pool gives back other images.
         """
         if "kernel1" not in data:
             return dict(data)
         device = next(self.jpeg.parameters()).device
         names = ("gt", "kernel1", "kernel2", "sinc_kernel", "gt_mask")
-        tensors = {name: data[name].to(device, non_blocking=True) for name in names if name in data}
-        pairs: dict[str, Any] = self(**tensors, names=data.get("gt_path", ()))
+        given: dict[str, Any]
+        given, versions = (
+            {name: data[name].to(device, non_blocking=True) for name in group if name in data}
+            for group in (names, GroundTruths._fields)
+        )
+        if versions:
+            given["truths"] = GroundTruths(**versions)
+        pairs: dict[str, Any] = self(**given, names=data.get("gt_path", ()))
         return pairs
 
     def _lq_size(self, gt: Tensor) -> tuple[int, int]:
@@ -146,12 +165,15 @@ class RealESRGANDegradation(nn.Module):
         # DiffJPEG returns channels last, which the padding on the CPU keeps and BasicSR's filter2D does not take
         return self.jpeg(image.clamp(0, 1), quality=quality).contiguous()
 
-    def _crop(self, lq: Tensor, gt: Tensor, gt_mask: Tensor | None) -> Batch:
-        names = ("gt",) if gt_mask is None else ("gt", "gt_mask")
-        images = [image for image in (gt, gt_mask) if image is not None]
-        # in a list of two even without a mask: BasicSR unwraps lists of one
-        cut, lq = paired_random_crop([*images, gt], lq, self.options.gt_size, self.scale)
-        return {"lq": lq, **dict(zip(names, cut, strict=False))}
+    def _pairs(self, lq: Tensor, gt: Tensor, gt_mask: Tensor | None, truths: GroundTruths | None) -> Batch:
+        if truths is None:
+            return self._crop(lq, gt, {} if gt_mask is None else {"gt_mask": gt_mask})
+        return truths.pairs(self._crop(lq, gt, truths.images()), self.choice)
+
+    def _crop(self, lq: Tensor, gt: Tensor, others: Batch) -> Batch:
+        # in a list of two even without others: BasicSR unwraps lists of one
+        cut, lq = paired_random_crop([gt, *others.values(), gt], lq, self.options.gt_size, self.scale)
+        return {"lq": lq, **dict(zip(("gt", *others), cut, strict=False))}
 
     def _require_fitting(self, gt: Tensor, kernel2: Tensor | None, sinc_kernel: Tensor | None) -> None:
         height, width = gt.shape[2:]
@@ -179,15 +201,21 @@ class RealESRGANDegradation(nn.Module):
         self.pool.load_state(state["pool"], next(self.jpeg.parameters()).device)
 
 
-def build_degradation(opt: Mapping[str, Any]) -> RealESRGANDegradation | None:
+def build_degradation(opt: Mapping[str, Any], device: torch.device | str = "cpu") -> RealESRGANDegradation | None:
     """The degradation that an option file asks for, or None where it has no section `degradation`.
 
     Args:
-        opt: the whole option file; `degradation` and `scale` are read.
+        opt: the whole option file; `degradation` and `scale` are read, and `datasets.train` and `scoring` for what
+            chooses among versions of a ground truth.
+        device: where it works.
     """
     if opt.get("degradation") is None:
         return None
-    return RealESRGANDegradation(DegradationOptions.model_validate(opt["degradation"]), opt["scale"])
+    degradation = RealESRGANDegradation(DegradationOptions.model_validate(opt["degradation"]), opt["scale"])
+    dataset = (opt.get("datasets") or {}).get("train") or {}
+    if dataset.get("sampling") is not None:
+        degradation.choice = build_gt_choice(opt, device)
+    return degradation.to(device)
 
 
 def _order(options: DegradationOptions, suffix: str) -> Order:

@@ -4,6 +4,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from prismsr.utils.errors import UserError
+
 from basicsr.losses import build_loss
 from torch import Tensor, nn
 
@@ -15,7 +17,8 @@ class StepInputs:
 
     Names a term may declare in its class attribute `inputs`: "sr" (output of net_g), "gt", "gt_usm" (None
     without degradation.gt_usm), "lq", "gt_mask" (None where the dataset has no mask), "sr_ema" (output of the EMA
-    network, no gradient), "discriminators", and with the section `clip` "sr_clip" and "gt_clip" (CLIP's features).
+    network, no gradient), "discriminators", with the section `clip` "sr_clip" and "gt_clip" (CLIP's features), and
+    with datasets.train.negatives "gt_negative" and "negative_map" (UserError without).
     """
 
     def __init__(self, **entries: Any) -> None:
@@ -34,6 +37,19 @@ class StepInputs:
         """The same for the discriminators: `sr` in its place, and what was computed before cut off from its graph."""
         kept = {name: value.detach() if hasattr(value, "detach") else value for name, value in self._entries.items()}
         return StepInputs(**{**kept, "sr": sr})
+
+
+def negative_entries(gt_negative: Tensor | None, negative_map: Tensor | None) -> dict[str, Any]:
+    """Entries of StepInputs for the negative ground truths; where there are none, asking for one raises UserError."""
+
+    def lacking(_: StepInputs) -> Tensor:
+        raise UserError(
+            "A loss term asks for negative ground truths (gt_negative, negative_map), and the batch has none: they "
+            "need a dataset of type MultiGTDataset with negatives: true, and the section degradation."
+        )
+
+    given = {"gt_negative": gt_negative, "negative_map": negative_map}
+    return {name: lacking if value is None else value for name, value in given.items()}
 
 
 def build_terms(

@@ -10,6 +10,8 @@ from typing import Any
 
 from prismsr.utils.errors import TrainingError, UserError
 from prismsr.utils.jobs import DataError
+from prismsr.utils.option_entries import METRIC_DATA
+from prismsr.utils.option_signatures import takes
 from prismsr.utils.rng import rng_state, set_rng_state
 from prismsr.utils.signals import Interrupted, stop_requested
 from prismsr.utils.training_log import append_metrics
@@ -20,6 +22,7 @@ from basicsr.metrics import calculate_metric
 from basicsr.models.base_model import BaseModel
 from basicsr.utils import get_root_logger, imwrite, tensor2img
 from basicsr.utils.dist_util import get_dist_info
+from basicsr.utils.registry import METRIC_REGISTRY
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
@@ -48,6 +51,8 @@ def validate(model: BaseModel, dataloader: DataLoader, current_iter: Any, tb_log
     all images in their order, so that N ranks report what one does, to the bit. Random numbers of an image (a sampler's
     noise) come from (manual_seed, index of the image). The global generators, the networks' train/eval modes and
     their wrappers are afterwards as they were. While training, rank 0 also keeps metrics.csv and draws losses.png.
+    Where the set has several references of an image (gt_references, (1, P, 3, H, W)), a metric that compares with GT is
+    the mean over these, then over the images.
 
     Args:
         model: a model with SRModel's methods feed_data, test and get_current_visuals.
@@ -135,8 +140,24 @@ def _measure_image(model: BaseModel, batch: Any, path: Path | None) -> dict[str,
         data["img2"] = tensor2img([visuals["gt"]])
     if path is not None:
         imwrite(data["img"], str(path))
+    references = [tensor2img([image]) for image in batch["gt_references"][0]] if "gt_references" in batch else []
     metrics = model.opt["val"].get("metrics") or {}
-    return {name: float(calculate_metric(data, options)) for name, options in metrics.items()}
+    return {name: _metric(data, references, options) for name, options in metrics.items()}
+
+
+def _metric(data: Mapping[str, Any], references: Sequence[Any], options: Mapping[str, Any]) -> float:
+    """A metric of one image; where it compares with a ground truth and there are several, the mean over these."""
+    if references and takes(METRIC_REGISTRY.get(options["type"]), METRIC_DATA[1]):
+        values = [float(calculate_metric({**data, "img2": image}, options)) for image in references]
+        return _mean(values)
+    return float(calculate_metric(data, options))
+
+
+def _mean(values: Sequence[float]) -> float:
+    total = 0.0
+    for value in values:  # not sum(), which newer Pythons round differently
+        total += value
+    return total / len(values)
 
 
 def _forget(model: BaseModel) -> None:
@@ -222,13 +243,7 @@ def _raise_what_happened(shares: Sequence[Share], failure: Exception | None) -> 
 
 def _means(shares: Sequence[Share], count: int, metrics: Sequence[str]) -> dict[str, float]:
     values = {index: figures for share in shares for index, figures in share.values.items()}
-    means = {}
-    for metric in metrics:
-        total = 0.0
-        for index in range(count):  # not sum(), which newer Pythons round differently
-            total += values[index][metric]
-        means[metric] = total / count
-    return means
+    return {metric: _mean([values[index][metric] for index in range(count)]) for metric in metrics}
 
 
 def _record(model: BaseModel, dataset: str, current_iter: Any, results: dict[str, float]) -> None:
