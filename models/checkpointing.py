@@ -8,6 +8,7 @@ from prismsr.utils.errors import OptionError
 
 import torch
 from torch import nn
+from torch.nn.utils.parametrize import type_before_parametrizations
 from torch.utils.checkpoint import checkpoint
 
 
@@ -45,7 +46,7 @@ def repeated_blocks(net: nn.Module) -> list[nn.Module]:
 def _of_one_class(modules: list[nn.Module]) -> list[nn.Module]:
     groups: dict[type, list[nn.Module]] = {}
     for module in modules:
-        groups.setdefault(type(module), []).append(module)
+        groups.setdefault(type_before_parametrizations(module), []).append(module)  # LoRA gives each a class
     return max(groups.values(), key=len, default=[])
 
 

@@ -13,9 +13,11 @@ from prismsr.models.checkpointing import checkpoint_blocks
 from prismsr.models.clip_inputs import ClipInputs
 from prismsr.models.degradation import RealESRGANDegradation, build_degradation
 from prismsr.models.finite_guard import GENERATOR, FiniteGuard
-from prismsr.models.loss_terms import StepInputs, build_terms, evaluate_term, term_inputs
+from prismsr.models.lora import merged_state
+from prismsr.models.lora_training import Lora, add_lora
+from prismsr.models.loss_terms import StepInputs, build_terms, evaluate_term, negative_entries, term_inputs
 from prismsr.models.memory import compile_in_place, explaining_out_of_memory, to_channels_last, uncompiled
-from prismsr.models.moving_average import update_average
+from prismsr.models.moving_average import build_average, update_average
 from prismsr.models.padding import padded_to_windows
 from prismsr.models.precision import Precision
 from prismsr.utils.model_state import save_generator
@@ -25,7 +27,6 @@ from prismsr.utils.option_schema import PrismTrainOptions
 import torch
 from basicsr.archs import build_network
 from basicsr.models.sr_model import SRModel
-from basicsr.utils import get_root_logger
 from basicsr.utils.registry import MODEL_REGISTRY
 from torch import Tensor, nn
 
@@ -53,8 +54,12 @@ class PrismSRModel(SRModel):
     lq: Tensor
     gt: Tensor
     gt_usm: Tensor | None = None
+    gt_negative: Tensor | None = None
+    negative_map: Tensor | None = None
     degradation: RealESRGANDegradation | None = None
     clip: ClipInputs | None = None
+    lora: Lora | None = None
+    network_state = staticmethod(merged_state)  # what is saved of a network
 
     def init_training_settings(self) -> None:
         """Build EMA network, discriminators, loss terms, optimisers and schedulers from the option file."""
@@ -66,8 +71,9 @@ class PrismSRModel(SRModel):
         self.grad_clip: float | None = train_opt.get("grad_clip")
         self.channels_last: bool = train_opt.get("channels_last") or False
         self.precision = Precision(train_opt.get("amp"), self.device)
+        self.lora = add_lora(self)
         if self.ema_decay > 0:
-            self._init_ema()
+            self.net_g_ema = build_average(self)
         clip = self.opt.get("clip")
         self.clip = None if clip is None else ClipInputs(clip, self.device)
         self.discriminators: dict[str, nn.Module] = {
@@ -79,8 +85,7 @@ class PrismSRModel(SRModel):
         if self.clip is not None:
             bare = {name: self.get_bare_model(net) for name, net in self.discriminators.items()}
             self.clip.want(self.terms.values(), bare)
-        degradation = build_degradation(self.opt)
-        self.degradation = None if degradation is None else degradation.to(self.device)
+        self.degradation = build_degradation(self.opt, self.device)
         self.net_g.train()
         networks = {GENERATOR: self.net_g, **self.discriminators}
         self._prepare_running(networks.values(), train_opt)
@@ -100,19 +105,6 @@ class PrismSRModel(SRModel):
             if mode:
                 # CUDA graphs ("reduce-overhead") overwrite an output by the next; of a discriminator two are compared
                 compile_in_place(net, mode if net is self.net_g and mode is not True else "default")
-
-    def _init_ema(self) -> None:
-        get_root_logger().info(f"Use Exponential Moving Average with decay: {self.ema_decay}")
-        # only for validation and saving, so that it needs no DDP wrapper
-        self.net_g_ema = build_network(self.opt["network_g"]).to(self.device)
-        if self.channels_last:
-            to_channels_last(self.net_g_ema)
-        load_path = self.opt["path"].get("pretrain_network_g")
-        if load_path is not None:
-            self.load_network(self.net_g_ema, load_path, self.opt["path"].get("strict_load_g", True), "params_ema")
-        else:
-            self.model_ema(0)  # copies net_g's weights
-        self.net_g_ema.eval()
 
     def _build_discriminator(self, key: str) -> nn.Module:
         suffix = key.removeprefix("network_")
@@ -149,7 +141,7 @@ class PrismSRModel(SRModel):
         return OPTIMIZERS[optim_type](params, lr=lr, **kwargs)
 
     def feed_data(self, data: dict[str, Any]) -> None:
-        """Move a batch to the device: lq, gt (where present) and gt_mask (where the dataset has masks).
+        """Move a batch to the device: lq, gt (where present), and gt_mask, gt_negative and negative_map likewise.
 
         With the section `degradation`, a batch with blur kernels gets its LQ images here (docs/degradation.md).
         """
@@ -158,6 +150,8 @@ class PrismSRModel(SRModel):
         super().feed_data(data)
         self.gt_mask: Tensor | None = data["gt_mask"].to(self.device) if "gt_mask" in data else None
         self.gt_usm = data.get("gt_usm")
+        for name in ("gt_negative", "negative_map"):
+            setattr(self, name, data[name].to(self.device) if name in data else None)
         self.samples: list[str] | None = data.get("gt_path") or data.get("lq_path")
         if self.is_train and self.channels_last:
             self.lq = self.lq.to(memory_format=torch.channels_last)
@@ -179,7 +173,7 @@ class PrismSRModel(SRModel):
     def _step(self, current_iter: int) -> None:
         self._log: OrderedDict[str, Tensor] = OrderedDict()
         self._inputs: list[StepInputs] = []  # of each part, for the discriminators
-        parts = split_batch(Part(self.lq, self.gt, self.gt_mask, self.gt_usm), self.accum_iter)
+        parts = split_batch(self._batch(), self.accum_iter)
         if not self.discriminators or (current_iter % self.net_d_iters == 0 and current_iter > self.net_d_init_iters):
             self._require_discriminator_gradients(False)
             updated = self._step_generator(parts)
@@ -196,6 +190,9 @@ class PrismSRModel(SRModel):
                 self._step_discriminator(term)
         if self.ema_decay > 0:
             self.model_ema(decay=self.ema_decay)
+
+    def _batch(self) -> Part:
+        return Part(self.lq, self.gt, self.gt_mask, self.gt_usm, self.gt_negative, self.negative_map)
 
     def _require_discriminator_gradients(self, required: bool) -> None:
         for net in self.discriminators.values():
@@ -240,6 +237,7 @@ class PrismSRModel(SRModel):
             lq=part.lq,
             gt_mask=part.gt_mask,
             gt_usm=part.gt_usm,
+            **negative_entries(part.gt_negative, part.negative_map),
             sr_ema=lambda inputs: self._ema_output(inputs["lq"]),
             discriminators=self.discriminators,
             **({} if self.clip is None else self.clip.entries()),

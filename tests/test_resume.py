@@ -7,6 +7,7 @@ from copy import deepcopy
 import pytest
 import torch
 import yaml
+from basicsr.archs import build_network
 from trainings import TRAIN, LaunchServer, checkpoint, differences
 
 TOTAL = 40
@@ -61,9 +62,25 @@ def _degraded(repository):
     return options
 
 
+def _lora(training_workplace):
+    """LoRA on a base that begins from params_ema, without a discriminator."""
+    options = _experiment(lora={"rank": 2, "alpha": 4.0, "targets": ["body.[024]"]})
+    torch.manual_seed(0)
+    base = training_workplace / "base.pth"
+    states = {key: build_network(options["network_g"]).state_dict() for key in ("params", "params_ema")}
+    torch.save(states, base)
+    options["path"] = {"pretrain_network_g": "base.pth", "param_key_g": "params_ema"}
+    del options["network_d"], options["train"]["optim_d"]
+    options["train"] |= {"losses": {"l_g_pix": {"type": "L1Loss"}}, "total_iter": 12}
+    options["val"]["val_freq"] = 6
+    options["logger"]["save_checkpoint_freq"] = 3
+    return options
+
+
 @pytest.fixture(scope="module")
 def train(training_workplace, repository, server):
     files = {"resume": _experiment(), "degraded": _degraded(repository), "sfd": _sfd(repository), "stock": _stock()}
+    files["lora"] = _lora(training_workplace)
     for name, options in files.items():
         (training_workplace / f"{name}.yml").write_text(yaml.safe_dump(options))
 
@@ -176,6 +193,17 @@ def test_basicsrs_own_model_and_dataset_resume_exactly_too(training_workplace, s
     assert whole["losses.csv"] == cut["losses.csv"]
     for name in ("models/net_g_24.pth", "training_states/24.state"):
         assert differences(whole[name], cut[name]) == []
+
+
+def test_lora_goes_on_from_its_base_and_adapter(training_workplace, server, train):
+    assert train("lora", file="lora") == 0, server.log.read_text()
+    assert train("lora_cut", "train:total_iter=6", file="lora") == 0
+    assert train("lora_cut", "--auto_resume", file="lora") == 0
+    assert "base.pth with the adapter" in server.log.read_text()
+    whole, cut = (checkpoint(training_workplace / "experiments" / name) for name in ("lora", "lora_cut"))
+    assert {f"models/net_g{kind}_{end}.pth" for kind in ("", "_lora") for end in ("12", "latest", "best")} <= cut.keys()
+    assert len(cut["models/net_g_lora_12.pth"]["params_ema"]) == 6
+    assert differences(whole, cut) == []
 
 
 def test_nan_stops_the_run_with_the_last_good_state(training_workplace, server, train):

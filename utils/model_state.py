@@ -34,21 +34,27 @@ def save_network(
         CheckpointError: the file cannot be written, or a network has weights that are not finite.
     """
     nets, keys = ([net], [param_key]) if isinstance(net, nn.Module) else (net, param_key)
-    content = {key: _state(self.get_bare_model(one)) for one, key in zip(nets, keys, strict=True)}
+    content = {key: _state(self, self.get_bare_model(one)) for one, key in zip(nets, keys, strict=True)}
     for key, state in content.items():
         _require_finite(state, f"{net_label} ({key})")
-    name = f"{net_label}_{'latest' if current_iter == -1 else current_iter}"
-    path = Path(self.opt["path"]["models"], f"{name}.pth")
-    save_file(path, content)
-    self.__dict__.setdefault("saved_files", {})[path.name] = path.stat().st_size
+    path = _save_model_file(self, net_label, current_iter, content)
     if self.opt.get("logger", {}).get("save_safetensors"):
         weights = list(content)[-1]  # the moving average where there is one
         metadata = {"weights": weights, "iter": str(current_iter), "experiment": str(self.opt.get("name"))}
         save_safetensors(path.with_suffix(".safetensors"), content[weights], metadata)
 
 
-def _state(net: nn.Module) -> dict[str, Tensor]:
-    return {key: value.detach().cpu() for key, value in net.state_dict().items()}
+def _save_model_file(model: Any, label: str, current_iter: int | str, content: Any) -> Path:
+    name = f"{label}_{'latest' if current_iter == -1 else current_iter}"
+    path = Path(model.opt["path"]["models"], f"{name}.pth")
+    save_file(path, content)
+    model.__dict__.setdefault("saved_files", {})[path.name] = path.stat().st_size
+    return path
+
+
+def _state(model: Any, net: nn.Module) -> dict[str, Tensor]:
+    state = model.network_state(net) if hasattr(model, "network_state") else net.state_dict()
+    return {key: value.detach().cpu() for key, value in state.items()}
 
 
 def _require_finite(state: Mapping[str, Tensor], what: str) -> None:
@@ -61,11 +67,17 @@ def _require_finite(state: Mapping[str, Tensor], what: str) -> None:
 
 
 def save_generator(model: Any, name: int | str) -> None:
-    """Save net_g, with its moving average where there is one, as net_g_<name>; -1 means "latest"."""
+    """Save net_g, with its moving average where there is one, as net_g_<name>; -1 means "latest".
+
+    With LoRA that file holds the merged networks, and net_g_lora_<name> the adapters.
+    """
     nets = {"params": model.net_g}
     if hasattr(model, "net_g_ema"):
         nets["params_ema"] = model.net_g_ema
     model.save_network(list(nets.values()), "net_g", name, list(nets))
+    if getattr(model, "lora", None) is not None and get_dist_info()[0] == 0:
+        bare = {key: model.get_bare_model(net) for key, net in nets.items()}
+        _save_model_file(model, "net_g_lora", name, model.lora.content(bare))
 
 
 def save_training_state(self: Any, epoch: int, current_iter: int) -> None:

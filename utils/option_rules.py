@@ -153,6 +153,13 @@ def _discriminators(opt: Mapping[str, Any], played: set[str]) -> Iterator[Proble
             yield Problem(key, "no loss plays against this network, so that it is never trained", "note")
 
 
+def lora_base(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOptions] | None) -> Iterator[Problem]:
+    """LoRA adapts a network that is there."""
+    reads = schema is not None and "lora" in schema.TOP.model_fields
+    if is_train and reads and opt.get("lora") is not None and not _mapping(opt, "path").get("pretrain_network_g"):
+        yield Problem("path.pretrain_network_g", "is required with lora, which adapts a trained network")
+
+
 def metric_data(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOptions] | None) -> Iterator[Problem]:
     """A metric that compares with the GT needs datasets that have one."""
     without = [
@@ -189,6 +196,7 @@ RULES: tuple[Rule, ...] = (
     schedule,
     some_loss,
     loss_inputs,
+    lora_base,
     metric_data,
     best_metric,
     wandb,

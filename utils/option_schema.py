@@ -280,11 +280,21 @@ class DegradationOptions(Options):
         return value
 
 
+class LoraOptions(Options):
+    """`lora`: net_g is frozen, and low-rank updates of some of its layers are trained instead."""
+
+    rank: int = Field(gt=0, description="rank of each update")
+    alpha: float | None = Field(default=None, gt=0, description="factor of the updates times rank; null: rank")
+    targets: list[str] = Field(min_length=1, description="patterns of layer names, as layers.*.mlp.fc?")
+
+
 class PrismTop(TopOptions):
     """PrismSRModel's top level."""
 
     degradation: DegradationOptions | None = Field(default=None, description="how LQ images are made from GT images")
     clip: dict[str, Any] | None = Field(default=None, description="the frozen CLIP, arguments of the arch Clip")
+    scoring: dict[str, Any] | None = Field(default=None, description="the metric that chooses among ground truths")
+    lora: LoraOptions | None = Field(default=None, description="low-rank fine-tuning of net_g, training only")
 
 
 class PrismTrainOptions(TrainOptions):

@@ -19,10 +19,11 @@ from prismsr.utils import signals
 from prismsr.utils.agreement import StopVote, from_first
 from prismsr.utils.checkpoints import OURS, CheckpointError, newest_valid, rank_file, read_state
 from prismsr.utils.errors import TrainingError, UserError
+from prismsr.utils.metric_loading import load_metrics
 from prismsr.utils.model_state import save_generator
 from prismsr.utils.rng import rng_state, set_rng_state
 from prismsr.utils.training_log import TrainingLog
-from prismsr.utils.weights import read_file
+from prismsr.utils.weights import WeightsError, read_file
 
 from basicsr.models import build_model
 from basicsr.utils import check_resume, get_root_logger
@@ -89,7 +90,7 @@ class TrainingSession:
         if rank > 0 and state.get(OURS, {}).get("world_size") == world_size:
             state[OURS]["local"] = read_file(rank_file(Path(path), rank))
         opt["path"]["resume_state"] = path
-        check_resume(opt, state["iter"])
+        _resume_networks(opt, state)
         self.iteration = self.saved_iter = state["iter"]
         self.start_epoch = state["epoch"]
         return state
@@ -107,6 +108,8 @@ class TrainingSession:
 
     def build_model(self, opt: dict[str, Any]) -> Any:
         """Build the model and make it known to the session, and the session to it."""
+        if self.val_loaders:  # before hours of training, not at the first validation
+            load_metrics((opt.get("val") or {}).get("metrics") or {})
         self.model = build_model(opt)
         self.model.session = self
         return self.model
@@ -255,6 +258,28 @@ def _choose_state(opt: dict[str, Any]) -> str | None:
         read_state(Path(path["resume_state"]), models)
         return str(path["resume_state"])
     return None
+
+
+def _resume_networks(opt: dict[str, Any], state: dict[str, Any]) -> None:
+    """Take the networks of a training state; with LoRA net_g's base from where it was, and its adapter from the state.
+
+    Raises:
+        WeightsError: the state was saved with LoRA and the option file has none.
+    """
+    path, iteration = opt["path"], state["iter"]
+    base = {key: path[key] for key in ("pretrain_network_g", "param_key_g") if key in path}
+    check_resume(opt, iteration)
+    adapter = f"net_g_lora_{iteration}.pth"
+    if "network_g" in (path.get("ignore_resume_networks") or ()):
+        return
+    if opt.get("lora") is not None:
+        path |= {**base, "resume_lora_g": str(Path(path["models"], adapter))}
+        print(f"lora: net_g is {base.get('pretrain_network_g')} with the adapter {path['resume_lora_g']}")
+    elif adapter in state.get(OURS, {}).get("networks", {}):
+        raise WeightsError(
+            f"{path['resume_state']} was saved with lora, a section that the option file no longer has. Put it back, "
+            f"or begin a new run from the merged network, path.pretrain_network_g: .../net_g_{iteration}.pth."
+        )
 
 
 def _tell_inexact(ours: dict[str, Any]) -> None:

@@ -90,6 +90,11 @@ def network_weights(path: str | os.PathLike[str], key: str | None = "params") ->
     """
     content = read_file(path)
     entries: Mapping[str, Any] = content if isinstance(content, Mapping) else {}
+    if isinstance(entries.get("lora"), Mapping):
+        raise WeightsError(
+            f"{path} holds a LoRA adapter, no network. Use the merged network that was saved with it (net_g_..., not "
+            "net_g_lora_...), or make it by tools/merge_lora.py."
+        )
     found = next((name for name in (key, *_LAYOUTS) if name and isinstance(entries.get(name), Mapping)), None)
     state = entries[found] if found else entries
     if not state or not all(isinstance(value, Tensor) for value in state.values()):
