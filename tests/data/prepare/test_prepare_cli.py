@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-STEPS = ["photos", "multiscale", "subimages", "downsample", "edges", "lmdb", "verify"]
+STEPS = ["photos", "multiscale", "subimages", "downsample", "edges", "multi-gt", "lmdb", "verify"]
 
 
 @pytest.mark.parametrize("step", STEPS)
