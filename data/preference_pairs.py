@@ -1,0 +1,110 @@
+"""Pairs of images and people's choices between them, from a CSV file (docs/iqa_analysis.md describes it)."""
+
+import csv
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from prismsr.metrics.preference import LEFT, RIGHT, TIE
+from prismsr.utils.errors import UserError
+
+import numpy as np
+from numpy.typing import NDArray
+
+CHOICES = {"left": LEFT, "tie": TIE, "right": RIGHT}
+CHOICE_COLUMNS, VOTE_COLUMNS = ("left", "right", "choice"), ("left", "right", "left_votes", "right_votes")
+
+
+class PairsError(UserError, ValueError):
+    """A file of pairs cannot be used; the message names it, the line and what is allowed."""
+
+
+@dataclass(frozen=True)
+class PreferencePairs:
+    """Pairs of images.
+
+    Attributes:
+        left: paths of the left images below the set's folder, with slashes.
+        right: paths of the right images.
+        choices: (N,) LEFT, TIE or RIGHT of `prismsr.metrics.preference`.
+    """
+
+    left: list[str]
+    right: list[str]
+    choices: NDArray[np.int_]
+
+    def names(self) -> list[str]:
+        """All images, each once, in order of appearance."""
+        return list(dict.fromkeys(name for pair in zip(self.left, self.right, strict=True) for name in pair))
+
+
+def read_pairs(path: Path, root: Path) -> PreferencePairs:
+    """Read a CSV with a header: left, right, choice (left, right, tie), or left, right, left_votes, right_votes.
+
+    The side with more votes is the choice; equal votes are a tie. Other columns are ignored.
+
+    Args:
+        path: the CSV file.
+        root: folder that its image paths are relative to.
+
+    Raises:
+        PairsError: no such file, columns or values, an image that is not there, or no pair at all.
+    """
+    lines = _rows(path)
+    has_votes = "choice" not in lines[0]
+    columns = VOTE_COLUMNS if has_votes else CHOICE_COLUMNS
+    missing = [column for column in columns if column not in lines[0]]
+    if missing:
+        raise PairsError(
+            f"{path}: no column {' or '.join(missing)} among {', '.join(lines[0]) or 'none'}; needed are "
+            f"{', '.join(CHOICE_COLUMNS)}, or {', '.join(VOTE_COLUMNS)}"
+        )
+    places = [lines[0].index(column) for column in columns]
+    left, right, choices = [], [], []
+    for number, row in enumerate(lines[1:], start=2):
+        where = f"{path}, row {number}"
+        if len(row) <= max(places):
+            raise PairsError(f"{where}: {len(row)} cells; {', '.join(columns)} are needed")
+        cells = [row[place] for place in places]
+        left.append(_image(cells[0], root, where))
+        right.append(_image(cells[1], root, where))
+        choices.append(_by_votes(cells[2], cells[3], where) if has_votes else _choice(cells[2], where))
+    if not choices:
+        raise PairsError(f"{path}: holds no pair, only a header")
+    return PreferencePairs(left, right, np.array(choices))
+
+
+def _rows(path: Path) -> list[list[str]]:
+    """Cells of all rows that are not blank, the header in lower case."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = [[cell.strip() for cell in row] for row in csv.reader(file)]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise PairsError(f"{path}: cannot be read ({error})") from error
+    rows = [row for row in rows if any(row)]
+    if not rows:
+        raise PairsError(f"{path}: is empty")
+    return [[cell.lower() for cell in rows[0]], *rows[1:]]
+
+
+def _image(text: str, root: Path, where: str) -> str:
+    name = text.replace("\\", "/").lstrip("/")
+    if not (root / name).is_file():
+        raise PairsError(f"{where}: no image {root / name}; paths are relative to --root")
+    return name
+
+
+def _choice(text: str, where: str) -> int:
+    if text.lower() not in CHOICES:
+        raise PairsError(f"{where}: the choice is {text!r}; allowed: {', '.join(CHOICES)}")
+    return CHOICES[text.lower()]
+
+
+def _by_votes(left: str, right: str, where: str) -> int:
+    try:
+        votes = float(left), float(right)
+    except ValueError as error:
+        raise PairsError(f"{where}: votes must be numbers; got {left!r} and {right!r}") from error
+    if not all(math.isfinite(number) and number >= 0 for number in votes):
+        raise PairsError(f"{where}: votes must be 0 or more; got {left} and {right}")
+    return int(np.sign(votes[0] - votes[1]))
