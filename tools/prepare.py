@@ -4,9 +4,22 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from prismsr.data.image_source import DamagedSourceError, ImageSourceError
-from prismsr.data.prepare import downsample, edges, make_lmdb, multiscale, photos, subimages, verify
+from prismsr.data.image_source import DamagedSourceError
+from prismsr.data.prepare import (
+    downsample,
+    edges,
+    labels,
+    make_lmdb,
+    multi_gt,
+    multiscale,
+    photos,
+    score,
+    subimages,
+    testset,
+    verify,
+)
 from prismsr.data.prepare.common import UsageError
+from prismsr.utils.errors import UserError
 from prismsr.utils.jobs import DataError, JobError
 
 import lmdb
@@ -17,7 +30,11 @@ SUBCOMMANDS = {
     "subimages": subimages,
     "downsample": downsample,
     "edges": edges,
+    "multi-gt": multi_gt,
+    "labels": labels,
+    "score": score,
     "lmdb": make_lmdb,
+    "testset": testset,
     "verify": verify,
 }
 
@@ -43,11 +60,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(SUBCOMMANDS[args.subcommand].run(args))
     except DamagedSourceError as error:
         return _fail(error, 1)
-    except (UsageError, ImageSourceError) as error:
-        return _fail(error, 2)
     except DataError as error:
         hint = "; --on-error skip goes on without such images" if hasattr(args, "on_error") else ""
         return _fail(f"{error}{hint}", 1)
+    except (UsageError, UserError) as error:
+        return _fail(error, 2)
     except (JobError, OSError, lmdb.Error) as error:
         return _fail(error, 1)
     except KeyboardInterrupt:

@@ -1,0 +1,221 @@
+"""tools/weights.py: what each option file needs, whether it is there and whole, and fetching it."""
+
+import hashlib
+import importlib.util
+import inspect
+from pathlib import Path
+
+from prismsr.utils.option_files import load_options
+from prismsr.utils.weight_list import READABLE, Weights, examine, maker_of, place, read_list, uncovered
+from prismsr.utils.weight_needs import _DEFAULT_BACKBONES, _DEFAULT_METRICS, WITHOUT_WEIGHTS, needs_of
+
+import pytest
+import torch
+from basicsr.utils.registry import LOSS_REGISTRY, METRIC_REGISTRY
+
+
+@pytest.fixture(scope="module")
+def tool(repository):
+    spec = importlib.util.spec_from_file_location("weights_tool", repository / "tools" / "weights.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def options(repository):
+    files = [path for path in sorted((repository / "options").rglob("*.yml")) if path.parent.name != "_base_"]
+    return {str(path.relative_to(repository)): load_options(path) for path in files}
+
+
+def test_all_that_the_option_files_need_is_known(options):
+    """By the list, or since another option file makes it; a new file or term has to bring its entry."""
+    for file, content in options.items():
+        assert uncovered(needs_of(content), read_list(), options) == [], file
+
+
+def test_examples_of_needs(options):
+    def needs(file):
+        return [need.what for need in needs_of(options[f"options/{file}"])]
+
+    start = "file:experiments/pretrained_models/ESRGAN/ESRGAN_PSNR_SRx4_DF2K_official-150ff491.pth"
+    assert needs("ssl/esrgan_x4.yml") == [start, "vgg19"]
+    assert needs("sfd/rrdb_sfd_x4.yml") == [start, "clip:RN50-quickgelu:openai", "vgg19"]
+    tuned = needs("amo/swinir_upos_ft_paq2piq_x4.yml")
+    assert tuned[0] == "file:experiments/amo_swinir_upos_x4/models/net_g_latest.pth"
+    assert maker_of(tuned[0], options) == "options/amo/swinir_upos_x4.yml"
+    assert {"vgg19", "metric:paq2piq", "metric:musiq"} <= set(tuned)
+    assert needs("demo/compact_gan_ssl_x4.yml") == ["file:experiments/demo_l1/models/net_g_latest.pth"]
+    assert needs("demo/sfd_tiny.yml") == []
+
+
+def test_needs_of_terms_with_their_own_files():
+    """A file that is named takes the place of what would be fetched."""
+    losses = {
+        "a": {"type": "FeatureLoss", "backbone": "st_vgg16"},
+        "b": {"type": "FeatureLoss", "weights": "v.pth"},
+        "c": {"type": "IQALoss", "metric": "pyiqa:nima", "metric_options": {"weights": "n.pth"}},
+        "d": {"type": "LPIPSLoss"},
+        "e": {"type": "IQALoss", "metric_options": {"pretrained": False}},
+        "f": None,
+    }
+    metrics = {
+        "s": {"type": "calculate_sfd_iqa", "feat_d": "f.pth", "prompts": "p.pth"},
+        "n": {"type": "calculate_nr_iqa", "metric": "natural_scene"},
+        "m": {"type": "calculate_nr_iqa"},
+    }
+    found = needs_of({"train": {"losses": losses}, "val": {"metrics": metrics}, "clip": {"pretrained": None}})
+    assert {(need.what, need.where) for need in found} == {
+        ("file:v.pth", "train.losses.b.weights"),
+        ("file:n.pth", "train.losses.c.weights"),
+        ("alexnet", "train.losses.d.backbone"),
+        ("lpips-linear", "train.losses.d.linear_weights"),
+        ("file:f.pth", "val.metrics.s.feat_d"),
+        ("file:p.pth", "val.metrics.s.prompts"),
+        ("clip:RN50-quickgelu:openai", "val.metrics.s.clip.pretrained"),
+        ("metric:musiq", "val.metrics.m.metric"),
+    }
+
+
+def test_the_terms_with_weights_are_those_that_there_are():
+    """Each registered loss or metric with such an argument is known, with its default."""
+    for registry in (LOSS_REGISTRY, METRIC_REGISTRY):
+        for name, kind in registry:
+            arguments = inspect.signature(kind).parameters
+            for argument, known in (("backbone", _DEFAULT_BACKBONES), ("metric", _DEFAULT_METRICS)):
+                if argument in arguments and kind.__module__.startswith("prismsr"):
+                    assert known.get(name) == arguments[argument].default, name
+
+
+def test_entries(repository):
+    """A line each, with a licence; hashes agree with the file names that carry them."""
+    lines = (repository / "utils/pretrained.yml").read_text().splitlines()
+    entries = read_list()
+    assert len([line for line in lines if line and line[0] != "#"]) == len(entries) == len({e.path for e in entries})
+    for entry in entries:
+        assert entry.licence and (entry.url is None or entry.url.startswith("https://")), entry.path
+        tail = Path(entry.path).stem.rpartition("-")[2]
+        if len(tail) == 8 and entry.sha256:
+            assert entry.sha256.startswith(tail), entry.path
+    with pytest.raises(ValueError, match="neither url nor page"):
+        Weights(path="x.pth", licence="MIT")
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    """A repository with two option files, whose second starts from the first, and an empty torch.hub cache."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    (tmp_path / "options").mkdir()
+    (tmp_path / "options/one.yml").write_text("name: one\npath: {pretrain_network_g: start.pth}\n")
+    (tmp_path / "options/two.yml").write_text(
+        "name: two\npath: {pretrain_network_g: experiments/one/models/net_g_latest.pth}\n"
+        "train: {losses: {l: {type: FeatureLoss, layer_weights: {conv1_2: 1}}}}\n"
+    )
+    return tmp_path
+
+
+@pytest.fixture
+def published(tmp_path):
+    """A file to be fetched, and the entries of start.pth and VGG19 that tell of it."""
+    source = tmp_path / "source.pth"
+    torch.save({"params": {"w": torch.zeros(3)}}, source)
+    digest = hashlib.sha256(source.read_bytes()).hexdigest()
+    start = Weights(path="start.pth", licence="MIT", url=source.as_uri(), sha256=digest, size=source.stat().st_size)
+    vgg = {
+        "path": "torch_hub:checkpoints/vgg19-x.pth",
+        "licence": "BSD",
+        "page": "https://pytorch.org",
+        "for": ["vgg19"],
+    }
+    return start, Weights.model_validate(vgg)
+
+
+def test_list(tool, root, published, capsys):
+    assert tool.main(["list"], root, published) == 0
+    told = capsys.readouterr().out
+    assert "start.pth: not there\n  to    start.pth\n  from  file://" in told and "  terms MIT\n" in told
+    assert f"to    {root}/torch/hub/checkpoints/vgg19-x.pth" in told
+    assert "experiments/one/models/net_g_latest.pth: not there\n  made by " in told
+    assert tool.main(["list", "--options", str(root / "options/one.yml")], root, published) == 0
+    assert "vgg19" not in capsys.readouterr().out
+
+
+def test_check_and_fetch(tool, root, published, capsys):
+    one = ["--options", str(root / "options/one.yml")]
+    assert tool.main(["check", *one], root, published) == 1
+    assert "missing start.pth: not there; to be put at start.pth, from file://" in capsys.readouterr().out
+    assert tool.main(["fetch", *one], root, published) == 0
+    assert "start.pth: fetched to start.pth" in capsys.readouterr().out
+    assert tool.main(["check", *one], root, published) == 0
+    assert f"SHA-256 {published[0].sha256} (as published)" in capsys.readouterr().out
+    time = (root / "start.pth").stat().st_mtime_ns
+    assert tool.main(["fetch", *one], root, published) == 0 and (root / "start.pth").stat().st_mtime_ns == time
+    (root / "start.pth").write_bytes(b"something else")
+    assert tool.main(["fetch", *one], root, published) == 1
+    assert "has 14 bytes instead of" in (told := capsys.readouterr().out) and "--overwrite" in told
+    assert tool.main(["fetch", "--overwrite", *one], root, published) == 0
+    assert tool.main(["check", *one], root, published) == 0
+
+
+def test_two_stages_and_what_has_no_address(tool, root, published, capsys):
+    two = ["--options", str(root / "options/two.yml")]
+    assert tool.main(["fetch", *two], root, published) == 1
+    told = capsys.readouterr()
+    assert "experiments/one/models/net_g_latest.pth: not published; train it with " in told.out
+    assert "there is no direct address; get it from https://pytorch.org and put it at " in told.err
+    for path in (root / "experiments/one/models/net_g_latest.pth", place(published[1], root)):
+        path.parent.mkdir(parents=True)
+        torch.save({"w": torch.ones(2)}, path)
+    assert tool.main(["check", *two], root, published) == 0
+    assert "(none is published)" in capsys.readouterr().out
+    assert tool.main(["check", *two], root, published[:1]) == 1
+    assert "vgg19: nothing is known of it; for " in capsys.readouterr().out
+
+
+def test_files_that_would_run_code_or_are_cut(root, published):
+    entry = Weights(path="x.pth", licence="MIT", page="here")
+    torch.save({"model": torch.nn.Linear(2, 2)}, root / "x.pth")
+    assert "making those can run any code" in examine(entry, root).text
+    (root / "x.pth").write_bytes((root / "source.pth").read_bytes()[:-50])
+    assert examine(entry, root).state == "damaged"
+    (root / "x.pth").write_bytes((root / "source.pth").read_bytes())
+    assert examine(entry, root).state == "there"
+    wrong = entry.model_copy(update={"sha256": "00000000"})
+    assert "published is 00000000" in examine(wrong, root).text
+    assert ".mat" not in READABLE
+
+
+def test_metrics(tool, root, capsys):
+    assert tool.main(["list", "--metrics", "pyiqa:paq2piq", "topiq", "psnr", "niqe"], root) == 0
+    told = capsys.readouterr().out
+    assert (
+        "P2P_RoIPoolModel" in told
+        and "resnet18" in told
+        and "cfanet_nr_koniq" in told
+        and "musiq" not in told
+        and "niqe_" not in told
+    )
+    assert tool.main(["list", "--metrics", "musik"], root) == 2
+    assert "did you mean 'musiq'" in capsys.readouterr().err
+
+
+def test_metrics_of_the_list_are_those_of_pyiqa(repository):
+    """Names and file names agree with the installed pyiqa."""
+    pyiqa = pytest.importorskip("pyiqa")
+    folder = Path(pyiqa.__file__).parent
+    sources = "".join(path.read_text() for path in folder.glob("archs/*.py"))
+    for entry in read_list():
+        for what in entry.needed_by:
+            assert not what.startswith("metric:") or what.removeprefix("metric:") in pyiqa.list_models(), what
+        if entry.path.startswith("torch_hub:pyiqa/"):
+            assert Path(entry.path).name in sources, entry.path
+    assert all(name not in pyiqa.list_models() for name in WITHOUT_WEIGHTS)
+
+
+def test_offline_hub(tool, root, monkeypatch, capsys):
+    """The hub's client is not asked for long: offline it says at once what to do."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(root / "hf"))
+    entry = Weights.model_validate({"path": "hf:timm/x/model.safetensors", "licence": "MIT", "for": ["vgg19"]})
+    assert tool.main(["fetch", "--options", str(root / "options/two.yml")], root, [entry]) == 1
+    assert "hf download timm/x model.safetensors" in capsys.readouterr().err

@@ -1,0 +1,122 @@
+"""Download a file: resumed where it was cut, compared with what is published, in its place only when it is whole."""
+
+import hashlib
+import os
+import urllib.request
+from email.message import Message
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError, URLError
+
+from prismsr.utils.errors import UserError
+
+from tqdm import tqdm
+
+PARTIAL = ".download"
+TIMEOUT = 60.0
+"""Seconds without a byte."""
+_BLOCK = 2**18
+_RANGE_BEYOND_END = 416
+
+
+class DownloadError(UserError, RuntimeError):
+    """A file could not be fetched; the message says why, and what to do by hand."""
+
+
+def download(url: str, target: Path, *, size: int | None = None, sha256: str = "", timeout: float = TIMEOUT) -> None:
+    """Fetch a file; proxies are those of the environment (http_proxy, https_proxy, no_proxy).
+
+    What has arrived of an interrupted download lies beside the target, in TARGET.download, and is gone on with where
+    the server can.
+
+    Args:
+        url: http, https or file.
+        target: where it goes; its folder is made.
+        size: bytes, where known.
+        sha256: its SHA-256 in hex or the first digits of it, where known.
+        timeout: seconds to wait for the server.
+
+    Raises:
+        DownloadError: no connection, the server's refusal, a cut connection, or another file than published.
+        OSError: the disk is full, or the folder cannot be written.
+    """
+    partial = target.with_name(f"{target.name}{PARTIAL}")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        total = _transfer(url, partial, timeout)
+    except HTTPError as error:
+        raise DownloadError(
+            f"{url}: the server answers {error.code} ({error.reason}). {_by_hand(url, target)}"
+        ) from error
+    except (URLError, HTTPException, TimeoutError, ConnectionError) as error:
+        reason = getattr(error, "reason", None) or error or type(error).__name__
+        raise DownloadError(f"{url} cannot be fetched ({reason}). {_by_hand(url, target)}") from error
+    held = partial.stat().st_size
+    if total is not None and held < total:
+        raise DownloadError(f"{url}: the connection was cut after {held:,} of {total:,} bytes; run it again to go on")
+    _require_published(url, partial, size, sha256)
+    os.replace(partial, target)
+
+
+def _transfer(url: str, partial: Path, timeout: float) -> int | None:
+    """Append what is missing to the partial file; return the size of the whole, where the server tells it."""
+    held = partial.stat().st_size if partial.exists() else 0
+    headers = {"Range": f"bytes={held}-"} if held else {}
+    try:
+        opener = urllib.request.build_opener()  # a new one, for the proxies of the environment as it is now
+        response: Any = opener.open(urllib.request.Request(url, headers=headers), timeout=timeout)
+    except HTTPError as error:
+        if error.code != _RANGE_BEYOND_END or not held:
+            raise
+        if _whole_size(error.headers) == held:  # all had arrived
+            return held
+        partial.unlink()
+        return _transfer(url, partial, timeout)
+    with response:
+        goes_on = held > 0 and _first_byte(response.headers) == held
+        length = response.headers.get("Content-Length")
+        total = int(length) + (held if goes_on else 0) if length else None
+        with (
+            partial.open("ab" if goes_on else "wb") as file,
+            tqdm(
+                total=total,
+                initial=held if goes_on else 0,
+                unit="B",
+                unit_scale=True,
+                desc=partial.name[: -len(PARTIAL)],
+            ) as bar,
+        ):
+            while block := response.read(_BLOCK):
+                file.write(block)
+                bar.update(len(block))
+    return total
+
+
+def _first_byte(headers: Message) -> int | None:
+    """Where the answer to a request for a range begins; None where the server sends the whole file."""
+    text = headers.get("Content-Range", "")
+    first = text.removeprefix("bytes ").split("-")[0]
+    return int(first) if text.startswith("bytes ") and first.isdecimal() else None
+
+
+def _whole_size(headers: Message) -> int | None:
+    total = headers.get("Content-Range", "").rpartition("/")[2]
+    return int(total) if total.isdecimal() else None
+
+
+def _require_published(url: str, partial: Path, size: int | None, sha256: str) -> None:
+    held = partial.stat().st_size
+    with partial.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if (size is not None and held != size) or not digest.startswith(sha256):
+        partial.unlink()
+        raise DownloadError(
+            f"{url} gave another file than published: {held:,} bytes, SHA-256 {digest}; published: "
+            f"{f'{size:,} bytes' if size else 'no size'}, {sha256 or 'no hash'}. It was removed; a proxy's or a login "
+            "page may have come in its place"
+        )
+
+
+def _by_hand(url: str, target: Path) -> str:
+    return f"Fetch it on a machine with a network and put it at {target}"
