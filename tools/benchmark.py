@@ -21,6 +21,7 @@ from prismsr.losses.self_similarity_loss import edge_mask, self_similarity_loss
 import numpy as np
 import skimage
 import torch
+from benchmark_amo import NETS, amo, build_amo_step, build_tuning_step
 from benchmark_degradation import degradation_step
 from benchmark_loader import loader
 from benchmark_sfd import build_sfd_step
@@ -64,7 +65,7 @@ def self_similarity(args: argparse.Namespace) -> None:
     print("\nThe loss alone\n\n| batch | size | mask_stride | pixels | time | extra peak memory |\n" + "|---" * 6 + "|")
     for batch, size, mask_stride in ((16, 128, 1), (16, 128, 3), (16, 512, 3)):
         alone = measure("ssl", 2, size=size, batch=batch, mask_stride=mask_stride)
-        cells = f"{batch} | {size} | {mask_stride} | {alone['pixels']} | {alone['seconds']:.3f} s | {mega(alone)}"
+        cells = f"{batch} | {size} | {mask_stride} | {alone['counted']} | {alone['seconds']:.3f} s | {mega(alone)}"
         print(f"| {cells} |", flush=True)
     if not torch.cuda.is_available():
         print("\nIts share of an ESRGAN training step is measured on CUDA only.")
@@ -116,6 +117,31 @@ def _sfd(args: argparse.Namespace) -> None:
     print(f"| ratio | {sfd['seconds'] / vanilla['seconds']:.2f} | {sfd['bytes'] / max(1, vanilla['bytes']):.2f} |")
 
 
+@register(BENCHMARKS, "amo")
+def _amo(args: argparse.Namespace) -> None:
+    """What AMO's choice costs in a step, and fine-tuning by adapters beside that of all weights: time and memory."""
+    describe_machine()
+    amo(args.repeat, measure)
+
+
+@register(WORKLOADS, "amo-step")
+@register(WORKLOADS, "amo-score")
+def amo_step(args: argparse.Namespace, device: torch.device) -> Callable[[], Tensor]:
+    """A training step with AMO's choice, or the choice alone."""
+    gt = photographs(args.size, args.batch)
+    return build_amo_step(args.net, gt, device, score_only=args.workload == "amo-score")
+
+
+@register(WORKLOADS, "lora-step")
+@register(WORKLOADS, "full-step")
+def tuning_step(args: argparse.Namespace, device: torch.device) -> Callable[[], Tensor]:
+    """A fine-tuning step, through adapters or in all weights."""
+    step, args.counted = build_tuning_step(
+        args.net, photographs(args.size, args.batch), device, lora=args.workload == "lora-step"
+    )
+    return step
+
+
 @register(WORKLOADS, "sfd-step")
 @register(WORKLOADS, "vanilla-step")
 def sfd_step(args: argparse.Namespace, device: torch.device) -> Callable[[], Tensor]:
@@ -127,7 +153,7 @@ def print_beside(mask_stride: int, loss: dict[str, Any], reference: dict[str, An
     """Print a line of the comparison; say so if the values, which should be equal, are not."""
     times = f"{loss['seconds']:.3f} s | {reference['seconds']:.2f} s | {reference['seconds'] / loss['seconds']:.0f}"
     memory = f"{mega(loss)} | {mega(reference)} | {reference['bytes'] / max(1, loss['bytes']):.0f}"
-    print(f"| {mask_stride} | {loss['pixels']} | {times} | {memory} |", flush=True)
+    print(f"| {mask_stride} | {loss['counted']} | {times} | {memory} |", flush=True)
     difference = abs(loss["value"] - reference["value"]) / abs(reference["value"])
     if difference > 1e-5:
         print(f"The values differ by {difference:.1e}.")
@@ -156,7 +182,7 @@ def _ssl(loss: Callable[..., Tensor], args: argparse.Namespace, device: torch.de
     sr = F.interpolate(small, size=gt.shape[2:], mode="bicubic").clamp(0, 1)
     mask = edge_mask(gt)
     rows, columns = (torch.arange(args.size, device=device) % args.mask_stride for _ in range(2))
-    args.pixels = int((mask & (rows[:, None] == columns)).sum())
+    args.counted = int((mask & (rows[:, None] == columns)).sum())
 
     def run() -> Tensor:
         image = sr.clone().requires_grad_()
@@ -201,7 +227,7 @@ def measure(workload: str, repeat: int, **settings: Any) -> dict[str, Any]:
 
     Returns:
         seconds (best of `repeat` runs after one for the memory), bytes (peak memory of the first run beyond what was
-        held before it), value (what the workload returns), and what the workload noted (pixels).
+        held before it), value (what the workload returns), and what the workload counted (pixels, trained parameters).
     """
     command = [sys.executable, __file__, "--workload", workload, "--repeat", str(repeat)]
     for key, value in settings.items():
@@ -227,7 +253,7 @@ def run_workload(args: argparse.Namespace) -> None:
         run()
         synchronize(device)
         times.append(time.perf_counter() - start)
-    print(json.dumps({"seconds": min(times), "bytes": peak, "value": value, "pixels": getattr(args, "pixels", 0)}))
+    print(json.dumps({"seconds": min(times), "bytes": peak, "value": value, "counted": getattr(args, "counted", 0)}))
 
 
 class PeakMemory:
@@ -296,6 +322,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--repeat", type=int, default=5, help="runs of which the best counts, or of `loader` the median (default: 5)"
     )
     parser.add_argument("--workload", choices=WORKLOADS, help=argparse.SUPPRESS)
+    parser.add_argument("--net", choices=NETS, default=NETS[0], help=argparse.SUPPRESS)
     parser.add_argument("--mask-stride", type=int, default=1, help=argparse.SUPPRESS)
     return parser
 
