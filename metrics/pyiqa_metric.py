@@ -15,6 +15,7 @@ from urllib.parse import urlparse
 from urllib.request import getproxies
 
 from prismsr.utils.errors import OptionError, UserError
+from prismsr.utils.metric_rules import OF_SETS
 from prismsr.utils.option_problems import did_you_mean
 from prismsr.utils.weights import WeightsError, network_weights, read_file, require_fit
 
@@ -26,7 +27,6 @@ PYIQA_HINT = (
     "PolyForm Noncommercial 1.0.0: no commercial use"
 )
 _PACKAGES = {"clip": "openai-clip", "cv2": "opencv-python-headless", "sklearn": "scikit-learn"}  # module -> pip name
-_OF_SETS = ("fid", "sfid", "fid_dinov2", "inception_score")
 _PATTERN = re.compile(r'Downloading: "(?P<url>[^"]+)" to (?P<path>.+)')
 _OUTPUTS = {"musiq-ava": {"num_class": 10}}  # what pyiqa otherwise sets only when it fetches the weights itself
 
@@ -55,7 +55,7 @@ def load_pyiqa(name: str, options: Mapping[str, Any], weights: str | None = None
         UserError: the network needs a package that is not installed.
     """
     pyiqa = import_pyiqa()
-    known = [known for known in pyiqa.list_models() if known not in _OF_SETS]
+    known = [known for known in pyiqa.list_models() if known not in OF_SETS]
     if name not in known:
         raise OptionError(f"pyiqa has no metric of single images named {name!r}{did_you_mean(name, known)}")
     metric = create_pyiqa(name, options, weights)

@@ -1,13 +1,17 @@
 """A training that is killed again and again ends as one that ran through, bit for bit."""
 
+import itertools
 import random
 import signal
 from copy import deepcopy
 
+import cv2
+import numpy as np
 import pytest
 import torch
 import yaml
 from basicsr.archs import build_network
+from skimage.data import astronaut
 from trainings import TRAIN, LaunchServer, checkpoint, differences
 
 TOTAL = 40
@@ -62,9 +66,16 @@ def _degraded(repository):
     return options
 
 
-def _lora(training_workplace):
-    """LoRA on a base that begins from params_ema, without a discriminator."""
+def _amo(training_workplace, repository):
+    """LoRA on a base that begins from params_ema, without a discriminator; ground truths drawn by scores of crops."""
     options = _experiment(lora={"rank": 2, "alpha": 4.0, "targets": ["body.[024]"]})
+    _write_versions(training_workplace / "versions")
+    base = yaml.safe_load((repository / "options" / "_base_" / "degradation_hggt_one_order.yml").read_text())
+    own = {"type": "MultiGTDataset", "dataroot_gt": "versions", "sampling": "sma", "tau": 1.0, "crop_pad_size": 104}
+    kept = {key: value for key, value in options["datasets"]["train"].items() if not key.startswith(("dataroot", "gt"))}
+    options["datasets"]["train"] = kept | base["datasets"]["train"] | own
+    options["degradation"] = base["degradation"] | {"gt_size": 96, "queue_size": 4}
+    options["scoring"] = {"metric": "natural_scene"}
     torch.manual_seed(0)
     base = training_workplace / "base.pth"
     states = {key: build_network(options["network_g"]).state_dict() for key in ("params", "params_ema")}
@@ -77,10 +88,20 @@ def _lora(training_workplace):
     return options
 
 
+def _write_versions(root):
+    image = astronaut()[:208, :208, ::-1]
+    for name, sigma in (("original", 0), ("a", 0.6), ("b", 1.0)):
+        version = image if sigma == 0 else cv2.GaussianBlur(image, (0, 0), sigma)
+        (root / name).mkdir(parents=True)
+        for row, column in itertools.product((0, 104), (0, 104)):
+            patch = np.ascontiguousarray(version[row : row + 104, column : column + 104])
+            cv2.imwrite(str(root / name / f"{row}{column}.png"), patch)
+
+
 @pytest.fixture(scope="module")
 def train(training_workplace, repository, server):
     files = {"resume": _experiment(), "degraded": _degraded(repository), "sfd": _sfd(repository), "stock": _stock()}
-    files["lora"] = _lora(training_workplace)
+    files["amo"] = _amo(training_workplace, repository)
     for name, options in files.items():
         (training_workplace / f"{name}.yml").write_text(yaml.safe_dump(options))
 
@@ -195,12 +216,12 @@ def test_basicsrs_own_model_and_dataset_resume_exactly_too(training_workplace, s
         assert differences(whole[name], cut[name]) == []
 
 
-def test_lora_goes_on_from_its_base_and_adapter(training_workplace, server, train):
-    assert train("lora", file="lora") == 0, server.log.read_text()
-    assert train("lora_cut", "train:total_iter=6", file="lora") == 0
-    assert train("lora_cut", "--auto_resume", file="lora") == 0
+def test_adapter_and_online_choice_go_on(training_workplace, server, train):
+    assert train("amo", file="amo") == 0, server.log.read_text()
+    assert train("amo_cut", "train:total_iter=6", file="amo") == 0
+    assert train("amo_cut", "--auto_resume", file="amo") == 0
     assert "base.pth with the adapter" in server.log.read_text()
-    whole, cut = (checkpoint(training_workplace / "experiments" / name) for name in ("lora", "lora_cut"))
+    whole, cut = (checkpoint(training_workplace / "experiments" / name) for name in ("amo", "amo_cut"))
     assert {f"models/net_g{kind}_{end}.pth" for kind in ("", "_lora") for end in ("12", "latest", "best")} <= cut.keys()
     assert len(cut["models/net_g_lora_12.pth"]["params_ema"]) == 6
     assert differences(whole, cut) == []
