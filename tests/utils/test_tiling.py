@@ -1,0 +1,106 @@
+"""Tiles: they cover an axis, their weights sum to one, and their blend is what the network makes of the whole image."""
+
+from collections.abc import Callable
+from itertools import pairwise
+
+from prismsr.utils.tiling import blended_rows, spans, tile_starts
+
+import pytest
+import torch
+from basicsr.archs.rrdbnet_arch import RRDBNet
+from basicsr.archs.srvgg_arch import SRVGGNetCompact
+from torch import Tensor, nn
+
+AXES = [
+    (100, 32, 8, 1),
+    (97, 32, 16, 1),
+    (33, 32, 16, 1),
+    (128, 36, 8, 8),  # the tile is rounded down to 32
+    (50, 10, 0, 1),
+    (61, 20, 3, 1),  # no room for a ramp
+    (20, 64, 8, 1),  # one tile
+    (20, 0, 8, 1),
+]
+
+
+@pytest.mark.parametrize(("length", "tile", "overlap", "multiple"), AXES)
+def test_tiles_cover_the_axis_on_their_grid(length: int, tile: int, overlap: int, multiple: int) -> None:
+    starts = tile_starts(length, tile, overlap, multiple)
+    side = length if len(starts) == 1 else tile // multiple * multiple
+    assert starts[0] == 0
+    assert starts[-1] + side == length
+    assert all(start % multiple == 0 for start in starts)
+    assert all(start + side - after >= overlap for start, after in pairwise(starts))
+
+
+@pytest.mark.parametrize(("length", "tile", "overlap", "multiple"), AXES)
+def test_weights_sum_to_one_and_leave_out_the_border(length: int, tile: int, overlap: int, multiple: int) -> None:
+    scale, total = 3, torch.zeros(3 * length)
+    tiles = spans(length, tile, overlap, scale, multiple)
+    for number, span in enumerate(tiles):
+        first = scale * span.start + span.used.start
+        total[first : first + len(span.weights)] += torch.from_numpy(span.weights)
+        margin = scale * overlap * 3 / 8  # of a tile's border inside the image: not used
+        assert span.used.start >= (margin - 1 if number else 0)
+        assert scale * (span.stop - span.start) - span.used.stop >= (margin - 1 if number + 1 < len(tiles) else 0)
+    assert torch.allclose(total, torch.ones(()), atol=1e-6)
+
+
+@pytest.mark.parametrize(("tile", "overlap", "multiple"), [(32, 17, 1), (4, 0, 8), (8, 8, 8), (32, -1, 1)])
+def test_impossible_tiles_are_refused(tile: int, overlap: int, multiple: int) -> None:
+    with pytest.raises(ValueError, match=f"tile {tile} and overlap {overlap}"):
+        tile_starts(64, tile, overlap, multiple)
+
+
+def naive_blend(run: Callable[[Tensor], Tensor], image: Tensor, scale: int, tile: int, overlap: int) -> Tensor:
+    """Weighted sum over the whole output at once, with the weights of `spans`."""
+    rows = spans(image.shape[-2], tile, overlap, scale)
+    columns = spans(image.shape[-1], tile, overlap, scale)
+    result = torch.zeros(1, 3, scale * image.shape[-2], scale * image.shape[-1])
+    for row in rows:
+        for column in columns:
+            output = run(image[..., row.start : row.stop, column.start : column.stop])
+            for i, down in enumerate(row.weights, row.used.start):
+                for j, across in enumerate(column.weights, column.used.start):
+                    result[..., scale * row.start + i, scale * column.start + j] += down * across * output[..., i, j]
+    return result
+
+
+def collected(run: Callable[[Tensor], Tensor], image: Tensor, scale: int, tile: int, overlap: int) -> Tensor:
+    bands = list(blended_rows(run, image, scale, tile, overlap))
+    tops = [first for first, _ in bands]
+    heights = [band.shape[1] for _, band in bands]
+    assert tops == [sum(heights[:index]) for index in range(len(heights))]
+    return torch.cat([band for _, band in bands], 1)[None]
+
+
+def test_bands_are_the_weighted_sum_of_the_tiles() -> None:
+    torch.manual_seed(0)
+    image = torch.rand(1, 3, 25, 22)
+    means = lambda x: nn.functional.interpolate(x - x.mean(), scale_factor=2)  # differs from tile to tile
+    expected = naive_blend(means, image, 2, 12, 6)
+    assert torch.allclose(collected(means, image, 2, 12, 6), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("net", "reach"),
+    [
+        (SRVGGNetCompact(num_feat=8, num_conv=4, upscale=4), 6),  # 6 convolutions of 3x3 at the input's size
+        (RRDBNet(3, 3, scale=4, num_feat=8, num_block=1, num_grow_ch=4), 19),  # 17 of them, and 4 on larger maps
+    ],
+)
+def test_convolutional_nets_give_what_they_give_for_the_whole(
+    net: nn.Module, reach: int, photograph_tensor: Tensor
+) -> None:
+    torch.manual_seed(1)
+    image = photograph_tensor[..., 90:150, 200:353]  # two of RRDBNet's tiles and one overlap are 153 wide
+    for weights in net.parameters():  # far from those of a start, so that the reach is used
+        nn.init.normal_(weights, std=(2 / weights[0].numel()) ** 0.5 if weights.ndim > 1 else 0.1)
+    overlap = -(-reach * 8 // 3)
+    with torch.inference_mode():
+        whole = net(image)
+        tiled = collected(net, image, 4, 2 * overlap, overlap)
+        hard = collected(net, image, 4, 20, 0)
+    spread = float(whole.std())
+    assert float((tiled - whole).abs().max()) < 1e-4 * spread
+    assert float((hard - whole).abs().max()) > 0.1 * spread  # without overlap the seams show

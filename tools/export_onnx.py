@@ -1,0 +1,39 @@
+"""Export a generator to ONNX and check the file against torch. See docs/inference.md.
+
+python tools/export_onnx.py --model options/demo/compact_gan_ssl_x4.yml -o compact.onnx --dynamic
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from prismsr.data.prepare.common import whole_number
+from prismsr.utils.errors import UserError
+from prismsr.utils.generators import load_generator
+from prismsr.utils.onnx_export import export_onnx
+
+from infer import ROOT, add_model_arguments
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the tool; exit code 0 written and checked, 2 not."""
+    parser = argparse.ArgumentParser(
+        prog="export_onnx.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_model_arguments(parser)
+    parser.add_argument("-o", "--output", type=Path, required=True, help="the .onnx file")
+    parser.add_argument("--dynamic", action="store_true", help="images of any size, instead of --size")
+    parser.add_argument("--size", type=whole_number(8), default=64, help="side of the traced image (%(default)s)")
+    args = parser.parse_args(argv)
+    try:
+        generator = load_generator(args.model, args.weights, args.param_key, "cpu", root=ROOT)
+        print(export_onnx(generator, args.output, dynamic=args.dynamic, size=args.size))
+    except UserError as error:
+        print(f"export_onnx.py: error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
