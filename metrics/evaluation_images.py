@@ -1,0 +1,68 @@
+"""How evaluation reads images: 8 bits, three channels, and a reference of the SR image's size."""
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Literal
+
+from prismsr.utils.images import read_image
+from prismsr.utils.jobs import DataError
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+Align = Literal["equal", "crop"]
+Image = NDArray[np.uint8]
+
+
+def read_bgr(path: Path) -> Image:
+    """(H, W, 3) BGR uint8; grey is repeated, 16 bits are rounded to 8, an alpha channel is refused.
+
+    Raises:
+        DataError: the image cannot be read, or has an alpha channel.
+    """
+    image = read_image(path)
+    if image.dtype == np.uint16:
+        image = np.round(image / 257).astype(np.uint8)
+    if image.ndim == 2:
+        return np.repeat(image[..., None], 3, axis=2)
+    if image.shape[2] != 3:
+        raise DataError(f"{path}: has an alpha channel, whose colour on the screen is not defined; save it without")
+    return image
+
+
+def read_pair(sr: Image, path: Path, align: Align) -> Image:
+    """A reference, (H, W, 3) BGR uint8 of the size of the SR image.
+
+    Args:
+        sr: the SR image.
+        path: file of the reference.
+        align: what a larger reference means: "equal": an error; "crop": it is cut at the right and the bottom.
+
+    Raises:
+        DataError: the reference cannot be read, or has another size.
+    """
+    gt = read_bgr(path)
+    height, width = sr.shape[:2]
+    if sizes_fit((height, width), gt.shape[:2], align):
+        return np.ascontiguousarray(gt[:height, :width])
+    raise DataError(f"{path}: is {gt.shape[1]} x {gt.shape[0]} pixels and the SR image {width} x {height}")
+
+
+def sizes_fit(sr: tuple[int, ...], gt: tuple[int, ...], align: Align) -> bool:
+    """Whether a reference of this (height, width) can serve for an SR image of that one; see `read_pair`."""
+    return sr == gt if align == "equal" else sr[0] <= gt[0] and sr[1] <= gt[1]
+
+
+def rgb_tensor(image: Image) -> Tensor:
+    """(3, H, W) float32 RGB in [0, 1] of (H, W, 3) BGR uint8."""
+    return torch.from_numpy(np.ascontiguousarray(image[..., ::-1].transpose(2, 0, 1))).float() / 255
+
+
+def exact_convolutions() -> AbstractContextManager[None]:
+    """Convolutions on a GPU in float32, not in TF32, and the same at every run."""
+    found: AbstractContextManager[None] = torch.backends.cudnn.flags(
+        enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+    )
+    return found

@@ -1,0 +1,163 @@
+"""Full-reference metrics by networks in one form: batches of pairs in, one distance per pair out, frozen, in float32.
+
+LPIPS and DISTS come from pyiqa, LPIPS-ST from its authors' package; no-reference metrics are in nr_metric.py.
+"""
+
+import hashlib
+import importlib
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from prismsr.metrics.pyiqa_metric import create_pyiqa, import_pyiqa
+from prismsr.utils.compat import import_stlpips
+from prismsr.utils.errors import OptionError
+from prismsr.utils.option_problems import did_you_mean
+from prismsr.utils.weights import WeightsError
+
+import torch
+from torch import Tensor, nn
+
+PYIQA = "pyiqa:"
+LPIPS_ST = "lpips-st"
+
+
+def weights_hash(net: nn.Module) -> str:
+    """SHA-256, in hex, of the bytes of the state dict in the order of its keys; "" where there are no weights."""
+    state = net.state_dict()
+    digest = hashlib.sha256()
+    for key in sorted(state):
+        digest.update(state[key].detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest() if state else ""
+
+
+class FRMetric(nn.Module):
+    """A frozen full-reference metric; it stays in eval mode and computes without autocast.
+
+    Args:
+        net: two batches (B, 3, H, W), RGB in [0, 1], to B values.
+        name: its name on the command line.
+        version: package and version that it comes from.
+        lower_better: whether a lower value means more alike.
+    """
+
+    def __init__(self, net: nn.Module, name: str, version: str, lower_better: bool = True) -> None:
+        super().__init__()
+        self.net = net
+        self.name = name
+        self.version = version
+        self.lower_better = lower_better
+        self.requires_grad_(False)
+        self.eval()
+
+    def forward(self, sr: Tensor, gt: Tensor) -> Tensor:
+        """Values (B,) in float32.
+
+        Args:
+            sr: RGB (B, 3, H, W) in [0, 1].
+            gt: the references, of the same shape and range.
+
+        Raises:
+            ValueError: shapes differ.
+        """
+        if sr.shape != gt.shape:
+            raise ValueError(f"{self.name}: shapes differ: {tuple(sr.shape)} and {tuple(gt.shape)}.")
+        with torch.autocast(sr.device.type, enabled=False):
+            values: Tensor = self.net(sr.float(), gt.float())
+        return values.reshape(len(sr), -1)[:, 0].float()
+
+    def weights_hash(self) -> str:
+        """See the function of this name."""
+        return weights_hash(self.net)
+
+    def train(self, mode: bool = True) -> "FRMetric":
+        """Stay in eval mode: dropout would change the values."""
+        return super().train(False)
+
+
+class _UnitRange(nn.Module):
+    """stlpips_pytorch's network for images in [0, 1] instead of [-1, 1]."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, sr: Tensor, gt: Tensor) -> Tensor:
+        values: Tensor = self.net(sr, gt, normalize=True)
+        return values
+
+
+def build_fr_metric(metric: str, **options: Any) -> FRMetric:
+    """Build a metric on the CPU.
+
+    Args:
+        metric: "lpips-st", or the name of a full-reference metric of pyiqa, with or without "pyiqa:".
+        options: for "lpips-st" net: alex or vgg; for pyiqa's the arguments of the network, such as net: vgg for LPIPS,
+            and `weights`, a local file with all of the network's weights.
+
+    Raises:
+        OptionError: no such metric, options that do not suit it, or pyiqa is not installed.
+        WeightsError: weights are not at hand and cannot be fetched; the message says what to put where.
+        UserError: a package that the metric needs is not installed.
+    """
+    if metric == LPIPS_ST:
+        return _lpips_st(**options)
+    name = metric.removeprefix(PYIQA)
+    made = _create(name, options)
+    if made.metric_mode != "FR":
+        raise OptionError(f"pyiqa:{name} judges single images; a metric that compares two is needed here")
+    return FRMetric(made.net, name, _version(), bool(made.lower_better))
+
+
+def build_inception() -> tuple[nn.Module, str]:
+    """The network of FID, images (B, 3, 299, 299) to features (B, 2048) after its call as [0], and its version.
+
+    Raises:
+        WeightsError: its weights are not at hand and cannot be fetched; the message says what to put where.
+        OptionError: pyiqa is not installed.
+    """
+    net: nn.Module = _create("fid", {}).net.model
+    return net.eval().requires_grad_(False), _version()
+
+
+def pyiqa_mode(name: str) -> str:
+    """ "FR" (compares two images) or "NR" (judges one) of a metric of pyiqa.
+
+    Raises:
+        OptionError: pyiqa is not installed or has no such metric.
+    """
+    pyiqa = import_pyiqa()
+    for mode in ("FR", "NR"):
+        if name in pyiqa.list_models(mode):
+            return mode
+    raise OptionError(f"pyiqa has no metric named {name!r}{did_you_mean(name, pyiqa.list_models())}")
+
+
+def _lpips_st(net: str = "alex") -> FRMetric:
+    if net not in ("alex", "vgg"):
+        raise OptionError(f"lpips-st: net: must be 'alex' or 'vgg'; got {net!r}")
+    made = import_stlpips().stlpips.LPIPS(net=net, variant="shift_tolerant", verbose=False)
+    return FRMetric(_UnitRange(made), LPIPS_ST, f"stlpips_pytorch {version('stlpips_pytorch')}")
+
+
+def _create(name: str, options: dict[str, Any]) -> Any:
+    given = dict(options)
+    weights = given.pop("weights", None)
+    try:
+        return create_pyiqa(name, given, weights)
+    except WeightsError as error:
+        raise WeightsError(f"{error}{_also_needed(name, given)}") from error
+
+
+def _also_needed(name: str, options: dict[str, Any]) -> str:
+    """The second file that LPIPS and DISTS need besides their backbone, which pyiqa asks for first."""
+    if name not in ("lpips", "dists"):
+        return ""
+    urls: dict[str, str] = importlib.import_module(f"pyiqa.archs.{name}_arch").default_model_urls
+    url = urls.get("url" if name == "dists" else f"{options.get('version', '0.1')}_{options.get('net', 'alex')}", "")
+    place = Path(torch.hub.get_dir()) / "pyiqa" / url.rpartition("/")[2]
+    return "" if not url or place.is_file() else f" It needs {url} at {place} as well."
+
+
+def _version() -> str:
+    return f"pyiqa {version('pyiqa')}"
