@@ -32,6 +32,7 @@ setup(
         "torchvision>=0.19",
         "opencv-python",
         "pyyaml",
+        "diffusers>=0.37",
         "lmdb",
         "matplotlib",
         "numpy",
@@ -45,7 +46,11 @@ setup(
         "setuptools<81",
         "spandrel>=0.4",
         "stlpips_pytorch==0.0.2",
+        "timm",
         "tqdm",
     ],
-    extras_require={"pyiqa": ["pyiqa>=0.1.14"]},  # apart because of its licence: PolyForm Noncommercial
+    extras_require={
+        "onnx": ["onnx", "onnxscript"],
+        "pyiqa": ["pyiqa>=0.1.14"],  # apart because of its licence: PolyForm Noncommercial
+    },
 )
