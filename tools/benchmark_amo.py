@@ -24,7 +24,7 @@ def amo(repeat: int, measure: Callable[..., dict[str, Any]]) -> None:
 
     Args:
         repeat: runs of which the best counts.
-        measure: runs a workload in a process of its own; tools/benchmark.py has it.
+        measure: runs a workload in a process of its own; tools/benchmark_measure.py has it.
     """
     batch = 8 if torch.cuda.is_available() else 1
     print(f"\nGT patches {batch} x 512x512, crops of 256, five versions; best of {repeat}, without the VGG loss\n")

@@ -10,11 +10,29 @@ from prismsr.utils.option_files import load_options
 import torch
 from basicsr.models import build_model
 from basicsr.utils import set_random_seed
+from benchmark_measure import mega
 from torch import Tensor
 from torch.nn import functional as F
 
 OPTIONS = Path(__file__).resolve().parents[1] / "options" / "sfd"
 FILES = {"sfd-step": "rrdb_sfd_x4.yml", "vanilla-step": "vanilla_x4.yml"}
+
+
+def sfd(repeat: int, measure: Callable[..., dict[str, Any]]) -> None:
+    """Print the comparison.
+
+    Args:
+        repeat: runs of which the best counts.
+        measure: runs a workload in a process of its own; tools/benchmark_measure.py has it.
+    """
+    batch = 8 if torch.cuda.is_available() else 1
+    settings = {"size": 256, "batch": batch}
+    print(f"\nGT {batch} x 256x256, best of {repeat} steps, without the VGG loss, which both have\n")
+    sfd, vanilla = (measure(workload, repeat, **settings) for workload in ("sfd-step", "vanilla-step"))
+    print("| step | time | extra peak memory |\n" + "|---" * 3 + "|")
+    for name, result in (("SFD: Feat-D and TG-D", sfd), ("vanilla U-Net discriminator", vanilla)):
+        print(f"| {name} | {result['seconds']:.2f} s | {mega(result)} |")
+    print(f"| ratio | {sfd['seconds'] / vanilla['seconds']:.2f} | {sfd['bytes'] / max(1, vanilla['bytes']):.2f} |")
 
 
 def build_sfd_step(workload: str, gt: Tensor, device: torch.device) -> Callable[[], Tensor]:

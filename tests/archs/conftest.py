@@ -3,6 +3,7 @@
 from prismsr.archs.clip_arch import Clip
 from prismsr.utils.clip import build_clip
 
+import huggingface_hub
 import pytest
 import torch
 
@@ -38,3 +39,11 @@ def rn50():
 def images(photograph_tensor):
     """Three crops of a photograph, (3, 3, 64, 96)."""
     return torch.cat([photograph_tensor[:, :, top : top + 64, 100:196] for top in (40, 100, 160)])
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """An empty cache of the hub, on a machine without a network."""
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    return tmp_path

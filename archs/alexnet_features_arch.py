@@ -1,0 +1,85 @@
+"""Frozen AlexNet feature maps for perceptual losses: torchvision's, or the shift-tolerant AlexNet of ST-LPIPS."""
+
+from typing import Literal
+
+from prismsr.utils.compat import import_stlpips
+from prismsr.utils.weights import load_state_dict, load_torchvision_weights, require_fit
+
+import torch
+from basicsr.utils.registry import ARCH_REGISTRY
+from torch import Tensor, nn
+from torchvision.models import AlexNet_Weights, alexnet
+
+Backbone = Literal["alexnet", "st_alexnet"]
+LAYERS = ("relu1", "relu2", "relu3", "relu4", "relu5")
+CHANNELS = (64, 192, 384, 256, 256)
+MIN_SIDE = 32  # pixels; below it a map is empty
+_IMAGENET_MEAN = (0.485, 0.456, 0.406)
+_IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@ARCH_REGISTRY.register()
+class AlexNetFeatures(nn.Module):
+    """The five ReLU outputs of a frozen AlexNet, which LPIPS compares too. Its last pooling is left out.
+
+    Args:
+        backbone: "alexnet" (torchvision, ImageNet) or "st_alexnet" (the shift-tolerant one that stlpips_pytorch
+            carries, for machines without a network).
+        weights: a local file with torchvision's state dict of AlexNet; default: torch.hub's cache, else a download.
+
+    Raises:
+        ValueError: unknown backbone.
+        WeightsError: the weights are not at hand, or do not fit.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, backbone: Backbone = "alexnet", weights: str | None = None) -> None:
+        super().__init__()
+        if backbone not in ("alexnet", "st_alexnet"):
+            raise ValueError(f"backbone is {backbone!r}; allowed: 'alexnet', 'st_alexnet'.")
+        self.stages = _alexnet(weights) if backbone == "alexnet" else _st_alexnet()
+        self.register_buffer("mean", torch.tensor(_IMAGENET_MEAN).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(_IMAGENET_STD).view(1, 3, 1, 1))
+        self.eval().requires_grad_(False)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """Maps relu1 to relu5, (B, C_l, H_l, W_l), of RGB images (B, 3, H, W) in [0, 1]; differentiable to x.
+
+        Raises:
+            ValueError: a side is below 32 pixels.
+        """
+        if min(x.shape[-2:]) < MIN_SIDE:
+            raise ValueError(f"Images of {tuple(x.shape[-2:])} are too small for AlexNet: at least 32 x 32 pixels.")
+        x = (x - self.mean) / self.std
+        maps = []
+        for stage in self.stages:
+            x = stage(x)
+            maps.append(x)
+        return maps
+
+    def train(self, mode: bool = True) -> "AlexNetFeatures":
+        """Stay in evaluation mode whatever the owner does: the network is frozen."""
+        return super().train(False)
+
+
+def _alexnet(weights: str | None) -> nn.ModuleList:
+    url = AlexNet_Weights.IMAGENET1K_V1.url
+    state = load_state_dict(weights) if weights else load_torchvision_weights(url, "AlexNet (ImageNet)")
+    with torch.device("meta"):  # the classifier (59M parameters) is never needed: do not allocate it
+        features = alexnet().features
+    state = {key.removeprefix("features."): value for key, value in state.items() if key.startswith("features.")}
+    require_fit(features, state, weights or url)
+    features.load_state_dict(state, assign=True)
+    layers = [nn.ReLU() if isinstance(layer, nn.ReLU) else layer for layer in features]
+    ends = [number + 1 for number, layer in enumerate(layers) if isinstance(layer, nn.ReLU)]
+    return nn.ModuleList(nn.Sequential(*layers[a:b]) for a, b in zip([0, *ends], ends, strict=False))
+
+
+def _st_alexnet() -> nn.ModuleList:
+    package = import_stlpips()
+    net = package.stlpips.inv_net.alexnet(variant="shift_tolerant")
+    state = load_state_dict(package.weights / "alex_shift_tolerant.pth")
+    net.load_state_dict({key.removeprefix("net."): value for key, value in state.items() if key.startswith("net.")})
+    return nn.ModuleList([net.slice1, net.slice2, net.slice3, net.slice4, net.slice5])

@@ -1,0 +1,218 @@
+"""DPACM's losses on X_RGB (arXiv 2510.13649, sec. III-C): perceptual on AlexNet (eq. 2) and distribution (eq. 3).
+
+X_RGB is made from c_f alone, so that their gradients reach ControlNet's conditioning embedding and the RGB head only.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from prismsr.archs.alexnet_features_arch import CHANNELS, LAYERS, AlexNetFeatures
+from prismsr.utils.compat import import_stlpips
+from prismsr.utils.weights import WeightsError, load_state_dict, load_torchvision_weights
+
+import torch
+from basicsr.utils.registry import LOSS_REGISTRY
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+Distribution = Literal["w1_printed", "w1_sorted", "w1_sorted_batch"]
+Images = Tensor | Sequence[Tensor]
+_LPIPS_URL = "https://github.com/chaofengc/IQA-PyTorch/releases/download/v0.1-weights/LPIPS_v0.1_alex-df73285e.pth"
+
+
+def feature_distance(maps: Sequence[Tensor], targets: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+    """Eq. 2: sum over layers l of w_l * mean (phi_l(x_rgb) - phi_l(x))^2, a scalar.
+
+    The paper prints the squared L2 norm without layers or reduction; the mean over all entries is our reconstruction.
+
+    Args:
+        maps: (B, C_l, H_l, W_l) of X_RGB.
+        targets: the same of the HR image.
+        weights: w_l; a layer with 0 is left out.
+    """
+    rows = zip(maps, targets, weights, strict=True)
+    return torch.stack([weight * F.mse_loss(a, b) for a, b, weight in rows if weight]).sum()
+
+
+def lpips_distance(maps: Sequence[Tensor], targets: Sequence[Tensor], linear: Sequence[Tensor]) -> Tensor:
+    """LPIPS of each image (B,): sum_l of the mean over positions of w_l . (unit(phi_l(x)) - unit(phi_l(y)))^2.
+
+    unit divides by the length over channels. Where all channels are 0 the gradient is 0, not NaN.
+
+    Args:
+        maps: (B, C_l, H_l, W_l).
+        targets: the same of the other images.
+        linear: w_l >= 0, (C_l,).
+    """
+
+    def layer(a: Tensor, b: Tensor, weight: Tensor) -> Tensor:
+        squares = (F.normalize(a, dim=1, eps=1e-10) - F.normalize(b, dim=1, eps=1e-10)).square()
+        return (squares * weight.view(1, -1, 1, 1)).sum(1).mean((1, 2))
+
+    return torch.stack([layer(*row) for row in zip(maps, targets, linear, strict=True)]).sum(0)
+
+
+def distribution_distance(x_rgb: Tensor, x: Tensor, kind: Distribution = "w1_printed") -> Tensor:
+    """How far apart pixel values are, a scalar.
+
+    "w1_printed" is eq. 3, (1 / N) sum |x - x_rgb|: the mean absolute difference, which the paper calls the
+    Wasserstein-1 distance. "w1_sorted" is that distance, between the values of each channel of each image, of which
+    there are equally many: the mean of |sort(x) - sort(x_rgb)|. "w1_sorted_batch" pools the images of the batch.
+
+    Args:
+        x_rgb: (B, C, H, W).
+        x: the same shape.
+        kind: see above.
+    """
+    if kind == "w1_printed":
+        return (x - x_rgb).abs().mean()
+    if kind == "w1_sorted_batch":
+        values = [image.transpose(0, 1).flatten(1) for image in (x, x_rgb)]
+    else:
+        values = [image.flatten(2) for image in (x, x_rgb)]
+    return (values[0].sort(-1).values - values[1].sort(-1).values).abs().mean()
+
+
+def paired(x_rgb: Images, gt: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """Each X_RGB (B, 3, H_i, W_i) in float32 with the HR image (B, 3, H, W) at its size, reduced by averaging areas."""
+    images = [x_rgb] if isinstance(x_rgb, Tensor) else list(x_rgb)
+
+    def target(size: torch.Size) -> Tensor:
+        return gt if gt.shape[-2:] == size else F.interpolate(gt, size=tuple(size), mode="area")
+
+    return [(image.to(gt.dtype), target(image.shape[-2:])) for image in images]
+
+
+class _LossOnRGB(nn.Module):
+    inputs = ("x_rgb", "gt")
+
+    def __init__(self, loss_weight: float) -> None:
+        super().__init__()
+        self.loss_weight = loss_weight
+
+    def forward(self, x_rgb: Images, gt: Tensor) -> Tensor:
+        """Scalar loss, summed over the images of a multi-scale X_RGB.
+
+        Args:
+            x_rgb: one image tensor (B, 3, H, W) or several of other sizes, about [0, 1]; gradient to these.
+            gt: RGB (B, 3, H, W) in [0, 1].
+        """
+        parts = [self.distance(image, target) for image, target in paired(x_rgb, gt)]
+        return self.loss_weight * torch.stack(parts).sum()
+
+    def distance(self, image: Tensor, target: Tensor) -> Tensor:
+        """Scalar distance of two image tensors of one shape."""
+        raise NotImplementedError
+
+
+@LOSS_REGISTRY.register()
+class AlexNetFeatureLoss(_LossOnRGB):
+    """Eq. 2 as printed, see feature_distance.
+
+    Args:
+        loss_weight: lambda_l; table III tries 1 and 2. Features have no bounds, so that the weight depends on layers.
+        layer_weights: weight of each of relu1 to relu5; all 1 where it is null.
+        backbone: see AlexNetFeatures; so weights.
+        weights: a local file.
+
+    Raises:
+        ValueError, WeightsError: an unknown layer; see AlexNetFeatures.
+    """
+
+    def __init__(
+        self,
+        loss_weight: float = 1.0,
+        layer_weights: dict[str, float] | None = None,
+        backbone: Literal["alexnet", "st_alexnet"] = "alexnet",
+        weights: str | None = None,
+    ) -> None:
+        super().__init__(loss_weight)
+        given = dict.fromkeys(LAYERS, 1.0) if layer_weights is None else layer_weights
+        unknown = [name for name in given if name not in LAYERS]
+        if unknown or not any(given.values()):
+            raise ValueError(f"layer_weights has {unknown or 'no entry but 0'}; AlexNet has: {', '.join(LAYERS)}.")
+        self.layer_weights = [float(given.get(name, 0)) for name in LAYERS]
+        self.features = AlexNetFeatures(backbone, weights)
+
+    def distance(self, image: Tensor, target: Tensor) -> Tensor:
+        """Eq. 2."""
+        with torch.no_grad():
+            targets = self.features(target)
+        return feature_distance(self.features(image), targets, self.layer_weights)
+
+
+@LOSS_REGISTRY.register()
+class LPIPSLoss(_LossOnRGB):
+    """LPIPS v0.1 on AlexNet, the name that the paper's ablation gives eq. 2; bounded, so that lambda_l has a meaning.
+
+    Args:
+        loss_weight: lambda_l.
+        backbone: "alexnet", or "st_alexnet": LPIPS-ST, which stlpips_pytorch carries.
+        weights: a local file with torchvision's state dict of AlexNet.
+        linear_weights: a local file with LPIPS's weights of the channels (lpips's own v0.1/alex.pth will do).
+
+    Raises:
+        WeightsError: the weights are not at hand, or others.
+    """
+
+    def __init__(
+        self,
+        loss_weight: float = 1.0,
+        backbone: Literal["alexnet", "st_alexnet"] = "alexnet",
+        weights: str | None = None,
+        linear_weights: str | None = None,
+    ) -> None:
+        super().__init__(loss_weight)
+        self.features = AlexNetFeatures(backbone, weights)
+        for number, weight in enumerate(_linear(backbone, linear_weights)):
+            self.register_buffer(f"linear{number}", weight)
+
+    def distance(self, image: Tensor, target: Tensor) -> Tensor:
+        """Mean LPIPS over images."""
+        with torch.no_grad():
+            targets = self.features(target)
+        linear = [self.get_buffer(f"linear{number}") for number in range(len(CHANNELS))]
+        return lpips_distance(self.features(image), targets, linear).mean()
+
+
+@LOSS_REGISTRY.register()
+class PixelDistributionLoss(_LossOnRGB):
+    """Eq. 3, see distribution_distance.
+
+    Args:
+        loss_weight: lambda_w; table III tries 0.1, 0.2 and 0.3.
+        kind: "w1_printed", "w1_sorted" or "w1_sorted_batch".
+    """
+
+    def __init__(
+        self,
+        loss_weight: float = 1.0,
+        kind: Literal["w1_printed", "w1_sorted", "w1_sorted_batch"] = "w1_printed",
+    ) -> None:
+        super().__init__(loss_weight)
+        self.kind: Distribution = kind
+
+    def distance(self, image: Tensor, target: Tensor) -> Tensor:
+        """Eq. 3."""
+        return distribution_distance(image, target, self.kind)
+
+
+def _linear(backbone: str, path: str | None) -> list[Tensor]:
+    if path is not None:
+        state, source = load_state_dict(path), path
+    elif backbone == "st_alexnet":
+        source = str(import_stlpips().weights / "alex_shift_tolerant.pth")
+        state = load_state_dict(source)
+    else:
+        state, source = _fetched_linear(), _LPIPS_URL
+    names = [f"lin{number}.model.1.weight" for number in range(len(CHANNELS))]
+    if any(name not in state or state[name].numel() != width for name, width in zip(names, CHANNELS, strict=True)):
+        raise WeightsError(f"{source} holds no weights of LPIPS on AlexNet: {names[0]} to {names[-1]} are wanted.")
+    return [state[name].flatten() for name in names]
+
+
+def _fetched_linear() -> dict[str, Tensor]:
+    try:
+        return load_torchvision_weights(_LPIPS_URL, "LPIPS (AlexNet, v0.1)")
+    except WeightsError as error:
+        raise WeightsError(str(error).replace("`weights`", "`linear_weights`")) from error
