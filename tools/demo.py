@@ -14,6 +14,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from prismsr.utils.errors import UserError
+from prismsr.utils.jobs import JobError
 from prismsr.utils.option_files import load_options
 
 from demo_report import write_report
@@ -39,10 +41,13 @@ def main() -> int:
         command = " ".join(map(str, error.cmd[1:]))
         print(f"demo: `{command}` failed with exit code {error.returncode}, see above.", file=sys.stderr)
         return error.returncode if error.returncode > 0 else 1
+    except (UserError, JobError) as error:
+        print(f"demo: error: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("demo: stopped; run it again to go on from here.", file=sys.stderr)
         return 130
-    print(f"demo: done in {time.time() - start:.0f} s; see results/demo/report.md and results/demo/comparison.png")
+    print(f"demo: done in {time.time() - start:.0f} s; see report.html, report.md and comparison.png in results/demo")
     return 0
 
 

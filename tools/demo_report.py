@@ -2,25 +2,34 @@
 
 import json
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from prismsr.data.image_source import open_source
-from prismsr.utils.images import decode_image
+from prismsr.data.image_source import FolderSource, open_source
+from prismsr.metrics.evaluation import evaluate_folder
+from prismsr.metrics.evaluation_metrics import MetricSpec
+from prismsr.metrics.evaluation_summary import Summary
+from prismsr.utils.images import IMAGE_SUFFIXES, decode_image, read_image, write_png_atomic
+from prismsr.utils.inference import infer_folder, load_generator
+from prismsr.utils.jobs import JobError
 from prismsr.utils.option_files import load_options
 
 import cv2
 import numpy as np
-import torch
-from basicsr.archs import build_network
-from basicsr.metrics import calculate_metric
-from basicsr.utils import tensor2img
 from basicsr.utils.matlab_functions import imresize
 from PIL import Image, ImageDraw, ImageFont
+from report import write_report as write_page
+from report_crops import CropOptions
 
 Images = dict[str, np.ndarray]
-METRIC_NAMES = {"psnr": "psnr_y", "ssim": "ssim_y", "niqe": "niqe", "lpips_st": "lpips_st"}
+SPECS = {
+    "psnr_y": MetricSpec("psnr", {"y_channel": True, "crop_border": 4}),
+    "ssim_y": MetricSpec("ssim", {"y_channel": True, "crop_border": 4}),
+    "niqe": MetricSpec("niqe", {"crop_border": 4}),
+    "lpips_st": MetricSpec("lpips-st", {"crop_border": 4, "net": "alex"}),
+}
+"""What the option files' validation measures."""
 TITLES = {"lr": "LR (nearest)", "bicubic": "bicubic", "l1": "L1", "gan_ssl": "GAN + SSL", "gt": "GT"}
 CROP = 96  # pixels of GT
 ZOOM = 3
@@ -29,7 +38,7 @@ CROPS = {"astronaut": [(176, 44), (124, 338)], "chelsea": [(150, 90), (96, 160)]
 
 
 def write_report(repository: Path, option_files: Mapping[str, Path], seconds: dict[str, float]) -> None:
-    """Write results/demo/{report.json, report.md, comparison.png}.
+    """Write results/demo/{report.html, report.json, report.md, comparison.png}, the SR images and their evaluations.
 
     Args:
         repository: root of the repository.
@@ -37,64 +46,77 @@ def write_report(repository: Path, option_files: Mapping[str, Path], seconds: di
         seconds: measured duration of each step.
     """
     out = repository / "results" / "demo"
-    out.mkdir(parents=True, exist_ok=True)
-    options = {name: load_options(path) for name, path in option_files.items()}
-    networks = {name: _load_network(repository, opt) for name, opt in options.items()}
-    val = next(iter(options.values()))["datasets"]["val"]
-    images = _all_images(repository, val, networks)
-    metrics = next(iter(options.values()))["val"]["metrics"]
-    figures = {key: _measure(variants, metrics) for key, variants in images.items()}
-    report = {
-        "images": figures,
-        "mean": {
-            method: {
-                name: float(np.mean([figures[key][method][name] for key in figures])) for name in METRIC_NAMES.values()
-            }
-            for method in ("bicubic", *networks)
-        },
-        "seconds": seconds,
-        "commit": _commit(repository),
-    }
+    val = load_options(next(iter(option_files.values())))["datasets"]["val"]
+    gt, lq = (repository / val[root] for root in ("dataroot_gt", "dataroot_lq"))
+    _make_images(repository, out, option_files, lq)
+    methods = ["bicubic", *option_files]
+    found = {method: _evaluate(out, method, gt) for method in methods}
+    figures = _figures(found)
+    report = {"images": figures, "mean": _means(found), "seconds": seconds, "commit": _commit(repository)}
     (out / "report.json").write_text(json.dumps(report, indent=2) + "\n")
     (out / "report.md").write_text(_markdown(report))
-    _comparison(images, figures).save(out / "comparison.png")
+    _comparison(_all_images(out, methods, gt, lq), figures).save(out / "comparison.png")
+    _write_page(repository, out, option_files, lq)
     print(_markdown(report))
 
 
-def _load_network(repository: Path, opt: dict[str, Any]) -> torch.nn.Module:
-    network = build_network(opt["network_g"])
-    state = torch.load(repository / "experiments" / opt["name"] / "models" / "net_g_latest.pth", weights_only=True)
-    network.load_state_dict(state.get("params_ema", state["params"]))
-    return network.eval()
+def _make_images(repository: Path, out: Path, option_files: Mapping[str, Path], lq: Path) -> None:
+    """SR images of every method below results/demo/sr."""
+    source = open_source(lq)
+    for key in source.keys():  # noqa: SIM118  (a source is not a mapping)
+        small = decode_image(source.read(key), source.describe(key)).astype(np.float32) / 255
+        large = np.clip(np.round(imresize(small, 4) * 255), 0, 255).astype(np.uint8)
+        write_png_atomic(out / "sr" / "bicubic" / f"{key}.png", large)
+    for method, file in option_files.items():
+        generator = load_generator(file, device="cpu", root=repository)
+        report = infer_folder(generator, [lq], out / "sr" / method, overwrite=True, progress=False)
+        if report.failed:
+            raise JobError("; ".join(report.failed))
 
 
-@torch.no_grad()
-def _all_images(repository: Path, val: dict[str, Any], networks: Mapping[str, torch.nn.Module]) -> dict[str, Images]:
-    """BGR uint8 images of each validation photograph: gt, lr (enlarged by repetition), bicubic and every network's."""
-    gt, lq = (open_source(repository / val[root]) for root in ("dataroot_gt", "dataroot_lq"))
-    result = {}
-    for key in gt.keys():  # noqa: SIM118  (a source is not a mapping)
-        small = decode_image(lq.read(key), lq.describe(key))
-        tensor = torch.from_numpy(small[..., ::-1].astype(np.float32) / 255).permute(2, 0, 1).unsqueeze(0)
-        variants = {
-            "lr": small.repeat(4, 0).repeat(4, 1),
-            "bicubic": np.clip(np.round(imresize(small.astype(np.float32) / 255, 4) * 255), 0, 255).astype(np.uint8),
+def _evaluate(out: Path, method: str, gt: Path) -> Summary:
+    return evaluate_folder(out / "sr" / method, gt, list(SPECS.values()), out / "evaluation" / method, 1, "cpu")
+
+
+def _figures(found: Mapping[str, Summary]) -> dict[str, dict[str, dict[str, float]]]:
+    """Figures by image, method and metric."""
+    images = next(iter(found.values())).values[next(iter(SPECS.values())).column]
+    return {
+        image: {
+            method: {name: summary.values[spec.column][image] for name, spec in SPECS.items()}
+            for method, summary in found.items()
         }
-        variants |= {name: tensor2img(network(tensor)) for name, network in networks.items()}
-        result[key] = {**variants, "gt": decode_image(gt.read(key), gt.describe(key))}
+        for image in images
+    }
+
+
+def _means(found: Mapping[str, Summary]) -> dict[str, dict[str, float | None]]:
+    return {
+        method: {name: summary.metrics[spec.column].mean for name, spec in SPECS.items()}
+        for method, summary in found.items()
+    }
+
+
+def _all_images(out: Path, methods: Sequence[str], gt: Path, lq: Path) -> dict[str, Images]:
+    """BGR uint8 images of each validation photograph: lr (enlarged by repetition), the methods', gt."""
+    result = {}
+    for key, path in FolderSource(gt, IMAGE_SUFFIXES).paths.items():
+        small = read_image(lq / f"{key}.png")
+        made = {method: read_image(out / "sr" / method / f"{key}.png") for method in methods}
+        result[key] = {"lr": small.repeat(4, 0).repeat(4, 1), **made, "gt": read_image(path)}
     return result
 
 
-def _measure(variants: Images, metrics: dict[str, dict]) -> dict[str, dict[str, float]]:
-    """Every metric of the option file for each method against GT."""
-    figures: dict[str, dict[str, float]] = {}
-    for method in variants.keys() - {"lr", "gt"}:
-        data = {"img": variants[method], "img2": variants["gt"]}
-        figures[method] = {
-            METRIC_NAMES[name]: float(calculate_metric(data, {k: v for k, v in entry.items() if k != "better"}))
-            for name, entry in metrics.items()
-        }
-    return figures
+def _write_page(repository: Path, out: Path, option_files: Mapping[str, Path], lq: Path) -> None:
+    """results/demo/report.html."""
+    write_page(
+        out / "evaluation",
+        out / "report.html",
+        "PRISM-SR demo",
+        CropOptions(lq={"demo": lq}, bases=(repository,)),
+        methods=[f"{method}={TITLES[method]}" for method in ("bicubic", *option_files)],
+        experiments=[repository / "experiments" / load_options(file)["name"] for file in option_files.values()],
+    )
 
 
 def _commit(repository: Path) -> str | None:
