@@ -13,8 +13,8 @@ venv-dev:
 demo: venv
 	$(PY) tools/demo.py
 
-test: venv-dev
-	$(PY) -m pytest
+test: venv-dev  # one thread in each process: more would wait for each other
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n auto --maxprocesses 8 --dist loadfile
 
 lint: venv-dev
 	$(PY) -m ruff format --check .

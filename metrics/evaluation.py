@@ -12,6 +12,7 @@ from prismsr.metrics.evaluation_running import Outcome, batches, run_networks, r
 from prismsr.metrics.evaluation_store import ScoreStore, Unit, references_of
 from prismsr.metrics.evaluation_summary import MetricSummary, Summary, mean_of_groups, versions
 from prismsr.metrics.protocols import CUSTOM, Protocol
+from prismsr.utils.devices import find_device
 from prismsr.utils.errors import OptionError, UserError
 from prismsr.utils.jobs import default_workers
 
@@ -91,12 +92,7 @@ def resolve_devices(device: str | None) -> list[str]:
         return [f"cuda:{index}" for index in range(torch.cuda.device_count())]
     names = (device or "cpu").split(",")
     for name in names:
-        try:
-            made = torch.device(name)
-        except RuntimeError as error:
-            raise OptionError(f"--device {name}: no such kind of device") from error
-        if made.type == "cuda" and not (made.index or 0) < torch.cuda.device_count():
-            raise OptionError(f"--device {name}: torch finds {torch.cuda.device_count()} CUDA devices here")
+        find_device(name)
     return names
 
 

@@ -4,7 +4,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Literal
 
-from prismsr.utils.images import read_image
+from prismsr.utils.images import eight_bit_bgr, read_image
 from prismsr.utils.jobs import DataError
 
 import numpy as np
@@ -22,14 +22,7 @@ def read_bgr(path: Path) -> Image:
     Raises:
         DataError: the image cannot be read, or has an alpha channel.
     """
-    image = read_image(path)
-    if image.dtype == np.uint16:
-        image = np.round(image / 257).astype(np.uint8)
-    if image.ndim == 2:
-        return np.repeat(image[..., None], 3, axis=2)
-    if image.shape[2] != 3:
-        raise DataError(f"{path}: has an alpha channel, whose colour on the screen is not defined; save it without")
-    return image
+    return eight_bit_bgr(read_image(path), str(path))
 
 
 def read_pair(sr: Image, path: Path, align: Align) -> Image:

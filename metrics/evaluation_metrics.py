@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from prismsr.metrics.evaluation_fid import MODES, InceptionFeatures
-from prismsr.metrics.full_reference import FRMetric, build_fr_metric, build_inception, pyiqa_mode, weights_hash
+from prismsr.metrics.full_reference import FRMetric, build_fr_metric, build_inception, pyiqa_mode
 from prismsr.metrics.nr_metric import NRMetric, build_nr_metric
 from prismsr.utils.errors import OptionError, UserError
 from prismsr.utils.option_problems import did_you_mean
+from prismsr.utils.weights import weights_hash
 from prismsr.version import __version__
 
 import basicsr.metrics.niqe

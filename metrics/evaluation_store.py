@@ -1,7 +1,6 @@
 """Scores on disk as they are made, and found again by the next run while nothing that they depend on has changed."""
 
 import csv
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -9,6 +8,7 @@ from typing import NamedTuple
 from prismsr.metrics.evaluation_matching import Item
 from prismsr.metrics.evaluation_metrics import Scorer
 from prismsr.utils.errors import OptionError
+from prismsr.utils.growing_csv import ready_to_append
 
 COLUMNS = ["image", "reference", "files", "metric", "value"]
 
@@ -86,19 +86,10 @@ class ScoreStore:
         return {tuple(row[: width - 1]): value for row in rows[1:] if (value := _value(row)) is not None}
 
     def _prepare(self) -> None:
-        """Write the header into a new file; cut off the last line where a run was killed while it wrote it."""
         if self._checked:
             return
         self._checked = True
-        if not self.path.is_file() or not self.path.stat().st_size:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.path.write_text(",".join(COLUMNS) + "\r\n", encoding="utf8")
-            return
-        with self.path.open("rb+") as file:
-            file.seek(-1, os.SEEK_END)
-            if file.read(1) != b"\n":
-                file.seek(0)
-                file.truncate(file.read().rfind(b"\n") + 1)
+        ready_to_append(self.path, COLUMNS)
 
 
 def references_of(scorer: Scorer, item: Item) -> range:

@@ -3,7 +3,6 @@
 LPIPS and DISTS come from pyiqa, LPIPS-ST from its authors' package; no-reference metrics are in nr_metric.py.
 """
 
-import hashlib
 import importlib
 from importlib.metadata import version
 from pathlib import Path
@@ -13,22 +12,13 @@ from prismsr.metrics.pyiqa_metric import create_pyiqa, import_pyiqa
 from prismsr.utils.compat import import_stlpips
 from prismsr.utils.errors import OptionError
 from prismsr.utils.option_problems import did_you_mean
-from prismsr.utils.weights import WeightsError
+from prismsr.utils.weights import WeightsError, weights_hash
 
 import torch
 from torch import Tensor, nn
 
 PYIQA = "pyiqa:"
 LPIPS_ST = "lpips-st"
-
-
-def weights_hash(net: nn.Module) -> str:
-    """SHA-256, in hex, of the bytes of the state dict in the order of its keys; "" where there are no weights."""
-    state = net.state_dict()
-    digest = hashlib.sha256()
-    for key in sorted(state):
-        digest.update(state[key].detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest() if state else ""
 
 
 class FRMetric(nn.Module):

@@ -4,7 +4,6 @@ What chooses a ground truth by quality, optimises quality, or measures it, gets 
 what there is.
 """
 
-import hashlib
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from prismsr.utils.errors import OptionError
 from prismsr.utils.option_problems import nearest
 from prismsr.utils.option_signatures import check_arguments
 from prismsr.utils.rng import generators_kept
+from prismsr.utils.weights import weights_hash
 from prismsr.version import __version__
 
 import numpy as np
@@ -112,11 +112,7 @@ class NRMetric(nn.Module):
 
         pyiqa's NIQE, ILNIQE and the like keep their few parameters outside of the state dict: "" for them, too.
         """
-        state = self.net.state_dict()
-        digest = hashlib.sha256()
-        for key in sorted(state):
-            digest.update(state[key].detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-        return digest.hexdigest() if state else ""
+        return weights_hash(self.net)
 
     def train(self, mode: bool = True) -> "NRMetric":
         """Stay in eval mode: MUSIQ makes its patches there only, and dropout would change the scores."""

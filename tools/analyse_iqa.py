@@ -17,7 +17,7 @@ from prismsr.data.image_source import ImageSourceError
 from prismsr.data.multi_gt_labels import read_labels
 from prismsr.data.preference_pairs import PairsError, read_pairs
 from prismsr.metrics.preference import TIE, UNKNOWN, agreement, complementarity, misalignment
-from prismsr.utils.devices import require_device
+from prismsr.utils.devices import find_device
 from prismsr.utils.errors import UserError
 from prismsr.utils.jobs import DataError, JobError
 
@@ -81,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     args = build_parser().parse_args(argv)
     try:
-        require_device(args.device)
+        find_device(args.device)
         {"pairs": run_pairs, "hggt": run_hggt}[args.kind](args)
     except ScoreError as error:
         return _fail(f"{error}; --on-error skip goes on without such images", 1)

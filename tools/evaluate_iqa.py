@@ -14,11 +14,11 @@ from pathlib import Path
 from prismsr.data.iqa_sets import READERS, IqaRecord, IqaSet, IqaSetError, load_iqa_set
 from prismsr.data.prepare.common import add_workers, print_list, whole_number
 from prismsr.metrics.correlation import CorrelationError
+from prismsr.utils.devices import find_device
 from prismsr.utils.errors import OptionError, UserError
 from prismsr.utils.jobs import DataError, JobError, OnError, atomic_write, run_jobs
 
 import numpy as np
-import torch
 from iqa_metrics import Metric, UsageError, find_metric, parse_options, score_image
 from iqa_report import make_rows, markdown, write_csv, write_scatter
 from iqa_scores import ScoreLog
@@ -76,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(args: argparse.Namespace) -> None:
     """Score, correlate, print, and write the results."""
-    _check_device(args.device)
+    find_device(args.device)
     metric = find_metric(args.metric, parse_options(args.metric_options), args.device, args.better)
     iqa_set = load_iqa_set(args.set, args.root, args.labels, args.mos_column)
     iqa_set, notes = limited(iqa_set, args.limit)
@@ -130,15 +130,6 @@ def score_set(
     return scores, run_jobs(
         score_image, jobs, workers=workers, on_error=on_error, label=metric.short_name, consume=keep
     )
-
-
-def _check_device(text: str) -> None:
-    try:
-        device = torch.device(text)
-    except RuntimeError as error:
-        raise UsageError(f"--device {text}: no such kind of device") from error
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise UsageError(f"--device {text}: torch finds no CUDA device here")
 
 
 def _fail(message: object, code: int) -> int:

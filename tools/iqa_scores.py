@@ -2,12 +2,12 @@
 
 import csv
 import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from prismsr.data.iqa_sets import IqaRecord
+from prismsr.utils.growing_csv import ready_to_append
 
 from iqa_metrics import Metric, UsageError
 
@@ -43,25 +43,13 @@ class ScoreLog:
 
     def append(self, record: IqaRecord, score: float) -> None:
         """Write one score down; it is in the operating system's hands when this returns."""
-        self._prepare()
+        ready_to_append(self.path, COLUMNS)
         with self.path.open("a", encoding="utf8", newline="") as file:
             csv.writer(file).writerow([*self._line(record), repr(score)])
 
     def _line(self, record: IqaRecord) -> list[str]:
         status = record.path.stat()
         return [record.name, str(status.st_size), str(status.st_mtime_ns), *self._key]
-
-    def _prepare(self) -> None:
-        """Write the header into a new file; cut off the last line where a run was killed while it wrote it."""
-        if not self.path.is_file() or not self.path.stat().st_size:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.path.write_text(",".join(COLUMNS) + "\r\n", encoding="utf8")
-            return
-        with self.path.open("rb+") as file:
-            file.seek(-1, os.SEEK_END)
-            if file.read(1) != b"\n":
-                file.seek(0)
-                file.truncate(file.read().rfind(b"\n") + 1)
 
 
 def _with_state(value: Any) -> Any:

@@ -4,8 +4,9 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+from prismsr.utils.devices import find_device
 from prismsr.utils.generator_files import ParamKey, build_network_g, file_hash, state_dict
-from prismsr.utils.generators import Generator, GeneratorError, find_device
+from prismsr.utils.generators import Generator, GeneratorError
 from prismsr.utils.option_files import load_options, load_with_lines
 
 import torch
@@ -35,7 +36,7 @@ def load_sampler(
         options: option file of LGCAAModel.
         checkpoint: its trained tensors.
         param_key: see `prismsr.utils.generators.load_generator`.
-        device: see `prismsr.utils.generators.find_device`.
+        device: see `prismsr.utils.devices.find_device`.
         precision: fp32; half precision is the option file's `val.sampling.amp`.
         root: not used; for the same call as `load_generator`.
 

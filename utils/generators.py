@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from prismsr.models.padding import padded_to_windows
+from prismsr.utils.devices import find_device
 from prismsr.utils.errors import UserError
 from prismsr.utils.generator_files import Built, ParamKey, from_options, from_weights
 
@@ -75,25 +76,6 @@ class Generator:
         return output[..., : height * self.scale, : width * self.scale].float()
 
 
-def find_device(device: str) -> torch.device:
-    """The torch device of `auto`, `cpu`, `cuda`, `cuda:1`, ...; auto is CUDA where there is some.
-
-    Raises:
-        GeneratorError: no such device here.
-    """
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        found = torch.device(device)
-    except RuntimeError as error:
-        raise GeneratorError(
-            f"device {device}: no such kind of device; allowed: auto, cpu, cuda, cuda:1 ..."
-        ) from error
-    if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
-        raise GeneratorError(f"device {device}: torch finds {torch.cuda.device_count()} CUDA devices here")
-    return found
-
-
 def load_generator(
     model: str | Path,
     weights: str | Path | None = None,
@@ -110,7 +92,7 @@ def load_generator(
         weights: checkpoint for an option file. Default: experiments/NAME/models/net_g_latest of the file's experiment;
             for a file without `train` its path.pretrain_network_g.
         param_key: which network of the checkpoint; auto: params_ema where there is one, else params or what there is.
-        device: see `find_device`.
+        device: see `prismsr.utils.devices.find_device`.
         precision: fp32, or fp16 or bf16 by autocast.
         root: folder that holds experiments/, where relative paths of the option file start.
 

@@ -3,6 +3,7 @@
 Every error says which file, what is wrong with it, and what to do.
 """
 
+import hashlib
 import os
 import pickle
 import re
@@ -159,3 +160,12 @@ def load_torchvision_weights(url: str, what: str) -> dict[str, Tensor]:
             f"The weights of {what} are not on this machine and could not be downloaded ({error}). "
             f"Fetch {url} on a machine with a network and put it at {target}, or name it by the option `weights`."
         ) from error
+
+
+def weights_hash(net: nn.Module) -> str:
+    """SHA-256, in hex, of the bytes of the state dict in the order of its keys; "" where there are no weights."""
+    state = net.state_dict()
+    digest = hashlib.sha256()
+    for key in sorted(state):
+        digest.update(state[key].detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest() if state else ""

@@ -39,16 +39,21 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_run_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add --output, --workers, --on-error and --overwrite."""
-    parser.add_argument("-o", "--output", type=Path, required=True, help="where the result goes")
-    add_workers(parser)
+def add_on_error(parser: argparse.ArgumentParser) -> None:
+    """Add --on-error."""
     parser.add_argument(
         "--on-error",
         choices=["stop", "skip"],
         default="stop",
         help="an image that cannot be used ends the run (stop, the default) or is left out and named at the end (skip)",
     )
+
+
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add --output, --workers, --on-error and --overwrite."""
+    parser.add_argument("-o", "--output", type=Path, required=True, help="where the result goes")
+    add_workers(parser)
+    add_on_error(parser)
     parser.add_argument(
         "--overwrite", action="store_true", help="remove what an earlier run made there, and start anew"
     )

@@ -8,7 +8,7 @@ from typing import Any
 from prismsr.data.prepare.common import UsageError
 from prismsr.data.prepare.enhancement_models import SUFFIXES, enhance, file_hash, load_model
 from prismsr.data.prepare.enhancers import CLASSICAL, parameters
-from prismsr.utils.devices import require_device
+from prismsr.utils.devices import find_device
 from prismsr.utils.errors import UserError
 from prismsr.utils.option_problems import did_you_mean
 
@@ -68,7 +68,7 @@ def read_enhancements(sources: Sequence[str], tile: int, tile_pad: int, device: 
         enhancement = Enhancement(source, tile, tile_pad, device)
         if enhancement.is_network:
             try:
-                require_device(device)
+                find_device(device)
                 load_model(source, device)
             except UserError as error:
                 raise UsageError(f"--enhancer {source}: {error}") from error

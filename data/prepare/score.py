@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from prismsr.data.gt_scores import ScoreHeader, ScoreWriter
 from prismsr.data.image_source import ImageSource, open_source
 from prismsr.data.multi_gt_index import group_keys
-from prismsr.data.prepare.common import UsageError, add_workers, print_list, whole_number
+from prismsr.data.prepare.common import UsageError, add_on_error, add_workers, print_list, whole_number
 from prismsr.metrics.nr_metric import NRMetric, build_nr_metric
 from prismsr.utils.errors import OptionError, UserError
 from prismsr.utils.images import decode_image, eight_bit_bgr, metric_tensor
@@ -47,12 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--batch", type=whole_number(1), default=1, help="images of equal size scored at once (default: %(default)s)"
     )
     add_workers(parser)
-    parser.add_argument(
-        "--on-error",
-        choices=["stop", "skip"],
-        default="stop",
-        help="an image that cannot be used ends the run (stop, the default) or is left out and named at the end (skip)",
-    )
+    add_on_error(parser)
     parser.add_argument("--overwrite", action="store_true", help="make the file anew")
 
 

@@ -2,18 +2,9 @@ from prismsr.archs.clip_arch import Clip
 from prismsr.utils.clip import build_clip
 from prismsr.utils.weights import WeightsError
 
-import huggingface_hub
 import pytest
 import torch
 from safetensors.torch import save_file
-
-
-@pytest.fixture
-def hub(tmp_path, monkeypatch):
-    """An empty cache of the hub, on a machine without a network."""
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
-    return tmp_path
 
 
 def _other_weights(tiny_config):
