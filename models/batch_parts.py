@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -23,15 +23,20 @@ class Part(NamedTuple):
     negative_map: Tensor | None = None
 
 
-def split_batch(batch: Part, parts: int) -> list[Part]:
+Samples = TypeVar("Samples", bound=tuple[Any, ...])
+"""A named tuple of tensors or None whose first is lq: Part, or another model's."""
+
+
+def split_batch(batch: Samples, parts: int) -> list[Samples]:
     """The batch in `parts` parts of equal size, in order; ValueError where it cannot be divided."""
     if parts == 1:
         return [batch]
-    size, rest = divmod(len(batch.lq), parts)
+    samples = len(batch[0])
+    size, rest = divmod(samples, parts)
     if rest or not size:
-        raise ValueError(f"train.accum_iter: {parts} equal parts of a batch of {len(batch.lq)} samples do not exist.")
+        raise ValueError(f"train.accum_iter: {parts} equal parts of a batch of {samples} samples do not exist.")
     split = [[None] * parts if tensor is None else tensor.split(size) for tensor in batch]
-    return [Part(*part) for part in zip(*split, strict=True)]
+    return [type(batch)(*part) for part in zip(*split, strict=True)]
 
 
 def joined(outputs: list[Tensor]) -> Tensor:

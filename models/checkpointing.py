@@ -21,6 +21,10 @@ def checkpoint_blocks(net: nn.Module) -> None:
     Raises:
         OptionError: the network has no repeated blocks.
     """
+    own: Any = getattr(net, "enable_gradient_checkpointing", None)
+    if own is not None:  # the network knows its blocks, as diffusers' do
+        own()
+        return
     for block in repeated_blocks(net):
         block.forward = _checkpointed(block, block.forward)
 

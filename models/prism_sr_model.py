@@ -21,7 +21,7 @@ from prismsr.models.moving_average import build_average, update_average
 from prismsr.models.padding import padded_to_windows
 from prismsr.models.precision import Precision
 from prismsr.utils.model_state import save_generator
-from prismsr.utils.optimizers import OPTIMIZERS
+from prismsr.utils.optimizers import OPTIMIZERS, WITHOUT_FOREACH
 from prismsr.utils.option_schema import PrismTrainOptions
 
 import torch
@@ -73,7 +73,7 @@ class PrismSRModel(SRModel):
         self.precision = Precision(train_opt.get("amp"), self.device)
         self.lora = add_lora(self)
         if self.ema_decay > 0:
-            self.net_g_ema = build_average(self)
+            self.net_g_ema = self._average()
         clip = self.opt.get("clip")
         self.clip = None if clip is None else ClipInputs(clip, self.device)
         self.discriminators: dict[str, nn.Module] = {
@@ -93,6 +93,9 @@ class PrismSRModel(SRModel):
         self.guard = FiniteGuard(networks, limit, self.precision, self._suspects)
         self.setup_optimizers()
         self.setup_schedulers()
+
+    def _average(self) -> nn.Module:
+        return build_average(self)
 
     def _prepare_running(self, networks: Iterable[nn.Module], train_opt: Mapping[str, Any]) -> None:
         """Change how the networks are run, not what they compute nor what is saved of them."""
@@ -136,7 +139,7 @@ class PrismSRModel(SRModel):
 
         All tensors are updated together (foreach), as torch does by itself on CUDA only; with Adam to the same bits.
         """
-        if not kwargs.get("fused"):
+        if not kwargs.get("fused") and optim_type not in WITHOUT_FOREACH:
             kwargs.setdefault("foreach", True)
         return OPTIMIZERS[optim_type](params, lr=lr, **kwargs)
 
@@ -206,17 +209,21 @@ class PrismSRModel(SRModel):
         losses: OrderedDict[str, Tensor] = OrderedDict()
         for number, part in enumerate(parts, 1):
             with communicating(self.net_g, last=number == len(parts)):
-                output = self._generate(part.lq)
-                inputs = self._step_inputs(output, part)
+                output, inputs = self._run_part(part)
                 values = self._evaluate_terms(inputs)
                 self.precision.backward(sum(values.values()), len(parts))  # type: ignore[arg-type]
             # a compiled generator may write its next output over this one
             outputs.append(output.detach() if len(parts) == 1 else output.detach().clone())
-            self._inputs.append(inputs.without_graph(outputs[-1]))
+            if self.discriminators:
+                self._inputs.append(inputs.without_graph(outputs[-1]))
             add_figures(losses, values, len(parts))
         self.output = joined(outputs)
         self._log.update(losses)
         return self._update(GENERATOR, self.optimizer_g, losses)
+
+    def _run_part(self, part: Part) -> tuple[Tensor, StepInputs]:
+        output = self._generate(part.lq)
+        return output, self._step_inputs(output, part)
 
     def _generate(self, lq: Tensor) -> Tensor:
         with self.precision.autocast():
@@ -226,9 +233,12 @@ class PrismSRModel(SRModel):
     def _evaluate_terms(self, inputs: StepInputs) -> "OrderedDict[str, Tensor]":
         values: OrderedDict[str, Tensor] = OrderedDict()
         for name, term in self.terms.items():
-            with self.precision.of_term(term):
-                values.update(evaluate_term(name, term, inputs))
+            values.update(self._term_values(name, term, inputs))
         return OrderedDict((name, self.precision.full(value)) for name, value in values.items())
+
+    def _term_values(self, name: str, term: nn.Module, inputs: StepInputs) -> Mapping[str, Tensor]:
+        with self.precision.of_term(term):
+            return evaluate_term(name, term, inputs)
 
     def _step_inputs(self, output: Tensor, part: Part) -> StepInputs:
         return StepInputs(

@@ -37,7 +37,8 @@ def save_network(
     content = {key: _state(self, self.get_bare_model(one)) for one, key in zip(nets, keys, strict=True)}
     for key, state in content.items():
         _require_finite(state, f"{net_label} ({key})")
-    path = _save_model_file(self, net_label, current_iter, content)
+    notes = self.checkpoint_notes() if hasattr(self, "checkpoint_notes") else {}
+    path = _save_model_file(self, net_label, current_iter, {**content, **notes})
     if self.opt.get("logger", {}).get("save_safetensors"):
         weights = list(content)[-1]  # the moving average where there is one
         metadata = {"weights": weights, "iter": str(current_iter), "experiment": str(self.opt.get("name"))}

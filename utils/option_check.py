@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from prismsr.utils.clip_rules import clip
 from prismsr.utils.degradation_rules import LOSS_GTS, degradation
+from prismsr.utils.lgcaa_rules import lgcaa
 from prismsr.utils.metric_rules import quality_metrics
 from prismsr.utils.multi_gt_rules import multi_gt
 from prismsr.utils.option_entries import check_entry, check_metric, find_registered, registered_names
@@ -105,7 +106,7 @@ class _Check:
             yield from self._section("logger", LoggerOptions, required=True)
         yield from self._val()
         yield from self._section("dist_params", DistOptions)
-        for rule in (*RULES, degradation, clip, multi_gt, quality_metrics):
+        for rule in (*RULES, degradation, clip, multi_gt, quality_metrics, lgcaa):
             yield from rule(self.opt, self.is_train, self.schema)
 
     def _section(self, key: str, schema: type[Options], *, required: bool = False) -> Iterator[Problem]:

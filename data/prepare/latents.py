@@ -1,0 +1,77 @@
+"""Encode GT images by Stable Diffusion's VAE once, for trainings without augmentation."""
+
+import argparse
+import io
+from pathlib import Path
+
+import prismsr  # noqa: F401  (before diffusers)
+from prismsr.archs.lgcaa_options import BaseOptions
+from prismsr.archs.stable_diffusion import build_vae, vae_factor
+from prismsr.data.prepare.common import (
+    claim_folder,
+    images_of,
+    relative_input,
+    report,
+)
+from prismsr.models.diffusion_noise import posterior_moments
+from prismsr.utils.devices import find_device
+from prismsr.utils.images import read_image
+from prismsr.utils.jobs import DataError, atomic_write
+
+import numpy as np
+import torch
+from torch import Tensor
+
+SUFFIX = ".npy"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command line of the step."""
+    parser.add_argument("-i", "--input", type=Path, required=True, help="folder of GT images, all of the crops' size")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder of latents, one .npy per image")
+    parser.add_argument("--vae", default=BaseOptions().path, help="folder in diffusers' layout or hub id (%(default)s)")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cpu, cuda, ...")
+    parser.add_argument("--overwrite", action="store_true", help="remove what an earlier run made there")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write mean and log variance of each image's posterior, (8, H / 8, W / 8) float16; what is there is kept."""
+    find_device(args.device)
+    images = images_of(args.input, args.output)
+    vae = build_vae(BaseOptions(path=None, vae_path=args.vae)).to(args.device)
+    parameters = {"command": "latents", "input": relative_input(args.input, args.output), "vae": args.vae}
+    if args.overwrite:
+        for path in args.output.rglob(f"*{SUFFIX}"):
+            path.unlink()
+    claim_folder(args.output, parameters, args.overwrite)
+    written = []
+    for key, path in images.items():
+        target = args.output / f"{key}{SUFFIX}"
+        if not target.exists():
+            _write(target, encoded(vae, path, args.device))
+        written.append(1)
+    report("latents", args.output, written, [])
+    return 0
+
+
+@torch.no_grad()
+def encoded(vae: torch.nn.Module, path: Path, device: str) -> np.ndarray:
+    """Posterior (8, H / 8, W / 8) float16 of an image file; DataError where the VAE's factor does not divide it."""
+    image = read_image(path)
+    height, width = image.shape[:2]
+    factor = vae_factor(vae)
+    if image.ndim != 3 or height % factor or width % factor:
+        raise DataError(f"{path}: {height} x {width} pixels; wanted: RGB with sides that {factor} divides")
+    planes = np.ascontiguousarray(image[..., 2::-1].transpose(2, 0, 1), np.float32) / np.iinfo(image.dtype).max
+    moments: Tensor = posterior_moments(vae, torch.from_numpy(planes)[None].to(device))[0]
+    half = moments.float().clamp(-6e4, 6e4).cpu().numpy().astype(np.float16)
+    if not np.isfinite(half).all():
+        raise DataError(f"{path}: its latents are not finite")
+    return half
+
+
+def _write(target: Path, values: np.ndarray) -> None:
+    file = io.BytesIO()
+    np.save(file, values)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    atomic_write(target, file.getvalue())

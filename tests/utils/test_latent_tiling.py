@@ -1,0 +1,51 @@
+from prismsr.utils.latent_tiling import blended, gaussian_weights, windows
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+
+def test_weights_are_symmetric_and_those_of_the_formula():
+    weights = gaussian_weights(6, 9)
+    assert torch.allclose(weights, weights.flip(0)) and torch.allclose(weights, weights.flip(1))
+    expected = torch.tensor(-(((2 + 0.5) / 6 - 0.5) ** 2 + ((8 + 0.5) / 9 - 0.5) ** 2) / 0.02).exp()
+    assert torch.isclose(weights[2, 8], expected)
+
+
+@pytest.mark.parametrize(("height", "width"), [(40, 70), (16, 33), (10, 12)])
+def test_windows_cover_the_map_and_end_at_its_border(height, width):
+    seen = torch.zeros(height, width)
+    for window in windows(height, width, 16, 4):
+        part = window.of(seen)
+        assert part.shape == (min(16, height), min(16, width))
+        part += 1
+    assert seen.min() >= 1
+
+
+def test_blending_what_does_not_depend_on_the_tile_gives_it_back():
+    maps = torch.rand(2, 3, 40, 50)
+    assert torch.allclose(blended(lambda window: window.of(maps), 40, 50, 16, 4), maps, atol=1e-6)
+
+
+def test_one_tile_is_the_whole_map_itself():
+    maps = torch.rand(1, 3, 16, 12)
+    assert blended(lambda window: window.of(maps) * 2, 16, 12, 16, 8).equal(maps * 2)
+
+
+def test_a_local_operation_in_tiles_is_that_of_the_whole_away_from_their_borders():
+    maps = torch.rand(1, 1, 48, 48)
+
+    def blurred(image):
+        return F.avg_pool2d(F.pad(image, (1,) * 4), 3, stride=1)
+
+    result = blended(lambda window: blurred(window.of(maps)), 48, 48, 24, 12)
+    difference = (result - blurred(maps)).abs()
+    inner = torch.zeros(48, dtype=torch.bool)
+    inner[13:23] = inner[25:35] = True  # no tile of 0-24, 12-36 or 24-48 ends here
+    assert difference[0, 0][inner][:, inner].max() < 1e-6
+    assert difference.max() < 0.05  # at the borders a Gaussian weight makes the wrong value small
+
+
+def test_wrong_overlap_is_refused():
+    with pytest.raises(ValueError, match="at most half"):
+        windows(64, 64, 16, 9)

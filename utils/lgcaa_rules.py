@@ -1,0 +1,67 @@
+"""What has to agree in an option file of LGCAA: network, losses, precision, cached latents."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from prismsr.utils.option_entries import find_registered
+from prismsr.utils.option_problems import Problem, join
+from prismsr.utils.option_schema import TrainOptions
+
+NETWORK, MODEL = "LGCAANet", "LGCAAModel"
+
+
+def lgcaa(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOptions] | None) -> Iterator[Problem]:
+    """LGCAANet's sections; its model; X_RGB's head and the losses on X_RGB; frozen weights in half precision."""
+    network = _mapping(opt.get("network_g"))
+    ours = network.get("type") == NETWORK
+    if ours != (opt.get("model_type") == MODEL):
+        yield Problem("model_type", f"{MODEL} and network_g of type {NETWORK} go together")
+    if not ours:
+        return
+    from prismsr.archs.lgcaa_options import section_problems  # which itself needs this package's option checks
+
+    yield from section_problems(network, "network_g")
+    yield from _half_precision(opt, is_train, _mapping(network.get("base")).get("frozen_dtype", "float32"))
+    if is_train:
+        yield from _rgb(opt, network)
+        yield from _latents(opt)
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _half_precision(opt: Mapping[str, Any], is_train: bool, dtype: Any) -> Iterator[Problem]:
+    if dtype == "float32":
+        return
+    needed = {"val.sampling.amp": _mapping(_mapping(opt.get("val")).get("sampling")).get("amp")}
+    if is_train:
+        needed["train.amp"] = _mapping(opt.get("train")).get("amp")
+    for key, value in needed.items():
+        if value is None:
+            yield Problem(key, f"is required with network_g.base.frozen_dtype {dtype}")
+
+
+def _rgb(opt: Mapping[str, Any], network: Mapping[str, Any]) -> Iterator[Problem]:
+    losses = _mapping(_mapping(opt.get("train")).get("losses"))
+    entries = {name: _mapping(entry) for name, entry in losses.items() if entry is not None}
+    found = {name: find_registered("loss", str(entry.get("type"))) for name, entry in entries.items()}
+    users = [name for name, loss in found.items() if "x_rgb" in getattr(loss, "inputs", ())]
+    head = network.get("rgb", "pixelshuffle")
+    if users and head is None:
+        yield Problem(join("train.losses", users[0]), "asks for X_RGB, and network_g.rgb is null")
+    if not users and head is not None:
+        yield Problem(
+            "network_g.rgb", "must be null (~): no loss asks for X_RGB, so that its head would not be trained"
+        )
+    if not any("noise_prediction" in getattr(loss, "inputs", ()) for loss in found.values()):
+        yield Problem("train.losses", "needs a NoiseLoss, which trains the network")
+
+
+def _latents(opt: Mapping[str, Any]) -> Iterator[Problem]:
+    dataset = _mapping(_mapping(opt.get("datasets")).get("train"))
+    if dataset.get("dataroot_latents") is None:
+        return
+    for key in ("use_hflip", "use_rot"):
+        if dataset.get(key):
+            yield Problem(join("datasets.train", key), "must be false with cached latents, which are not augmented")
