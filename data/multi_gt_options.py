@@ -18,6 +18,13 @@ class _Versions(DatasetOptions):
     original: str = Field(default=ORIGINAL, min_length=1, description="the version that LQ images are made from")
     versions: list[str] | None = Field(default=None, description="the other versions; ~: all there are, sorted")
 
+    @field_validator("versions", mode="before")
+    @classmethod
+    def _in_quotes(cls, value: Any) -> Any:
+        if isinstance(value, list) and any(isinstance(name, int) for name in value):
+            raise ValueError("YAML reads 01 as a number; put the names in quotes, as in ['01', '03']")
+        return value
+
     @field_validator("versions")
     @classmethod
     def _different(cls, value: list[str] | None, info: ValidationInfo) -> list[str] | None:

@@ -17,6 +17,7 @@ import pytest
         ({"scores": "x.csv"}, "train.scores: is not read with sampling: upos"),
         ({"tau": 0.0}, "train.tau: must be greater than 0"),
         ({"versions": ["01", "01"]}, "train.versions: must be different names"),
+        ({"versions": [1, 3]}, "train.versions: YAML reads 01 as a number; put the names in quotes"),  # [01, 03]
         ({"versions": ["original"]}, "train.versions: must be different names"),
         ({"kernel_prob": [1.0, 2.0]}, "train.kernel_prob: must have as many entries as kernel_list, 1"),
         ({"dataroot_gt_mask": "x"}, "train.dataroot_gt_mask: unknown key"),
