@@ -25,7 +25,7 @@ def build_vit(options: DinoOptions) -> Any:
     """
     load = options.pretrained and options.weights is None and options.config is None
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(options.seed)
+        torch.default_generator.manual_seed(options.seed)  # not CUDA's, which fork_rng leaves out
         net = _configured(options.config) if options.config is not None else _named(options.model, load)
     if options.weights is not None:
         state = {key: value for key, value in load_state_dict(options.weights).items() if not key.startswith("head.")}

@@ -98,7 +98,7 @@ class LGCAANet(nn.Module):
             )
         self.factor = factor
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(base.seed)
+            torch.default_generator.manual_seed(base.seed)  # not CUDA's, whose state differs between processes
             self.injected = tuple(inject(self.unet, lgcaa))
             self.rgb_head = None if rgb is None else RGBHead(rgb, widths)
 

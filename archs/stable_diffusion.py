@@ -97,7 +97,7 @@ def build_controlnet(unet: Any, options: BaseOptions) -> Any:
     if options.controlnet_path is not None:
         return _loaded("ControlNetModel", options.controlnet_path, "controlnet", None)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(options.seed)
+        torch.default_generator.manual_seed(options.seed)  # not CUDA's, which fork_rng leaves out
         return diffusers().ControlNetModel.from_unet(
             unet, conditioning_embedding_out_channels=tuple(options.condition_channels)
         )
@@ -148,7 +148,7 @@ def _random(kind: str, config: Mapping[str, Any], seed: int, key: str) -> Any:
     if unknown:
         raise OptionError("; ".join(unknown))
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # not CUDA's, which fork_rng leaves out
         try:
             return network(**config)
         except (TypeError, ValueError, RuntimeError) as error:

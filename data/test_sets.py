@@ -41,7 +41,7 @@ def _plain(name: str) -> str:
 
 
 def missing(test_set: TestSet, root: str | Path = ".") -> str | None:
-    """What an arranged set lacks and what to do, or None where all its images are there. Files are only counted.
+    """What an arranged set lacks and what to do, or None where all its files are there. They are only counted.
 
     Args:
         test_set: the set.
@@ -55,7 +55,19 @@ def missing(test_set: TestSet, root: str | Path = ".") -> str | None:
         if held != count:
             state = f"holds {held} of {count} images" if held else "is not there"
             return f"{test_set.name}: {folder} {state}; {_what_to_do(test_set)}"
-    return None
+    return _missing_labels(test_set, Path(root))
+
+
+def _missing_labels(test_set: TestSet, root: Path) -> str | None:
+    """Fewer people's labels would give other majorities, and so other references, without a word."""
+    wanted = test_set.counts.get("labels", 0)
+    if not wanted or test_set.gt is None:
+        return None
+    folder = Path(test_set.gt).parent / "labels"
+    held = sum(1 for _ in (root / folder).rglob("*.json"))
+    if held == wanted:
+        return None
+    return f"{test_set.name}: {folder} holds {held} of {wanted} labels; {_what_to_do(test_set)}"
 
 
 def _what_to_do(test_set: TestSet) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from prismsr.metrics.evaluation_fid import features_of, frechet_distance
-from prismsr.metrics.evaluation_matching import Item, match, sizes
+from prismsr.metrics.evaluation_matching import Item, MatchingError, match, shown, sizes
 from prismsr.metrics.evaluation_metrics import MetricSpec, Scorer, make_scorers
 from prismsr.metrics.evaluation_report import write_results
 from prismsr.metrics.evaluation_running import Outcome, batches, run_networks, run_pixels
@@ -14,6 +14,7 @@ from prismsr.metrics.evaluation_summary import MetricSummary, Summary, mean_of_g
 from prismsr.metrics.protocols import CUSTOM, Protocol
 from prismsr.utils.devices import find_device
 from prismsr.utils.errors import OptionError, UserError
+from prismsr.utils.inference_plan import RECORD, leftovers
 from prismsr.utils.jobs import default_workers
 
 import numpy as np
@@ -58,7 +59,7 @@ def evaluate_folder(
     plan = protocol if isinstance(protocol, Protocol) else Protocol(CUSTOM, "no paper's protocol", tuple(protocol))
     devices = resolve_devices(device)
     _require_gt(plan, gt)
-    items = match(sr, gt, suffix=suffix, references=plan.references, several=plan.several, labels=labels)
+    items = _matched(plan, sr, gt, suffix, labels)
     known_sizes = sizes(items, plan.align)
     scorers, missing = make_scorers(plan.metrics, skip_missing)
     run = _Run(plan, items, scorers, ScoreStore(output / STORE))
@@ -80,6 +81,17 @@ def _require_gt(plan: Protocol, gt: Path | None) -> None:
         raise OptionError(
             f"fid compares two sets of images; with --references {plan.references} there is no second one"
         )
+
+
+def _matched(plan: Protocol, sr: Path, gt: Path | None, suffix: str | None, labels: Path | None) -> list[Item]:
+    items = match(sr, gt, suffix=suffix, references=plan.references, several=plan.several, labels=labels)
+    if old := leftovers(sr, [item.sr for item in items]):
+        raise MatchingError(
+            f"{len(old)} of {len(items)} images of {sr} are older than the settings that {RECORD} there says they were "
+            f"made with: {shown([path.name for path in old])}. tools/infer.py is at work there or did not end: wait "
+            f"for it, or run its command again; remove {sr / RECORD} if the images are right"
+        )
+    return items
 
 
 def resolve_devices(device: str | None) -> list[str]:
@@ -134,8 +146,17 @@ class _Run:
         work = batches(self.jobs(scorers), known_sizes, batch)
         run_networks(work, scorers, self.plan.align, devices, self.keep)
 
+    def _drop_changed(self) -> None:
+        """Leave out images of which a file was replaced meanwhile; their lines in the store fit no file any more."""
+        for item in self.items:
+            units = self.store.keys(item, self.scorers, self.plan.align)
+            for unit in [unit for unit, key in units if key != self.keys[unit]]:
+                self.values.pop(unit, None)
+                self.failed[item.name] = [f"{item.name}: a file changed while it was evaluated; run it again"]
+
     def sum_up(self, summary: Summary, devices: Sequence[str]) -> None:
         """Fill in values, means and failures."""
+        self._drop_changed()
         for scorer in self.scorers:
             if scorer.kind == "set":
                 summary.metrics[scorer.column] = self._of_set(scorer, devices[0])
@@ -176,6 +197,8 @@ class _Run:
         with tqdm(total=sum(map(len, sides)), desc="FID", unit="image") as bar:
             for files in sides:
                 features.append(features_of(files, network, device, mode, patches, tick=bar.update))
+        if fingerprint(sides) != key[2]:
+            raise ValueError("files changed while it was computed; run it again")
         value = frechet_distance(*features)
         self.store.append([(key, value)])
         return value

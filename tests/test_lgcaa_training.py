@@ -1,5 +1,6 @@
 """LGCAA in BasicSR's trainer: a run that was cut ends as one that ran through, bit for bit; then it is tested."""
 
+import shutil
 from copy import deepcopy
 
 import lgcaa_case as case
@@ -24,6 +25,7 @@ def _options(repository):
     train |= base["datasets"]["train"] | {"type": "RealESRGANMaskDataset", "crop_pad_size": 48}
     options["train"] |= {"losses": {**deepcopy(case.LOSSES), **case.SSL}, "decoded": {"samples": 1}, "accum_iter": 2}
     del options["train"]["optim_d"]
+    options["datasets"]["val"] |= {"dataroot_gt": "one/HR", "dataroot_lq": "one/LR"}
     options["val"] |= {"sampling": {"steps": 1}, "save_img": False}
     return options
 
@@ -31,7 +33,10 @@ def _options(repository):
 def test_cut_and_resumed_run_is_that_of_one_piece(training_workplace, repository, server):
     file = training_workplace / "lgcaa.yml"
     file.write_text(yaml.safe_dump(_options(repository)))
-
+    name = min(path.name for path in (training_workplace / "HR").glob("*.png"))
+    for kind in ("HR", "LR"):
+        (training_workplace / "one" / kind).mkdir(parents=True)
+        shutil.copy(training_workplace / kind / name, training_workplace / "one" / kind)
     folder = training_workplace / "experiments" / "lgcaa"
 
     def train(*arguments):

@@ -14,7 +14,7 @@ import torch
 from benchmark_amo import NETS, amo, build_amo_step, build_tuning_step
 from benchmark_degradation import degradation_step
 from benchmark_evaluate import evaluate
-from benchmark_lgcaa import build_lgcaa, lgcaa
+from benchmark_lgcaa import build_lgcaa, build_sampling, lgcaa
 from benchmark_loader import loader
 from benchmark_measure import describe_machine, measure, photographs, timed
 from benchmark_sfd import build_sfd_step, sfd
@@ -93,7 +93,7 @@ def _evaluate(args: argparse.Namespace) -> None:
 
 @register(BENCHMARKS, "lgcaa")
 def _lgcaa(args: argparse.Namespace) -> None:
-    """LGCAA's attention module, beside the same maths with explicit matrices: time and memory."""
+    """LGCAA's attention module beside explicit matrices, time and memory; and the memory of sampling in tiles."""
     lgcaa(args.repeat, measure)
 
 
@@ -150,6 +150,12 @@ def sfd_step(args: argparse.Namespace, device: torch.device) -> Callable[[], Ten
 def lgcaa_module(args: argparse.Namespace, device: torch.device) -> Callable[[], Tensor]:
     """One attention module of LGCAA and its gradient; the side is that of the latents."""
     return build_lgcaa(args.size, args.batch, device, explicit=args.workload == "lgcaa-explicit")
+
+
+@register(WORKLOADS, "lgcaa-sampling")
+def lgcaa_sampling(args: argparse.Namespace, device: torch.device) -> Callable[[], Tensor]:
+    """Sampling of one image; the side is that of the result."""
+    return build_sampling(args.size, device)
 
 
 def run_workload(args: argparse.Namespace) -> None:

@@ -1,16 +1,38 @@
 """Benchmark `lgcaa`: the attention module beside the same maths with explicit matrices."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 
 from prismsr.archs import lgcaa_branch
 from prismsr.archs.lgcaa_options import LgcaaOptions
+from prismsr.utils.diffusion_sampling import Sampler
+from prismsr.utils.lgcaa_options import SamplingOptions
 
 import torch
+from basicsr.archs import build_network
 from torch import Tensor
 
 WIDTH, HEADS = 320, 5
-"""Of SD-2's widest level; its latents of 64 x 64 are 4,096 tokens."""
+"""Of SD-2's level with most tokens: its latents of 64 x 64 are 4,096."""
+SIDES = (768, 2048)
+NARROW: dict[str, Any] = {
+    "base": {
+        "path": None,
+        "unet": {
+            "block_out_channels": [32, 64],
+            "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D"],
+            "up_block_types": ["CrossAttnUpBlock2D", "UpBlock2D"],
+            "layers_per_block": 1,
+            "attention_head_dim": [2, 4],
+            "cross_attention_dim": 64,
+            "norm_num_groups": 8,
+        },
+        "vae": {"block_out_channels": [32, 64, 64, 64], "layers_per_block": 2, "norm_num_groups": 8},
+    },
+    "dino": {"config": {"embed_dim": 24, "depth": 2, "num_heads": 2, "img_size": 32, "patch_size": 8}, "size": 32},
+}
+"""SD-2's VAE with a quarter of its channels, and a UNet of two levels."""
 
 
 def lgcaa(repeat: int, measure: Callable[..., dict[str, Any]]) -> None:
@@ -36,6 +58,11 @@ def lgcaa(repeat: int, measure: Callable[..., dict[str, Any]]) -> None:
         difference = abs(module["value"] - explicit["value"]) / abs(explicit["value"])
         if difference > 1e-4:
             print(f"The values differ by {difference:.1e}.")
+    print("\nSampling in tiles of 64 latents, two steps, a narrow network with random weights: extra peak memory\n")
+    small, large = (measure("lgcaa-sampling", 0, size=side, batch=1)["bytes"] / 1e6 for side in SIDES)
+    print(
+        f"{SIDES[0]} x {SIDES[0]}: {small:.0f} MB; {SIDES[1]} x {SIDES[1]}: {large:.0f} MB; ratio {large / small:.2f}"
+    )
 
 
 def build_lgcaa(side: int, batch: int, device: torch.device, explicit: bool) -> Callable[[], Tensor]:
@@ -60,6 +87,24 @@ def build_lgcaa(side: int, batch: int, device: torch.device, explicit: bool) -> 
         (merged * probe).sum().backward()
         assert x.grad is not None
         return x.grad.square().mean()
+
+    return run
+
+
+def build_sampling(side: int, device: torch.device) -> Callable[[], Tensor]:
+    """Sampling of an image of side x side pixels, x4, in tiles, by a narrow network.
+
+    Args:
+        side: of the result, a multiple of 4.
+        device: where to run.
+    """
+    torch.manual_seed(0)
+    net = build_network({"type": "LGCAANet", **deepcopy(NARROW)}).to(device).eval()
+    sampler = Sampler(SamplingOptions(steps=2), scale=4)
+    lq = torch.rand(1, 3, side // 4, side // 4, generator=torch.Generator().manual_seed(1)).to(device)
+
+    def run() -> Tensor:
+        return sampler(net, lq, torch.Generator().manual_seed(2)).mean()
 
     return run
 

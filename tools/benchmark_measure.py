@@ -70,7 +70,7 @@ def timed(run: Callable[[], Tensor], repeat: int, device: torch.device) -> dict[
         run()
         synchronize(device)
         times.append(time.perf_counter() - start)
-    return {"seconds": min(times), "bytes": peak, "value": value}
+    return {"seconds": min(times, default=0.0), "bytes": peak, "value": value}
 
 
 class PeakMemory:

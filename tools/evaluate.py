@@ -9,6 +9,7 @@ what each protocol does.
 """
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -116,7 +117,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if args.sr is None:
         raise OptionError("--sr: the folder of SR images is needed")
-    output = args.output or Path("results/evaluation") / f"{args.sr.resolve().name}_{protocol.name}"
+    output = args.output or _default_output(args.sr, protocol.name)
     summary = evaluate_folder(
         args.sr, args.gt, protocol, output, args.workers, args.device,
         suffix=args.suffix, labels=args.labels, batch=args.batch, skip_missing=args.skip_missing,
@@ -124,6 +125,22 @@ def run(args: argparse.Namespace) -> int:
     print(markdown(summary))
     print(f"\nwritten: {output / SCORES} and {SUMMARY}")
     return 0 if summary.complete else 1
+
+
+def _default_output(sr: Path, protocol: str) -> Path:
+    """results/evaluation/NAME; folders of several methods often have one name, that of the test set.
+
+    Raises:
+        OptionError: results of another folder are there.
+    """
+    output = Path("results/evaluation") / f"{sr.resolve().name}_{protocol}"
+    try:
+        other = str(json.loads((output / SUMMARY).read_text(encoding="utf8"))["sr"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return output
+    if Path(other).resolve() != sr.resolve():
+        raise OptionError(f"{output} holds the results of {other}; name another folder by -o")
+    return output
 
 
 def chosen_protocol(args: argparse.Namespace) -> Protocol:

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import prismsr  # noqa: F401  (before basicsr)
+from prismsr.models.lgcaa_checkpoint import require_same_options
 from prismsr.utils.errors import OptionError, UserError
-from prismsr.utils.images import read_image
+from prismsr.utils.images import eight_bit_bgr, read_image
 from prismsr.utils.lgcaa_export import export_network, export_vae
 from prismsr.utils.option_files import load_options
 from prismsr.utils.weights import network_weights, require_fit
@@ -55,6 +56,7 @@ def _export(args: argparse.Namespace) -> None:
         raise OptionError(f"{args.opt}: network_g is of type {entry.get('type')}; {TYPES[args.what]} is wanted")
     state, _ = network_weights(args.input, args.param_key)
     net = build_network(entry)
+    require_same_options(net, args.input, strict=True)
     require_fit(net, state, args.input)
     net.load_state_dict(state)
     if args.what == "net":
@@ -70,7 +72,8 @@ def _images(folder: Path, vae: Any) -> list[torch.Tensor]:
     factor = 2 ** (len(vae.config.block_out_channels) - 1)
     images = []
     for path in sorted(folder.glob("*.png")):
-        image = torch.from_numpy(read_image(path)[..., ::-1].copy()).permute(2, 0, 1)[None].float() / 255
+        bgr = eight_bit_bgr(read_image(path), str(path))
+        image = torch.from_numpy(bgr[..., ::-1].copy()).permute(2, 0, 1)[None].float() / 255
         height, width = (side - side % factor for side in image.shape[-2:])
         images.append(image[..., :height, :width])
     if not images:

@@ -17,7 +17,7 @@ from prismsr.archs.lgcaa_options import BaseOptions
 from prismsr.archs.stable_diffusion import build_vae, encode_images, vae_factor
 from prismsr.utils.diffusion_sampling import enlarged
 from prismsr.utils.errors import OptionError, UserError
-from prismsr.utils.images import read_image
+from prismsr.utils.images import eight_bit_bgr, read_image
 from prismsr.utils.jobs import atomic_write
 
 import numpy as np
@@ -94,7 +94,7 @@ def _partner(folder: Path, name: str) -> Path:
 
 
 def _read(path: Path) -> Tensor:
-    image = read_image(path)[..., 2::-1].copy()
+    image = eight_bit_bgr(read_image(path), str(path))[..., ::-1].copy()
     return torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
 
 

@@ -124,9 +124,10 @@ def _setup(args: argparse.Namespace, root: Path, tables: dict[str, Table]) -> Se
     checkpoints = {}
     known = {method for table in tables.values() for method in [*table.rows, *table.extra]}
     for text in args.checkpoint:
-        method, equals, file = text.rpartition("=")
-        if not equals or method not in known:
+        method = max((name for name in known if text.startswith(f"{name}=")), key=len, default=None)
+        if method is None:
             raise OptionError(f"--checkpoint {text}: write METHOD=FILE; methods: {', '.join(sorted(known))}")
+        file = text.removeprefix(f"{method}=")
         if not Path(file).is_file():
             raise OptionError(f"--checkpoint {text}: there is no file {file}")
         checkpoints[method] = Path(file)

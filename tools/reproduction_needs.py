@@ -4,9 +4,10 @@ import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from prismsr.data.iqa_sets import SOURCES
+from prismsr.data.prepare.common import UsageError, recorded
 from prismsr.data.test_sets import count_images, find_test_set, missing
 from prismsr.metrics.protocols import Protocol, find_protocol
 from prismsr.utils.option_files import load_options
@@ -18,6 +19,10 @@ from reproduction_tables import Job
 Kind = Literal["option file", "checkpoint", "test set", "metric weights"]
 CLIP = "clip:RN50-quickgelu:openai"
 """What SFD-IQA loads besides its checkpoints."""
+
+
+_TRAINING = ("train", "degradation", "scoring", "lora", "network_g", "network_d", "network_d_feat", "network_d_tg")
+"""Sections that say what is trained, apart from the data and how many at once."""
 
 
 @dataclass(frozen=True)
@@ -94,12 +99,45 @@ def _look_for_network(needs: Needs, job: Job, root: Path, checkpoints: Mapping[s
     needs.experiment = str(load_options(needs.options).get("name") or needs.options.stem)
     models = root / "experiments" / str(load_options(root / maker).get("name")) / "models"
     own = [models / "net_g_latest.pth", models / "net_g_latest.safetensors"]
+    otherwise = "" if job.method in checkpoints else _trained_otherwise(models.parent, root / maker)
     candidates = [checkpoints[job.method]] if job.method in checkpoints else own
     needs.checkpoint = next((path for path in candidates if path.is_file()), None)
     if needs.checkpoint is None:
         needs.lacks.append(
             Lack("checkpoint", f"{_shown(candidates[0], root)}; {_how_made(candidates[0], root, maker)}")
         )
+    elif otherwise:
+        told = f"{_shown(needs.checkpoint, root)} was trained with other options: {otherwise}"
+        take = f'--checkpoint "{job.method}=FILE" takes it as it is'
+        needs.lacks.append(Lack("checkpoint", f"{told}; {_how_made(candidates[0], root, maker)}; or {take}"))
+
+
+def _trained_otherwise(experiment: Path, maker: Path) -> str:
+    """In which option a training differs from its option file, by the copy kept with the experiment; "" for none.
+
+    Only what a training computes with is compared; without a copy nothing is known.
+    """
+    copy = experiment / maker.name
+    if not copy.is_file():
+        return ""
+    then, now = _training_options(copy), _training_options(maker)
+    for key in {**now, **then}:
+        if then.get(key) != now.get(key):
+            return f"{key} was {then.get(key)}, and {maker.name} says {now.get(key)}"
+    return ""
+
+
+def _training_options(file: Path) -> dict[str, Any]:
+    """The sections of an option file that say what is trained, flat, by dotted key."""
+    options = load_options(file)
+    found: dict[str, Any] = {}
+    waiting = [(key, options[key]) for key in _TRAINING if key in options]
+    for key, value in waiting:
+        if isinstance(value, Mapping):
+            waiting += [(f"{key}.{name}", inner) for name, inner in value.items()]
+        else:
+            found[key] = value
+    return found
 
 
 def _how_made(path: Path, root: Path, maker: str) -> str:
@@ -113,7 +151,7 @@ def _look_for_test_set(needs: Needs, job: Job, root: Path) -> None:
     if use.set is not None:
         test_set = find_test_set(use.set)
         needs.lq, needs.gt = root / test_set.lq, None if test_set.gt is None else root / test_set.gt
-        lack = missing(test_set, root)
+        lack = missing(test_set, root) or _not_as_published(test_set.name, needs)
         needs.lacks += [Lack("test set", lack)] if lack else []
         return
     assert use.lq is not None
@@ -124,6 +162,21 @@ def _look_for_test_set(needs: Needs, job: Job, root: Path) -> None:
             state = f"holds {held} of {use.count} images" if held else "is not there"
             needs.lacks.append(Lack("test set", f"{job.dataset}: {folder} {state}; {use.source} says how to get it"))
             return
+
+
+def _not_as_published(name: str, needs: Needs) -> str | None:
+    """What is wrong with a set that `prepare.py testset --force` took all the same."""
+    for folder in filter(None, (needs.gt, needs.lq)):
+        try:
+            problems = (recorded(folder.parent) or {}).get("problems")
+        except UsageError as error:
+            return str(error)
+        if problems:
+            return (
+                f"{name}: is not the published set, --force took it: {problems[0]}; arrange it anew from its archive "
+                "(docs/testsets.md), or evaluate it by tools/evaluate.py"
+            )
+    return None
 
 
 def _protocol(job: Job) -> Protocol:

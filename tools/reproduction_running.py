@@ -33,7 +33,6 @@ from reproduction_results import (
     result_folder,
     write_record,
 )
-from reproduction_sampling import load_sampler, samples
 from reproduction_tables import Job
 
 OPINION_COLUMNS = {"PLCC": "plcc_cubic", "SRCC": "srcc", "KRCC": "krcc"}
@@ -170,8 +169,9 @@ class Runner:
         if self._loaded is None or self._loaded[0] != key:
             self._loaded = None  # frees the last one first
             setup, how = self.setup, self.setup.how
-            load = load_sampler if samples(needs.options) else load_generator
-            made = load(needs.options, needs.checkpoint, device=setup.device, precision=how.precision, root=setup.root)
+            made = load_generator(
+                needs.options, needs.checkpoint, device=setup.device, precision=how.precision, root=setup.root
+            )
             self._loaded = (key, made)
         return self._loaded[1]
 

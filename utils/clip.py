@@ -50,7 +50,7 @@ def build_clip(
         raise ValueError(f"model is {model!r}, which open_clip does not have; the default is {MODEL!r}.")
     path = None if pretrained is None else _weights_file(model, pretrained)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         net = package.CLIP(**_merged(known, config or {}))
         if path is None:
             _revive(net.visual)

@@ -61,7 +61,7 @@ def denoised(
     for t in timesteps:
         noise = predict(latents, t).float()
         settings = {} if options.scheduler == "ddim" else {"generator": generator}
-        latents = scheduler.step(noise, t, latents, return_dict=False, **settings)[0]
+        latents = scheduler.step(noise, t, latents.to(noise.device), return_dict=False, **settings)[0]
     return latents
 
 

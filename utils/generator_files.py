@@ -18,6 +18,9 @@ from torch import Tensor, nn
 
 ParamKey = Literal["auto", "params_ema", "params"]
 _PROBE = 16  # pixels: side of the image that a network's scale is measured with
+_OPTION_FILE = (
+    "Name the option file that says which network it is, and this file as its weights: --model OPTIONS.yml --weights {}"
+)
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ def from_options(file: Path, weights: Path | None, param_key: ParamKey, root: Pa
     loaded = load_with_lines(file)
     net = build_network_g(loaded, file)
     options = loaded.options["network_g"]
-    path = weights or _checkpoint(loaded.options, file, root)
+    path = weights or checkpoint_of(loaded.options, file, root)
     state, key = state_dict(path, param_key)
     require_fit(net, state, path)
     net.load_state_dict(state)
@@ -77,7 +80,12 @@ def build_network_g(loaded: LoadedOptions, file: Path) -> nn.Module:
     return net
 
 
-def _checkpoint(options: Mapping[str, Any], file: Path, root: Path) -> Path:
+def checkpoint_of(options: Mapping[str, Any], file: Path, root: Path) -> Path:
+    """The weights that belong to an option file; see `prismsr.utils.generators.load_generator`.
+
+    Raises:
+        WeightsError: there are none.
+    """
     pretrained = (options.get("path") or {}).get("pretrain_network_g")
     if options.get("train") is None and pretrained:
         return Path(resolve_path(pretrained, root))
@@ -141,8 +149,13 @@ def from_weights(path: Path, param_key: ParamKey) -> Built:
     )
 
 
-def read_spandrel(path: Path, param_key: ParamKey = "auto") -> Any:
+def read_spandrel(path: Path, param_key: ParamKey = "auto", hint: str = "") -> Any:
     """spandrel's descriptor of the network in a weights file, on the CPU; the file is read by `read_file`.
+
+    Args:
+        path: the file.
+        param_key: see `prismsr.utils.generators.load_generator`.
+        hint: what to do where spandrel does not know the network; "" for what inference says.
 
     Raises:
         WeightsError: it cannot be read safely, or spandrel knows no such network, or is not installed.
@@ -157,8 +170,8 @@ def read_spandrel(path: Path, param_key: ParamKey = "auto") -> Any:
     except Exception as error:  # a network that looks like a known one fails in as many ways as there are networks
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise WeightsError(
-            f"{path}: spandrel finds no network in it that it knows ({reason}). Name the option file that says which "
-            f"network it is, and this file as its weights: --model OPTIONS.yml --weights {path}"
+            f"{path}: spandrel {getattr(spandrel, '__version__', '')} finds no network in it that it knows ({reason}). "
+            + (hint or _OPTION_FILE.format(path))
         ) from error
 
 

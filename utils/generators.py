@@ -8,6 +8,7 @@ from prismsr.models.padding import padded_to_windows
 from prismsr.utils.devices import find_device
 from prismsr.utils.errors import UserError
 from prismsr.utils.generator_files import Built, ParamKey, from_options, from_weights
+from prismsr.utils.sampling_generators import from_sampling_options, samples
 
 import torch
 from torch import Tensor
@@ -25,7 +26,8 @@ class Generator:
     """A network that enlarges images, frozen and in eval mode.
 
     Attributes:
-        net: the network itself, or spandrel's descriptor of it; maps (1, channels, h, w) in [0, 1] to scale times that.
+        net: the network itself, spandrel's descriptor of it, or a network that is sampled; maps (1, channels, h, w) in
+            [0, 1] to scale times that.
         name: the experiment's or the file's.
         scale: whole number.
         window_size: the sides of what the network gets are multiples of it; images are mirrored at their right and
@@ -93,7 +95,7 @@ def load_generator(
             for a file without `train` its path.pretrain_network_g.
         param_key: which network of the checkpoint; auto: params_ema where there is one, else params or what there is.
         device: see `prismsr.utils.devices.find_device`.
-        precision: fp32, or fp16 or bf16 by autocast.
+        precision: fp32, or fp16 or bf16 by autocast; LGCAA has `val.sampling.amp` instead.
         root: folder that holds experiments/, where relative paths of the option file start.
 
     Raises:
@@ -122,7 +124,7 @@ def load_generator(
 def _built(file: Path, weights: Path | None, param_key: ParamKey, root: Path) -> Built:
     suffix = file.suffix.lower()
     if suffix in OPTION_SUFFIXES:
-        return from_options(file, weights, param_key, root)
+        return (from_sampling_options if samples(file) else from_options)(file, weights, param_key, root)
     if suffix not in WEIGHT_SUFFIXES:
         allowed = ", ".join((*OPTION_SUFFIXES, *WEIGHT_SUFFIXES))
         raise GeneratorError(f"{file}: is neither an option file nor weights; allowed: {allowed}")

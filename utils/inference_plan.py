@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -130,6 +130,15 @@ def _recorded(path: Path) -> tuple[dict[str, Any], int]:
         return dict(content["settings"]), int(content["since"])
     except (OSError, ValueError, KeyError, TypeError):
         return {}, 0
+
+
+def leftovers(folder: Path, files: Iterable[Path]) -> list[Path]:
+    """Those of a folder's files that are older than the settings in its record: they were made with others.
+
+    A run with other settings that was stopped, or failed at some images, leaves such; without a record there are none.
+    """
+    since = _recorded(folder / RECORD)[1]
+    return [path for path in files if path.stat().st_mtime_ns < since]
 
 
 def _differences(earlier: dict[str, Any], now: dict[str, Any]) -> str:

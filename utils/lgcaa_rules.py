@@ -8,6 +8,8 @@ from prismsr.utils.option_problems import Problem, join
 from prismsr.utils.option_schema import TrainOptions
 
 NETWORK, MODEL = "LGCAANet", "LGCAAModel"
+INPUTS = frozenset(("noise_prediction", "noise", "x_rgb", "sr", "gt", "gt_usm", "gt_mask", "lq"))
+"""What LGCAAModel hands to loss terms."""
 
 
 def lgcaa(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOptions] | None) -> Iterator[Problem]:
@@ -25,6 +27,7 @@ def lgcaa(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOptions] | N
     if is_train:
         yield from _rgb(opt, network)
         yield from _latents(opt)
+        yield from _unsupported(opt)
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
@@ -56,6 +59,17 @@ def _rgb(opt: Mapping[str, Any], network: Mapping[str, Any]) -> Iterator[Problem
         )
     if not any("noise_prediction" in getattr(loss, "inputs", ()) for loss in found.values()):
         yield Problem("train.losses", "needs a NoiseLoss, which trains the network")
+
+
+def _unsupported(opt: Mapping[str, Any]) -> Iterator[Problem]:
+    for key, value in opt.items():
+        if key.startswith("network_d") and value is not None:
+            yield Problem(key, f"{MODEL} trains without a discriminator: set it to null (~)")
+    for name, entry in _mapping(_mapping(opt.get("train")).get("losses")).items():
+        loss = find_registered("loss", str(_mapping(entry).get("type")))
+        odd = [key for key in getattr(loss, "inputs", ()) if key not in INPUTS]
+        if odd:
+            yield Problem(join("train.losses", name), f"asks for {odd[0]}, which {MODEL} has not")
 
 
 def _latents(opt: Mapping[str, Any]) -> Iterator[Problem]:

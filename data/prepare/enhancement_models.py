@@ -5,7 +5,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from prismsr.utils.weights import WeightsError, read_file
+from prismsr.utils.generator_files import read_spandrel
+from prismsr.utils.weights import WeightsError
 
 import numpy as np
 import torch
@@ -13,9 +14,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 SUFFIXES = (".pth", ".pt", ".ckpt", ".safetensors")
-SPANDREL_HINT = (
-    "enhancement models are read by the package spandrel, which cannot be imported here: pip install spandrel"
-)
 RGB = 3
 
 
@@ -31,20 +29,7 @@ def load_model(path: str, device: str = "cpu") -> Any:
         WeightsError: no such file, not safe to read, of a kind that spandrel does not know, not x1, or not RGB to RGB;
             or spandrel is not installed.
     """
-    try:
-        import spandrel  # type: ignore[import-not-found,import-untyped,unused-ignore]
-    except ImportError as error:
-        raise WeightsError(f"{path}: {SPANDREL_HINT} ({error})") from error
-    content = read_file(path)
-    try:
-        state = spandrel.canonicalize_state_dict(content)
-        model = spandrel.ModelLoader(device).load_from_state_dict(state)
-    except Exception as error:  # a network that looks like a known one fails in as many ways as there are networks
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise WeightsError(
-            f"{path}: spandrel {getattr(spandrel, '__version__', '')} finds no network in it that it knows ({reason}); "
-            "its README lists those that it does"
-        ) from error
+    model = read_spandrel(Path(path), hint="Its README lists those that it knows.").to(torch.device(device))
     _require_enhancer(model, path)
     return model.eval().float()
 

@@ -160,9 +160,12 @@ def test_states_of_other_networks_are_refused(net):
         net.load_state_dict({key: value for key, value in state.items() if key != name})
 
 
-def test_random_weights_are_the_same_every_time_and_leave_the_generator_alone():
+def test_random_weights_are_the_same_every_time_and_leave_the_generators_alone(monkeypatch):
     torch.manual_seed(11)
+    reseeded = []
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", reseeded.append)  # else all processes would draw equal noise
     first = build_network({**NETWORK})
+    assert reseeded == []
     state = torch.get_rng_state()
     torch.manual_seed(11)
     second = build_network({**NETWORK})

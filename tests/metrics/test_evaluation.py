@@ -132,6 +132,31 @@ def test_bad_images_are_named_and_the_rest_goes_on(folders):
     assert "2 failures:" in text
 
 
+def test_a_folder_that_inference_is_still_filling(folders):
+    since = (folders[0] / "b_x4.png").stat().st_mtime_ns
+    (folders[0] / ".infer.json").write_text(json.dumps({"since": since, "settings": {"weights": "other"}}))
+    os.utime(folders[0] / "a_x4.png", ns=(since - 1, since - 1))  # made with the weights before
+    with pytest.raises(MatchingError, match=r"1 of 3 images of .* are older than .*: a_x4\.png\. tools/infer"):
+        evaluate_folder(*folders[:2], PIXELS, folders[2], workers=1, device="cpu")
+    os.utime(folders[0] / "a_x4.png", ns=(since, since))
+    assert evaluate_folder(*folders[:2], PIXELS[:1], folders[2], workers=1, device="cpu").complete
+
+
+def test_an_image_that_is_replaced_meanwhile_has_no_score(folders, monkeypatch):
+    run_pixels = evaluation.run_pixels
+
+    def replaced(*arguments):
+        run_pixels(*arguments)
+        os.utime(folders[0] / "b_x4.png", (1e9, 1e9))
+
+    monkeypatch.setattr(evaluation, "run_pixels", replaced)
+    summary = evaluate_folder(*folders[:2], PIXELS[:1], folders[2], workers=1, device="cpu")
+    assert set(summary.values["PSNR"]) == {"a", "c"}
+    assert summary.failed == {"b": ["b: a file changed while it was evaluated; run it again"]}
+    monkeypatch.undo()
+    assert evaluate_folder(*folders[:2], PIXELS[:1], folders[2], workers=1, device="cpu").complete
+
+
 def test_failures_of_one_metric_leave_the_others(folders, tmp_path):
     for folder in folders[:2]:
         for path in folder.iterdir():

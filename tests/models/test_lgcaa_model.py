@@ -14,8 +14,11 @@ from prismsr.utils.weights import WeightsError
 import lgcaa_case as case
 import pytest
 import torch
+from basicsr.models import build_model
 from diffusers import UNet2DConditionModel
+from torch import distributed
 from torch.nn import functional as F
+from torch.nn.parallel import DistributedDataParallel
 
 SGD = {"type": "SGD", "lr": 0.1}
 
@@ -90,6 +93,25 @@ def test_accumulation_equals_the_whole_batch(tmp_path):
         assert divided == pytest.approx(whole, rel=1e-4)
 
 
+@pytest.mark.parametrize("dpacm", [True, False])
+def test_distributed_training_waits_for_no_parameter(tmp_path, dpacm):
+    """DistributedDataParallel fails in the second step where one has no gradient; in parts, checkpointed, with SSL."""
+    losses = {**case.LOSSES, **case.SSL} if dpacm else {"l_noise": case.LOSSES["l_noise"]}
+    network = {**case.NETWORK, "rgb": "pixelshuffle" if dpacm else None}
+    train = {"losses": losses, "accum_iter": 2, "grad_checkpointing": True, "optim_g": SGD}
+    alone = case.make(tmp_path, network, **train)
+    distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
+    try:
+        torch.manual_seed(0)
+        model = build_model(case.options(tmp_path, network, **train) | {"dist": True})
+        assert isinstance(model.net_g, DistributedDataParallel)
+        model.net_g.module.load_state_dict(alone.net_g.state_dict())
+        for iteration in (1, 2):
+            assert _step(model, iteration) == pytest.approx(_step(alone, iteration), rel=1e-4)
+    finally:
+        distributed.destroy_process_group()
+
+
 def test_gradient_checkpointing_changes_no_bit(tmp_path):
     states = []
     for flag in (False, True):
@@ -144,7 +166,8 @@ def test_checkpoint_has_trained_tensors_and_says_what_they_belong_to(tmp_path):
     assert content["lgcaa"] == model.net_g.sections
     fresh = case.make(tmp_path)
     fresh.load_network(fresh.net_g, str(path))
-    assert all(torch.equal(value, _state(model)[name]) for name, value in _state(fresh).items())
+    wanted = _state(model)
+    assert all(torch.equal(value, wanted[name]) for name, value in _state(fresh).items())
 
 
 def test_checkpoint_of_another_module_is_refused(tmp_path):
@@ -162,7 +185,7 @@ def test_checkpoint_of_another_module_is_refused(tmp_path):
         model.load_network(model.net_g, path)
 
 
-def _overfitted_vae(vae, image, steps=200):
+def _overfitted_vae(vae, image, steps=100):
     vae.requires_grad_(True)
     optimizer = torch.optim.Adam(vae.parameters(), 1e-2)
     for _ in range(steps):
@@ -182,12 +205,12 @@ def _overfitted_vae(vae, image, steps=200):
 def test_overfitted_on_one_image_the_sample_is_nearer_to_it_than_bicubic(tmp_path, photograph_tensor):
     gt = F.interpolate(photograph_tensor[..., 60:188, 100:228], size=16, mode="area")
     lq = F.interpolate(gt, scale_factor=0.25, mode="bicubic", antialias=True).clamp(0, 1)
-    adam = {"type": "Adam", "lr": 4e-3}
+    adam = {"type": "Adam", "lr": 6e-3}
     noise = {"l_noise": {"type": "NoiseLoss"}}
     model = case.make(tmp_path, case.WHOLE, ema_decay=0, losses=noise, optim_g=adam)
     _overfitted_vae(model.net_g.vae, gt)
-    batch = {"gt": gt.expand(8, -1, -1, -1), "lq": lq.expand(8, -1, -1, -1)}
-    losses = [_step(model, number, batch, number)["l_noise"] for number in range(1, 91)]
+    batch = {"gt": gt.expand(4, -1, -1, -1), "lq": lq.expand(4, -1, -1, -1)}
+    losses = [_step(model, number, batch, number)["l_noise"] for number in range(1, 61)]
     assert sum(losses[-20:]) < 0.4 * sum(losses[:20])
     model.feed_data({"lq": lq})
     model.sampler = Sampler(SamplingOptions(steps=40, start_timestep=200, colour_fix="none"), 4)

@@ -46,6 +46,19 @@ def test_table_and_files(tool, folders, tmp_path, capsys):
     assert printed.splitlines()[2] in capsys.readouterr().out
 
 
+def test_another_folder_of_the_same_name_does_not_take_its_place(tool, folders, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    line = ["--gt", tmp_path / "gt", "--metrics", "psnr", "--workers", 1, "--device", "cpu"]
+    (tmp_path / "other").mkdir()
+    (tmp_path / "sr").rename(tmp_path / "other" / "sr")
+    assert run(tool, "--sr", tmp_path / "other" / "sr", *line) == 0
+    assert run(tool, "--sr", "other/sr", *line) == 0
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "other" / "sr").rename(tmp_path / "mine" / "sr")
+    assert run(tool, "--sr", "mine/sr", *line) == 2
+    assert "holds the results of other/sr; name another folder by -o" in capsys.readouterr().err
+
+
 def test_explain(tool, capsys):
     line = ["--protocol", "lgcaa", "--niqe", "basicsr", "--fid-patches", 64, "--lpips-net", "vgg", "--rgb"]
     assert run(tool, "--explain", *line, "--align", "crop", "--metric-options", "musiq.weights=w.pth") == 0

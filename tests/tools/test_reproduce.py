@@ -10,6 +10,7 @@ from dataclasses import replace
 import prismsr
 from prismsr.metrics.protocols import find_protocol
 from prismsr.utils.errors import OptionError
+from prismsr.utils.generators import load_generator
 
 import cv2
 import lgcaa_tiny
@@ -35,7 +36,7 @@ def tools(repository):
     assert prismsr.__name__
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(repository / "tools"))
-        names = ("reproduce", "tables", "results", "running", "report", "plots", "needs", "sampling")
+        names = ("reproduce", "tables", "results", "running", "report", "plots", "needs")
         yield {
             name: importlib.import_module("reproduce" if name == "reproduce" else f"reproduction_{name}")
             for name in names
@@ -219,6 +220,38 @@ def test_what_is_done_is_kept_and_what_changed_is_made_anew(tools, root, monkeyp
     assert float(cells(root)[key]["ours"]) == pytest.approx(expected_psnr(root, net), abs=2e-3)
 
 
+def test_a_checkpoint_of_another_training_is_not_taken_for_the_rows_own(tools, root):
+    train(root)
+    line = ["ssl-1", "--rows", "ESRGAN", "--sets", "Set5"]
+    copy = root / "experiments" / "esrgan_x4" / "esrgan_x4.yml"
+    copy.write_text(OPTIONS.format(name="esrgan_x4"))
+    assert run(tools, root, *line) == 0
+    assert cells(root)["Set5", "ESRGAN", "PSNR"]["state"] == "ready"
+    copy.write_text(OPTIONS.format(name="esrgan_x4").replace("total_iter: 1", "total_iter: 7"))
+    assert run(tools, root, *line, "--run") == 0
+    cell = cells(root)["Set5", "ESRGAN", "PSNR"]
+    assert (cell["state"], cell["ours"]) == ("missing", "")
+    assert "trained with other options: train.total_iter was 7, and esrgan_x4.yml says 1" in cell["todo"]
+    own = copy.parent / "models" / "net_g_latest.pth"
+    taken = shutil.copy(own, root / "total_iter=7.pth")
+    assert run(tools, root, *line, "--checkpoint", f"ESRGAN={taken}") == 0
+    assert cells(root)["Set5", "ESRGAN", "PSNR"]["state"] == "ready"
+
+
+def test_a_set_that_was_forced_is_not_the_papers(tools, root):
+    train(root)
+    record = root / "datasets" / "testsets" / "Set5" / ".prepare.json"
+    for problems, state in (([], "ready"), (["GT/baby.png is 64x96"], "missing")):
+        record.write_text(json.dumps({"set": "Set5", "problems": problems}))
+        assert run(tools, root, "ssl-1", "--rows", "ESRGAN", "--sets", "Set5") == 0
+        cell = cells(root)["Set5", "ESRGAN", "PSNR"]
+        assert cell["state"] == state
+    assert "Set5: is not the published set, --force took it: GT/baby.png is 64x96;" in cell["todo"]
+    record.write_text("{")
+    assert run(tools, root, "ssl-1", "--rows", "ESRGAN", "--sets", "Set5") == 0
+    assert ".prepare.json is damaged" in cells(root)["Set5", "ESRGAN", "PSNR"]["todo"]
+
+
 def test_an_interrupted_run_goes_on(tools, root, monkeypatch, capsys):
     net = train(root)
     line = ("ssl-1", "--sets", "Set5", "--rows", "ESRGAN", "--run")
@@ -279,7 +312,7 @@ def test_diffusion_is_sampled_and_repeats(tools, root, monkeypatch):
     assert run(tools, root, *line) == 0
     psnr = cells(root)["Set5", "ESRGAN", "PSNR"]["ours"]
     assert float(psnr) > 10
-    generator = tools["sampling"].load_sampler(file, models / "net_g_latest.pth", device="cpu")
+    generator = load_generator(file, models / "net_g_latest.pth", device="cpu")
     for name in ("woman", "bird"):  # in another order, alone
         lr = cv2.imread(str(root / f"datasets/testsets/Set5/LRbicx4/{name}.png"))[..., ::-1].copy()
         image = generator(torch.from_numpy(lr).permute(2, 0, 1)[None].float() / 255)[0].permute(1, 2, 0).numpy()

@@ -66,6 +66,14 @@ def test_start_is_the_lr_image_noised_to_the_first_timestep():
     assert torch.equal(seen[0], noise)
 
 
+@pytest.mark.parametrize("name", ["ddpm", "ddim", "dpm++"])
+def test_noise_follows_the_predictions_to_their_device(name):
+    """From noise alone the first latents are on the CPU, and a network's predictions are not."""
+    shape, settings = torch.Size((1, 4, 2, 2)), SamplingOptions(steps=2, scheduler=name)
+    result = denoised(lambda z, t: torch.zeros(shape, device="meta"), None, shape, settings, torch.Generator())
+    assert result.device.type == "meta"
+
+
 def test_equal_seeds_give_equal_images(net):
     lq = torch.rand(1, 3, 12, 16, generator=torch.Generator().manual_seed(0))
     one = _sampled(net, lq)

@@ -452,3 +452,15 @@ def test_missing_says_what_to_do(tmp_path):
     assert missing(TEST_SETS["RealSR"], tmp_path) is None
     (folder / "7.png").unlink()
     assert "RealSR/LR holds 99 of 100 images" in missing(TEST_SETS["RealSR"], tmp_path)
+
+
+def test_labels_of_fewer_people_are_missing(tmp_path):
+    test_set = replace(TEST_SETS["HGGT-Test100"], count=1, counts={"GT": 2, "LR": 1, "labels": 3})
+    place = tmp_path / "datasets/testsets/HGGT-Test100"
+    for file in ("GT/original/a.png", "GT/01/a_01.png", "LR/a.png", "labels/A/a.json", "labels/B/a.json"):
+        (place / file).parent.mkdir(parents=True, exist_ok=True)
+        (place / file).touch()
+    assert "HGGT-Test100/labels holds 2 of 3 labels" in missing(test_set, tmp_path)
+    (place / "labels/C").mkdir()
+    (place / "labels/C/a.json").touch()
+    assert missing(test_set, tmp_path) is None
