@@ -8,8 +8,8 @@ what each figure is, and which of them are our reconstruction.
 """
 
 import argparse
-import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from prismsr.data.gt_scores import read_scores
@@ -17,6 +17,7 @@ from prismsr.data.image_source import ImageSourceError
 from prismsr.data.multi_gt_labels import read_labels
 from prismsr.data.preference_pairs import PairsError, read_pairs
 from prismsr.metrics.preference import TIE, UNKNOWN, agreement, complementarity, misalignment
+from prismsr.utils.command_line import fail, run_main
 from prismsr.utils.devices import find_device
 from prismsr.utils.errors import UserError
 from prismsr.utils.jobs import DataError, JobError
@@ -34,6 +35,8 @@ from iqa_analysis import (
 )
 from iqa_analysis_report import report_hggt, report_pairs
 from iqa_metrics import UsageError
+
+_fail = partial(fail, "analyse_iqa.py")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -161,12 +164,5 @@ def _folder(root: Path) -> Path:
     return root
 
 
-def _fail(message: object, code: int) -> int:
-    print(f"analyse_iqa.py: error: {message}", file=sys.stderr)
-    return code
-
-
 if __name__ == "__main__":
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # names may hold any bytes
-    sys.exit(main())
+    run_main(main)

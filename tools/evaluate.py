@@ -10,9 +10,9 @@ what each protocol does.
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +32,12 @@ from prismsr.metrics.protocols import (
     with_crop_border,
     with_y_channel,
 )
+from prismsr.utils.command_line import fail, run_main
 from prismsr.utils.errors import OptionError, UserError
 from prismsr.utils.jobs import JobError
 from prismsr.utils.yaml_loader import read_yaml
+
+_fail = partial(fail, "evaluate.py")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -189,12 +192,5 @@ def _single_settings(args: argparse.Namespace) -> list[tuple[str, str, Any]]:
     return found
 
 
-def _fail(message: object, code: int) -> int:
-    print(f"evaluate.py: error: {message}", file=sys.stderr)
-    return code
-
-
 if __name__ == "__main__":
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # names may hold any bytes
-    sys.exit(main())
+    run_main(main)

@@ -9,11 +9,13 @@ tells what each figure is and where to get the sets.
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from prismsr.data.iqa_sets import READERS, IqaRecord, IqaSet, IqaSetError, load_iqa_set
 from prismsr.data.prepare.common import add_workers, print_list, whole_number
 from prismsr.metrics.correlation import CorrelationError
+from prismsr.utils.command_line import fail, run_main
 from prismsr.utils.devices import find_device
 from prismsr.utils.errors import OptionError, UserError
 from prismsr.utils.jobs import DataError, JobError, OnError, atomic_write, run_jobs
@@ -22,6 +24,8 @@ import numpy as np
 from iqa_metrics import Metric, UsageError, find_metric, parse_options, score_image
 from iqa_report import make_rows, markdown, write_csv, write_scatter
 from iqa_scores import ScoreLog
+
+_fail = partial(fail, "evaluate_iqa.py")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -132,12 +136,5 @@ def score_set(
     )
 
 
-def _fail(message: object, code: int) -> int:
-    print(f"evaluate_iqa.py: error: {message}", file=sys.stderr)
-    return code
-
-
 if __name__ == "__main__":
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # names may hold any bytes
-    sys.exit(main())
+    run_main(main)

@@ -9,9 +9,11 @@ The same command again goes on where it was stopped.
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from prismsr.data.prepare.common import print_list, whole_number
+from prismsr.utils.command_line import fail, run_main
 from prismsr.utils.errors import UserError
 from prismsr.utils.generators import PRECISIONS
 from prismsr.utils.inference import InferenceError, InferenceReport, infer_folder, load_generator
@@ -20,6 +22,8 @@ from prismsr.utils.jobs import JobError
 from prismsr.utils.tiling import DEFAULT_OVERLAP, DEFAULT_TILE
 
 import torch
+
+_fail = partial(fail, "infer.py")
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -119,12 +123,5 @@ def split_devices(device: str, workers: int) -> list[str]:
     return devices if len(devices) > 1 else ([] if device != "all" else devices)
 
 
-def _fail(message: object, code: int) -> int:
-    print(f"infer.py: error: {message}", file=sys.stderr)
-    return code
-
-
 if __name__ == "__main__":
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # names may hold any bytes
-    sys.exit(main())
+    run_main(main)

@@ -1,8 +1,8 @@
 """Prepare training and test data: `python tools/prepare.py SUBCOMMAND --help` tells what each step does."""
 
 import argparse
-import sys
 from collections.abc import Sequence
+from functools import partial
 
 from prismsr.data.image_source import DamagedSourceError
 from prismsr.data.prepare import (
@@ -20,10 +20,13 @@ from prismsr.data.prepare import (
     verify,
 )
 from prismsr.data.prepare.common import UsageError
+from prismsr.utils.command_line import fail, run_main
 from prismsr.utils.errors import UserError
 from prismsr.utils.jobs import DataError, JobError
 
 import lmdb
+
+_fail = partial(fail, "prepare.py")
 
 SUBCOMMANDS = {
     "photos": photos,
@@ -73,12 +76,5 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail("stopped; what is finished is kept, the same command goes on from there", 130)
 
 
-def _fail(message: object, code: int) -> int:
-    print(f"prepare.py: error: {message}", file=sys.stderr)
-    return code
-
-
 if __name__ == "__main__":
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # names may hold any bytes
-    sys.exit(main())
+    run_main(main)

@@ -11,9 +11,11 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from prismsr.data.prepare.common import whole_number
+from prismsr.utils.command_line import fail, run_main
 from prismsr.utils.errors import OptionError, UserError
 from prismsr.utils.jobs import atomic_write
 from prismsr.utils.option_problems import did_you_mean
@@ -23,6 +25,8 @@ from report_curves import read_experiments
 from report_page import page
 from report_reproduction import read_reproductions
 from report_results import Group, read_results
+
+_fail = partial(fail, "report.py")
 
 ROOT = Path(__file__).resolve().parents[1]
 MEGABYTE = 1 << 20
@@ -173,12 +177,5 @@ def _require_known(groups: Sequence[Group], options: CropOptions) -> None:
             raise OptionError(f"--lq {name}={folder}: no such folder")
 
 
-def _fail(message: object, code: int) -> int:
-    print(f"report.py: error: {message}", file=sys.stderr)
-    return code
-
-
 if __name__ == "__main__":
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # names may hold any bytes
-    sys.exit(main())
+    run_main(main)

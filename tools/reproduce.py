@@ -11,9 +11,11 @@ Results are kept below --results: after Ctrl-C the same command goes on. docs/re
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from prismsr.data.prepare.common import add_workers, whole_number
+from prismsr.utils.command_line import fail, run_main
 from prismsr.utils.errors import OptionError, UserError
 from prismsr.utils.generators import PRECISIONS
 from prismsr.utils.option_problems import did_you_mean
@@ -24,6 +26,8 @@ from reproduction_report import Cell, cells_of, overview, write_report
 from reproduction_results import How, folder_fingerprint
 from reproduction_running import Found, Setup, examine, run_all
 from reproduction_tables import Table, find_tables, jobs_of, read_tables
+
+_fail = partial(fail, "reproduce.py")
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -143,12 +147,5 @@ def _tell_failures(found: Sequence[Found]) -> bool:
     return bool(failures)
 
 
-def _fail(message: object, code: int) -> int:
-    print(f"reproduce.py: error: {message}", file=sys.stderr)
-    return code
-
-
 if __name__ == "__main__":
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # names may hold any bytes
-    sys.exit(main())
+    run_main(main)

@@ -1,9 +1,8 @@
 """tools/analyse_iqa.py from its command line to its files, on photographs and their blurred and noisy versions."""
 
 import csv
-import importlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,14 +15,6 @@ import pytest
 import torch
 
 Run = Callable[..., int]
-
-
-@pytest.fixture(scope="module")
-def tool(repository: Path) -> Iterator[Callable[[str], ModuleType]]:
-    """Import a module of tools/, as a script there would."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(repository / "tools"))
-        yield importlib.import_module
 
 
 @pytest.fixture

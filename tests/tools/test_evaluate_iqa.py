@@ -1,10 +1,9 @@
 """tools/evaluate_iqa.py from its command line to its files, on photographs whose MOS falls with blur."""
 
 import csv
-import importlib
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,14 +20,6 @@ from skimage import data
 
 SIGMAS = (0, 0.7, 1.2, 2, 3)
 Run = Callable[..., int]
-
-
-@pytest.fixture(scope="module")
-def tool(repository: Path) -> Iterator[Callable[[str], ModuleType]]:
-    """Import a module of tools/, as a script there would."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(repository / "tools"))
-        yield importlib.import_module
 
 
 @pytest.fixture
