@@ -1,7 +1,7 @@
 """Flips, rotation and crop of whole GT images, one draw for all images of a sample; only what remains is decoded."""
 
 import random
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from prismsr.data.png_crop import CroppableImage, CroppableMask
 
@@ -13,20 +13,26 @@ from torch import Tensor
 
 Flips = tuple[bool, bool, bool]
 """Horizontal, vertical, transposed; in this order."""
+Crop = Literal["plain", "ldm"]
+Box = tuple[int, int, int, int]
+"""Top, left, height and width, pixels."""
 
 
 class Patch(NamedTuple):
-    """A part of images of one size, flipped, and mirrored where the images are smaller than it.
+    """A part of images of one size, flipped, and mirrored where the images are smaller than it, or resized.
 
     Attributes:
         flips: how it is flipped after being cut out.
-        region: top, left, height and width in the file, pixels.
+        region: where it lies in the file.
         size: side that it is mirrored to; None leaves it.
+        resized: side that it, a square, is resized to after the flips, see `resize_area`; None leaves it. Not for
+            masks, whose pixels are 0 or 1.
     """
 
     flips: Flips
-    region: tuple[int, int, int, int]
+    region: Box
     size: int | None
+    resized: int | None = None
 
     def of(self, image: CroppableImage) -> Tensor:
         """(3, h, w) float32 RGB in [0, 1]; grey is repeated, alpha dropped."""
@@ -37,38 +43,67 @@ class Patch(NamedTuple):
         return _to_tensor(self._finished(mask.crop(*self.region).astype(np.uint8)[..., None] * 255))
 
     def _finished(self, part: NDArray[Any]) -> NDArray[Any]:
-        return _padded(_flip(part, *self.flips), self.size)
+        part = _padded(_flip(part, *self.flips), self.size)
+        return part if self.resized is None else resize_area(part, self.resized)
 
 
-def random_patch(shape: tuple[int, int], use_hflip: bool, use_rot: bool, crop_pad_size: int | None) -> Patch:
+def random_patch(
+    shape: tuple[int, int], use_hflip: bool, use_rot: bool, crop_pad_size: int | None, crop: Crop = "plain"
+) -> Patch:
     """Draw flips and crop in the order of BasicSR's RealESRGANDataset, from Python's global generator.
+
+    "plain" is that dataset's crop: cut to crop_pad_size, or mirrored where the image is smaller. "ldm" is the crop of
+    latent diffusion's ImageNetSR: a square of int(u * shorter side) pixels, u uniform over 0.5 to 1 (at least 1
+    pixel), at a uniformly drawn place, resized to crop_pad_size. It draws u, top and left in the place of top and left.
 
     Args:
         shape: (height, width) of the images.
         use_hflip: flip horizontally at random.
         use_rot: flip vertically and transpose at random.
-        crop_pad_size: side of the patch; None takes the whole image.
+        crop_pad_size: side of the patch; None takes the whole image, or leaves ldm's square as large as it is.
+        crop: see above.
     """
     flips = (use_hflip and random.random() < 0.5, use_rot and random.random() < 0.5, use_rot and random.random() < 0.5)
-    height, width = shape[::-1] if flips[2] else shape
-    size, top, left = crop_pad_size, 0, 0
-    if size is not None and max(height, width) > size:
+    flipped = shape[::-1] if flips[2] else shape
+    if crop == "ldm":
+        return Patch(flips, _before_flips(_ldm_square(*flipped), flips, shape), size=None, resized=crop_pad_size)
+    return Patch(flips, _before_flips(_plain_box(*flipped, crop_pad_size), flips, shape), size=crop_pad_size)
+
+
+def resize_area(image: NDArray[Any], side: int) -> NDArray[Any]:
+    """A square image resized by cv2.INTER_AREA: each pixel is the mean of the area that it covers, within one level.
+
+    cv2 takes that mean for enlarging, too: a pixel inside one of the image's has its value, and only one across an edge
+    is mixed. An enlargement by a whole number thus repeats pixels; it is not bilinear. LDM enlarges small squares so.
+
+    Args:
+        image: (h, h, 3), uint8 or uint16.
+        side: of the result, pixels.
+
+    Returns:
+        (side, side, 3) of the same type.
+    """
+    return cv2.resize(np.ascontiguousarray(image), (side, side), interpolation=cv2.INTER_AREA)
+
+
+def _plain_box(height: int, width: int, size: int | None) -> Box:
+    if size is None:
+        return 0, 0, height, width
+    top = left = 0
+    if max(height, width) > size:
         top = random.randint(0, max(height, size) - size)
         left = random.randint(0, max(width, size) - size)
-    return Patch(flips, _before_flips(top, left, height - top, width - left, size, flips, shape), size)
+    return top, left, min(height, size), min(width, size)
 
 
-def _before_flips(
-    top: int,
-    left: int,
-    below: int,
-    beside: int,
-    size: int | None,
-    flips: Flips,
-    shape: tuple[int, int],
-) -> tuple[int, int, int, int]:
-    """Top, left, height and width, in the file, of the patch that begins at (top, left) of the flipped image."""
-    height, width = (min(side, size or side) for side in (below, beside))
+def _ldm_square(height: int, width: int) -> Box:
+    side = max(1, int(min(height, width) * random.uniform(0.5, 1)))
+    return random.randint(0, height - side), random.randint(0, width - side), side, side
+
+
+def _before_flips(box: Box, flips: Flips, shape: tuple[int, int]) -> Box:
+    """Where a box of the flipped image lies in the file, whose images are of this shape."""
+    top, left, height, width = box
     horizontal, vertical, transpose = flips
     if transpose:
         top, left, height, width = left, top, width, height

@@ -19,7 +19,8 @@ class RealESRGANMaskDataset(Dataset):
     """BasicSR's RealESRGANDataset with masks, LMDB or folder told by the path, and settings where it has constants.
 
     Flips, crop and kernels are drawn from Python's and NumPy's global generators in BasicSR's order; within an item
-    these are seeded from the sample's own random stream, so that they do not depend on the number of workers.
+    these are seeded from the sample's own random stream, so that they do not depend on the number of workers. With
+    `crop: ldm` the crop is latent diffusion's (see random_patch), and there are no masks.
 
     Args:
         opt: the option file's section (see RealESRGANMaskOptions), and what the trainer adds (manual_seed).

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
+from prismsr.data.augmentation import Crop
 from prismsr.utils.option_schema import DatasetOptions, Probability, bounds, weights
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
@@ -22,8 +23,11 @@ class KernelOptions(DatasetOptions):
 
     use_hflip: bool = Field(default=False, description="flip at random")
     use_rot: bool = Field(default=False, description="rotate by multiples of 90 degrees at random")
+    crop: Crop = Field(
+        default="plain", description="plain: BasicSR's, cut or mirrored; ldm: a square of 0.5 to 1 of the shorter side"
+    )
     crop_pad_size: int | None = Field(
-        default=400, gt=0, description="images are cut or mirrored to this side; ~ leaves them, all of one size then"
+        default=400, gt=0, description="side of the patch; ldm's squares are resized to it; plain: ~ leaves the images"
     )
 
     kernel_list: Kinds = Field(description="kinds of blur kernels")
@@ -46,6 +50,13 @@ class KernelOptions(DatasetOptions):
     final_sinc_prob: Probability | None = Field(
         default=None, validate_default=True, description="sinc filter at the end"
     )
+
+    @field_validator("crop_pad_size")
+    @classmethod
+    def _side_of_ldm(cls, value: int | None, info: ValidationInfo) -> int | None:
+        if value is None and info.data.get("crop") == "ldm":
+            raise ValueError("is required with crop: ldm, whose squares are resized to this side (LDM's is 256)")
+        return value
 
     @field_validator("kernel_prob2", "blur_sigma2", "sinc_prob2", "final_sinc_prob")
     @classmethod
@@ -97,7 +108,7 @@ class KernelOptions(DatasetOptions):
 
     def augmentation(self) -> dict[str, Any]:
         """The arguments of `prismsr.data.augmentation.random_patch`."""
-        return {name: getattr(self, name) for name in ("use_hflip", "use_rot", "crop_pad_size")}
+        return {name: getattr(self, name) for name in ("use_hflip", "use_rot", "crop_pad_size", "crop")}
 
 
 class RealESRGANMaskOptions(KernelOptions):
@@ -105,3 +116,13 @@ class RealESRGANMaskOptions(KernelOptions):
 
     dataroot_gt: str = Field(description="folder or .lmdb of GT images")
     dataroot_gt_mask: str | None = Field(default=None, description="folder or .lmdb of masks of the GT images")
+
+    @field_validator("dataroot_gt_mask")
+    @classmethod
+    def _masks_are_not_resized(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and info.data.get("crop") == "ldm":
+            raise ValueError(
+                "does not go with crop: ldm, which resizes the image that the masks were made of; set crop: plain, or "
+                "leave the masks out (~)"
+            )
+        return value

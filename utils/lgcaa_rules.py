@@ -10,6 +10,10 @@ from prismsr.utils.option_schema import TrainOptions
 NETWORK, MODEL = "LGCAANet", "LGCAAModel"
 INPUTS = frozenset(("noise_prediction", "noise", "x_rgb", "sr", "gt", "gt_usm", "gt_mask", "lq"))
 """What LGCAAModel hands to loss terms."""
+ON_ALEXNET = ("AlexNetFeatureLoss", "LPIPSLoss")
+"""Losses that compare X_RGB by an AlexNet, whatever their backbone."""
+REDUCED = ("down", "multiscale")
+"""Heads with an X_RGB as small as c_f."""
 
 
 def lgcaa(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOptions] | None) -> Iterator[Problem]:
@@ -26,6 +30,7 @@ def lgcaa(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOptions] | N
     yield from _half_precision(opt, is_train, _mapping(network.get("base")).get("frozen_dtype", "float32"))
     if is_train:
         yield from _rgb(opt, network)
+        yield from _crops_for_alexnet(opt, network)
         yield from _latents(opt)
         yield from _unsupported(opt)
 
@@ -59,6 +64,34 @@ def _rgb(opt: Mapping[str, Any], network: Mapping[str, Any]) -> Iterator[Problem
         )
     if not any("noise_prediction" in getattr(loss, "inputs", ()) for loss in found.values()):
         yield Problem("train.losses", "needs a NoiseLoss, which trains the network")
+
+
+def _crops_for_alexnet(opt: Mapping[str, Any], network: Mapping[str, Any]) -> Iterator[Problem]:
+    from prismsr.archs.alexnet_features_arch import MIN_SIDE
+
+    losses = _mapping(_mapping(opt.get("train")).get("losses"))
+    users = [name for name, entry in losses.items() if _mapping(entry).get("type") in ON_ALEXNET]
+    place, section = "degradation", opt.get("degradation")
+    if section is None:
+        place, section = "datasets.train", _mapping(opt.get("datasets")).get("train")
+    size, head = _mapping(section).get("gt_size"), network.get("rgb", "pixelshuffle")
+    factor = _factor(_mapping(network.get("base"))) if head in REDUCED else 1
+    if users and head is not None and isinstance(size, int) and size < MIN_SIDE * factor:
+        share = f"1/{factor} of the crop with network_g.rgb {head}" if factor > 1 else "as large as the crop"
+        yield Problem(
+            join(place, "gt_size"),
+            f"must be at least {MIN_SIDE * factor}: train.losses.{users[0]} shows X_RGB, {share}, to AlexNet, which "
+            f"needs {MIN_SIDE} x {MIN_SIDE} pixels{'; or set rgb to pixelshuffle' if factor > 1 else ''}; got {size}",
+        )
+
+
+def _factor(base: Mapping[str, Any]) -> int:
+    """By how much E, and the VAE, which has to agree with it, reduce the sides; 1 where a file of weights says it."""
+    from prismsr.archs.lgcaa_options import BaseOptions
+
+    widths = base.get("condition_channels", BaseOptions.model_fields["condition_channels"].default)
+    known = isinstance(widths, list) and base.get("controlnet_path") is None
+    return 2 ** (len(widths) - 1) if known else 1
 
 
 def _unsupported(opt: Mapping[str, Any]) -> Iterator[Problem]:

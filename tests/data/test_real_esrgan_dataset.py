@@ -94,6 +94,58 @@ def test_same_items_as_basicsr(roots):
         assert item["gt"].shape == (3, 400, 400)
 
 
+def _ldm_item(file, dataset, index, size):
+    """GT and kernels by LDM's steps, one by one, on the whole flipped image, from the sample's random stream."""
+    with global_generators_from(sample_rng(3, index)):
+        image = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
+        image = cv2.merge([image] * 3) if image.ndim == 2 else image
+        horizontal, vertical, transpose = (random.random() < 0.5 for _ in range(3))
+        image = cv2.flip(image, 1) if horizontal else image
+        image = cv2.flip(image, 0) if vertical else image
+        image = cv2.transpose(image) if transpose else image
+        side = int(random.uniform(0.5, 1) * min(image.shape[:2]))
+        top, left = random.randint(0, image.shape[0] - side), random.randint(0, image.shape[1] - side)
+        square = image[top : top + side, left : left + side].copy()
+        kernels = dataset.kernels.draw()
+    resized = cv2.resize(square, (size, size), interpolation=cv2.INTER_AREA).astype(np.float32)
+    gt = torch.from_numpy(cv2.cvtColor(resized, cv2.COLOR_BGR2RGB) / np.float32(np.iinfo(image.dtype).max))
+    return {"gt": gt.permute(2, 0, 1), **kernels, "gt_path": f"{file.stem}.png"}, side
+
+
+@pytest.mark.parametrize("size", [64, 256])
+def test_ldm_crops_are_the_squares_that_were_drawn(roots, size):
+    """Colour and grey, reduced and enlarged, flipped: bit for bit what LDM's steps on the whole image give."""
+    dataset = build_dataset(_options(roots, crop="ldm", crop_pad_size=size))
+    sides = []
+    for draw in range(48):
+        index = SampleIndex(draw % 2, epoch=1, draw=draw)
+        expected, side = _ldm_item(roots / "gt" / f"{draw % 2}.png", dataset, index, size)
+        _assert_same(dataset[index], expected)
+        sides.append(side)
+    assert min(sides) < 110 and max(sides) > 256
+
+
+def test_ldm_crops_of_sixteen_bits(tmp_path):
+    image = np.arange(64 * 80 * 3, dtype=np.uint16).reshape(64, 80, 3) * 4
+    (tmp_path / "gt").mkdir()
+    cv2.imwrite(str(tmp_path / "gt" / "0.png"), image)
+    dataset = build_dataset(_options(tmp_path, crop="ldm", crop_pad_size=40))
+    for draw in range(16):
+        index = SampleIndex(0, epoch=0, draw=draw)
+        expected, _ = _ldm_item(tmp_path / "gt" / "0.png", dataset, index, 40)
+        _assert_same(dataset[index], expected)
+
+
+def test_ldm_crops_do_not_depend_on_workers(roots):
+    first = build_dataset(_options(roots, crop="ldm", crop_pad_size=64))
+    second = build_dataset(_options(roots, ".lmdb", crop="ldm", crop_pad_size=64))
+    indices = [SampleIndex(draw % 2, epoch=0, draw=draw) for draw in range(6)]
+    with_workers = list(DataLoader(second, batch_size=None, sampler=indices, num_workers=2))
+    for index, other in zip(indices, with_workers, strict=True):
+        _assert_same(first[index], other)
+    assert not torch.equal(first[indices[0]]["gt"], first[indices[2]]["gt"])
+
+
 def test_lmdb_folder_and_workers_give_the_same(roots):
     first = build_dataset(_options(roots, dataroot_gt_mask=str(roots / "mask"), crop_pad_size=64))
     second = build_dataset(_options(roots, ".lmdb", dataroot_gt_mask=str(roots / "mask.lmdb"), crop_pad_size=64))
@@ -204,6 +256,9 @@ def test_missing_mask_and_wrong_size_are_named(roots):
         ({"sinc_prob2": None}, "train.sinc_prob2: is required with kernel_list2"),
         ({"final_sinc_prob": None}, "train.final_sinc_prob: is required with kernel_list2"),
         ({"final_sinc_prob": 1.5}, "train.final_sinc_prob: must be at most 1"),
+        ({"crop": "lmd"}, "train.crop: must be one of 'plain' or 'ldm'; got the text 'lmd'"),
+        ({"crop": "ldm", "crop_pad_size": None}, "train.crop_pad_size: is required with crop: ldm"),
+        ({"crop": "ldm", "dataroot_gt_mask": "x"}, "train.dataroot_gt_mask: does not go with crop: ldm"),
         ({"crop_pad": 400}, "train.crop_pad: unknown key; did you mean 'crop_pad_size'?"),
     ],
 )
@@ -216,3 +271,12 @@ def test_wrong_options_are_told(changes, message):
     problems = validate_section(RealESRGANMaskOptions, {**entry, **changes}, "train", is_train=True)
     assert len(problems) == 1
     assert message in str(problems[0])
+
+
+def test_ldm_crops_pass_the_check():
+    entry = {
+        "name": "a", "type": "RealESRGANMaskDataset", "dataroot_gt": "x", "dataroot_gt_mask": None, "use_hflip": True,
+        "use_rot": False, "num_worker_per_gpu": 1, "batch_size_per_gpu": 2, **KERNELS, "crop": "ldm",
+        "crop_pad_size": 256,
+    }  # fmt: skip
+    assert validate_section(RealESRGANMaskOptions, entry, "train", is_train=True) == []

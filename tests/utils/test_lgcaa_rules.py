@@ -37,6 +37,14 @@ def test_the_main_file_has_no_errors(main_file):
         ("network_d", {"type": "UNetDiscriminatorSN", "num_in_ch": 3}, "network_d", "without a discriminator"),
         ("train.losses.l_neg", {"type": "NegativeLoss"}, "train.losses.l_neg", "asks for gt_negative"),
         ("train.optim_g.type", "Adam9bit", "train.optim_g.type", "Adam8bit"),
+        (
+            "datasets.train.crop_pad_size",
+            128,
+            "degradation.gt_size",
+            "at most datasets.train.crop_pad_size, 128; got 256",
+        ),
+        ("datasets.train.crop_pad_size", None, "datasets.train.crop_pad_size", "is required with crop: ldm"),
+        ("datasets.train.dataroot_gt_mask", "x", "datasets.train.dataroot_gt_mask", "does not go with crop: ldm"),
     ],
 )
 def test_mistakes_are_told_with_their_keys(main_file, path, value, key, text):
@@ -50,3 +58,44 @@ def test_mistakes_are_told_with_their_keys(main_file, path, value, key, text):
         opt["train"]["amp"] = None
     errors = _errors(opt)
     assert key in errors and text in errors[key]
+
+
+LPIPS, DISTRIBUTION = {"type": "LPIPSLoss", "backbone": "st_alexnet"}, {"type": "PixelDistributionLoss"}
+EQ_2 = {"type": "AlexNetFeatureLoss"}
+
+
+@pytest.mark.parametrize(
+    ("head", "size", "loss", "base", "least"),
+    [
+        ("down", 256, LPIPS, {}, None),
+        ("multiscale", 256, EQ_2, {}, None),
+        ("down", 248, LPIPS, {}, 256),
+        ("multiscale", 128, EQ_2, {}, 256),
+        ("multiscale", 128, DISTRIBUTION, {}, None),
+        ("pixelshuffle", 32, EQ_2, {}, None),
+        ("pixelshuffle", 24, EQ_2, {}, 32),
+        ("up", 24, LPIPS, {}, 32),
+        ("down", 64, LPIPS, {"vae_path": "x", "condition_channels": [16, 32]}, None),
+        ("down", 56, LPIPS, {"vae_path": "x", "condition_channels": [16, 32]}, 64),
+        ("down", 64, LPIPS, {"controlnet_path": "x"}, None),  # its files say by how much it reduces
+    ],
+)
+def test_crops_are_large_enough_for_alexnet(main_file, head, size, loss, base, least):
+    opt = deepcopy(main_file)
+    opt["network_g"] = {**opt["network_g"], "rgb": head, "base": {**opt["network_g"]["base"], **base}}
+    opt["train"]["losses"] = {"l_noise": {"type": "NoiseLoss"}, "l_percep": loss}
+    opt["degradation"]["gt_size"] = size
+    errors = _errors(opt)
+    assert list(errors) == ([] if least is None else ["degradation.gt_size"])
+    if least is not None:
+        assert f"must be at least {least}: train.losses.l_percep" in errors["degradation.gt_size"]
+        assert f"got {size}" in errors["degradation.gt_size"]
+
+
+def test_crops_of_pairs_are_named_by_their_dataset(repository):
+    opt = load_options(repository / "options" / "demo" / "lgcaa_tiny.yml")
+    assert _errors(opt) == {}
+    opt["network_g"]["rgb"] = "down"  # 1/2 of the crops of 64
+    assert _errors(opt) == {}
+    opt["datasets"]["train"]["gt_size"] = 60
+    assert list(_errors(opt)) == ["datasets.train.gt_size"]
