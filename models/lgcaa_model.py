@@ -17,7 +17,8 @@ from prismsr.models.diffusion_noise import (
 from prismsr.models.lgcaa_checkpoint import require_same_options
 from prismsr.models.loss_terms import DEFAULT_INPUTS, StepInputs
 from prismsr.models.prism_sr_model import PrismSRModel
-from prismsr.utils.diffusion_sampling import Sampler, enlarged
+from prismsr.utils.diffusion_sampling import Sampler
+from prismsr.utils.enlarged_image import enlarged
 from prismsr.utils.lgcaa_options import DecodedOptions, LGCAATrainOptions, SamplingOptions
 
 import torch

@@ -15,7 +15,7 @@ from typing import Any
 import prismsr  # noqa: F401  (before basicsr)
 from prismsr.archs.lgcaa_options import BaseOptions
 from prismsr.archs.stable_diffusion import build_vae, encode_images, vae_factor
-from prismsr.utils.diffusion_sampling import enlarged
+from prismsr.utils.enlarged_image import enlarged
 from prismsr.utils.errors import OptionError, UserError
 from prismsr.utils.images import eight_bit_bgr, read_image
 from prismsr.utils.jobs import atomic_write

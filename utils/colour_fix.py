@@ -1,5 +1,6 @@
 """Give a sampled image the colours of the LR image, whose tone a diffusion model drifts away from."""
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -7,44 +8,74 @@ from torch import Tensor
 from torch.nn import functional as F
 
 ColourFix = Literal["none", "adain", "wavelet"]
+Source = Callable[[int, int], Tensor]
+"""Gives the rows from the first up to the second, (B, C, rows, W), of an image."""
 LEVELS = 5
+BAND = 64
+"""Rows that are worked on at once."""
 
 
-def colour_fixed(image: Tensor, source: Tensor, kind: ColourFix) -> Tensor:
-    """The image with the colours of `source`, as `kind` says.
+def fix_colours(image: Tensor, source: Source, kind: ColourFix) -> None:
+    """Give an image, in place, the colours of `source`, as `kind` says, with the memory of a band of rows.
 
     Args:
         image: RGB (B, 3, H, W).
-        source: the enlarged LR image, the same shape.
+        source: of the enlarged LR image.
         kind: "none", "adain" or "wavelet".
     """
-    if kind == "none":
-        return image
-    return adain(image, source) if kind == "adain" else wavelet(image, source)
+    if kind == "adain":
+        adain(image, source)
+    elif kind == "wavelet":
+        wavelet(image, source)
 
 
-def adain(image: Tensor, source: Tensor, eps: float = 1e-5) -> Tensor:
-    """Mean and standard deviation of each channel set to those of `source` (StableSR, SeeSR).
+def adain(image: Tensor, source: Source, eps: float = 1e-5) -> None:
+    """Set mean and standard deviation of each channel to those of `source` (StableSR, SeeSR), in place.
 
     Args:
         image: (B, C, H, W).
-        source: (B, C, h, w).
-        eps: added to the variance of the image.
+        source: of the same size.
+        eps: added to both variances.
     """
-    variance, mean = torch.var_mean(image, (2, 3), keepdim=True)
-    wanted, centre = torch.var_mean(source, (2, 3), keepdim=True)
-    return (image - mean) * ((wanted + eps) / (variance + eps)).sqrt() + centre
+    height = image.shape[-2]
+    mean, variance = moments(lambda top, bottom: image[..., top:bottom, :], height)
+    centre, wanted = (value.to(image) for value in moments(source, height))
+    image.sub_(mean.to(image)).mul_(((wanted + eps) / (variance.to(image) + eps)).sqrt()).add_(centre)
 
 
-def wavelet(image: Tensor, source: Tensor, levels: int = LEVELS) -> Tensor:
-    """High frequencies of the image on the low ones of `source` (DiffBIR, StableSR), by an a-trous decomposition.
+def moments(rows: Source, height: int) -> tuple[Tensor, Tensor]:
+    """Mean and unbiased variance, each (B, C, 1, 1) float64, of an image that is read in bands; 0 for one pixel."""
+    total = square = torch.zeros(())
+    count = 0
+    for top in range(0, height, BAND):
+        band = rows(top, min(top + BAND, height)).double()
+        total = total.to(band) + band.sum((-2, -1), keepdim=True)
+        square = square.to(band) + band.square().sum((-2, -1), keepdim=True)
+        count += band.shape[-2] * band.shape[-1]
+    mean = total / count
+    return mean, (square - total * mean).clamp(min=0) / max(count - 1, 1)
+
+
+def wavelet(image: Tensor, source: Source, levels: int = LEVELS) -> None:
+    """High frequencies of the image on the low ones of `source` (DiffBIR, StableSR), in place.
+
+    By an a-trous decomposition. It is linear: low frequencies of the difference are taken away, in bands that see as
+    far beyond their rows as the blurs do.
 
     Args:
         image: (B, C, H, W).
-        source: the same shape.
+        source: of the same size.
         levels: blurs; the last spans 2^(levels + 1) - 1 pixels.
     """
-    return image - low_frequencies(image, levels) + low_frequencies(source, levels)
+    height, reach = image.shape[-2], 2**levels - 1
+    above = image[..., :0, :]  # rows above the band as they were
+    for top in range(0, height, BAND):
+        bottom = min(top + BAND, height)
+        first, last = top - above.shape[-2], min(bottom + reach, height)
+        rows = torch.cat((above, image[..., top:last, :]), -2)
+        low = low_frequencies(rows - source(first, last).to(rows), levels)
+        above = rows[..., max(bottom - reach, 0) - first : bottom - first, :]
+        image[..., top:bottom, :] -= low[..., top - first : bottom - first, :]
 
 
 def low_frequencies(image: Tensor, levels: int = LEVELS) -> Tensor:

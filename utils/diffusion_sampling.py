@@ -7,22 +7,18 @@ from typing import Any
 
 from prismsr.archs.lgcaa_arch import Condition
 from prismsr.archs.stable_diffusion import build_scheduler
-from prismsr.models.padding import padded_to_windows
-from prismsr.utils.colour_fix import colour_fixed
+from prismsr.utils.colour_fix import fix_colours
+from prismsr.utils.condition_tiling import ConditionFeatures
+from prismsr.utils.enlarged_image import EnlargedImage
 from prismsr.utils.latent_tiling import Window, blended
 from prismsr.utils.lgcaa_options import SamplingOptions
-from prismsr.utils.vae_tiling import decode_tiled, encode_tiled, features_tiled
+from prismsr.utils.vae_tiling import decode_tiled, encode_tiled
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 Predict = Callable[[Tensor, Tensor], Tensor]
-
-
-def enlarged(lq: Tensor, size: tuple[int, int]) -> Tensor:
-    """LR images (B, 3, h, w) at the size (H, W) of HR, bicubic, clamped to [0, 1]: condition and source of colours."""
-    return F.interpolate(lq, size, mode="bicubic").clamp(0, 1)
 
 
 def prepared_scheduler(options: SamplingOptions) -> tuple[Any, Tensor]:
@@ -90,38 +86,32 @@ class Sampler:
             generator = torch.Generator().manual_seed(int(torch.randint(2**62, ())))
         size = lq.shape[-2] * self.scale, lq.shape[-1] * self.scale
         work = self._working_size(size)
-        source = enlarged(lq, work)
-        padded = padded_to_windows(source, net.factor)
-        if any(side % net.factor for side in padded.shape[-2:]):  # a side of one pixel cannot be mirrored
-            padded = F.pad(source, _missing(source, net.factor), mode="replicate")
+        source = EnlargedImage(lq, work, net.factor)
         with self._autocast(lq.device):
-            images = self._sampled(net, padded, lq, generator)
-        images = images[..., : work[0], : work[1]]
-        images = colour_fixed(images, source.to(images.device), self.options.colour_fix).clamp(0, 1)
+            images = self._sampled(net, source, generator)[..., : work[0], : work[1]]
+        fix_colours(images, source.rows, self.options.colour_fix)
+        images.clamp_(0, 1)
         return images if work == size else F.interpolate(images, size, mode="bicubic", antialias=True).clamp(0, 1)
 
-    def _sampled(self, net: Any, lr_up: Tensor, lq: Tensor, generator: torch.Generator) -> Tensor:
-        options = self.options
-        embedding = net.controlnet.controlnet_cond_embedding
-        c_f = features_tiled(embedding, lr_up, net.factor, options.vae_tile)
-        tokens = net.dino(lq)  # of the whole image, for every tile
-        height, width = c_f.shape[-2:]
+    def _sampled(self, net: Any, source: EnlargedImage, generator: torch.Generator) -> Tensor:
+        options, device = self.options, source.lq.device
+        c_f = ConditionFeatures(net.controlnet.controlnet_cond_embedding, source, net.factor)
+        tokens = net.dino(source.lq)  # of the whole image, for every tile
 
         def predict(latents: Tensor, t: Tensor) -> Tensor:
+            latents, t = latents.to(device), t.to(device)
+
             def run(window: Window) -> Tensor:
-                condition = Condition((window.of(c_f),), tokens)
-                t_here = t.to(latents.device)
-                noise: Tensor = net(
-                    window.of(latents), t_here, condition=condition, control_scale=options.control_scale
-                )[0]
+                condition = Condition((c_f.of(window),), tokens)
+                noise: Tensor = net(window.of(latents), t, condition=condition, control_scale=options.control_scale)[0]
                 return noise
 
-            return blended(run, height, width, options.tile, options.tile_overlap)
+            return blended(run, *c_f.size, options.tile, options.tile_overlap)
 
-        start = encode_tiled(net.vae, lr_up, options.vae_tile, options.vae_overlap) if options.start == "lr" else None
-        shape = torch.Size((len(lq), net.unet.config.in_channels, height, width))
-        latents = denoised(lambda z, t: predict(z.to(lq.device), t), start, shape, options, generator).to(lq.device)
-        return decode_tiled(net.vae, latents, options.vae_tile, options.vae_overlap)
+        start = encode_tiled(net.vae, source, options) if options.start == "lr" else None
+        shape = torch.Size((len(source.lq), net.unet.config.in_channels, *c_f.size))
+        latents = denoised(predict, start, shape, options, generator).to(device)
+        return decode_tiled(net.vae, latents, options)
 
     def _working_size(self, size: tuple[int, int]) -> tuple[int, int]:
         least = self.options.min_side or 0
@@ -131,8 +121,3 @@ class Sampler:
 
     def _autocast(self, device: torch.device) -> AbstractContextManager[Any]:
         return nullcontext() if self.options.amp is None else torch.autocast(device.type, torch.bfloat16)
-
-
-def _missing(image: Tensor, multiple: int) -> tuple[int, int, int, int]:
-    below, beside = (-side % multiple for side in image.shape[-2:])
-    return 0, beside, 0, below

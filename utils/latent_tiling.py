@@ -1,6 +1,6 @@
 """Overlapping tiles over a map of latents, blended with Gaussian weights."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from prismsr.utils.tiling import tile_starts
@@ -47,23 +47,38 @@ def windows(height: int, width: int, tile: int, overlap: int) -> list[Window]:
     return [Window(rows, columns) for rows in slices(height) for columns in slices(width)]
 
 
-def gaussian_weights(height: int, width: int, variance: float = VARIANCE) -> Tensor:
-    """Weights (height, width) float32 above 0, symmetric about the tile's centre in both axes.
+def gaussian_weights(length: int, variance: float = VARIANCE) -> Tensor:
+    """Weights (length,) float64 above 0 of a tile along one axis, symmetric about its centre.
 
     The widely copied form has its centre half a pixel off in one axis.
     """
+    distance = (torch.arange(length, dtype=torch.float64) + 0.5) / length - 0.5
+    return torch.exp(-distance.square() / (2 * variance))
 
-    def axis(length: int) -> Tensor:
-        distance = (torch.arange(length, dtype=torch.float64) + 0.5) / length - 0.5
-        return torch.exp(-distance.square() / (2 * variance))
 
-    return torch.outer(axis(height), axis(width)).float()
+def shares(tiles: Iterable[slice], length: int) -> dict[int, Tensor]:
+    """Each tile's share (n,) float32 in the weighted mean along one axis, by the tile's start; they sum to 1.
+
+    The tiles of a map form a grid, and a weight is a product of one for each axis, so that the shares are, too.
+
+    Args:
+        tiles: along the axis; the same ones may come again.
+        length: of the axis.
+    """
+    parts = {part.start: part for part in tiles}
+    weights = {start: gaussian_weights(part.stop - start) for start, part in parts.items()}
+    total = torch.zeros(length, dtype=torch.float64)
+    for start, part in parts.items():
+        total[part] += weights[start]
+    return {start: (weights[start] / total[part]).float() for start, part in parts.items()}
 
 
 def blended(
     run: Callable[[Window], Tensor], height: int, width: int, tile: int, overlap: int, factor: int = 1
 ) -> Tensor:
     """The weighted mean of what `run` gives for each tile; with one tile, that itself.
+
+    Beside the result, memory holds one tile at a time.
 
     Args:
         run: gives (B, C, factor * h, factor * w) for a window of h x w; all on one device.
@@ -79,14 +94,15 @@ def blended(
     places = windows(height, width, tile, overlap)
     if len(places) == 1:
         return run(places[0])
+    targets = [place.enlarged(factor) for place in places]
+    rows = shares((target.rows for target in targets), factor * height)
+    columns = shares((target.columns for target in targets), factor * width)
     total: Tensor | None = None
-    for place, target in ((place, place.enlarged(factor)) for place in places):
+    for place, target in zip(places, targets, strict=True):
         part = run(place).float()
         if total is None:
             total = part.new_zeros(*part.shape[:2], factor * height, factor * width)
-            norm = part.new_zeros(factor * height, factor * width)
-            weights = gaussian_weights(*part.shape[2:]).to(part.device)
-        target.of(total).add_(part * weights)
-        target.of(norm).add_(weights)
+        weights = torch.outer(rows[target.rows.start], columns[target.columns.start])
+        target.of(total).add_(part * weights.to(part.device))
     assert total is not None
-    return total.div_(norm)
+    return total

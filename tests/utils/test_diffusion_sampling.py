@@ -1,7 +1,5 @@
-from prismsr.archs.stable_diffusion import decode_latents, encode_images
 from prismsr.utils.diffusion_sampling import Sampler, denoised, prepared_scheduler
 from prismsr.utils.lgcaa_options import SamplingOptions
-from prismsr.utils.vae_tiling import decode_tiled, encode_tiled, features_tiled
 
 import pytest
 import torch
@@ -96,13 +94,6 @@ def test_one_tile_is_no_tile(net):
     assert torch.equal(_sampled(net, lq), _sampled(net, lq, tile=64, vae_tile=64))
 
 
-def test_features_in_tiles_are_those_of_the_whole(net):
-    embedding, images = net.controlnet.controlnet_cond_embedding, torch.rand(1, 3, 136, 200)
-    with torch.no_grad():
-        whole = embedding.features(images)[-1]
-        assert torch.allclose(features_tiled(embedding, images, 8, 7), whole, atol=1e-6)
-
-
 def test_tiles_resemble_the_whole_and_have_no_seam(net):
     lq = torch.rand(1, 3, 8, 10, generator=torch.Generator().manual_seed(0))
     lq = torch.nn.functional.interpolate(lq, scale_factor=4, mode="bicubic").clamp(0, 1)
@@ -114,17 +105,6 @@ def test_tiles_resemble_the_whole_and_have_no_seam(net):
     jumps = (tiled - whole).diff(dim=-1).abs().mean((0, 1, 2))
     seams = jumps[[63, 95]]  # tiles of 12 latents in 20: one begins at 8, one ends at 12
     assert seams.max() < 3 * jumps.mean()
-
-
-@torch.no_grad()
-def test_vae_in_tiles(net):
-    images = torch.rand(1, 3, 128, 160, generator=torch.Generator().manual_seed(0))
-    latents = encode_images(net.vae, images, sample=False)
-    assert (encode_tiled(net.vae, images, 12, 6) - latents).abs().mean() < 0.5 * latents.std()  # own statistics
-    whole = decode_latents(net.vae, latents)
-    tiled = decode_tiled(net.vae, latents, 12, 6)
-    assert tiled.shape == whole.shape and (tiled - whole).abs().mean() < 0.5 * whole.std()
-    assert torch.equal(decode_tiled(net.vae, latents, 0, 4), whole)
 
 
 def test_too_wide_overlaps_are_refused():

@@ -6,10 +6,27 @@ from torch.nn import functional as F
 
 
 def test_weights_are_symmetric_and_those_of_the_formula():
-    weights = gaussian_weights(6, 9)
-    assert torch.allclose(weights, weights.flip(0)) and torch.allclose(weights, weights.flip(1))
-    expected = torch.tensor(-(((2 + 0.5) / 6 - 0.5) ** 2 + ((8 + 0.5) / 9 - 0.5) ** 2) / 0.02).exp()
-    assert torch.isclose(weights[2, 8], expected)
+    weights = gaussian_weights(9)
+    assert torch.allclose(weights, weights.flip(0))
+    expected = torch.tensor(-(((8 + 0.5) / 9 - 0.5) ** 2) / 0.02, dtype=torch.float64).exp()
+    assert torch.isclose(weights[8], expected)
+
+
+def test_blending_is_the_mean_by_products_of_weights():
+    """Against sums and weights of the whole map, pixel by pixel."""
+    generator = torch.Generator().manual_seed(0)
+    parts = {
+        (w.rows.start, w.columns.start): torch.rand(1, 2, 32, 32, generator=generator) for w in windows(40, 50, 16, 6)
+    }
+    result = blended(lambda w: parts[w.rows.start, w.columns.start], 40, 50, 16, 6, factor=2)
+    weights = torch.outer(gaussian_weights(32), gaussian_weights(32))
+    total, norm = torch.zeros(1, 2, 80, 100, dtype=torch.float64), torch.zeros(80, 100, dtype=torch.float64)
+    for (row, column), part in parts.items():
+        for y in range(32):
+            for x in range(32):
+                total[..., 2 * row + y, 2 * column + x] += weights[y, x] * part[..., y, x]
+                norm[2 * row + y, 2 * column + x] += weights[y, x]
+    assert len(parts) == 4 * 5 and torch.allclose(result.double(), total / norm, atol=1e-5)
 
 
 @pytest.mark.parametrize(("height", "width"), [(40, 70), (16, 33), (10, 12)])

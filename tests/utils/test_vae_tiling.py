@@ -1,0 +1,56 @@
+"""VAE tiles beside the whole image, by a VAE with random weights."""
+
+from prismsr.archs.lgcaa_options import BaseOptions
+from prismsr.archs.stable_diffusion import build_vae, decode_latents, encode_images
+from prismsr.utils.enlarged_image import EnlargedImage
+from prismsr.utils.lgcaa_options import SamplingOptions
+from prismsr.utils.vae_tiling import decode_tiled, encode_tiled
+
+import pytest
+import torch
+from lgcaa_tiny import VAE
+
+
+@pytest.fixture(scope="module")
+def photograph():
+    """Brighter towards the right, and rougher: tiles have statistics of their own."""
+    noise = torch.rand(1, 3, 40, 160, generator=torch.Generator().manual_seed(0)) - 0.5
+    slope = torch.linspace(0, 1, 160)
+    return EnlargedImage((0.2 + 0.6 * slope + 0.6 * slope * noise).clamp(0, 1), (160, 640), 8)
+
+
+def _whole(source):
+    return source.rows(0, source.size[0])
+
+
+def _vae(**changes):
+    return build_vae(BaseOptions(path=None, vae={**VAE, **changes}, seed=0))
+
+
+def _options(norms="shared", tile=40, overlap=20):
+    return SamplingOptions(vae_tile=tile, vae_overlap=overlap, vae_norms=norms)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("attention", [True, False])
+def test_shared_norms_bring_tiles_nearer_to_the_whole(photograph, attention):
+    vae = _vae(mid_block_add_attention=attention)
+    latents = encode_images(vae, _whole(photograph), sample=False)
+    image = decode_latents(vae, latents)
+    errors = {}
+    for norms in ("tile", "shared"):
+        options = _options(norms)
+        found = encode_tiled(vae, photograph, options), decode_tiled(vae, latents, options)
+        assert found[0].shape == latents.shape and found[1].shape == image.shape
+        errors[norms] = [(a - b).square().mean() / b.var() for a, b in zip(found, (latents, image), strict=True)]
+    for own, shared in zip(errors["tile"], errors["shared"], strict=True):
+        assert shared < 0.6 * own
+
+
+@torch.no_grad()
+def test_one_tile_is_no_tile(photograph):
+    vae = _vae()
+    latents = encode_images(vae, _whole(photograph), sample=False)
+    for options in (_options(tile=0), _options(tile=80)):
+        assert torch.equal(encode_tiled(vae, photograph, options), latents)
+        assert torch.equal(decode_tiled(vae, latents, options), decode_latents(vae, latents))
