@@ -15,6 +15,8 @@ from benchmark_amo import NETS, amo, build_amo_step, build_tuning_step
 from benchmark_degradation import degradation_step
 from benchmark_evaluate import evaluate
 from benchmark_lgcaa import build_lgcaa, build_sampling, lgcaa
+from benchmark_lgcaa_full import PARTS, lgcaa_full, planned
+from benchmark_lgcaa_parts import MODES, SIZES, measure_sampling, measure_step, network
 from benchmark_loader import loader
 from benchmark_measure import describe_machine, measure, photographs, timed
 from benchmark_sfd import build_sfd_step, sfd
@@ -23,14 +25,15 @@ from benchmark_training import build_step, downsample, gan_step
 from torch import Tensor
 from torch.nn import functional as F
 
+BATCH = 4
 Entry = TypeVar("Entry", bound=Callable[..., Any])
-Workload = Callable[[argparse.Namespace, torch.device], Callable[[], Tensor]]
+Workload = Callable[[argparse.Namespace, torch.device], Callable[[], Tensor] | dict[str, Any]]
 
 BENCHMARKS: dict[str, Callable[[argparse.Namespace], None]] = {}
 """What the command line offers: name -> function that measures and prints. The docstring is the help text."""
 
 WORKLOADS: dict[str, Workload] = {}
-"""What a measuring process can run: name -> function that prepares, and returns what is to be measured."""
+"""What a measuring process can run: name -> function that prepares, and returns what is to be measured, or figures."""
 
 
 def register(table: dict[str, Entry], name: str) -> Callable[[Entry], Entry]:
@@ -46,7 +49,7 @@ def register(table: dict[str, Entry], name: str) -> Callable[[Entry], Entry]:
 @register(BENCHMARKS, "self-similarity")
 def _self_similarity(args: argparse.Namespace) -> None:
     """Self-similarity loss, value and gradient: beside the unfolded reference, and alone on larger batches."""
-    self_similarity(args.size, args.batch, args.repeat)
+    self_similarity(args.size, args.batch or BATCH, args.repeat)
 
 
 @register(BENCHMARKS, "downsample")
@@ -95,6 +98,13 @@ def _evaluate(args: argparse.Namespace) -> None:
 def _lgcaa(args: argparse.Namespace) -> None:
     """LGCAA's attention module beside explicit matrices, time and memory; and the memory of sampling in tiles."""
     lgcaa(args.repeat, measure)
+
+
+@register(BENCHMARKS, "lgcaa-full")
+def _lgcaa_full(args: argparse.Namespace) -> None:
+    """LGCAA at full size with random weights: a training step and sampling in parts, without and with its module."""
+    cuda = torch.cuda.is_available()
+    lgcaa_full(planned(args.repeat, args.batch, args.steps, args.parts, args.sizes, cuda), measure, cuda)
 
 
 @register(WORKLOADS, "ssl")
@@ -158,11 +168,28 @@ def lgcaa_sampling(args: argparse.Namespace, device: torch.device) -> Callable[[
     return build_sampling(args.size, device)
 
 
+@register(WORKLOADS, "lgcaa-full-step")
+def lgcaa_step(args: argparse.Namespace, device: torch.device) -> dict[str, Any]:
+    """A training step of LGCAA on crops of photographs."""
+    gt = photographs(args.size, args.batch)
+    return measure_step(network(SIZES[args.sizes], args.mode), gt, args.repeat, device)
+
+
+@register(WORKLOADS, "lgcaa-full-sampling")
+@register(WORKLOADS, "lgcaa-full-memory")
+def lgcaa_full_sampling(args: argparse.Namespace, device: torch.device) -> dict[str, Any]:
+    """Sampling of one image; for the memory alone, in one run."""
+    repeat = None if args.workload == "lgcaa-full-memory" else args.repeat
+    return measure_sampling(network(SIZES[args.sizes], args.mode), args.size, args.steps, repeat, device)
+
+
 def run_workload(args: argparse.Namespace) -> None:
     """Measure in this process and print the result as JSON."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    run = WORKLOADS[args.workload](args, device)
-    print(json.dumps({**timed(run, args.repeat, device), "counted": getattr(args, "counted", 0)}))
+    prepared = WORKLOADS[args.workload](args, device)
+    if not isinstance(prepared, dict):
+        prepared = {**timed(prepared, args.repeat, device), "counted": getattr(args, "counted", 0)}
+    print(json.dumps(prepared))
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -175,12 +202,18 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("name", nargs="?", choices=BENCHMARKS, help="what to measure")
     parser.add_argument("--size", type=int, default=128, help="side of the images in pixels (default: 128)")
-    parser.add_argument("--batch", type=int, default=4, help="images in a batch (default: 4)")
+    parser.add_argument("--batch", type=int, help=f"images in a batch (default: {BATCH}; of lgcaa-full 16, on a CPU 1)")
     parser.add_argument(
         "--repeat", type=int, default=5, help="runs of which the best counts, or of `loader` the median (default: 5)"
     )
+    parser.add_argument("--steps", type=int, help="of lgcaa-full: sampling steps (default: 40, on a CPU 2)")
+    parser.add_argument(
+        "--parts", nargs="+", choices=PARTS, help="of lgcaa-full: what to measure (default: all, on a CPU not memory)"
+    )
+    parser.add_argument("--sizes", choices=SIZES, default="full", help="of lgcaa-full: tiny to try it (default: full)")
     parser.add_argument("--workload", choices=WORKLOADS, help=argparse.SUPPRESS)
     parser.add_argument("--net", choices=NETS, default=NETS[0], help=argparse.SUPPRESS)
+    parser.add_argument("--mode", choices=MODES, default=MODES[-1], help=argparse.SUPPRESS)
     parser.add_argument("--mask-stride", type=int, default=1, help=argparse.SUPPRESS)
     return parser
 

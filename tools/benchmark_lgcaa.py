@@ -11,6 +11,7 @@ from prismsr.utils.lgcaa_options import SamplingOptions
 
 import torch
 from basicsr.archs import build_network
+from benchmark_measure import give_memory_back
 from torch import Tensor
 
 WIDTH, HEADS = 320, 5
@@ -98,6 +99,7 @@ def build_sampling(side: int, device: torch.device) -> Callable[[], Tensor]:
         side: of the result, a multiple of 4.
         device: where to run.
     """
+    give_memory_back()
     torch.manual_seed(0)
     net = build_network({"type": "LGCAANet", **deepcopy(NARROW)}).to(device).eval()
     sampler = Sampler(SamplingOptions(steps=2), scale=4)

@@ -1,6 +1,7 @@
 """What the benchmarks share: a process for each measurement, its time and peak memory, photographs, the machine."""
 
 import contextlib
+import ctypes
 import json
 import platform
 import subprocess
@@ -17,6 +18,9 @@ from PIL import Image
 from torch import Tensor
 
 PHOTOGRAPHS = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg", "motorcycle_left.png", "retina.jpg")
+
+M_MMAP_THRESHOLD = -3
+"""Of glibc's mallopt: bytes from which on a block is mapped, and unmapped when it is freed."""
 
 
 def photographs(size: int, batch: int) -> Tensor:
@@ -71,6 +75,15 @@ def timed(run: Callable[[], Tensor], repeat: int, device: torch.device) -> dict[
         synchronize(device)
         times.append(time.perf_counter() - start)
     return {"seconds": min(times, default=0.0), "bytes": peak, "value": value}
+
+
+def give_memory_back() -> None:
+    """Let glibc return freed memory to the system at once from now on, so that what is resident is in use.
+
+    By default it keeps freed blocks of up to 32 MB, in pieces that later ones do not always fit into.
+    """
+    with contextlib.suppress(OSError, AttributeError):  # another C library
+        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 2**17)
 
 
 class PeakMemory:
