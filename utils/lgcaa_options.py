@@ -29,8 +29,10 @@ class SamplingOptions(Options):
     tile_overlap: int = Field(default=16, ge=0, description="latents that neighbours share, at most half a tile")
     vae_tile: int = Field(default=64, ge=0, description="side of the VAE's tiles; 0: the whole image at once")
     vae_overlap: int = Field(default=16, ge=0, description="latents that its tiles share")
-    vae_norms: Literal["shared", "tile"] = Field(
-        default="shared", description="statistics of its group norms: of all tiles, which takes a pass more, or of each"
+    vae_norm_stages: int = Field(
+        default=4,
+        ge=0,
+        description="in which its norms' statistics over all tiles are gathered; 0: each tile's own",
     )
     min_side: int | None = Field(
         default=None, gt=0, description="an output with a shorter side is sampled at this one, then reduced"

@@ -1,7 +1,7 @@
 """Group norms with the same statistics for all tiles of an image, so that tiles do not differ in tone."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 
 import torch
@@ -9,39 +9,63 @@ from torch import Tensor, nn
 
 
 class SharedNorms:
-    """The group norms of a network that runs over an image in tiles.
+    """The group norms of a network that runs over an image in tiles, with statistics over all tiles.
 
-    In a first pass, `measured`, every norm works with its tile's own statistics and collects them; in the second,
-    `applied`, with what they are over all tiles. Those are not quite the whole image's, since in the first pass the
-    layers before were normalised tile by tile, but they are the same in each tile. (Ours; to gather them layer by
-    layer, as the tiling in SeeSR and PASD does, all tiles' maps have to be kept.)
+    What a norm is given depends on the norms before it. So statistics are gathered in stages, a pass over the tiles
+    each: of a few norms in the order in which they are called, while those of earlier stages work with what was
+    gathered, those of the same one with their tile's own, and what comes after is left out. With as many stages as
+    norms the statistics are those of the whole image. (Ours. The tiling in SeeSR and PASD gathers them layer by layer;
+    for that all tiles' maps have to be kept.)
 
     Args:
         network: in evaluation mode.
+
+    Attributes:
+        sums: number, sum and sum of squares, (3, B, groups) float64, of what each norm was given.
     """
 
     def __init__(self, network: nn.Module) -> None:
         self.norms = [module for module in network.modules() if isinstance(module, nn.GroupNorm)]
         self.sums: dict[nn.GroupNorm, Tensor] = {}
 
-    @contextmanager
-    def measured(self) -> Iterator[None]:
-        """While it lasts, statistics are collected."""
-        with _replaced(self.norms, self._measure):
-            yield
+    def measure(self, runs: Sequence[Callable[[], object]], stages: int) -> None:
+        """Gather statistics.
+
+        Args:
+            runs: each calls the network with a tile. In each all norms are called once, in the same order.
+            stages: see above.
+        """
+        stages = min(stages, len(self.norms))
+        order: dict[nn.GroupNorm, int] = {}
+        for stage in range(1, stages + 1):
+            gathered: dict[nn.GroupNorm, Tensor] = {}
+            last = len(self.norms) * stage // stages - 1
+            with _replaced(self.norms, partial(self._measure, order, gathered, last)):
+                for run in runs:
+                    with suppress(_StageEndError):
+                        run()
+            self.sums |= gathered
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """While it lasts, the collected statistics are used."""
+        """While it lasts, the gathered statistics are used."""
         with _replaced(self.norms, self._apply):
             yield
 
-    def _measure(self, norm: nn.GroupNorm, x: Tensor) -> Tensor:
-        groups = x.reshape(len(x), norm.num_groups, -1).to(torch.promote_types(x.dtype, torch.float32))
-        variance, mean = (value.double() for value in torch.var_mean(groups, -1, correction=0))
-        count = torch.full_like(mean, groups.shape[-1])
-        sums = torch.stack((count, count * mean, count * (variance + mean.square())))
-        self.sums[norm] = self.sums.get(norm, torch.zeros_like(sums)) + sums
+    def _measure(
+        self,
+        order: dict[nn.GroupNorm, int],
+        gathered: dict[nn.GroupNorm, Tensor],
+        last: int,
+        norm: nn.GroupNorm,
+        x: Tensor,
+    ) -> Tensor:
+        if norm in self.sums:
+            return self._apply(norm, x)
+        sums = _sums(norm, x)
+        gathered[norm] = gathered[norm] + sums if norm in gathered else sums
+        if order.setdefault(norm, len(order)) == last:
+            raise _StageEndError
         return nn.functional.group_norm(x, norm.num_groups, norm.weight, norm.bias, norm.eps)
 
     def _apply(self, norm: nn.GroupNorm, x: Tensor) -> Tensor:
@@ -54,6 +78,17 @@ class SharedNorms:
         shape = (*scale.shape, *[1] * (x.ndim - 2))
         kind = torch.promote_types(x.dtype, torch.float32)  # as group_norm under autocast
         return torch.addcmul(shift.to(kind).view(shape), x.to(kind), scale.to(kind).view(shape))
+
+
+class _StageEndError(Exception):
+    """The last norm of a stage has been reached."""
+
+
+def _sums(norm: nn.GroupNorm, x: Tensor) -> Tensor:
+    groups = x.reshape(len(x), norm.num_groups, -1).to(torch.promote_types(x.dtype, torch.float32))
+    variance, mean = (value.double() for value in torch.var_mean(groups, -1, correction=0))
+    count = torch.full_like(mean, groups.shape[-1])
+    return torch.stack((count, count * mean, count * (variance + mean.square())))
 
 
 @contextmanager

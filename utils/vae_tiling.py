@@ -5,6 +5,7 @@ see SharedNorms, or those of each tile, which shows as a change of tone from one
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from prismsr.archs.stable_diffusion import decode_latents, encode_images, vae_factor
@@ -22,7 +23,7 @@ def encode_tiled(vae: Any, source: EnlargedImage, options: SamplingOptions) -> T
     Args:
         vae: AutoencoderKL.
         source: padded to multiples of 8.
-        options: vae_tile, vae_overlap and vae_norms are read.
+        options: vae_tile, vae_overlap and vae_norm_stages are read.
     """
     factor = vae_factor(vae)
 
@@ -39,7 +40,7 @@ def decode_tiled(vae: Any, latents: Tensor, options: SamplingOptions) -> Tensor:
     Args:
         vae: AutoencoderKL.
         latents: on the VAE's device.
-        options: vae_tile, vae_overlap and vae_norms are read.
+        options: vae_tile, vae_overlap and vae_norm_stages are read.
     """
     size = latents.shape[-2], latents.shape[-1]
     if len(windows(*size, options.vae_tile, options.vae_overlap)) == 1:
@@ -56,11 +57,9 @@ def _in_tiles(
 ) -> Tensor:
     """The blended tiles of a map of `size` latents, enlarged by `factor`; `network` is the one that `run` calls."""
     tile, overlap = options.vae_tile, options.vae_overlap
-    if options.vae_norms == "tile" or len(windows(*size, tile, overlap)) == 1:
+    if options.vae_norm_stages == 0 or len(windows(*size, tile, overlap)) == 1:
         return blended(run, *size, tile, overlap, factor)
     norms = SharedNorms(network)
-    with norms.measured():
-        for window in windows(*size, tile, 0):
-            run(window)
+    norms.measure([partial(run, window) for window in windows(*size, tile, 0)], options.vae_norm_stages)
     with norms.applied():
         return blended(run, *size, tile, overlap, factor)

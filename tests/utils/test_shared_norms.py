@@ -1,44 +1,69 @@
 from prismsr.utils.shared_norms import SharedNorms
 
+import pytest
 import torch
 from torch import nn
 
 
-def _network():
-    torch.manual_seed(0)
-    network = nn.Sequential(nn.GroupNorm(2, 6), nn.SiLU(), nn.Conv2d(6, 4, 1), nn.GroupNorm(4, 4), nn.Tanh()).double()
-    for parameter in network.parameters():
-        nn.init.normal_(parameter)
-    return network.eval()
+class Blocks(nn.Module):
+    """Three norms, registered in another order than they are called; no pixel sees another but through them."""
+
+    def __init__(self):
+        super().__init__()
+        self.late, self.first, self.middle = nn.GroupNorm(4, 4), nn.GroupNorm(2, 6), nn.GroupNorm(1, 4)
+        self.conv = nn.Conv2d(6, 4, 1)
+        torch.manual_seed(0)
+        for parameter in self.parameters():
+            nn.init.normal_(parameter)
+
+    def forward(self, x):
+        x = self.conv(self.first(x).tanh())
+        return self.late(x + self.middle(x).sin()).tanh()
 
 
-def _maps():
+@pytest.fixture
+def maps():
     maps = torch.randn(2, 6, 8, 15, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     return maps * torch.linspace(0.1, 3, 15) + torch.linspace(-1, 2, 15)
 
 
-@torch.no_grad()
-def test_with_statistics_of_the_whole_tiles_are_parts_of_the_whole():
-    """Measured on the whole map, then applied tile by tile: every pixel is what it is in the whole, image by image."""
-    network, maps = _network(), _maps()
-    whole, norms = network(maps), SharedNorms(network)
-    with norms.measured():
-        assert torch.equal(network(maps), whole)
+PLACES = [(0, 2), (2, 9), (9, 15)]
+
+
+def _in_tiles(network, maps, stages):
+    """The network's output tile by tile; how often it was called to gather statistics, and how often to the end."""
+    calls, norms = [0, 0], SharedNorms(network)
+
+    def run(start, stop):
+        calls[0] += 1
+        network(maps[..., start:stop])
+        calls[1] += 1
+
+    norms.measure([lambda place=place: run(*place) for place in PLACES], stages)
     with norms.applied():
-        tiles = [network(maps[..., start : start + 5]) for start in (0, 5, 10)]
-    assert torch.allclose(torch.cat(tiles, -1), whole)
-    assert not torch.allclose(network(maps[..., :5]), whole[..., :5], atol=0.1)  # put back
+        return torch.cat([network(maps[..., start:stop]) for start, stop in PLACES], -1), calls, norms.sums
 
 
 @torch.no_grad()
-def test_statistics_of_tiles_add_up_to_those_of_the_whole():
-    """Of the first norm, before which nothing was normalised; tiles of different sizes count by their pixels."""
-    network, maps = _network(), _maps()
-    norms = SharedNorms(network)
-    with norms.measured():
-        for start, stop in ((0, 2), (2, 9), (9, 15)):
-            network(maps[..., start:stop])
-    count, total, square = norms.sums[network[0]]
+@pytest.mark.parametrize("stages", [3, 10])
+def test_with_as_many_stages_as_norms_tiles_are_parts_of_the_whole(maps, stages):
+    network = Blocks().double().eval()
+    tiles, calls, _ = _in_tiles(network, maps, stages)
+    assert torch.allclose(tiles, network(maps)) and calls == [9, 0]
+    assert not torch.allclose(network(maps[..., :2]), tiles[..., :2], atol=0.1)  # the norms are put back
+
+
+@torch.no_grad()
+def test_a_stage_uses_the_tiles_own_statistics_within_it(maps):
+    """Of one stage the first norm's statistics are the whole image's, and the next one's of tiles normalised alone."""
+    network = Blocks().double().eval()
+    _, calls, sums = _in_tiles(network, maps, 1)
+    assert calls == [3, 0]
     groups = maps.reshape(2, 2, -1)
+    count, total, square = sums[network.first]
     assert (count == 3 * 8 * 15).all()
+    assert torch.allclose(total / count, groups.mean(-1)) and torch.allclose(square / count, groups.square().mean(-1))
+    parts = [network.conv(network.first(maps[..., start:stop]).tanh()) for start, stop in PLACES]
+    groups = torch.cat(parts, -1).reshape(2, 1, -1)
+    count, total, square = sums[network.middle]
     assert torch.allclose(total / count, groups.mean(-1)) and torch.allclose(square / count, groups.square().mean(-1))
