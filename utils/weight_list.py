@@ -125,7 +125,9 @@ def examine(weights: Weights, root: Path) -> Finding:
             read_file(path)
         except WeightsError as error:
             return Finding("damaged", str(error))
-    return Finding("there", f"{size:,} bytes, SHA-256 {digest} ({_agreement(weights.sha256)})")
+    # files of many repositories have the same name
+    origin = f" of {weights.path.removeprefix(HF).rpartition('/')[0]}" if weights.hub else ""
+    return Finding("there", f"{size:,} bytes{origin}, SHA-256 {digest} ({_agreement(weights.sha256)})")
 
 
 def _agreement(published: str) -> str:

@@ -6,14 +6,20 @@ A need is one of:
     lpips-linear                LPIPS's weights on top of AlexNet
     clip:MODEL:TAG              weights of open_clip
     metric:NAME                 a metric of pyiqa
+    diffusers:REPOSITORY:PART   unet, vae or controlnet on the Hugging Face hub; REPOSITORY@REVISION where one is named
+    timm:MODEL                  a network of timm
 """
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from prismsr.archs.lgcaa_options import BaseOptions, DinoOptions
 from prismsr.utils.clip import MODEL
+from prismsr.utils.lgcaa_rules import NETWORK
 from prismsr.utils.option_problems import join
+from prismsr.utils.option_schema import Options
 
 WITHOUT_WEIGHTS = ("natural_scene", "sfd_iqa")
 """Metrics that are no network of pyiqa: the first's numbers come with BasicSR, the second's files are named."""
@@ -32,7 +38,8 @@ class Need(NamedTuple):
 
 def needs_of(options: Mapping[str, Any]) -> list[Need]:
     """The needs of a merged option file, once each, in the order of its sections."""
-    found = [*_checkpoints(options), *_clip(options.get("clip"), "clip")]
+    found = [*_checkpoints(options), *_lgcaa(_mapping(options.get("network_g")), "network_g")]
+    found += _clip(options.get("clip"), "clip")
     found += _metric(options.get("scoring"), "scoring")
     train, val = _mapping(options.get("train")), _mapping(options.get("val"))
     for section, key in ((train.get("losses"), "train.losses"), (val.get("metrics"), "val.metrics")):
@@ -45,6 +52,36 @@ def _checkpoints(options: Mapping[str, Any]) -> Iterator[Need]:
     for key, value in _mapping(options.get("path")).items():
         if key.startswith("pretrain_network") and value:
             yield Need(f"file:{value}", f"path.{key}")
+
+
+def _lgcaa(network: Mapping[str, Any], key: str) -> Iterator[Need]:
+    """Needs of an LGCAANet, as stable_diffusion.py and dino_condition.py load them."""
+    if network.get("type") != NETWORK:
+        return
+    base, dino = _filled(BaseOptions, network.get("base")), _filled(DinoOptions, network.get("dino"))
+    names = {"unet": "path", "vae": "vae_path" if base["vae_path"] else "path", "controlnet": "controlnet_path"}
+    for part, name in names.items():
+        repository = base[name]
+        if _is_on_hub(repository):
+            pinned = base["revision"] and part != "controlnet" and repository == base["path"]
+            source = f"{repository}@{base['revision']}" if pinned else repository
+            yield Need(f"diffusers:{source}:{part}", join(key, f"base.{name}"))
+    if dino["weights"]:
+        yield Need(f"file:{dino['weights']}", join(key, "dino.weights"))
+    elif dino["pretrained"] and dino["config"] is None:
+        yield Need(f"timm:{dino['model']}", join(key, "dino.model"))
+
+
+def _filled(schema: type[Options], section: Any) -> dict[str, Any]:
+    """A section with the schema's defaults; its values are not checked, which is the option check's task."""
+    return {**{name: field.default for name, field in schema.model_fields.items()}, **_mapping(section)}
+
+
+def _is_on_hub(path: Any) -> bool:
+    """Whether it is no folder but a repository; folders need nothing, and the network says what they lack."""
+    if not isinstance(path, str) or Path(path).expanduser().is_dir():
+        return False
+    return path.count("/") == 1 and not path.startswith((".", "~", os.sep))
 
 
 def _clip(section: Any, key: str) -> Iterator[Need]:

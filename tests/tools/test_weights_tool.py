@@ -5,6 +5,8 @@ import importlib.util
 import inspect
 from pathlib import Path
 
+from prismsr.archs.lgcaa_options import SD2_BASE, BaseOptions
+from prismsr.archs.stable_diffusion import build_unet, build_vae
 from prismsr.utils.option_files import load_options
 from prismsr.utils.weight_list import READABLE, Weights, examine, maker_of, place, read_list, uncovered
 from prismsr.utils.weight_needs import _DEFAULT_BACKBONES, _DEFAULT_METRICS, WITHOUT_WEIGHTS, needs_of
@@ -12,6 +14,8 @@ from prismsr.utils.weight_needs import _DEFAULT_BACKBONES, _DEFAULT_METRICS, WIT
 import pytest
 import torch
 from basicsr.utils.registry import LOSS_REGISTRY, METRIC_REGISTRY
+from lgcaa_tiny import BASE
+from safetensors.torch import save_file
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +50,11 @@ def test_examples_of_needs(options):
     assert maker_of(tuned[0], options) == "options/amo/swinir_upos_x4.yml"
     assert {"vgg19", "metric:paq2piq", "metric:musiq"} <= set(tuned)
     assert needs("demo/compact_gan_ssl_x4.yml") == ["file:experiments/demo_l1/models/net_g_latest.pth"]
-    assert needs("demo/sfd_tiny.yml") == []
+    assert needs("demo/sfd_tiny.yml") == needs("demo/lgcaa_tiny.yml") == []
+    networks = [f"diffusers:{SD2_BASE}:unet", f"diffusers:{SD2_BASE}:vae", "timm:vit_base_patch16_224.dino"]
+    assert needs("lgcaa/lgcaa_x4.yml") == [*networks, "alexnet", "lpips-linear"]
+    assert needs("lgcaa/test_realsr.yml") == ["file:experiments/lgcaa_x4/models/net_g_latest.pth", *networks]
+    assert all(set(networks) <= set(needs(file[8:])) for file in options if file.startswith("options/lgcaa/"))
 
 
 def test_needs_of_terms_with_their_own_files():
@@ -219,3 +227,43 @@ def test_offline_hub(tool, root, monkeypatch, capsys):
     entry = Weights.model_validate({"path": "hf:timm/x/model.safetensors", "licence": "MIT", "for": ["vgg19"]})
     assert tool.main(["fetch", "--options", str(root / "options/two.yml")], root, [entry]) == 1
     assert "hf download timm/x model.safetensors" in capsys.readouterr().err
+
+
+@pytest.fixture
+def cached(root, monkeypatch):
+    """A hub cache with small networks in place of SD-2's and DINO's; its snapshots by repository."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(root / "hf"))
+    snapshots = {}
+    for repository in (SD2_BASE, "timm/vit_base_patch16_224.dino"):
+        folder = root / "hf" / f"models--{repository.replace('/', '--')}"
+        (folder / "refs").mkdir(parents=True)
+        (folder / "refs" / "main").write_text("0" * 40)
+        snapshots[repository] = folder / "snapshots" / ("0" * 40)
+        snapshots[repository].mkdir(parents=True)
+    small = BaseOptions.model_validate(BASE)
+    build_unet(small).save_pretrained(snapshots[SD2_BASE] / "unet")
+    build_vae(small).save_pretrained(snapshots[SD2_BASE] / "vae")
+    save_file({"w": torch.zeros(3)}, snapshots["timm/vit_base_patch16_224.dino"] / "model.safetensors")
+    return snapshots
+
+
+def test_networks_of_lgcaa_in_the_hub_s_cache(tool, root, cached, capsys):
+    """What check finds is what the loaders take; fetch leaves it alone."""
+    (root / "lgcaa.yml").write_text("name: lgcaa\nnetwork_g: {type: LGCAANet}\n")
+    arguments = ["--options", str(root / "lgcaa.yml")]
+    assert tool.main(["check", *arguments], root) == 0
+    told = capsys.readouterr().out
+    assert f" bytes of {SD2_BASE}/unet, SHA-256 " in told and "5 files, 0 missing or damaged, 0 unknown" in told
+    assert build_unet(BaseOptions()).config.cross_attention_dim == 48
+    assert build_vae(BaseOptions()).config.norm_num_groups == 4
+    assert tool.main(["fetch", *arguments], root) == 0
+    (cached[SD2_BASE] / "vae" / "diffusion_pytorch_model.safetensors").write_bytes(b"cut")
+    (cached[SD2_BASE] / "unet" / "config.json").unlink()
+    assert tool.main(["check", *arguments], root) == 1
+    told = capsys.readouterr().out
+    assert f"missing config.json: not there; to be put at the Hugging Face cache (HF_HOME), {SD2_BASE}/unet/" in told
+    assert "vae/diffusion_pytorch_model.safetensors is truncated" in told and "5 files, 2 missing" in told
+    assert tool.main(["list", *arguments], root) == 0
+    told = capsys.readouterr().out
+    assert told.count("terms CreativeML Open RAIL++-M") == 4 and told.count("config.json: not there") == 1
