@@ -5,15 +5,15 @@ python tools/export_lgcaa.py vae -opt options/demo/lgcaa_vae_tiny.yml -i FILE.pt
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import prismsr  # noqa: F401  (before basicsr)
 from prismsr.models.lgcaa_checkpoint import require_same_options
+from prismsr.utils.command_line import fail, run_main
 from prismsr.utils.errors import OptionError, UserError
-from prismsr.utils.images import eight_bit_bgr, read_image
+from prismsr.utils.images import eight_bit_bgr, metric_tensor, read_image
 from prismsr.utils.lgcaa_export import export_network, export_vae
 from prismsr.utils.option_files import load_options
 from prismsr.utils.weights import network_weights, require_fit
@@ -42,11 +42,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         _export(args)
     except UserError as error:
-        print(f"export_lgcaa.py: error: {error}", file=sys.stderr)
-        return 2
+        return fail("export_lgcaa.py", error, 2)
     except OSError as error:
-        print(f"export_lgcaa.py: error: {args.output} cannot be written ({error})", file=sys.stderr)
-        return 1
+        return fail("export_lgcaa.py", f"{args.output} cannot be written ({error})", 1)
     return 0
 
 
@@ -72,8 +70,7 @@ def _images(folder: Path, vae: Any) -> list[torch.Tensor]:
     factor = 2 ** (len(vae.config.block_out_channels) - 1)
     images = []
     for path in sorted(folder.glob("*.png")):
-        bgr = eight_bit_bgr(read_image(path), str(path))
-        image = torch.from_numpy(bgr[..., ::-1].copy()).permute(2, 0, 1)[None].float() / 255
+        image = metric_tensor(eight_bit_bgr(read_image(path), str(path)))
         height, width = (side - side % factor for side in image.shape[-2:])
         images.append(image[..., :height, :width])
     if not images:
@@ -82,4 +79,4 @@ def _images(folder: Path, vae: Any) -> list[torch.Tensor]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_main(main)

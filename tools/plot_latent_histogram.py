@@ -7,7 +7,6 @@ distance to GT. SR files may carry a suffix after GT's names.
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,10 @@ from typing import Any
 import prismsr  # noqa: F401  (before basicsr)
 from prismsr.archs.lgcaa_options import BaseOptions
 from prismsr.archs.stable_diffusion import build_vae, encode_images, vae_factor
+from prismsr.utils.command_line import fail, run_main
 from prismsr.utils.enlarged_image import enlarged
 from prismsr.utils.errors import OptionError, UserError
-from prismsr.utils.images import eight_bit_bgr, read_image
+from prismsr.utils.images import eight_bit_bgr, metric_tensor, read_image
 from prismsr.utils.jobs import atomic_write
 
 import numpy as np
@@ -56,8 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.output.parent.mkdir(parents=True, exist_ok=True)
         draw(panels, args.output)
     except (UserError, OSError) as error:
-        print(f"plot_latent_histogram.py: error: {error}", file=sys.stderr)
-        return 2
+        return fail("plot_latent_histogram.py", error, 2)
     for panel, values in panels.items():
         for name, distance in distances(values).items():
             print(f"{panel}: W1({name}, GT) = {distance:.4f}")
@@ -94,8 +93,7 @@ def _partner(folder: Path, name: str) -> Path:
 
 
 def _read(path: Path) -> Tensor:
-    image = eight_bit_bgr(read_image(path), str(path))[..., ::-1].copy()
-    return torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
+    return metric_tensor(eight_bit_bgr(read_image(path), str(path)))
 
 
 def _values(tensors: Sequence[Tensor]) -> NDArray[np.float32]:
@@ -144,4 +142,4 @@ def draw(panels: dict[str, Values], output: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_main(main)
