@@ -9,8 +9,8 @@ import pytest
 
 
 @pytest.fixture(scope="module")
-def tool(repository: Path) -> Iterator[Callable[[str], ModuleType]]:
-    """Import a module of tools/, as a script there would."""
+def load_tool(repository: Path) -> Iterator[Callable[[str], ModuleType]]:
+    """Import a module of tools/ by its name, as a script there would."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(repository / "tools"))
         yield importlib.import_module

@@ -18,12 +18,13 @@ Run = Callable[..., int]
 
 
 @pytest.fixture
-def run(tool: Callable[[str], ModuleType], tmp_path: Path) -> Run:
+def run(load_tool: Callable[[str], ModuleType], tmp_path: Path) -> Run:
     """Run a command line with results in tmp_path/out; return the exit code."""
 
     def call(*arguments: Any) -> int:
         try:
-            return int(tool("analyse_iqa").main([str(argument) for argument in (*arguments, "-o", tmp_path / "out")]))
+            line = [str(argument) for argument in (*arguments, "-o", tmp_path / "out")]
+            return int(load_tool("analyse_iqa").main(line))
         except SystemExit as stop:  # argparse's way out
             return int(stop.code or 0)
 
@@ -131,9 +132,9 @@ def test_scores_are_kept_and_made_anew_for_other_weights(
 
 
 def test_ctrl_c_keeps_what_is_made(
-    run: Run, tool: Callable[[str], ModuleType], pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, load_tool: Callable[[str], ModuleType], pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    analysis = tool("iqa_analysis")
+    analysis = load_tool("iqa_analysis")
     real, seen = analysis.read_image, []
 
     def stopped_at_the_third(path: Path) -> np.ndarray:
@@ -258,8 +259,8 @@ def test_labels_of_another_set(
     assert "no label belongs to a group of the images: these are named as 0, the labels as" in capsys.readouterr().err
 
 
-def test_papers_names(tool: Callable[[str], ModuleType]) -> None:
-    paper = tool("iqa_analysis_report").paper_accuracy
+def test_papers_names(load_tool: Callable[[str], ModuleType]) -> None:
+    paper = load_tool("iqa_analysis_report").paper_accuracy
     names = {
         "musiq": 74.47,
         "maniqa": 70.51,

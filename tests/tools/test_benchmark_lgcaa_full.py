@@ -14,18 +14,18 @@ CONDITION = {"DINO", "E", "ControlNet", "UNet"}
 
 
 @pytest.fixture(scope="module")
-def clocks(tool):
-    return tool("benchmark_clock")
+def clocks(load_tool):
+    return load_tool("benchmark_clock")
 
 
 @pytest.fixture(scope="module")
-def parts(tool):
-    return tool("benchmark_lgcaa_parts")
+def parts(load_tool):
+    return load_tool("benchmark_lgcaa_parts")
 
 
 @pytest.fixture(scope="module")
-def full(tool):
-    return tool("benchmark_lgcaa_full")
+def full(load_tool):
+    return load_tool("benchmark_lgcaa_full")
 
 
 @pytest.fixture(scope="module")
@@ -112,9 +112,9 @@ def test_sampling_in_parts(parts):
     assert alone["seconds"] == 0 and alone["seconds_in_parts"] > 0 and "UNet/LGCAA" not in alone["parts"]
 
 
-def test_tables(tool, full, monkeypatch, capsys):
+def test_tables(load_tool, full, monkeypatch, capsys):
     """As the command line, but the measuring processes are function calls, and images are small."""
-    benchmark = tool("benchmark")
+    benchmark = load_tool("benchmark")
     monkeypatch.setattr(full, "CROP", 64)
     monkeypatch.setattr(full, "RESULT", 64)
     monkeypatch.setattr(full, "LARGE", (64, 128))

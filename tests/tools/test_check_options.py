@@ -1,6 +1,6 @@
 """tools/check_options.py: files and folders, fragments, notes, and the exit code."""
 
-import importlib.util
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -25,13 +25,8 @@ logger: {print_freq: 1, save_checkpoint_freq: 2, use_tb_logger: false}
 
 
 @pytest.fixture(scope="module")
-def tool(repository: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("check_options", repository / "tools" / "check_options.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def tool(load_tool: Callable[[str], ModuleType]) -> ModuleType:
+    return load_tool("check_options")
 
 
 @pytest.fixture

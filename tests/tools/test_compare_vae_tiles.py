@@ -1,5 +1,3 @@
-import importlib.util
-
 from prismsr.archs.lgcaa_options import BaseOptions
 from prismsr.archs.stable_diffusion import build_vae
 
@@ -10,11 +8,8 @@ from PIL import Image
 
 
 @pytest.fixture(scope="module")
-def tool(repository):
-    spec = importlib.util.spec_from_file_location("tiles_tool", repository / "tools" / "compare_vae_tiles.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def tool(load_tool):
+    return load_tool("compare_vae_tiles")
 
 
 @pytest.fixture(scope="module")

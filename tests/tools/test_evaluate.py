@@ -1,17 +1,13 @@
 """tools/evaluate.py from its command line to its table and exit code."""
 
-import importlib
-
 import cv2
 import numpy as np
 import pytest
 
 
 @pytest.fixture(scope="module")
-def tool(repository):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(repository / "tools"))
-        yield importlib.import_module("evaluate")
+def tool(load_tool):
+    return load_tool("evaluate")
 
 
 @pytest.fixture

@@ -23,13 +23,13 @@ Run = Callable[..., int]
 
 
 @pytest.fixture
-def run(tool: Callable[[str], ModuleType], tmp_path: Path) -> Run:
+def run(load_tool: Callable[[str], ModuleType], tmp_path: Path) -> Run:
     """Run a command line on the set, with results in tmp_path/out; return the exit code."""
 
     def call(*arguments: Any, metric: str = "niqe", kind: str = "csv", root: Path | None = None) -> int:
         line = [metric, "--set", kind, "--root", root or tmp_path / "set", "-o", tmp_path / "out", "--workers", 1]
         try:
-            return int(tool("evaluate_iqa").main([str(argument) for argument in (*line, *arguments)]))
+            return int(load_tool("evaluate_iqa").main([str(argument) for argument in (*line, *arguments)]))
         except SystemExit as stop:  # argparse's way out
             return int(stop.code or 0)
 
@@ -270,8 +270,8 @@ def test_papers_figures_stand_beside(run: Run, blurred: list[str], tmp_path: Pat
     assert rows[1]["paper_plcc"] == ""  # Table 4 has SFD-IQA's variants alone
 
 
-def test_paper_tables(tool: Callable[[str], ModuleType]) -> None:
-    tables = tool("paper_tables")
+def test_paper_tables(load_tool: Callable[[str], ModuleType]) -> None:
+    tables = load_tool("paper_tables")
     names = tables.table_names()
     assert len(names) == 13
     assert all(len(tables.read_table(name)) > 10 for name in names)

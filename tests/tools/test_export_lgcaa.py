@@ -1,7 +1,5 @@
 """tools/export_lgcaa.py: what was trained as a folder of diffusers; files of another module are refused."""
 
-import importlib.util
-
 from prismsr.utils.lgcaa_export import load_exported
 
 import pytest
@@ -12,11 +10,8 @@ from lgcaa_tiny import NETWORK
 
 
 @pytest.fixture(scope="module")
-def tool(repository):
-    spec = importlib.util.spec_from_file_location("export_tool", repository / "tools" / "export_lgcaa.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def tool(load_tool):
+    return load_tool("export_lgcaa")
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """tools/export_onnx.py: what is missing is told; where onnx is installed, the file computes what torch does."""
 
 import importlib.util
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -16,11 +17,8 @@ INSTALLED = all(importlib.util.find_spec(name) is not None for name in onnx_expo
 
 
 @pytest.fixture
-def tool(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(repository / "tools")
-    spec = importlib.util.spec_from_file_location("export_onnx", repository / "tools" / "export_onnx.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+def tool(load_tool: Callable[[str], ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    module = load_tool("export_onnx")
     monkeypatch.setattr(module, "ROOT", tmp_path)
     return module
 

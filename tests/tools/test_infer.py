@@ -1,6 +1,6 @@
 """tools/infer.py: exit codes, messages, and several processes."""
 
-import importlib.util
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -12,18 +12,9 @@ import torch
 from generator_cases import write_images, write_model
 
 
-def load_tool(repository: Path, name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, repository / "tools" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture
-def tool(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    module = load_tool(repository, "infer")
+def tool(load_tool: Callable[[str], ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    module = load_tool("infer")
     monkeypatch.setattr(module, "ROOT", tmp_path)
     return module
 

@@ -1,22 +1,13 @@
 """The table that docs/lgcaa.md quotes, and the explicit matrices that the benchmark compares with."""
 
-import importlib.util
-
 from prismsr.archs import lgcaa_branch
 
 import pytest
 import torch
 
 
-def load(repository, name):
-    spec = importlib.util.spec_from_file_location(name, repository / "tools" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_table_of_variations(repository, capsys):
-    tool = load(repository, "measure_lgcaa")
+def test_table_of_variations(load_tool, capsys):
+    tool = load_tool("measure_lgcaa")
     assert tool.main(["--tokens", "128", "--channels", "64", "--heads", "2"]) == 0
     rows = [line.split("|")[1:-1] for line in capsys.readouterr().out.splitlines() if line.startswith("| ")][1:]
     table = {row[0].strip(): [float(cell) for cell in row[1:]] for row in rows}
@@ -26,8 +17,8 @@ def test_table_of_variations(repository, capsys):
     assert all(row[1] == pytest.approx(0.8, abs=0.05) for row in table.values())
 
 
-def test_benchmark_compares_the_same_maths(repository, monkeypatch):
-    tool = load(repository, "benchmark_lgcaa")
+def test_benchmark_compares_the_same_maths(load_tool, monkeypatch):
+    tool = load_tool("benchmark_lgcaa")
     monkeypatch.setattr(lgcaa_branch, "attention", lgcaa_branch.attention)  # put back what the tool changes
     value = tool.build_lgcaa(6, 1, torch.device("cpu"), explicit=False)()
     explicit = tool.build_lgcaa(6, 1, torch.device("cpu"), explicit=True)()

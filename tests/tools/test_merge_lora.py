@@ -1,7 +1,5 @@
 """tools/merge_lora.py: the same weights as the training saves, the base's hash, and what is refused."""
 
-import importlib.util
-
 from prismsr.models.lora import adapter_state, adapters, add_adapters, merged_state
 from prismsr.models.lora_training import Lora
 
@@ -16,11 +14,8 @@ TARGETS = ["body.[024]"]
 
 
 @pytest.fixture(scope="module")
-def tool(repository):
-    spec = importlib.util.spec_from_file_location("merge_lora", repository / "tools" / "merge_lora.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def tool(load_tool):
+    return load_tool("merge_lora")
 
 
 @pytest.fixture

@@ -31,16 +31,8 @@ VOID = {"meta", "img", "br", "input", "link", "hr"}
 
 
 @pytest.fixture(scope="module")
-def tools(repository):
-    """Modules of tools/ by name."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(repository / "tools"))
-        yield importlib.import_module
-
-
-@pytest.fixture(scope="module")
-def tool(tools):
-    return tools("report")
+def tool(load_tool):
+    return load_tool("report")
 
 
 def metric(column, mean, count=2, expected=2, **changes):
@@ -214,8 +206,8 @@ def test_one_name_twice_is_told_apart(tool, tree):
         ("results/x/DPED", None, ("x", "DPED")),
     ],
 )
-def test_names_from_paths(tools, sr, gt, names):
-    results = tools("report_results")
+def test_names_from_paths(load_tool, sr, gt, names):
+    results = load_tool("report_results")
     dataset = results.dataset_name(sr, gt)
     assert (results.method_name(sr, dataset), dataset) == names
 
@@ -251,8 +243,8 @@ def test_names_are_escaped(tool, tree):
     assert '<script>alert("x")' not in raw
 
 
-def test_control_characters_and_bytes_that_are_no_text(tools):
-    html = tools("report_html")
+def test_control_characters_and_bytes_that_are_no_text(load_tool):
+    html = load_tool("report_html")
     assert html.clean("a\x00\x1b\udcffb\tc") == "a\\x00\\x1b\\udcffb\tc"
     made = html.element("p", "1 < 2", html.element("b", "x"), "& so", title='"', hidden=True, id=None)
     assert html.document(made).splitlines()[1] == '<p title="&quot;" hidden="hidden">1 &lt; 2<b>x</b>&amp; so</p>'
@@ -309,8 +301,8 @@ def test_crops_are_where_methods_differ_most(tool, tree):
     assert {found["data-scores"] for found in page.find("figure", **{"class": "panel made"})} == {"PSNR 31.00"}
 
 
-def test_most_different_of_random_images(tools):
-    crops, rng = tools("report_crops"), np.random.default_rng(1)
+def test_most_different_of_random_images(load_tool):
+    crops, rng = load_tool("report_crops"), np.random.default_rng(1)
     images = [rng.integers(0, 256, (23, 31, 3), dtype=np.uint8) for _ in range(3)]
     place, value = naive_place(images, 7)
     found, corner = crops.most_different(images, 7)
@@ -339,9 +331,9 @@ def test_given_places_and_their_mistakes(tool, tree, capsys):
         assert told.split(";")[0] in capsys.readouterr().err
 
 
-def test_size_is_bounded(tools, tool, tree):
+def test_size_is_bounded(load_tool, tool, tree):
     assert not make(tool, tree, "--max-images", 0).find("img")
-    crops, results, problems = tools("report_crops"), tools("report_results"), []
+    crops, results, problems = load_tool("report_crops"), load_tool("report_results"), []
     (group,) = results.read_results(tree / "results").groups
     both = crops.compare(group, crops.CropOptions(side=32), problems)
     assert [one.image for one in both] == ["cat", "eye"] and problems == []
@@ -359,8 +351,8 @@ def test_size_is_bounded(tools, tool, tree):
     assert sum(len(found["src"]) for found in shown) * 3 / 4 < whole * 1.02
 
 
-def test_versions_of_gt_and_several_lrs(tools, tree, photograph):
-    crops, results = tools("report_crops"), tools("report_results")
+def test_versions_of_gt_and_several_lrs(load_tool, tree, photograph):
+    crops, results = load_tool("report_crops"), load_tool("report_results")
     for path in sorted((tree / "Set9" / "GT").iterdir()):
         (tree / "Set9" / "GT" / "original").mkdir(exist_ok=True)
         path.rename(tree / "Set9" / "GT" / "original" / path.name)
@@ -451,8 +443,8 @@ def test_curves(tool, tree):
     assert decoded(page.find("img", **{"class": "picture"})[0]["src"]).shape == (5, 5, 3)
 
 
-def test_many_points_are_averaged_and_ticks_are_round(tools):
-    curves = tools("report_curves")
+def test_many_points_are_averaged_and_ticks_are_round(load_tool):
+    curves = load_tool("report_curves")
     line = [(float(index), float(index % 2)) for index in range(960)]
     assert curves.thinned(line)[:2] == [(1.5, 0.5), (5.5, 0.5)]
     assert len(curves.thinned(line)) == 240
@@ -472,9 +464,9 @@ def test_experiments_that_are_not_there(tool, tree, capsys):
 # ------------------------------------------------------------------------------------------------ papers' tables
 
 
-def paper_table(tools, folder):
+def paper_table(load_tool, folder):
     """ssl-1.json as tools/reproduce.py writes it."""
-    cell = tools("reproduction_report").Cell
+    cell = load_tool("reproduction_report").Cell
     about = [("ssl-1", "Set5", "ESRGAN+SSL", "PSNR", "higher", 30.0, 30.05, 0.1, "done")]
     about += [("ssl-1", "Set5", "ESRGAN+SSL", "LPIPS", "lower", 0.07, 0.1, 0.01, "done")]
     about += [("ssl-1", "Set14", "ESRGAN+SSL", "PSNR", "higher", 26.0, None, 0.1, "missing", ("get <Set14>",))]
@@ -496,8 +488,8 @@ def paper_table(tools, folder):
     write(folder / "plots" / "ssl-1_plane.png", np.zeros((4, 6, 3)))
 
 
-def test_tables_of_papers(tool, tools, tmp_path):
-    paper_table(tools, tmp_path / "results" / "deep")
+def test_tables_of_papers(tool, load_tool, tmp_path):
+    paper_table(load_tool, tmp_path / "results" / "deep")
     (tmp_path / "results" / "other.json").write_text("[1]")
     (tmp_path / "results" / "ssl-2.json").write_text('{"table": "ssl-2", "cells": [{}]}')
     page = make(tool, tmp_path)
@@ -518,8 +510,8 @@ def test_tables_of_papers(tool, tools, tmp_path):
 # ------------------------------------------------------------------------------------------------ the demo
 
 
-def test_demo_writes_the_page(tools, tmp_path, photograph):
-    demo, build = tools("demo_report"), importlib.import_module("basicsr.archs").build_network
+def test_demo_writes_the_page(load_tool, tmp_path, photograph):
+    demo, build = load_tool("demo_report"), importlib.import_module("basicsr.archs").build_network
     write(tmp_path / "datasets/demo/val/HR" / "cat.png", photograph[40:240, 60:260])
     write(
         tmp_path / "datasets/demo/val/LR" / "cat.png", cv2.resize(photograph[40:240, 60:260], (50, 50), interpolation=3)

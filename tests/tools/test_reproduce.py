@@ -1,13 +1,11 @@
 """tools/reproduce.py: the mapping, a miniature run end to end, what is missing, and results that went stale."""
 
 import csv
-import importlib
 import json
 import shutil
 from copy import deepcopy
 from dataclasses import replace
 
-import prismsr
 from prismsr.metrics.protocols import find_protocol
 from prismsr.utils.errors import OptionError
 from prismsr.utils.generators import load_generator
@@ -32,15 +30,9 @@ NAMES = ("baby", "bird", "butterfly", "head", "woman")
 
 
 @pytest.fixture(scope="module")
-def tools(repository):
-    assert prismsr.__name__
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(repository / "tools"))
-        names = ("reproduce", "tables", "results", "running", "report", "plots", "needs")
-        yield {
-            name: importlib.import_module("reproduce" if name == "reproduce" else f"reproduction_{name}")
-            for name in names
-        }
+def tools(load_tool):
+    names = ("tables", "results", "running", "report", "plots", "needs")
+    return {"reproduce": load_tool("reproduce"), **{name: load_tool(f"reproduction_{name}") for name in names}}
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """tools/weights.py: what each option file needs, whether it is there and whole, and fetching it."""
 
 import hashlib
-import importlib.util
 import inspect
 from pathlib import Path
 
@@ -19,11 +18,8 @@ from safetensors.torch import save_file
 
 
 @pytest.fixture(scope="module")
-def tool(repository):
-    spec = importlib.util.spec_from_file_location("weights_tool", repository / "tools" / "weights.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def tool(load_tool):
+    return load_tool("weights")
 
 
 @pytest.fixture(scope="module")
