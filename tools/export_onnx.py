@@ -4,11 +4,11 @@ python tools/export_onnx.py --model options/demo/compact_gan_ssl_x4.yml -o compa
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from prismsr.data.prepare.common import whole_number
+from prismsr.utils.command_line import fail, run_main
 from prismsr.utils.errors import UserError
 from prismsr.utils.generators import load_generator
 from prismsr.utils.onnx_export import export_onnx
@@ -30,10 +30,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         generator = load_generator(args.model, args.weights, args.param_key, "cpu", root=ROOT)
         print(export_onnx(generator, args.output, dynamic=args.dynamic, size=args.size))
     except UserError as error:
-        print(f"export_onnx.py: error: {error}", file=sys.stderr)
-        return 2
+        return fail("export_onnx.py", error, 2)
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_main(main)

@@ -7,7 +7,6 @@ adapter has one, params_ema, as a training writes them; a .safetensors file hold
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 from prismsr.models.lora import merge
 from prismsr.models.lora_training import read_adapter, state_hash
 from prismsr.utils.checkpoints import CheckpointError, save_file, save_safetensors
+from prismsr.utils.command_line import fail, run_main
 from prismsr.utils.errors import UserError
 from prismsr.utils.weights import network_weights
 
@@ -52,15 +52,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         run(args)
     except (CheckpointError, OSError) as error:
-        return _fail(f"{args.output} cannot be written ({error.__cause__ or error})", 1)
+        return fail("merge_lora.py", f"{args.output} cannot be written ({error.__cause__ or error})", 1)
     except UserError as error:
-        return _fail(error, 2)
+        return fail("merge_lora.py", error, 2)
     return 0
-
-
-def _fail(reason: object, code: int) -> int:
-    print(f"error: {reason}", file=sys.stderr)
-    return code
 
 
 def run(args: argparse.Namespace) -> None:
@@ -112,4 +107,4 @@ def find_base(path: Path, key: str | None, sha256: Any) -> dict[str, Tensor]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_main(main)

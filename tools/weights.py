@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from prismsr.utils.command_line import fail, run_main
 from prismsr.utils.downloads import DownloadError, download
 from prismsr.utils.errors import OptionError, UserError
 from prismsr.utils.option_files import load_options, shown
@@ -232,12 +233,10 @@ def main(argv: Sequence[str] | None = None, root: Path = ROOT, entries: Sequence
             return fetch(want, root, args.overwrite)
         return (show if args.command == "list" else check)(want, root)
     except (UserError, OSError) as error:
-        print(f"weights.py: error: {error}", file=sys.stderr)
-        return 2
+        return fail("weights.py", error, 2)
     except KeyboardInterrupt:
-        print("weights.py: stopped; what has arrived is kept, the same command goes on from there", file=sys.stderr)
-        return 130
+        return fail("weights.py", "stopped; what has arrived is kept, the same command goes on from there", 130)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_main(main)
