@@ -10,13 +10,14 @@ from prismsr.data.iqa_sets import SOURCES
 from prismsr.data.prepare.common import UsageError, recorded
 from prismsr.data.test_sets import count_images, find_test_set, missing
 from prismsr.metrics.protocols import Protocol, find_protocol
+from prismsr.utils import weight_needs
 from prismsr.utils.option_files import load_options
 from prismsr.utils.weight_list import Weights, place, read_list
 
 import weights as weights_tool
 from reproduction_tables import Job
 
-Kind = Literal["option file", "checkpoint", "test set", "metric weights"]
+Kind = Literal["option file", "checkpoint", "network weights", "test set", "metric weights"]
 CLIP = "clip:RN50-quickgelu:openai"
 """What SFD-IQA loads besides its checkpoints."""
 
@@ -96,6 +97,7 @@ def _look_for_network(needs: Needs, job: Job, root: Path, checkpoints: Mapping[s
         needs.lacks.append(Lack("option file", f"{absent[0]} is not there"))
         return
     needs.options = root / file
+    needs.lacks += _network_lacks(needs.options, root)
     needs.experiment = str(load_options(needs.options).get("name") or needs.options.stem)
     models = root / "experiments" / str(load_options(root / maker).get("name")) / "models"
     own = [models / "net_g_latest.pth", models / "net_g_latest.safetensors"]
@@ -110,6 +112,15 @@ def _look_for_network(needs: Needs, job: Job, root: Path, checkpoints: Mapping[s
         told = f"{_shown(needs.checkpoint, root)} was trained with other options: {otherwise}"
         take = f'--checkpoint "{job.method}=FILE" takes it as it is'
         needs.lacks.append(Lack("checkpoint", f"{told}; {_how_made(candidates[0], root, maker)}; or {take}"))
+
+
+def _network_lacks(options: Path, root: Path) -> list[Lack]:
+    """What a network loads besides its checkpoint (LGCAA: Stable Diffusion 2, DINO) and is not there."""
+    wanted = weight_needs.needs_of({"network_g": load_options(options).get("network_g")})
+    entries = [entry for need in wanted for entry in read_list() if entry.serves(need.what)]
+    absent = ", ".join(entry.name for entry in entries if not is_there(entry, root))
+    fetch = f"python tools/weights.py fetch --options {_shown(options, root)}"
+    return [Lack("network weights", f"{absent}; {fetch}")] if absent else []
 
 
 def _trained_otherwise(experiment: Path, maker: Path) -> str:
@@ -225,7 +236,7 @@ def metric_lack(metric: str, root: Path) -> Lack | None:
     absent = [entry for entry in entries if not is_there(entry, root)]
     if not absent:
         return None
-    names = ", ".join(Path(entry.path).name for entry in absent)
+    names = ", ".join(entry.name for entry in absent)
     how = "--options options/sfd" if plain == "sfd_iqa" else f"--metrics {plain}"
     return Lack("metric weights", f"{plain}: {names}; python tools/weights.py fetch {how}")
 

@@ -108,7 +108,7 @@ def show(want: Wanted, root: Path) -> int:
     """Print what is wanted, where it belongs and where it comes from; files are not read."""
     for weights, users in want.entries.items():
         path = place(weights, root)
-        print(f"{Path(weights.path).name}: {'there' if path is not None and path.is_file() else 'not there'}")
+        print(f"{weights.name}: {'there' if path is not None and path.is_file() else 'not there'}")
         size = f"{weights.size:,} bytes" if weights.size else ""
         facts = ", ".join(part for part in (size, _published(weights)) if part)
         rows = {"to": shown_place(weights, root), "from": weights.source, "is": facts, "terms": weights.licence}
@@ -137,7 +137,7 @@ def check(want: Wanted, root: Path) -> int:
         source = (
             "" if finding.state == "there" else f"; to be put at {shown_place(weights, root)}, from {weights.source}"
         )
-        print(f"{finding.state:8}{Path(weights.path).name}: {finding.text}{source}")
+        print(f"{finding.state:8}{weights.name}: {finding.text}{source}")
     for file, (maker, _) in want.made.items():
         entry = Weights(path=file, licence="ours", page=f"training with {maker}")
         finding = examine(entry, root)
@@ -156,14 +156,14 @@ def fetch(want: Wanted, root: Path, overwrite: bool = False) -> int:
         if finding.state == "there" or (finding.state == "damaged" and not overwrite):
             failed += finding.state == "damaged"
             hint = "; --overwrite fetches it anew" if finding.state == "damaged" else ""
-            print(f"{Path(weights.path).name}: {finding.text}{hint}")
+            print(f"{weights.name}: {finding.text}{hint}")
             continue
         try:
             _fetch_one(weights, root)
-            print(f"{Path(weights.path).name}: fetched to {shown_place(weights, root)}")
+            print(f"{weights.name}: fetched to {shown_place(weights, root)}")
         except UserError as error:
             failed += 1
-            print(f"{Path(weights.path).name}: {error}", file=sys.stderr)
+            print(f"{weights.name}: {error}", file=sys.stderr)
     for file, (maker, _) in want.made.items():
         if not (root / file).is_file():
             print(f"{file}: not published; train it with {maker}")

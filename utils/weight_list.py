@@ -47,6 +47,11 @@ class Weights(BaseModel):
         return self
 
     @property
+    def name(self) -> str:
+        """Of the file, for people; on the hub, where many are model.safetensors, with its folder or repository."""
+        return "/".join(self.path.split("/")[-2 if self.hub else -1 :])
+
+    @property
     def hub(self) -> tuple[str, str] | None:
         """(repository, file) on the Hugging Face hub; None for entries of other places."""
         if not self.path.startswith(HF):

@@ -292,6 +292,15 @@ def test_images_without_a_value_leave_the_cell_empty(tools, root):
     assert "4 of 5 images have a value" in row["todo"]
 
 
+def test_what_a_network_loads_besides_its_checkpoint_is_told(tools, root, monkeypatch):
+    monkeypatch.setenv("HF_HUB_CACHE", str(root / "hub"))
+    (root / "options/ssl/esrgan_x4.yml").write_text("name: x\nnetwork_g: {type: LGCAANet, dino: {pretrained: false}}\n")
+    assert run(tools, root, "ssl-1", "--sets", "Set5", "--rows", "ESRGAN") == 0
+    todo = cells(root)["Set5", "ESRGAN", "PSNR"]["todo"]
+    assert "missing network weights: unet/config.json, unet/diffusion_pytorch_model.safetensors, vae/" in todo
+    assert "tools/weights.py fetch --options options/ssl/esrgan_x4.yml" in todo and "dino" not in todo
+
+
 def test_diffusion_is_sampled_and_repeats(tools, root, monkeypatch):
     options = {"name": "tiny_lgcaa", "scale": 4, "network_g": lgcaa_tiny.NETWORK, "val": {"sampling": {"steps": 2}}}
     file = root / "options/ssl/esrgan_x4.yml"

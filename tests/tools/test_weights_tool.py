@@ -258,7 +258,9 @@ def test_networks_of_lgcaa_in_the_hub_s_cache(tool, root, cached, capsys):
     (cached[SD2_BASE] / "unet" / "config.json").unlink()
     assert tool.main(["check", *arguments], root) == 1
     told = capsys.readouterr().out
-    assert f"missing config.json: not there; to be put at the Hugging Face cache (HF_HOME), {SD2_BASE}/unet/" in told
+    assert (
+        f"missing unet/config.json: not there; to be put at the Hugging Face cache (HF_HOME), {SD2_BASE}/unet/" in told
+    )
     assert "vae/diffusion_pytorch_model.safetensors is truncated" in told and "5 files, 2 missing" in told
     assert tool.main(["list", *arguments], root) == 0
     told = capsys.readouterr().out
