@@ -203,20 +203,28 @@ def _overfitted_vae(vae, image, steps=100):
 
 
 def test_overfitted_on_one_image_the_sample_is_nearer_to_it_than_bicubic(tmp_path, photograph_tensor):
+    """From timestep 976 on, where an error of the noise counts 13 times in the image.
+
+    So it has to be small: with a constant learning rate and batches of 4, 300 steps still stay behind bicubic.
+    """
     gt = F.interpolate(photograph_tensor[..., 60:188, 100:228], size=16, mode="area")
     lq = F.interpolate(gt, scale_factor=0.25, mode="bicubic", antialias=True).clamp(0, 1)
+    steps, noise = 160, {"l_noise": {"type": "NoiseLoss"}}
     adam = {"type": "Adam", "lr": 6e-3}
-    noise = {"l_noise": {"type": "NoiseLoss"}}
-    model = case.make(tmp_path, case.WHOLE, ema_decay=0, losses=noise, optim_g=adam)
+    schedule = {"type": "CosineAnnealingRestartLR", "periods": [steps], "eta_min": 1e-6}
+    train = {"losses": noise, "optim_g": adam, "scheduler": schedule, "total_iter": steps}
+    model = case.make(tmp_path, case.WHOLE, ema_decay=0, **train)
     _overfitted_vae(model.net_g.vae, gt)
-    batch = {"gt": gt.expand(4, -1, -1, -1), "lq": lq.expand(4, -1, -1, -1)}
-    losses = [_step(model, number, batch, number)["l_noise"] for number in range(1, 61)]
-    assert sum(losses[-20:]) < 0.4 * sum(losses[:20])
+    batch = {"gt": gt.expand(16, -1, -1, -1), "lq": lq.expand(16, -1, -1, -1)}
+    for number in range(1, steps + 1):
+        model.update_learning_rate(number, warmup_iter=20)
+        log = _step(model, number, batch, number)
+    assert log["l_noise"] < 0.06
     model.feed_data({"lq": lq})
-    model.sampler = Sampler(SamplingOptions(steps=40, start_timestep=200, colour_fix="none"), 4)
+    model.sampler = Sampler(SamplingOptions(steps=40, colour_fix="none"), 4)
     model.test()
     bicubic = F.interpolate(lq, scale_factor=4, mode="bicubic").clamp(0, 1)
-    assert (model.output - gt).square().mean() < 0.7 * (bicubic - gt).square().mean()
+    assert (model.output - gt).square().mean() < 0.5 * (bicubic - gt).square().mean()
 
 
 def test_8_bit_adam_says_what_it_needs(monkeypatch):

@@ -95,7 +95,8 @@ def test_crops_are_large_enough_for_alexnet(main_file, head, size, loss, base, l
 def test_crops_of_pairs_are_named_by_their_dataset(repository):
     opt = load_options(repository / "options" / "demo" / "lgcaa_tiny.yml")
     assert _errors(opt) == {}
-    opt["network_g"]["rgb"] = "down"  # 1/2 of the crops of 64
+    opt["network_g"]["rgb"] = "down"  # 1/2 of the crops
+    opt["datasets"]["train"]["gt_size"] = 64
     assert _errors(opt) == {}
     opt["datasets"]["train"]["gt_size"] = 60
     assert list(_errors(opt)) == ["datasets.train.gt_size"]
