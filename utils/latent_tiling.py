@@ -1,6 +1,7 @@
 """Overlapping tiles over a map of latents, blended with Gaussian weights."""
 
 from collections.abc import Callable, Iterable
+from itertools import pairwise, product
 from typing import NamedTuple
 
 from prismsr.utils.tiling import tile_starts
@@ -17,6 +18,11 @@ class Window(NamedTuple):
 
     rows: slice
     columns: slice
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(h, w)."""
+        return self.rows.stop - self.rows.start, self.columns.stop - self.columns.start
 
     def of(self, maps: Tensor) -> Tensor:
         """The tile (B, C, h, w) of maps (B, C, H, W)."""
@@ -39,12 +45,27 @@ def windows(height: int, width: int, tile: int, overlap: int) -> list[Window]:
     Raises:
         ValueError: see `prismsr.utils.tiling.tile_starts`.
     """
+    rows, columns = (_slices(length, tile, overlap) for length in (height, width))
+    return [Window(*place) for place in product(rows, columns)]
 
-    def slices(length: int) -> list[slice]:
-        side = length if tile == 0 or length <= tile else tile
-        return [slice(start, start + side) for start in tile_starts(length, tile, overlap)]
 
-    return [Window(rows, columns) for rows in slices(height) for columns in slices(width)]
+def cores(height: int, width: int, tile: int, overlap: int) -> list[Window]:
+    """The middle of each of `windows`, as far as half of what it shares, counted from its first row and column.
+
+    Together they cover the map once; see `windows` for the arguments.
+    """
+
+    def middles(length: int) -> list[slice]:
+        tiles = _slices(length, tile, overlap)
+        cuts = [0, *((after.start + part.stop) // 2 for part, after in pairwise(tiles)), length]
+        return [slice(a - part.start, b - part.start) for part, (a, b) in zip(tiles, pairwise(cuts), strict=True)]
+
+    return [Window(*place) for place in product(middles(height), middles(width))]
+
+
+def _slices(length: int, tile: int, overlap: int) -> list[slice]:
+    side = length if tile == 0 or length <= tile else tile
+    return [slice(start, start + side) for start in tile_starts(length, tile, overlap)]
 
 
 def gaussian_weights(length: int, variance: float = VARIANCE) -> Tensor:

@@ -30,7 +30,7 @@ class SamplingOptions(Options):
     vae_tile: int = Field(default=64, ge=0, description="side of the VAE's tiles; 0: the whole image at once")
     vae_overlap: int = Field(default=16, ge=0, description="latents that its tiles share")
     vae_norm_stages: int = Field(
-        default=4,
+        default=8,
         ge=0,
         description="in which its norms' statistics over all tiles are gathered; 0: each tile's own",
     )

@@ -3,9 +3,26 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
+from typing import NamedTuple
+
+from prismsr.utils.latent_tiling import Window
 
 import torch
 from torch import Tensor, nn
+
+
+class Tile(NamedTuple):
+    """A tile over which statistics are gathered.
+
+    Attributes:
+        run: calls the network with it. All norms are called once, in an order that is the same for all tiles.
+        size: (h, w), of which the maps within the network are multiples or fractions.
+        core: what counts of it; the cores of all tiles cover the image once.
+    """
+
+    run: Callable[[], object]
+    size: tuple[int, int]
+    core: Window
 
 
 class SharedNorms:
@@ -14,8 +31,8 @@ class SharedNorms:
     What a norm is given depends on the norms before it. So statistics are gathered in stages, a pass over the tiles
     each: of a few norms in the order in which they are called, while those of earlier stages work with what was
     gathered, those of the same one with their tile's own, and what comes after is left out. With as many stages as
-    norms the statistics are those of the whole image. (Ours. The tiling in SeeSR and PASD gathers them layer by layer;
-    for that all tiles' maps have to be kept.)
+    norms the statistics are those of the whole image, as far as nothing sees from a tile's core beyond the tile. (Ours.
+    The tiling in SeeSR and PASD gathers them layer by layer; for that all tiles' maps have to be kept.)
 
     Args:
         network: in evaluation mode.
@@ -28,22 +45,17 @@ class SharedNorms:
         self.norms = [module for module in network.modules() if isinstance(module, nn.GroupNorm)]
         self.sums: dict[nn.GroupNorm, Tensor] = {}
 
-    def measure(self, runs: Sequence[Callable[[], object]], stages: int) -> None:
-        """Gather statistics.
-
-        Args:
-            runs: each calls the network with a tile. In each all norms are called once, in the same order.
-            stages: see above.
-        """
+    def measure(self, tiles: Sequence[Tile], stages: int) -> None:
+        """Gather statistics of the tiles, in so many stages."""
         stages = min(stages, len(self.norms))
         order: dict[nn.GroupNorm, int] = {}
         for stage in range(1, stages + 1):
             gathered: dict[nn.GroupNorm, Tensor] = {}
             last = len(self.norms) * stage // stages - 1
-            with _replaced(self.norms, partial(self._measure, order, gathered, last)):
-                for run in runs:
-                    with suppress(_StageEndError):
-                        run()
+            for tile in tiles:
+                forward = partial(self._measure, tile, order, gathered, last)
+                with suppress(_StageEndError), _replaced(self.norms, forward):
+                    tile.run()
             self.sums |= gathered
 
     @contextmanager
@@ -54,6 +66,7 @@ class SharedNorms:
 
     def _measure(
         self,
+        tile: Tile,
         order: dict[nn.GroupNorm, int],
         gathered: dict[nn.GroupNorm, Tensor],
         last: int,
@@ -62,7 +75,7 @@ class SharedNorms:
     ) -> Tensor:
         if norm in self.sums:
             return self._apply(norm, x)
-        sums = _sums(norm, x)
+        sums = _sums(norm, _core_of(x, tile))
         gathered[norm] = gathered[norm] + sums if norm in gathered else sums
         if order.setdefault(norm, len(order)) == last:
             raise _StageEndError
@@ -82,6 +95,16 @@ class SharedNorms:
 
 class _StageEndError(Exception):
     """The last norm of a stage has been reached."""
+
+
+def _core_of(x: Tensor, tile: Tile) -> Tensor:
+    """The part of a norm's input, (B, C, H, W) or flat (B, C, H W), that lies in the tile's core."""
+    height, width = tile.size
+    if x.ndim == 3:
+        factor = (x.shape[-1] / (height * width)) ** 0.5
+        x = x.unflatten(-1, (round(height * factor), round(width * factor)))
+    sides = zip(tile.core, x.shape[-2:], tile.size, strict=True)
+    return Window(*(slice(p.start * side // own, p.stop * side // own) for p, side, own in sides)).of(x)
 
 
 def _sums(norm: nn.GroupNorm, x: Tensor) -> Tensor:

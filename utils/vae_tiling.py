@@ -10,9 +10,9 @@ from typing import Any
 
 from prismsr.archs.stable_diffusion import decode_latents, encode_images, vae_factor
 from prismsr.utils.enlarged_image import EnlargedImage
-from prismsr.utils.latent_tiling import Window, blended, windows
+from prismsr.utils.latent_tiling import Window, blended, cores, windows
 from prismsr.utils.lgcaa_options import SamplingOptions
-from prismsr.utils.shared_norms import SharedNorms
+from prismsr.utils.shared_norms import SharedNorms, Tile
 
 from torch import Tensor
 
@@ -60,6 +60,7 @@ def _in_tiles(
     if options.vae_norm_stages == 0 or len(windows(*size, tile, overlap)) == 1:
         return blended(run, *size, tile, overlap, factor)
     norms = SharedNorms(network)
-    norms.measure([partial(run, window) for window in windows(*size, tile, 0)], options.vae_norm_stages)
+    tiles = zip(windows(*size, tile, overlap), cores(*size, tile, overlap), strict=True)
+    norms.measure([Tile(partial(run, window), window.size, core) for window, core in tiles], options.vae_norm_stages)
     with norms.applied():
         return blended(run, *size, tile, overlap, factor)

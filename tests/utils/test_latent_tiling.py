@@ -1,4 +1,4 @@
-from prismsr.utils.latent_tiling import blended, gaussian_weights, windows
+from prismsr.utils.latent_tiling import blended, cores, gaussian_weights, windows
 
 import pytest
 import torch
@@ -37,6 +37,17 @@ def test_windows_cover_the_map_and_end_at_its_border(height, width):
         assert part.shape == (min(16, height), min(16, width))
         part += 1
     assert seen.min() >= 1
+
+
+@pytest.mark.parametrize(("height", "width"), [(40, 70), (16, 33), (10, 12)])
+def test_cores_cover_the_map_once_and_lie_in_the_middle_of_their_tiles(height, width):
+    seen = torch.zeros(height, width)
+    for window, core in zip(windows(height, width, 16, 4), cores(height, width, 16, 4), strict=True):
+        core.of(window.of(seen)).add_(1)
+        for part, place, length in zip(core, window, (height, width), strict=True):
+            assert part.start >= 2 or place.start == 0
+            assert place.start + part.stop <= place.stop - 2 or place.stop == length
+    assert (seen == 1).all()
 
 
 def test_blending_what_does_not_depend_on_the_tile_gives_it_back():

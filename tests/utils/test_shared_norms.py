@@ -1,4 +1,5 @@
-from prismsr.utils.shared_norms import SharedNorms
+from prismsr.utils.latent_tiling import Window
+from prismsr.utils.shared_norms import SharedNorms, Tile
 
 import pytest
 import torch
@@ -30,6 +31,11 @@ def maps():
 PLACES = [(0, 2), (2, 9), (9, 15)]
 
 
+def _tile(run, height, width, rows=slice(None), columns=slice(None)):
+    core = Window(*(slice(*part.indices(side)) for part, side in ((rows, height), (columns, width))))
+    return Tile(run, (height, width), core)
+
+
 def _in_tiles(network, maps, stages):
     """The network's output tile by tile; how often it was called to gather statistics, and how often to the end."""
     calls, norms = [0, 0], SharedNorms(network)
@@ -39,7 +45,7 @@ def _in_tiles(network, maps, stages):
         network(maps[..., start:stop])
         calls[1] += 1
 
-    norms.measure([lambda place=place: run(*place) for place in PLACES], stages)
+    norms.measure([_tile(lambda place=place: run(*place), 8, place[1] - place[0]) for place in PLACES], stages)
     with norms.applied():
         return torch.cat([network(maps[..., start:stop]) for start, stop in PLACES], -1), calls, norms.sums
 
@@ -67,3 +73,19 @@ def test_a_stage_uses_the_tiles_own_statistics_within_it(maps):
     groups = torch.cat(parts, -1).reshape(2, 1, -1)
     count, total, square = sums[network.middle]
     assert torch.allclose(total / count, groups.mean(-1)) and torch.allclose(square / count, groups.square().mean(-1))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("shape", [(1, 4, 24, 36), (1, 4, 24 * 36), (1, 4, 4, 6)])
+def test_cores_alone_count(shape):
+    """Of maps twice and a third as large as the tile, and flat ones, as attention has them."""
+    norm = nn.GroupNorm(2, 4)
+    maps = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    norms = SharedNorms(nn.Sequential(norm))
+    norms.measure([_tile(lambda: norm(maps), 12, 18, slice(3, 9), slice(6, 18))], 1)
+    square = maps.reshape(1, 4, *((24, 36) if len(shape) == 3 else shape[2:]))
+    height, width = square.shape[2:]
+    core = square[..., height // 4 : height * 3 // 4, width // 3 :].reshape(1, 2, -1).double()
+    count, total, squares = norms.sums[norm]
+    assert (count == core.shape[-1]).all()
+    assert torch.allclose(total, core.sum(-1)) and torch.allclose(squares, core.square().sum(-1))

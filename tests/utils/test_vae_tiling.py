@@ -27,25 +27,25 @@ def _vae(**changes):
     return build_vae(BaseOptions(path=None, vae={**VAE, **changes}, seed=0))
 
 
-def _options(stages=4, tile=40, overlap=20):
+def _options(stages=8, tile=40, overlap=20):
     return SamplingOptions(vae_tile=tile, vae_overlap=overlap, vae_norm_stages=stages)
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("attention", [True, False])
-def test_shared_norms_bring_tiles_nearer_to_the_whole(photograph, attention):
+@pytest.mark.parametrize(("attention", "limit"), [(False, 1e-4), (True, 0.3)])
+def test_tiles_with_shared_norms_are_the_whole_but_for_attention(photograph, attention, limit):
+    """With all norms' statistics, and a core that sees no border; and they help where attention sees a tile alone."""
     vae = _vae(mid_block_add_attention=attention)
     latents = encode_images(vae, _whole(photograph), sample=False)
     image = decode_latents(vae, latents)
     errors = []
-    for stages in (0, 1, 99):
+    for stages in (0, 99):
         options = _options(stages)
         found = encode_tiled(vae, photograph, options), decode_tiled(vae, latents, options)
         assert found[0].shape == latents.shape and found[1].shape == image.shape
         errors.append([(a - b).square().mean() / b.var() for a, b in zip(found, (latents, image), strict=True)])
-    for own, one, exact in zip(*errors, strict=True):
-        assert one < 0.6 * own and exact < 0.6 * own
-        assert attention or exact < 0.01
+    for own, shared in zip(*errors, strict=True):
+        assert own > 0.1 and shared < limit * own
 
 
 @torch.no_grad()
