@@ -95,13 +95,18 @@ def measure_sampling(
     Returns:
         As measure_step; `held` are the weights, and `seconds` is 0 where repeat is 0 or None.
     """
-    give_memory_back()
+    if repeat is None:
+        give_memory_back()
     before = PeakMemory(device).before
     _seed(device)
     net = build_network(dict(section)).to(device).eval()
     held = PeakMemory(device).before - before
-    amp = {"amp": None} if device.type == "cpu" else {}
-    options = SamplingOptions.model_validate({**load_options(OPTIONS)["val"]["sampling"], "steps": steps, **amp})
+    changes: dict[str, Any] = {"steps": steps}
+    if device.type == "cpu":
+        changes["amp"] = None
+    if repeat is None:
+        changes["vae_norm_stages"] = 1  # each pass over the tiles takes the same memory
+    options = SamplingOptions.model_validate({**load_options(OPTIONS)["val"]["sampling"], **changes})
     sampler, lq = Sampler(options, scale=4), photographs(side // 4, 1).to(device)
 
     def run() -> Tensor:
