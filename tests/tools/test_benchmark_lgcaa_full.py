@@ -20,7 +20,10 @@ def clocks(load_tool):
 
 @pytest.fixture(scope="module")
 def parts(load_tool):
-    return load_tool("benchmark_lgcaa_parts")
+    module = load_tool("benchmark_lgcaa_parts")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "give_memory_back", lambda: None)  # it would slow this process's other tests
+        yield module
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +115,7 @@ def test_sampling_in_parts(parts):
     assert alone["seconds"] == 0 and alone["seconds_in_parts"] > 0 and "UNet/LGCAA" not in alone["parts"]
 
 
-def test_tables(load_tool, full, monkeypatch, capsys):
+def test_tables(load_tool, parts, full, monkeypatch, capsys):
     """As the command line, but the measuring processes are function calls, and images are small."""
     benchmark = load_tool("benchmark")
     monkeypatch.setattr(full, "CROP", 64)
