@@ -28,14 +28,14 @@ def degradation(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOption
                 "degradation", "is required: datasets.train gives GT images and blur kernels, but no LQ images"
             )
     elif isinstance(section, dict):
-        yield from _fitting_dataset(section, dataset)
+        yield from _fitting_dataset(section, dataset, _count(opt.get("scale")) or 1)
         for problem in patch_sizes({**opt, "gt_size": section.get("gt_size")}, is_train, schema):
             if problem.key != "datasets.train.gt_size":
                 key = "degradation.gt_size" if problem.key == "gt_size" else problem.key
                 yield replace(problem, key=key, message=problem.message.replace("gt_size", "degradation.gt_size"))
 
 
-def _fitting_dataset(section: Mapping[str, Any], dataset: Mapping[str, Any]) -> Iterator[Problem]:
+def _fitting_dataset(section: Mapping[str, Any], dataset: Mapping[str, Any], scale: int) -> Iterator[Problem]:
     if "kernel_list" not in dataset:
         yield Problem("datasets.train.type", "must be a dataset that gives blur kernels, as RealESRGANMaskDataset does")
     elif section.get("orders", 2) == 2 and dataset.get("kernel_list2") is None:
@@ -48,6 +48,9 @@ def _fitting_dataset(section: Mapping[str, Any], dataset: Mapping[str, Any]) -> 
     size, patch = _count(dataset.get("crop_pad_size")), _count(section.get("gt_size"))
     if size and patch and patch > size:
         yield Problem("degradation.gt_size", f"must be at most datasets.train.crop_pad_size, {size}; got {patch}")
+    if size and size % scale:
+        text = f"must be a multiple of scale, {scale}, by which the patch is reduced; got {size}"
+        yield Problem("datasets.train.crop_pad_size", text)
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

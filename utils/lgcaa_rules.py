@@ -30,6 +30,7 @@ def lgcaa(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOptions] | N
     yield from _half_precision(opt, is_train, _mapping(network.get("base")).get("frozen_dtype", "float32"))
     if is_train:
         yield from _rgb(opt, network)
+        yield from _crops_for_vae(opt, network)
         yield from _crops_for_alexnet(opt, network)
         yield from _latents(opt)
         yield from _unsupported(opt)
@@ -66,20 +67,34 @@ def _rgb(opt: Mapping[str, Any], network: Mapping[str, Any]) -> Iterator[Problem
         yield Problem("train.losses", "needs a NoiseLoss, which trains the network")
 
 
+def _crop(opt: Mapping[str, Any]) -> tuple[str, int | None]:
+    """Key and side of the GT crops that a step sees; None where the file does not say it, or wrongly."""
+    place, section = "degradation", opt.get("degradation")
+    if section is None:
+        place, section = "datasets.train", _mapping(opt.get("datasets")).get("train")
+    size = _mapping(section).get("gt_size")
+    return join(place, "gt_size"), size if isinstance(size, int) else None
+
+
+def _crops_for_vae(opt: Mapping[str, Any], network: Mapping[str, Any]) -> Iterator[Problem]:
+    key, size = _crop(opt)
+    factor = _factor(_mapping(network.get("base")))
+    if size is not None and size % factor:
+        yield Problem(key, f"must be a multiple of {factor}, by which the VAE reduces; got {size}")
+
+
 def _crops_for_alexnet(opt: Mapping[str, Any], network: Mapping[str, Any]) -> Iterator[Problem]:
     from prismsr.archs.alexnet_features_arch import MIN_SIDE
 
     losses = _mapping(_mapping(opt.get("train")).get("losses"))
     users = [name for name, entry in losses.items() if _mapping(entry).get("type") in ON_ALEXNET]
-    place, section = "degradation", opt.get("degradation")
-    if section is None:
-        place, section = "datasets.train", _mapping(opt.get("datasets")).get("train")
-    size, head = _mapping(section).get("gt_size"), network.get("rgb", "pixelshuffle")
+    key, size = _crop(opt)
+    head = network.get("rgb", "pixelshuffle")
     factor = _factor(_mapping(network.get("base"))) if head in REDUCED else 1
-    if users and head is not None and isinstance(size, int) and size < MIN_SIDE * factor:
+    if users and head is not None and size is not None and size < MIN_SIDE * factor:
         share = f"1/{factor} of the crop with network_g.rgb {head}" if factor > 1 else "as large as the crop"
         yield Problem(
-            join(place, "gt_size"),
+            key,
             f"must be at least {MIN_SIDE * factor}: train.losses.{users[0]} shows X_RGB, {share}, to AlexNet, which "
             f"needs {MIN_SIDE} x {MIN_SIDE} pixels{'; or set rgb to pixelshuffle' if factor > 1 else ''}; got {size}",
         )

@@ -41,6 +41,11 @@ def test_each_published_degradation_passes(repository, experiment, fragment):
             "degradation.gt_size",
             "at most datasets.train.crop_pad_size, 512; got 600",
         ),
+        (
+            {"datasets": {"train": {"crop_pad_size": 510}}},
+            "datasets.train.crop_pad_size",
+            "must be a multiple of scale, 4, by which the patch is reduced; got 510",
+        ),
         ({"degradation": None}, "degradation", "is required: datasets.train gives GT images and blur kernels"),
         ({"network_d": {"_replace_": True, **VGG}}, "network_d.input_size", "is 128, but degradation.gt_size is 256"),
         ({"train": {"losses": {"l_g_pix": {"gt": "gt_usm"}}}}, "train.losses.l_g_pix.gt", "degradation.gt_usm: true"),

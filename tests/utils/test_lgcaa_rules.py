@@ -92,6 +92,16 @@ def test_crops_are_large_enough_for_alexnet(main_file, head, size, loss, base, l
         assert f"got {size}" in errors["degradation.gt_size"]
 
 
+def test_crops_are_multiples_of_the_vaes_factor(main_file):
+    half = {"vae_path": "x", "condition_channels": [16, 32]}
+    for size, base, told in ((250, {}, True), (252, {}, True), (250, half, False)):
+        opt = deepcopy(main_file)
+        opt["network_g"] = {**opt["network_g"], "base": {**opt["network_g"]["base"], **base}}
+        opt["degradation"]["gt_size"], opt["scale"] = size, 2
+        message = f"must be a multiple of 8, by which the VAE reduces; got {size}"
+        assert (message in _errors(opt).get("degradation.gt_size", "")) == told
+
+
 def test_crops_of_pairs_are_named_by_their_dataset(repository):
     opt = load_options(repository / "options" / "demo" / "lgcaa_tiny.yml")
     assert _errors(opt) == {}
