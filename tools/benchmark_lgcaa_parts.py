@@ -15,6 +15,7 @@ from basicsr.archs import build_network
 from basicsr.models import build_model
 from basicsr.utils import set_random_seed
 from benchmark_clock import PartClock
+from benchmark_lgcaa import NARROW
 from benchmark_measure import PeakMemory, give_memory_back, photographs, timed
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -24,22 +25,7 @@ MODES = ("none", "full")
 """network_g.lgcaa.mode, without and with the module."""
 SIZES: dict[str, dict[str, Any]] = {
     "full": {"base": {"path": None}, "dino": {"pretrained": False}},
-    "tiny": {
-        "base": {
-            "path": None,
-            "unet": {
-                "block_out_channels": [32, 64],
-                "down_block_types": ["CrossAttnDownBlock2D", "DownBlock2D"],
-                "up_block_types": ["UpBlock2D", "CrossAttnUpBlock2D"],
-                "layers_per_block": 1,
-                "attention_head_dim": [2, 4],
-                "cross_attention_dim": 32,
-                "norm_num_groups": 8,
-            },
-            "vae": {"block_out_channels": [8, 8, 16, 16], "layers_per_block": 1, "norm_num_groups": 4},
-        },
-        "dino": {"config": {"embed_dim": 24, "depth": 2, "num_heads": 2, "img_size": 32, "patch_size": 8}, "size": 32},
-    },
+    "tiny": NARROW,
 }
 """Sections of network_g: SD-2-base with DINO's ViT-B/16, or a network to try the tool with."""
 

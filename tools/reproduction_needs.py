@@ -97,8 +97,9 @@ def _look_for_network(needs: Needs, job: Job, root: Path, checkpoints: Mapping[s
         needs.lacks.append(Lack("option file", f"{absent[0]} is not there"))
         return
     needs.options = root / file
-    needs.lacks += _network_lacks(needs.options, root)
-    needs.experiment = str(load_options(needs.options).get("name") or needs.options.stem)
+    options = load_options(needs.options)
+    needs.experiment = str(options.get("name") or needs.options.stem)
+    needs.lacks += _network_lacks(options, file, root)
     models = root / "experiments" / str(load_options(root / maker).get("name")) / "models"
     own = [models / "net_g_latest.pth", models / "net_g_latest.safetensors"]
     otherwise = "" if job.method in checkpoints else _trained_otherwise(models.parent, root / maker)
@@ -114,12 +115,12 @@ def _look_for_network(needs: Needs, job: Job, root: Path, checkpoints: Mapping[s
         needs.lacks.append(Lack("checkpoint", f"{told}; {_how_made(candidates[0], root, maker)}; or {take}"))
 
 
-def _network_lacks(options: Path, root: Path) -> list[Lack]:
+def _network_lacks(options: Mapping[str, Any], file: str, root: Path) -> list[Lack]:
     """What a network loads besides its checkpoint (LGCAA: Stable Diffusion 2, DINO) and is not there."""
-    wanted = weight_needs.needs_of({"network_g": load_options(options).get("network_g")})
+    wanted = weight_needs.needs_of({"network_g": options.get("network_g")})
     entries = [entry for need in wanted for entry in read_list() if entry.serves(need.what)]
     absent = ", ".join(entry.name for entry in entries if not is_there(entry, root))
-    fetch = f"python tools/weights.py fetch --options {_shown(options, root)}"
+    fetch = f"python tools/weights.py fetch --options {file}"
     return [Lack("network weights", f"{absent}; {fetch}")] if absent else []
 
 

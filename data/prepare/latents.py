@@ -21,6 +21,7 @@ from prismsr.utils.jobs import DataError, atomic_write
 import numpy as np
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 SUFFIX = ".npy"
 
@@ -44,13 +45,11 @@ def run(args: argparse.Namespace) -> int:
         for path in args.output.rglob(f"*{SUFFIX}"):
             path.unlink()
     claim_folder(args.output, parameters, args.overwrite)
-    written = []
-    for key, path in images.items():
+    for key, path in tqdm(images.items(), desc="latents", unit="image"):
         target = args.output / f"{key}{SUFFIX}"
         if not target.exists():
             _write(target, encoded(vae, path, args.device))
-        written.append(1)
-    report("latents", args.output, written, [])
+    report("latents", args.output, [1] * len(images), [])
     return 0
 
 
