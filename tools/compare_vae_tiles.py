@@ -17,7 +17,7 @@ from prismsr.archs.lgcaa_options import BaseOptions, parse_section
 from prismsr.archs.stable_diffusion import build_vae, encode_images, vae_factor
 from prismsr.utils.command_line import fail, run_main
 from prismsr.utils.errors import OptionError, UserError
-from prismsr.utils.images import eight_bit_bgr, metric_tensor, read_image
+from prismsr.utils.images import read_tensor
 from prismsr.utils.jobs import atomic_write
 from prismsr.utils.lgcaa_options import SamplingOptions
 from prismsr.utils.vae_tiling import decode_tiled
@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _read(path: Path, factor: int) -> Tensor:
-    image = metric_tensor(eight_bit_bgr(read_image(path), str(path)))
+    image = read_tensor(path)
     height, width = (side // factor * factor for side in image.shape[-2:])
     return image[..., :height, :width]
 

@@ -13,7 +13,7 @@ import prismsr  # noqa: F401  (before basicsr)
 from prismsr.models.lgcaa_checkpoint import require_same_options
 from prismsr.utils.command_line import fail, run_main
 from prismsr.utils.errors import OptionError, UserError
-from prismsr.utils.images import eight_bit_bgr, metric_tensor, read_image
+from prismsr.utils.images import read_tensor
 from prismsr.utils.lgcaa_export import export_network, export_vae
 from prismsr.utils.option_files import load_options
 from prismsr.utils.weights import network_weights, require_fit
@@ -70,7 +70,7 @@ def _images(folder: Path, vae: Any) -> list[torch.Tensor]:
     factor = 2 ** (len(vae.config.block_out_channels) - 1)
     images = []
     for path in sorted(folder.glob("*.png")):
-        image = metric_tensor(eight_bit_bgr(read_image(path), str(path)))
+        image = read_tensor(path)
         height, width = (side - side % factor for side in image.shape[-2:])
         images.append(image[..., :height, :width])
     if not images:

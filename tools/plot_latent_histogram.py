@@ -17,7 +17,7 @@ from prismsr.archs.stable_diffusion import build_vae, encode_images, vae_factor
 from prismsr.utils.command_line import fail, run_main
 from prismsr.utils.enlarged_image import enlarged
 from prismsr.utils.errors import OptionError, UserError
-from prismsr.utils.images import eight_bit_bgr, metric_tensor, read_image
+from prismsr.utils.images import read_tensor
 from prismsr.utils.jobs import atomic_write
 
 import numpy as np
@@ -72,13 +72,13 @@ def read_all(gt: Path, lq: Path | None, sr: Sequence[Path]) -> dict[str, list[Te
     names = sorted(path.stem for path in gt.glob("*.png"))
     if not names:
         raise OptionError(f"--gt {gt}: no PNG in this folder")
-    images = {"GT": [_read(gt / f"{name}.png") for name in names]}
+    images = {"GT": [read_tensor(gt / f"{name}.png") for name in names]}
     sizes: list[Any] = [image.shape[-2:] for image in images["GT"]]
     if lq is not None:
-        small = [_read(_partner(lq, name)) for name in names]
+        small = [read_tensor(_partner(lq, name)) for name in names]
         images["LR"] = [enlarged(image, size) for image, size in zip(small, sizes, strict=True)]
     for folder in sr:
-        images[folder.name] = found = [_read(_partner(folder, name)) for name in names]
+        images[folder.name] = found = [read_tensor(_partner(folder, name)) for name in names]
         wrong = [name for name, image, size in zip(names, found, sizes, strict=True) if image.shape[-2:] != size]
         if wrong:
             raise OptionError(f"--sr {folder}: {wrong[0]} has another size than GT's")
@@ -90,10 +90,6 @@ def _partner(folder: Path, name: str) -> Path:
     if not found:
         raise OptionError(f"{folder}: no image of {name}")
     return found[0]
-
-
-def _read(path: Path) -> Tensor:
-    return metric_tensor(eight_bit_bgr(read_image(path), str(path)))
 
 
 def _values(tensors: Sequence[Tensor]) -> NDArray[np.float32]:

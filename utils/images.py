@@ -175,3 +175,8 @@ def metric_tensor(image: NDArray[Any], input_order: str = "HWC", crop_border: in
         image = image[crop_border:-crop_border, crop_border:-crop_border]
     rgb = np.ascontiguousarray(image[..., ::-1].transpose(2, 0, 1), dtype=np.float32)
     return torch.from_numpy(rgb).unsqueeze(0) / 255.0
+
+
+def read_tensor(path: Path) -> Tensor:
+    """RGB (1, 3, H, W) float32 in [0, 1] of an image file, of 8 bits; errors as read_image and eight_bit_bgr have."""
+    return metric_tensor(eight_bit_bgr(read_image(path), str(path)))
