@@ -1,20 +1,19 @@
-"""Install PRISM-SR: each folder of the repository becomes the package prismsr.<folder>.
+"""Install PRISM-SR as the package `prismsr`.
 
-`prismsr` itself is `package/`, whose import repairs BasicSR for a modern stack and registers every part with it.
-No folder is called `prismsr`, so nothing in the working directory can shadow what is installed.
+src/prismsr holds the package's own two files and a link to each room at the top of the repository. No folder on the top
+level is called `prismsr`, so nothing in the working directory can shadow what is installed.
 """
 
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import find_packages, setup
 
-ROOMS = ["archs", "data", "losses", "metrics", "models", "utils"]
-NESTED = ["data/prepare"]
+DATA = ["py.typed", "utils/weights/*.yml", "tools/paper_tables/*", "tools/reporting/*.css", "tools/reporting/*.js"]
 
 
 def version() -> str:
-    """The one version number, read from package/version.py without importing it."""
-    text = Path(__file__).with_name("package").joinpath("version.py").read_text(encoding="utf8")
+    """Read the one version number from version.py without importing it."""
+    text = Path(__file__).parent.joinpath("src", "prismsr", "version.py").read_text(encoding="utf8")
     return text.split('"')[-2]
 
 
@@ -24,8 +23,9 @@ setup(
     description="Perceptual super-resolution research (SSL, SFD, AMO, LGCAA) as a plug-in for BasicSR",
     license="Apache-2.0",
     python_requires=">=3.11",
-    packages=["prismsr", *(f"prismsr.{room.replace('/', '.')}" for room in ROOMS + NESTED)],
-    package_dir={"prismsr": "package"} | {f"prismsr.{room.replace('/', '.')}": room for room in ROOMS + NESTED},
+    packages=find_packages("src"),
+    package_dir={"": "src"},
+    package_data={"prismsr": DATA},
     install_requires=[
         "basicsr>=1.4.2",
         "torch>=2.4",

@@ -3,7 +3,7 @@
 from typing import Literal
 
 from prismsr.utils.compat import import_stlpips
-from prismsr.utils.weights import load_state_dict, load_torchvision_weights, require_fit
+from prismsr.utils.weights.files import load_state_dict, load_torchvision_weights, require_fit
 
 import torch
 from basicsr.utils.registry import ARCH_REGISTRY

@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Literal
 
-from prismsr.archs.clip_features_arch import ClipFeatures
+from prismsr.archs.clip.features import ClipFeatures
 
 import torch
 from basicsr.utils.registry import ARCH_REGISTRY

@@ -2,8 +2,8 @@
 
 from typing import Any, ClassVar, Literal, NamedTuple
 
-from prismsr.archs.clip_arch import ClipTextEncoder
-from prismsr.archs.clip_features_arch import ClipFeatures, at_least_float32
+from prismsr.archs.clip.clip_arch import ClipTextEncoder
+from prismsr.archs.clip.features import ClipFeatures, at_least_float32
 
 import torch
 from basicsr.utils.registry import ARCH_REGISTRY

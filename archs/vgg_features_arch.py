@@ -5,7 +5,7 @@ from collections import OrderedDict
 from typing import Literal
 
 from prismsr.utils.compat import import_stlpips
-from prismsr.utils.weights import load_state_dict, load_torchvision_weights
+from prismsr.utils.weights.files import load_state_dict, load_torchvision_weights
 
 import torch
 from basicsr.archs.vgg_arch import NAMES

@@ -8,7 +8,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:] = [entry for entry in sys.path if not entry or Path(entry).resolve() != HERE]
 
 try:
-    from prismsr.utils.launch import main
+    from prismsr.models.training.launch import main
 except ModuleNotFoundError as error:
     if not str(error.name).startswith("prismsr"):
         raise

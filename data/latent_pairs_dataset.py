@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from prismsr.data.paired_image_mask_dataset import PairedImageMaskDataset
 from prismsr.utils.jobs import DataError
-from prismsr.utils.option_schema import PairedMaskDatasetOptions
+from prismsr.utils.options.schema import PairedMaskDatasetOptions
 
 import numpy as np
 import torch

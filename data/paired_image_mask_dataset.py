@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from prismsr.data.image_source import ImageSourceError, open_source
-from prismsr.data.png_crop import CroppableImage, CroppableMask
-from prismsr.data.sampler import sample_rng
+from prismsr.data.images.source import ImageSourceError, open_source
+from prismsr.data.images.png_crop import CroppableImage, CroppableMask
+from prismsr.data.loading.sampler import sample_rng
 from prismsr.utils.jobs import DataError
-from prismsr.utils.option_schema import PairedMaskDatasetOptions
+from prismsr.utils.options.schema import PairedMaskDatasetOptions
 
 import numpy as np
 import torch

@@ -2,12 +2,12 @@
 
 from typing import Any, ClassVar
 
-from prismsr.data.augmentation import random_patch
-from prismsr.data.blur_kernels import ItemKernels, global_generators_from
-from prismsr.data.image_source import ImageSourceError, open_source
-from prismsr.data.png_crop import CroppableImage, CroppableMask
-from prismsr.data.real_esrgan_options import RealESRGANMaskOptions
-from prismsr.data.sampler import sample_rng
+from prismsr.data.images.augmentation import random_patch
+from prismsr.data.degradation.kernels import ItemKernels, global_generators_from
+from prismsr.data.images.source import ImageSourceError, open_source
+from prismsr.data.images.png_crop import CroppableImage, CroppableMask
+from prismsr.data.degradation.kernel_options import RealESRGANMaskOptions
+from prismsr.data.loading.sampler import sample_rng
 from prismsr.utils.jobs import DataError
 
 from basicsr.utils.registry import DATASET_REGISTRY

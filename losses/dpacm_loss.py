@@ -8,7 +8,7 @@ from typing import Literal
 
 from prismsr.archs.alexnet_features_arch import CHANNELS, LAYERS, AlexNetFeatures
 from prismsr.utils.compat import import_stlpips
-from prismsr.utils.weights import WeightsError, load_state_dict, load_torchvision_weights
+from prismsr.utils.weights.files import WeightsError, load_state_dict, load_torchvision_weights
 
 import torch
 from basicsr.utils.registry import LOSS_REGISTRY

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from prismsr.metrics.nr_metric import NRMetric, build_nr_metric
+from prismsr.metrics.no_reference import NRMetric, build_nr_metric
 from prismsr.utils.errors import OptionError, UserError
 
 from basicsr.utils.registry import LOSS_REGISTRY

@@ -8,11 +8,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from prismsr.metrics.pyiqa_metric import create_pyiqa, import_pyiqa
+from prismsr.metrics.pyiqa_networks import create_pyiqa, import_pyiqa
 from prismsr.utils.compat import import_stlpips
 from prismsr.utils.errors import OptionError
-from prismsr.utils.option_problems import did_you_mean
-from prismsr.utils.weights import WeightsError, weights_hash
+from prismsr.utils.options.problems import did_you_mean
+from prismsr.utils.weights.files import WeightsError, weights_hash
 
 import torch
 from torch import Tensor, nn

@@ -9,7 +9,7 @@ for it knows local contrast statistics alone. It needs no weights beyond the fil
 from functools import cache
 from pathlib import Path
 
-from prismsr.data.resize import antialiased_weights
+from prismsr.utils.resize import antialiased_weights
 from prismsr.utils.errors import UserError
 
 import basicsr.metrics.niqe

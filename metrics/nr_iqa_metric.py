@@ -5,9 +5,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from prismsr.metrics.nr_metric import NRMetric, build_nr_metric
+from prismsr.metrics.no_reference import NRMetric, build_nr_metric
 from prismsr.utils.images import metric_tensor
-from prismsr.utils.metric_loading import loads
+from prismsr.metrics.preloading import loads
 
 import numpy as np
 import torch

@@ -7,13 +7,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
-from prismsr.archs.clip_arch import Clip, ClipTextEncoder
-from prismsr.archs.clip_features_arch import at_least_float32
+from prismsr.archs.clip.clip_arch import Clip, ClipTextEncoder
+from prismsr.archs.clip.features import at_least_float32
 from prismsr.archs.feat_d_arch import FeatD
 from prismsr.archs.prompt_discriminator_arch import PromptDiscriminator, similarity_score
 from prismsr.utils.errors import OptionError
-from prismsr.utils.option_signatures import check_arguments
-from prismsr.utils.weights import network_weights, require_fit
+from prismsr.utils.options.signatures import check_arguments
+from prismsr.utils.weights.files import network_weights, require_fit
 
 import torch
 from torch import Tensor, nn

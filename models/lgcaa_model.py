@@ -4,9 +4,9 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, NamedTuple
 
-from prismsr.archs.lgcaa_arch import copy_sharing_frozen, trainable_state
-from prismsr.archs.stable_diffusion import decode_latents
-from prismsr.models.diffusion_noise import (
+from prismsr.archs.lgcaa.lgcaa_arch import copy_sharing_frozen, trainable_state
+from prismsr.archs.lgcaa.stable_diffusion import decode_latents
+from prismsr.models.lgcaa.noise import (
     clean_prediction,
     drawn,
     noised,
@@ -14,12 +14,12 @@ from prismsr.models.diffusion_noise import (
     sampled_latents,
     signal_levels,
 )
-from prismsr.models.lgcaa_checkpoint import require_same_options
-from prismsr.models.loss_terms import DEFAULT_INPUTS, StepInputs
+from prismsr.archs.lgcaa.checkpoint import require_same_options
+from prismsr.models.step.loss_terms import DEFAULT_INPUTS, StepInputs
 from prismsr.models.prism_sr_model import PrismSRModel
-from prismsr.utils.diffusion_sampling import Sampler
-from prismsr.utils.enlarged_image import enlarged
-from prismsr.utils.lgcaa_options import DecodedOptions, LGCAATrainOptions, SamplingOptions
+from prismsr.archs.lgcaa.sampling.sampler import Sampler
+from prismsr.archs.lgcaa.sampling.enlarged_image import enlarged
+from prismsr.archs.lgcaa.sampling.options import DecodedOptions, LGCAATrainOptions, SamplingOptions
 
 import torch
 from basicsr.utils import get_root_logger

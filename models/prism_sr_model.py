@@ -7,22 +7,22 @@ from functools import partial
 from typing import Any, ClassVar
 
 from prismsr.losses.adversarial_loss import AdversarialLoss
-from prismsr.models import gradients
-from prismsr.models.batch_parts import Part, add_figures, communicating, joined, split_batch
-from prismsr.models.checkpointing import checkpoint_blocks
-from prismsr.models.clip_inputs import ClipInputs
-from prismsr.models.degradation import RealESRGANDegradation, build_degradation
-from prismsr.models.finite_guard import GENERATOR, FiniteGuard
-from prismsr.models.lora import merged_state
-from prismsr.models.lora_training import Lora, add_lora
-from prismsr.models.loss_terms import StepInputs, build_terms, evaluate_term, negative_entries, term_inputs
-from prismsr.models.memory import compile_in_place, explaining_out_of_memory, to_channels_last, uncompiled
-from prismsr.models.moving_average import build_average, update_average
-from prismsr.models.padding import padded_to_windows
-from prismsr.models.precision import Precision
-from prismsr.utils.model_state import save_generator
-from prismsr.utils.optimizers import OPTIMIZERS, WITHOUT_FOREACH
-from prismsr.utils.option_schema import PrismTrainOptions
+from prismsr.models.step import gradients
+from prismsr.models.step.batch_parts import Part, add_figures, communicating, joined, split_batch
+from prismsr.models.step.gradient_checkpointing import checkpoint_blocks
+from prismsr.models.step.clip_inputs import ClipInputs
+from prismsr.data.degradation.real_esrgan import RealESRGANDegradation, build_degradation
+from prismsr.models.step.finite_guard import GENERATOR, FiniteGuard
+from prismsr.models.lora.adapters import merged_state
+from prismsr.models.lora.training import Lora, add_lora
+from prismsr.models.step.loss_terms import StepInputs, build_terms, evaluate_term, negative_entries, term_inputs
+from prismsr.models.step.memory import compile_in_place, explaining_out_of_memory, to_channels_last, uncompiled
+from prismsr.models.step.moving_average import build_average, update_average
+from prismsr.utils.padding import padded_to_windows
+from prismsr.models.step.precision import Precision
+from prismsr.models.training.model_files import save_generator
+from prismsr.utils.options.optimizers import OPTIMIZERS, WITHOUT_FOREACH
+from prismsr.utils.options.schema import PrismTrainOptions
 
 import torch
 from basicsr.archs import build_network
@@ -135,7 +135,7 @@ class PrismSRModel(SRModel):
         return self.get_optimizer(options.pop("type"), parameters, **options)
 
     def get_optimizer(self, optim_type: str, params: Any, lr: float, **kwargs: Any) -> torch.optim.Optimizer:
-        """As BasicSR's, with every optimiser of prismsr.utils.optimizers instead of Adam alone.
+        """As BasicSR's, with every optimiser of prismsr.utils.options.optimizers instead of Adam alone.
 
         All tensors are updated together (foreach), as torch does by itself on CUDA only; with Adam to the same bits.
         """

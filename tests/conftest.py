@@ -1,6 +1,5 @@
 """Fixtures for all rooms: real photographs, random VGG19 weights, quiet torch."""
 
-import importlib.util
 from pathlib import Path
 from types import ModuleType
 
@@ -14,6 +13,8 @@ import yaml
 from PIL import Image
 from trainings import TRAIN
 
+pytest_plugins = ["option_files"]
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
@@ -25,10 +26,9 @@ def repository() -> Path:
 @pytest.fixture(scope="session")
 def prepare_tool(repository: Path) -> ModuleType:
     """The module tools/prepare.py."""
-    spec = importlib.util.spec_from_file_location("prepare_tool", repository / "tools" / "prepare.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    from prismsr.tools import prepare
+
+    return prepare
 
 
 @pytest.fixture(scope="session")

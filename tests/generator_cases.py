@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from prismsr.utils.generators import Generator, load_generator
+from prismsr.tools.inference.generator import Generator, load_generator
 
 import cv2
 import numpy as np

@@ -10,7 +10,7 @@ import resource
 import sys
 from typing import Any
 
-from prismsr.utils.launch import main
+from prismsr.models.training.launch import main
 
 
 def _train(order: dict[str, Any]) -> None:

@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from prismsr.data.gt_scores import read_scores
-from prismsr.data.image_source import ImageSourceError
-from prismsr.data.multi_gt_labels import read_labels
-from prismsr.data.preference_pairs import PairsError, read_pairs
+from prismsr.data.multi_gt.score_file import read_scores
+from prismsr.data.images.source import ImageSourceError
+from prismsr.data.multi_gt.labels import read_labels
+from prismsr.tools.iqa.preference_pairs import PairsError, read_pairs
 from prismsr.metrics.preference import TIE, UNKNOWN, agreement, complementarity, misalignment
 from prismsr.utils.command_line import fail, run_main
 from prismsr.utils.devices import find_device
@@ -23,7 +23,7 @@ from prismsr.utils.errors import UserError
 from prismsr.utils.jobs import DataError, JobError
 
 import numpy as np
-from iqa_analysis import (
+from prismsr.tools.iqa.people import (
     Scorer,
     build_scorers,
     group_quality,
@@ -33,8 +33,8 @@ from iqa_analysis import (
     score_all,
     table_quality,
 )
-from iqa_analysis_report import report_hggt, report_pairs
-from iqa_metrics import UsageError
+from prismsr.tools.iqa.people_report import report_hggt, report_pairs
+from prismsr.tools.iqa.metrics import UsageError
 
 _fail = partial(fail, "analyse_iqa.py")
 

@@ -11,17 +11,17 @@ from typing import Any, TypeVar
 import prismsr  # noqa: F401  (before basicsr)
 
 import torch
-from benchmark_amo import NETS, amo, build_amo_step, build_tuning_step
-from benchmark_degradation import degradation_step
-from benchmark_evaluate import evaluate
-from benchmark_lgcaa import build_lgcaa, build_sampling, lgcaa
-from benchmark_lgcaa_full import PARTS, lgcaa_full, planned
-from benchmark_lgcaa_parts import MODES, SIZES, measure_sampling, measure_step, network
-from benchmark_loader import loader
-from benchmark_measure import describe_machine, measure, photographs, timed
-from benchmark_sfd import build_sfd_step, sfd
-from benchmark_ssl import build_ssl, self_similarity
-from benchmark_training import build_step, downsample, gan_step
+from prismsr.tools.benchmarks.amo import NETS, amo, build_amo_step, build_tuning_step
+from prismsr.tools.benchmarks.degradation import degradation_step
+from prismsr.tools.benchmarks.evaluate import evaluate
+from prismsr.tools.benchmarks.lgcaa import build_lgcaa, build_sampling, lgcaa
+from prismsr.tools.benchmarks.lgcaa_full import PARTS, lgcaa_full, planned
+from prismsr.tools.benchmarks.lgcaa_parts import MODES, SIZES, measure_sampling, measure_step, network
+from prismsr.tools.benchmarks.loader import loader
+from prismsr.tools.benchmarks.measure import describe_machine, measure, photographs, timed
+from prismsr.tools.benchmarks.sfd import build_sfd_step, sfd
+from prismsr.tools.benchmarks.ssl import build_ssl, self_similarity
+from prismsr.tools.benchmarks.training import build_step, downsample, gan_step
 from torch import Tensor
 from torch.nn import functional as F
 

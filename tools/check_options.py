@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from prismsr.utils.errors import OptionError
-from prismsr.utils.option_check import check_options
-from prismsr.utils.option_files import load_with_lines, shown
-from prismsr.utils.option_problems import Problem, errors_among, report
+from prismsr.utils.options.check import check_options
+from prismsr.utils.options.files import load_with_lines, shown
+from prismsr.utils.options.problems import Problem, errors_among, report
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -16,9 +16,9 @@ from typing import Any
 
 from prismsr.utils.errors import UserError
 from prismsr.utils.jobs import JobError
-from prismsr.utils.option_files import load_options
+from prismsr.utils.options.files import load_options
 
-from demo_report import write_report
+from prismsr.tools.reporting.demo import write_report
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 DATA = REPOSITORY / "datasets" / "demo"

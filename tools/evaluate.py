@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from prismsr.data.prepare.common import add_workers, whole_number
-from prismsr.metrics.evaluation import evaluate_folder
-from prismsr.metrics.evaluation_fid import MODES
-from prismsr.metrics.evaluation_matching import REFERENCES
-from prismsr.metrics.evaluation_metrics import KNOWN
-from prismsr.metrics.evaluation_report import SCORES, SUMMARY, markdown
-from prismsr.metrics.protocols import (
+from prismsr.tools.evaluation.folder import evaluate_folder
+from prismsr.metrics.fid import MODES
+from prismsr.tools.evaluation.matching import REFERENCES
+from prismsr.tools.evaluation.columns import KNOWN
+from prismsr.tools.evaluation.results import SCORES, SUMMARY, markdown
+from prismsr.tools.evaluation.protocols import (
     PROTOCOLS,
     Protocol,
     custom_protocol,
@@ -35,7 +35,7 @@ from prismsr.metrics.protocols import (
 from prismsr.utils.command_line import fail, run_main
 from prismsr.utils.errors import OptionError, UserError
 from prismsr.utils.jobs import JobError
-from prismsr.utils.yaml_loader import read_yaml
+from prismsr.utils.options.yaml_loader import read_yaml
 
 _fail = partial(fail, "evaluate.py")
 

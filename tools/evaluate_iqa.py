@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from prismsr.data.iqa_sets import READERS, IqaRecord, IqaSet, IqaSetError, load_iqa_set
+from prismsr.tools.iqa.sets import READERS, IqaRecord, IqaSet, IqaSetError, load_iqa_set
 from prismsr.data.prepare.common import add_workers, print_list, whole_number
 from prismsr.metrics.correlation import CorrelationError
 from prismsr.utils.command_line import fail, run_main
@@ -21,9 +21,9 @@ from prismsr.utils.errors import OptionError, UserError
 from prismsr.utils.jobs import DataError, JobError, OnError, atomic_write, run_jobs
 
 import numpy as np
-from iqa_metrics import Metric, UsageError, find_metric, parse_options, score_image
-from iqa_report import make_rows, markdown, write_csv, write_scatter
-from iqa_scores import ScoreLog
+from prismsr.tools.iqa.metrics import Metric, UsageError, find_metric, parse_options, score_image
+from prismsr.tools.iqa.opinions_report import make_rows, markdown, write_csv, write_scatter
+from prismsr.tools.iqa.score_log import ScoreLog
 
 _fail = partial(fail, "evaluate_iqa.py")
 

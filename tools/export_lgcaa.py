@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import prismsr  # noqa: F401  (before basicsr)
-from prismsr.models.lgcaa_checkpoint import require_same_options
+from prismsr.archs.lgcaa.checkpoint import require_same_options
 from prismsr.utils.command_line import fail, run_main
 from prismsr.utils.errors import OptionError, UserError
 from prismsr.utils.images import read_tensor
-from prismsr.utils.lgcaa_export import export_network, export_vae
-from prismsr.utils.option_files import load_options
-from prismsr.utils.weights import network_weights, require_fit
+from prismsr.tools.inference.diffusers_export import export_network, export_vae
+from prismsr.utils.options.files import load_options
+from prismsr.utils.weights.files import network_weights, require_fit
 
 import torch
 from basicsr.archs import build_network

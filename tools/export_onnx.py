@@ -10,10 +10,10 @@ from pathlib import Path
 from prismsr.data.prepare.common import whole_number
 from prismsr.utils.command_line import fail, run_main
 from prismsr.utils.errors import UserError
-from prismsr.utils.generators import load_generator
-from prismsr.utils.onnx_export import export_onnx
+from prismsr.tools.inference.generator import load_generator
+from prismsr.tools.inference.onnx_export import export_onnx
 
-from infer import ROOT, add_model_arguments
+from prismsr.tools.infer import ROOT, add_model_arguments
 
 
 def main(argv: Sequence[str] | None = None) -> int:

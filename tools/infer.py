@@ -15,9 +15,9 @@ from pathlib import Path
 from prismsr.data.prepare.common import print_list, whole_number
 from prismsr.utils.command_line import fail, run_main
 from prismsr.utils.errors import UserError
-from prismsr.utils.generators import PRECISIONS
-from prismsr.utils.inference import InferenceError, InferenceReport, infer_folder, load_generator
-from prismsr.utils.inference_plan import EXTENSIONS
+from prismsr.tools.inference.generator import PRECISIONS
+from prismsr.tools.inference.folder import InferenceError, InferenceReport, infer_folder, load_generator
+from prismsr.tools.inference.plan import EXTENSIONS
 from prismsr.utils.jobs import JobError
 from prismsr.utils.tiling import DEFAULT_OVERLAP, DEFAULT_TILE
 

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from prismsr.models.lora import merge
-from prismsr.models.lora_training import read_adapter, state_hash
-from prismsr.utils.checkpoints import CheckpointError, save_file, save_safetensors
+from prismsr.models.lora.adapters import merge
+from prismsr.models.lora.training import read_adapter, state_hash
+from prismsr.models.training.checkpoint_files import CheckpointError, save_file, save_safetensors
 from prismsr.utils.command_line import fail, run_main
 from prismsr.utils.errors import UserError
-from prismsr.utils.weights import network_weights
+from prismsr.utils.weights.files import network_weights
 
 from torch import Tensor
 

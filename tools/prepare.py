@@ -4,21 +4,10 @@ import argparse
 from collections.abc import Sequence
 from functools import partial
 
-from prismsr.data.image_source import DamagedSourceError
-from prismsr.data.prepare import (
-    downsample,
-    edges,
-    labels,
-    latents,
-    make_lmdb,
-    multi_gt,
-    multiscale,
-    photos,
-    score,
-    subimages,
-    testset,
-    verify,
-)
+from prismsr.data.images.source import DamagedSourceError
+from prismsr.data.prepare import downsample, edges, latents, make_lmdb, multiscale, photos, subimages, verify
+from prismsr.data.prepare.testsets import command as testset
+from prismsr.data.prepare.versions import labels, multi_gt, score
 from prismsr.data.prepare.common import UsageError
 from prismsr.utils.command_line import fail, run_main
 from prismsr.utils.errors import UserError

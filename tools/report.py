@@ -18,13 +18,13 @@ from prismsr.data.prepare.common import whole_number
 from prismsr.utils.command_line import fail, run_main
 from prismsr.utils.errors import OptionError, UserError
 from prismsr.utils.jobs import atomic_write
-from prismsr.utils.option_problems import did_you_mean
+from prismsr.utils.options.problems import did_you_mean
 
-from report_crops import Comparison, CropOptions, Place, compare
-from report_curves import read_experiments
-from report_page import page
-from report_reproduction import read_reproductions
-from report_results import Group, read_results
+from prismsr.tools.reporting.crops import Comparison, CropOptions, Place, compare
+from prismsr.tools.reporting.curves import read_experiments
+from prismsr.tools.reporting.page import page
+from prismsr.tools.reporting.paper_tables import read_reproductions
+from prismsr.tools.reporting.evaluations import Group, read_results
 
 _fail = partial(fail, "report.py")
 

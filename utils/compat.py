@@ -65,8 +65,8 @@ def _restore_distutils() -> None:
 
 def repair_basicsr() -> None:
     """Replace, by name, the parts of BasicSR that do not work here; safe to call more than once."""
-    from prismsr.utils import model_state
-    from prismsr.utils.validation import validate
+    from prismsr.models.training import model_files as model_state
+    from prismsr.models.training.validation import validate
 
     from basicsr.models.base_model import BaseModel
     from basicsr.models.sr_model import SRModel
@@ -80,10 +80,10 @@ def repair_basicsr() -> None:
     dist_util.init_dist = options.init_dist = init_dist
     # DistributedDataParallel gets device_ids=[current CUDA device], which a CPU build refuses.
     BaseModel.model_to_device = _model_to_device
-    # Files are written in place, failures passed over, weights read in one layout; see prismsr.utils.model_state.
+    # Files are written in place, failures passed over, weights read in one layout; see prismsr.models.training.model_files.
     for name in ("save_network", "save_training_state", "resume_training", "load_network", "validation"):
         setattr(BaseModel, name, getattr(model_state, name))
-    # Rank 0 validates alone; see prismsr.utils.validation. A subclass's own nondist_validation still applies.
+    # Rank 0 validates alone; see prismsr.models.training.validation. A subclass's own nondist_validation still applies.
     SRModel.nondist_validation = validate
     SRModel.dist_validation = _dist_validation
 

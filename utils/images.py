@@ -151,7 +151,7 @@ def encode_png(image: NDArray[Any], compression: int = PNG_COMPRESSION) -> bytes
         raise ValueError(f"PNG holds uint8 or uint16, not {image.dtype}")
     # OpenCV 5 chooses a filter for each row, mostly Paeth. Sub, which OpenCV 4 wrote, makes the file 3 to 8 % larger
     # and decodes faster: its rows do not refer to those above, so that a crop's can be decoded alone
-    # (prismsr.data.png_crop)
+    # (prismsr.data.images.png_crop)
     settings = [cv2.IMWRITE_PNG_COMPRESSION, compression, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_SUB]
     _, data = cv2.imencode(".png", image, settings)
     return data.tobytes()

@@ -14,5 +14,7 @@ def import_room(package: str, init_file: str, suffix: str) -> None:
         init_file: `__file__` of the room's `__init__.py`.
         suffix: end of the file names to import, e.g. "_arch.py".
     """
-    for path in sorted(Path(init_file).parent.glob(f"*{suffix}")):
-        importlib.import_module(f"{package}.{path.stem}")
+    room = Path(init_file).parent
+    for path in sorted(room.rglob(f"*{suffix}")):
+        inner = ".".join(path.relative_to(room).with_suffix("").parts)
+        importlib.import_module(f"{package}.{inner}")

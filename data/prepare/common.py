@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from prismsr.data.image_source import FolderSource
+from prismsr.data.images.source import FolderSource
 from prismsr.utils.images import IMAGE_SUFFIXES
 from prismsr.utils.jobs import TEMPORARY_SUFFIX, atomic_write, default_workers, run_jobs
 

@@ -1,4 +1,4 @@
-"""Make LR images from HR images with MATLAB's bicubic, see prismsr.data.resize."""
+"""Make LR images from HR images with MATLAB's bicubic, see prismsr.utils.resize."""
 
 import argparse
 from pathlib import Path
@@ -11,7 +11,7 @@ from prismsr.data.prepare.common import (
     run_step,
     whole_number,
 )
-from prismsr.data.resize import imresize_bicubic
+from prismsr.utils.resize import imresize_bicubic
 from prismsr.utils.images import read_image, write_png_atomic
 from prismsr.utils.jobs import DataError
 

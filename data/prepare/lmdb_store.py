@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from prismsr.data.image_source import MANIFEST, META_INFO, close_lmdb
+from prismsr.data.images.source import MANIFEST, META_INFO, close_lmdb
 from prismsr.data.prepare.common import RECORD
 from prismsr.utils.jobs import atomic_write
 

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from prismsr.data.image_source import encode_key
+from prismsr.data.images.source import encode_key
 from prismsr.data.prepare.common import (
     UsageError,
     add_run_arguments,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from prismsr.data.image_source import META_INFO, ImageSource, LmdbSource, close_lmdb, open_source
+from prismsr.data.images.source import META_INFO, ImageSource, LmdbSource, close_lmdb, open_source
 from prismsr.data.prepare.common import add_workers, print_list, whole_number
 from prismsr.data.prepare.lmdb_store import sha256
 from prismsr.utils.images import ImageReadError, decode_image, decode_mask

@@ -3,7 +3,7 @@
 import math
 
 from prismsr.archs.nafnet_arch import NAFBlock, NAFNet, local_mean
-from prismsr.utils.option_check import check_options
+from prismsr.utils.options.check import check_options
 
 import pytest
 import torch

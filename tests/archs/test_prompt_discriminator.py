@@ -1,7 +1,7 @@
 import math
 
-from prismsr.archs.clip_arch import Clip
-from prismsr.archs.clip_features_arch import ClipFeatures
+from prismsr.archs.clip.clip_arch import Clip
+from prismsr.archs.clip.features import ClipFeatures
 from prismsr.archs.prompt_discriminator_arch import PromptDiscriminator, similarity_score
 
 import open_clip

@@ -2,8 +2,8 @@ import multiprocessing
 import random
 from itertools import islice, product
 
-from prismsr.data.loaders import create_train_loader
-from prismsr.data.sampler import SampleIndex, sample_rng
+from prismsr.data.loading.loaders import create_train_loader
+from prismsr.data.loading.sampler import SampleIndex, sample_rng
 
 import cv2
 import lmdb

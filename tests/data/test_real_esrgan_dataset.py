@@ -1,10 +1,10 @@
 import random
 from itertools import product
 
-from prismsr.data.blur_kernels import KernelSettings, global_generators_from, random_blur_kernel, random_sinc_kernel
-from prismsr.data.real_esrgan_options import RealESRGANMaskOptions
-from prismsr.data.sampler import SampleIndex, sample_rng
-from prismsr.utils.option_problems import validate_section
+from prismsr.data.degradation.kernels import KernelSettings, global_generators_from, random_blur_kernel, random_sinc_kernel
+from prismsr.data.degradation.kernel_options import RealESRGANMaskOptions
+from prismsr.data.loading.sampler import SampleIndex, sample_rng
+from prismsr.utils.options.problems import validate_section
 
 import cv2
 import lmdb

@@ -11,7 +11,7 @@ from prismsr.losses.dpacm_loss import (
     paired,
 )
 from prismsr.utils.compat import import_stlpips
-from prismsr.utils.weights import WeightsError
+from prismsr.utils.weights.files import WeightsError
 
 import pytest
 import torch

@@ -1,7 +1,7 @@
 from prismsr.archs.vgg_features_arch import VGGFeatures
 from prismsr.losses.feature_loss import FeatureLoss
 from prismsr.utils.compat import import_stlpips
-from prismsr.utils.weights import WeightsError
+from prismsr.utils.weights.files import WeightsError
 
 import pytest
 import torch

@@ -1,5 +1,5 @@
 from prismsr.losses.iqa_loss import IQALoss
-from prismsr.metrics.nr_metric import build_nr_metric
+from prismsr.metrics.no_reference import build_nr_metric
 from prismsr.utils.errors import OptionError
 
 import pytest

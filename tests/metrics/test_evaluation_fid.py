@@ -1,4 +1,4 @@
-from prismsr.metrics.evaluation_fid import InceptionFeatures, cut, features_of, frechet_distance, resized
+from prismsr.metrics.fid import InceptionFeatures, cut, features_of, frechet_distance, resized
 from prismsr.utils.images import write_png_atomic
 from prismsr.utils.jobs import DataError
 

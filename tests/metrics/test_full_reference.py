@@ -2,9 +2,9 @@ import socket
 
 from prismsr.metrics.full_reference import _also_needed, build_fr_metric, pyiqa_mode
 from prismsr.metrics.lpips_st_metric import calculate_lpips_st
-from prismsr.metrics.nr_metric import NRMetric
+from prismsr.metrics.no_reference import NRMetric
 from prismsr.utils.errors import OptionError
-from prismsr.utils.weights import WeightsError
+from prismsr.utils.weights.files import WeightsError
 
 import cv2
 import numpy as np

@@ -4,10 +4,10 @@ import sys
 from urllib.error import URLError
 
 from prismsr.metrics.nr_iqa_metric import calculate_nr_iqa
-from prismsr.metrics.nr_metric import NRMetric, build_nr_metric
-from prismsr.metrics.pyiqa_metric import parse_range
+from prismsr.metrics.no_reference import NRMetric, build_nr_metric
+from prismsr.metrics.pyiqa_networks import parse_range
 from prismsr.utils.errors import OptionError, UserError
-from prismsr.utils.weights import WeightsError
+from prismsr.utils.weights.files import WeightsError
 
 import numpy as np
 import pyiqa

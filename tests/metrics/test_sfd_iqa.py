@@ -3,16 +3,16 @@
 import math
 from pathlib import Path
 
-from prismsr.archs.clip_arch import Clip
-from prismsr.archs.clip_features_arch import ClipFeatures
+from prismsr.archs.clip.clip_arch import Clip
+from prismsr.archs.clip.features import ClipFeatures
 from prismsr.archs.feat_d_arch import FeatD
 from prismsr.archs.prompt_discriminator_arch import PromptDiscriminator
 from prismsr.losses.adversarial_loss import AdversarialLoss
 from prismsr.metrics.sfd_iqa import SFDIQA, limit_side, load_sfd_iqa, sfd_iqa_score
 from prismsr.metrics.sfd_iqa_metric import calculate_sfd_iqa
 from prismsr.utils.errors import OptionError
-from prismsr.utils.option_entries import check_metric
-from prismsr.utils.weights import WeightsError
+from prismsr.utils.options.entries import check_metric
+from prismsr.utils.weights.files import WeightsError
 
 import cv2
 import numpy as np

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import prismsr  # noqa: F401
-from prismsr.utils.agreement import leave
+from prismsr.models.training.rank_agreement import leave
 from prismsr.utils.compat import init_dist
 
 import torch

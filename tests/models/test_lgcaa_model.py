@@ -1,15 +1,15 @@
 import sys
 from copy import deepcopy
 
-from prismsr.models.diffusion_noise import posterior_moments
+from prismsr.models.lgcaa.noise import posterior_moments
 from prismsr.models.lgcaa_model import decoded_samples
-from prismsr.utils.diffusion_sampling import Sampler
+from prismsr.archs.lgcaa.sampling.sampler import Sampler
 from prismsr.utils.errors import OptionError
-from prismsr.utils.lgcaa_export import export_network, load_exported, normalise_latents
-from prismsr.utils.lgcaa_options import DecodedOptions, SamplingOptions
-from prismsr.utils.model_state import save_generator
-from prismsr.utils.optimizers import adam8bit
-from prismsr.utils.weights import WeightsError
+from prismsr.tools.inference.diffusers_export import export_network, load_exported, normalise_latents
+from prismsr.archs.lgcaa.sampling.options import DecodedOptions, SamplingOptions
+from prismsr.models.training.model_files import save_generator
+from prismsr.utils.options.optimizers import adam8bit
+from prismsr.utils.weights.files import WeightsError
 
 import lgcaa_case as case
 import pytest

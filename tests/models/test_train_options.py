@@ -1,6 +1,6 @@
 from prismsr.models.prism_sr_model import PrismSRModel
-from prismsr.utils.option_check import check_options
-from prismsr.utils.option_files import load_options
+from prismsr.utils.options.check import check_options
+from prismsr.utils.options.files import load_options
 
 import pytest
 

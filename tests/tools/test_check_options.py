@@ -1,5 +1,6 @@
 """tools/check_options.py: files and folders, fragments, notes, and the exit code."""
 
+from prismsr.tools import check_options
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -25,8 +26,8 @@ logger: {print_freq: 1, save_checkpoint_freq: 2, use_tb_logger: false}
 
 
 @pytest.fixture(scope="module")
-def tool(load_tool: Callable[[str], ModuleType]) -> ModuleType:
-    return load_tool("check_options")
+def tool() -> ModuleType:
+    return check_options
 
 
 @pytest.fixture

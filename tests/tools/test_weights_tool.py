@@ -1,14 +1,15 @@
 """tools/weights.py: what each option file needs, whether it is there and whole, and fetching it."""
 
+from prismsr.tools import weights
 import hashlib
 import inspect
 from pathlib import Path
 
-from prismsr.archs.lgcaa_options import SD2_BASE, BaseOptions
-from prismsr.archs.stable_diffusion import build_unet, build_vae
-from prismsr.utils.option_files import load_options
-from prismsr.utils.weight_list import READABLE, Weights, examine, maker_of, place, read_list, uncovered
-from prismsr.utils.weight_needs import _DEFAULT_BACKBONES, _DEFAULT_METRICS, WITHOUT_WEIGHTS, needs_of
+from prismsr.archs.lgcaa.options import SD2_BASE, BaseOptions
+from prismsr.archs.lgcaa.stable_diffusion import build_unet, build_vae
+from prismsr.utils.options.files import load_options
+from prismsr.utils.weights.published import READABLE, Weights, examine, maker_of, place, read_list, uncovered
+from prismsr.utils.weights.needs import _DEFAULT_BACKBONES, _DEFAULT_METRICS, WITHOUT_WEIGHTS, needs_of
 
 import pytest
 import torch
@@ -18,8 +19,8 @@ from safetensors.torch import save_file
 
 
 @pytest.fixture(scope="module")
-def tool(load_tool):
-    return load_tool("weights")
+def tool():
+    return weights
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 import json
 import shutil
 
-from prismsr.data.image_source import close_lmdb, open_source
+from prismsr.data.images.source import close_lmdb, open_source
 from prismsr.data.prepare import make_lmdb
 from prismsr.data.prepare.lmdb_store import COMMIT_BYTES, LmdbStore, sha256
 from prismsr.utils.images import decode_image, encode_png

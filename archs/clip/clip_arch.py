@@ -1,0 +1,118 @@
+"""One frozen CLIP for a whole training: image encoder and text encoder over weights that are loaded once."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from prismsr.archs.clip.features import ClipImageEncoder, PosEmbedding
+from prismsr.archs.clip.build import MODEL, build_clip, open_clip
+
+import torch
+from basicsr.utils.registry import ARCH_REGISTRY
+from torch import Tensor, nn
+
+
+class ClipTextEncoder(nn.Module):
+    """A frozen CLIP text encoder, E_t of the paper, whose token embeddings can be replaced by learnable ones.
+
+    It computes in float32, also under autocast.
+
+    Attributes:
+        width: length of a token embedding; 512 for RN50.
+        embed_dim: length D of a text's feature; 1024 for RN50.
+        context_length: most tokens that a prompt may have; 77.
+    """
+
+    token_embedding: nn.Embedding
+    positional_embedding: Tensor
+    transformer: nn.Module
+    ln_final: nn.Module
+    text_projection: Tensor
+    attn_mask: Tensor
+
+    def __init__(self, clip: Any) -> None:
+        super().__init__()
+        self.token_embedding = clip.token_embedding
+        self.positional_embedding = clip.positional_embedding
+        self.transformer = clip.transformer
+        self.ln_final = clip.ln_final
+        self.text_projection = clip.text_projection
+        self.register_buffer("attn_mask", clip.attn_mask, persistent=False)
+        self.context_length, self.width = map(int, self.positional_embedding.shape)
+        self.embed_dim = int(self.text_projection.shape[1])
+        self.eval().requires_grad_(False)
+
+    def tokenize(self, texts: Sequence[str]) -> Tensor:
+        """Token ids (P, n), start and end marks included, zeros behind the end; n is that of the longest text.
+
+        Raises:
+            ValueError: a text has more than context_length tokens.
+        """
+        tokenizer = open_clip().get_tokenizer(MODEL)
+        tokens = [[tokenizer.sot_token_id, *tokenizer.encode(text), tokenizer.eot_token_id] for text in texts]
+        longest = max(map(len, tokens))
+        if longest > self.context_length:
+            raise ValueError(f"A prompt has {longest} tokens; this text encoder takes {self.context_length}.")
+        return torch.tensor([[*row, *[0] * (longest - len(row))] for row in tokens])
+
+    def forward(self, ids: Tensor, context: Tensor | None = None) -> Tensor:
+        """Features (P, D) of prompts, not normalised, as open_clip's encode_text gives them; differentiable to context.
+
+        Args:
+            ids: token ids (P, n), n <= context_length, with the end mark, which has the highest id, in each row. The
+                attention is causal, so that what stands behind the last end mark may be cut off.
+            context: embeddings (P, m, width) that stand for the tokens 1 to m of each prompt.
+        """
+        with torch.autocast(ids.device.type, enabled=False):
+            x = self.token_embedding(ids)
+            if context is not None:
+                x = torch.cat([x[:, :1], context.to(x.dtype), x[:, 1 + context.shape[1] :]], dim=1)
+            length = ids.shape[1]
+            x = x + self.positional_embedding[:length]
+            x = self.ln_final(self.transformer(x, attn_mask=self.attn_mask[:length, :length]))
+            features: Tensor = x[torch.arange(len(ids), device=ids.device), ids.argmax(1)] @ self.text_projection
+        return features
+
+    def train(self, mode: bool = True) -> "ClipTextEncoder":
+        """Stay in evaluation mode whatever the owner does."""
+        return super().train(False)
+
+
+@ARCH_REGISTRY.register()
+class Clip(nn.Module):
+    """A frozen CLIP: `image` (ClipImageEncoder) and `text` (ClipTextEncoder, None without it).
+
+    It is no part of a trained network: its holder keeps it beside the networks, so that it is in no checkpoint, no
+    moving average and no optimiser.
+
+    Args:
+        pretrained: open_clip's tag, a local file, or None for random weights; see build_clip.
+        model: open_clip's name of the architecture; RN50 is our reconstruction, the paper names none.
+        config: changes to the architecture, for small ones; see build_clip.
+        layers: see ClipImageEncoder; so pos_embedding and autocast.
+        text: whether the text encoder is wanted (64 of RN50's 102 million parameters).
+        seed: of random weights.
+
+    Raises:
+        ValueError, WeightsError: see build_clip.
+    """
+
+    def __init__(
+        self,
+        pretrained: str | None = "openai",
+        model: str = MODEL,
+        config: dict[str, Any] | None = None,
+        layers: tuple[int, int, int] = (1, 2, 3),
+        pos_embedding: PosEmbedding = "none",
+        autocast: bool = False,
+        text: bool = True,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        clip = build_clip(pretrained, model, config, seed)
+        self.image = ClipImageEncoder(clip.visual, layers, pos_embedding, autocast)
+        self.text = ClipTextEncoder(clip) if text else None
+        self.eval()
+
+    def train(self, mode: bool = True) -> "Clip":
+        """Stay in evaluation mode whatever the owner does."""
+        return super().train(False)

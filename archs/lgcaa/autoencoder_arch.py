@@ -1,0 +1,99 @@
+"""An AutoencoderKL as a network that PrismSRModel can train: the small VAE of the demo, in place of SD's."""
+
+from typing import Any
+
+from prismsr.archs.lgcaa.options import BaseOptions
+from prismsr.archs.lgcaa.stable_diffusion import build_vae
+from prismsr.utils.errors import OptionError
+
+import torch
+from basicsr.utils.registry import ARCH_REGISTRY
+from torch import Tensor, nn
+
+LOG_VARIANCE = -10.0
+CONSTANT = 20.0
+"""Of the channels that keep an output norm still; activations are about 1."""
+
+
+@ARCH_REGISTRY.register()
+class ImageAutoencoder(nn.Module):
+    """diffusers' AutoencoderKL from a config, trained to give back its input. Ours; LGCAA itself never trains a VAE.
+
+    While it trains, the latent gets Gaussian noise of `noise` times its standard deviation, so that the decoder bears
+    latents that a diffusion model got a little wrong. There is no KL term: `tools/export_lgcaa.py vae` measures the
+    scaling factor instead.
+
+    Its weights begin so that it is nearly linear (start_nearly_linear): a few hundred steps then suffice.
+
+    Args:
+        vae: changes to SD's VAE config.
+        noise: see above.
+        seed: of the weights.
+
+    Raises:
+        OptionError: a config that diffusers does not take, or with as many groups as channels.
+    """
+
+    def __init__(self, vae: dict[str, Any], noise: float = 0.1, seed: int = 0) -> None:
+        super().__init__()
+        self.noise = noise
+        self.vae = build_vae(BaseOptions(path=None, vae=vae, seed=seed)).requires_grad_(True)
+        start_nearly_linear(self.vae, seed)
+        with torch.no_grad():  # a narrow posterior; without a KL term nothing moves it
+            channels = self.vae.config.latent_channels
+            self.vae.quant_conv.weight[channels:].zero_()
+            self.vae.quant_conv.bias[channels:].fill_(LOG_VARIANCE)
+        self.train()
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (B, 3, H, W) about [0, 1] of images in [0, 1]; sides are multiples of the VAE's factor."""
+        latents = self.vae.encode(2 * images - 1).latent_dist.mean
+        if self.training:
+            latents = latents + self.noise * latents.detach().std() * torch.randn_like(latents)
+        decoded: Tensor = self.vae.decode(latents).sample
+        return (decoded + 1) / 2
+
+
+@torch.no_grad()
+def start_nearly_linear(vae: Any, seed: int) -> None:
+    """Give an AutoencoderKL weights from which it learns fast: signals keep their size, brightness and contrast. Ours.
+
+    Convolutions keep the variance, residual branches begin at zero, and both output norms nearly as the identity. The
+    last is what matters: a group norm takes brightness and contrast out of the image, and a small decoder learns
+    only slowly to put them back. One channel of each group begins as a large constant, which nearly sets
+    the group's mean and deviation alone; the norm's weight and bias undo both. The fewer groups, the nearer.
+
+    Args:
+        vae: AutoencoderKL, changed in place.
+        seed: of the weights.
+
+    Raises:
+        OptionError: a group of the output norms has one channel.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    for module in vae.modules():
+        if isinstance(module, nn.Conv2d):
+            module.weight.normal_(std=module.weight[0].numel() ** -0.5, generator=generator)
+    for block in vae.modules():
+        if hasattr(block, "conv_shortcut"):  # a residual block
+            block.conv2.weight.zero_()
+            block.conv2.bias.zero_()
+    encoder, decoder = vae.encoder, vae.decoder
+    _pass_through(encoder.conv_norm_out, encoder.mid_block.resnets[-1].conv2)
+    _pass_through(decoder.conv_norm_out, decoder.up_blocks[-1].resnets[-1].conv2)
+
+
+def _pass_through(norm: nn.GroupNorm, before: nn.Conv2d) -> None:
+    """Let a norm begin nearly as the identity, but for the first channel of each group, which becomes 0."""
+    size = norm.num_channels // norm.num_groups
+    if size == 1:
+        raise OptionError(
+            f"network_g.vae.norm_num_groups is {norm.num_groups}, and a norm has as many channels; allowed: fewer "
+            f"groups than the smallest of block_out_channels"
+        )
+    mean = CONSTANT / size
+    norm.weight.fill_((mean * (CONSTANT - mean)) ** 0.5)  # the deviation of CONSTANT, 0, .., 0
+    norm.bias.fill_(mean)
+    norm.weight[::size] = norm.bias[::size] = 0
+    assert before.bias is not None
+    before.bias[::size] = CONSTANT

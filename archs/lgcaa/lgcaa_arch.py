@@ -1,0 +1,222 @@
+"""LGCAA's network (arXiv 2510.13649): Stable Diffusion 2 with the attention module, ControlNet, DINO, X_RGB's head."""
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from prismsr.archs.lgcaa.dino_condition import DinoEncoder, TokenProjection
+from prismsr.archs.lgcaa.options import BaseOptions, DinoOptions, LgcaaOptions, parse_section
+from prismsr.archs.lgcaa.stable_diffusion import build_controlnet, build_unet, build_vae, vae_factor
+from prismsr.utils.errors import OptionError
+from prismsr.utils.weights.files import require_fit
+
+import torch
+from basicsr.utils.registry import ARCH_REGISTRY
+from torch import Tensor, nn
+
+
+class Condition(NamedTuple):
+    """What the network knows of the LR images; the same in every step of the sampling.
+
+    features: maps of ControlNet's conditioning embedding, the last is c_f, (B, 256, H / 8, W / 8).
+    tokens: the image encoder's tokens c_d before their projection, (B, N, width).
+    """
+
+    features: tuple[Tensor, ...]
+    tokens: Tensor
+
+
+@ARCH_REGISTRY.register()
+class LGCAANet(nn.Module):
+    """The noise prediction eps(z_t, t, c_d, c_f) of eq. 1, and X_RGB of the same c_f.
+
+    Trained are the UNet's parameters whose name has a part out of `train_pattern` (LGCAA is inside attn1), ControlNet,
+    the projection of DINO's tokens, and the head of X_RGB. All else is frozen, and not in the state dict: that holds
+    the trained tensors alone, and loading it is strict about them. The VAE is a part of the network, though forward
+    does not use it.
+
+    Args:
+        base: UNet, VAE and ControlNet, see BaseOptions.
+        dino: the image encoder, see DinoOptions.
+        lgcaa: the attention module, see LgcaaOptions.
+        rgb: head of X_RGB, see RGBHead; None where no loss uses it.
+        train_pattern: names of the UNet's modules that are trained.
+
+    Attributes:
+        trained: names of the trained parameters.
+        sections: the options with all defaults filled in, for the record.
+
+    Raises:
+        OptionError: an option is wrong; the message has its key.
+        WeightsError: weights are not at hand.
+    """
+
+    def __init__(
+        self,
+        base: dict[str, Any] | None = None,
+        dino: dict[str, Any] | None = None,
+        lgcaa: dict[str, Any] | None = None,
+        rgb: Literal["pixelshuffle", "down", "up", "multiscale"] | None = "pixelshuffle",
+        train_pattern: list[str] | None = None,
+    ) -> None:
+        super().__init__()
+        base_options = parse_section(BaseOptions, base, "base")
+        dino_options = parse_section(DinoOptions, dino, "dino")
+        lgcaa_options = parse_section(LgcaaOptions, lgcaa, "lgcaa")
+        self.sections = {
+            "base": base_options.model_dump(),
+            "dino": dino_options.model_dump(),
+            "lgcaa": lgcaa_options.model_dump(),
+            "rgb": rgb,
+        }
+        self.gradient_checkpointing = False
+        self.dino = DinoEncoder(dino_options)
+        self.vae = build_vae(base_options)
+        self._build_denoiser(base_options, lgcaa_options, rgb)
+        self.projection = TokenProjection(
+            self.dino.width, self.unet.config.cross_attention_dim, dino_options.context == "dino_zero"
+        )
+        self.trained = tuple(_choose_trained(self, train_pattern or ["attn1", "attn2"]))
+        _store_frozen(self.unet, getattr(torch, base_options.frozen_dtype))
+        self.register_state_dict_post_hook(_keep_trained)
+        self.register_load_state_dict_post_hook(_forget_frozen)
+
+    def _build_denoiser(self, base: BaseOptions, lgcaa: LgcaaOptions, rgb: Any) -> None:
+        # these import diffusers, which `import prismsr` has no need of
+        from prismsr.archs.lgcaa.injection import inject
+        from prismsr.archs.lgcaa.lr_condition import RGBHead, tap_condition
+
+        self.unet = build_unet(base)
+        self.controlnet = build_controlnet(self.unet, base)  # before the injection: it copies strictly
+        widths = tap_condition(self.controlnet).widths()
+        factor = 2 ** len(widths)
+        if factor != vae_factor(self.vae):
+            raise OptionError(
+                f"base.condition_channels: {len(widths) + 1} widths reduce by {factor}, the VAE reduces by "
+                f"{vae_factor(self.vae)}; both must be the same"
+            )
+        self.factor = factor
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(base.seed)  # not CUDA's, whose state differs between processes
+            self.injected = tuple(inject(self.unet, lgcaa))
+            self.rgb_head = None if rgb is None else RGBHead(rgb, widths)
+
+    def forward(
+        self,
+        z_t: Tensor,
+        t: Tensor,
+        lr_up: Tensor | None = None,
+        lr: Tensor | None = None,
+        *,
+        condition: Condition | None = None,
+        control_scale: float = 1.0,
+    ) -> tuple[Tensor, tuple[Tensor, ...] | None]:
+        """Predict the noise.
+
+        Args:
+            z_t: noisy latents (B, 4, h, w), scaled by the VAE's factor (0.18215).
+            t: timesteps (B,) or (), 0 to 999.
+            lr_up: LR images enlarged to HR's size, RGB (B, 3, 8 h, 8 w) in [0, 1].
+            lr: LR images as they are, (B, 3, H', W') in [0, 1], for the image encoder.
+            condition: what `condition` made of both, in their place.
+            control_scale: weight of ControlNet's residuals; 0 leaves it out.
+
+        Returns:
+            The noise (B, 4, h, w), and X_RGB as RGBHead makes it: in training mode, where there is a head, else None.
+
+        Raises:
+            ValueError: the images' size is not that of the latents.
+        """
+        condition = condition if condition is not None else self.condition(lr_up, lr)
+        if condition.features[-1].shape[-2:] != z_t.shape[-2:]:
+            sizes = [tuple(side * self.factor for side in x.shape[-2:]) for x in (condition.features[-1], z_t)]
+            raise ValueError(f"The condition's image is {sizes[0]}, the latents are of {sizes[1]} pixels.")
+        context = self.projection(condition.tokens.to(self.projection.weight.dtype))
+        residuals = self._residuals(z_t, t, context, condition.features[-1], control_scale)
+        noise = self.unet(z_t, t, encoder_hidden_states=context, return_dict=False, **residuals)[0]
+        x_rgb = self.rgb_head(condition.features) if self.rgb_head is not None and self.training else None
+        return noise, x_rgb
+
+    def condition(self, lr_up: Tensor | None, lr: Tensor | None, tokens: Tensor | None = None) -> Condition:
+        """What is computed of the LR images alone; sampling does so once.
+
+        Args:
+            lr_up: (B, 3, H, W) in [0, 1].
+            lr: (B, 3, H', W') in [0, 1].
+            tokens: the image encoder's tokens in the place of lr, e.g. those of the whole image for its tiles.
+        """
+        if lr_up is None or (lr is None) == (tokens is None):
+            raise ValueError("Give lr_up, and either lr or its tokens.")
+        features = self.controlnet.controlnet_cond_embedding.features(lr_up)
+        return Condition(tuple(features), self.dino(lr) if tokens is None else tokens)
+
+    def _residuals(self, z_t: Tensor, t: Tensor, context: Tensor, c_f: Tensor, scale: float) -> dict[str, Any]:
+        if scale == 0:
+            return {}
+        down, mid = self.controlnet(
+            z_t, t, encoder_hidden_states=context, controlnet_cond=c_f, conditioning_scale=scale, return_dict=False
+        )
+        return {"down_block_additional_residuals": down, "mid_block_additional_residual": mid}
+
+    def enable_gradient_checkpointing(self) -> None:
+        """Compute the activations of UNet and ControlNet again instead of keeping them; gradients stay the same."""
+        self.unet.enable_gradient_checkpointing()
+        self.controlnet.enable_gradient_checkpointing()
+
+    def train(self, mode: bool = True) -> "LGCAANet":
+        """Set the mode; the VAE and the image encoder stay in evaluation mode."""
+        super().train(mode)
+        self.vae.train(False)
+        return self
+
+
+def trainable_state(net: nn.Module) -> dict[str, Tensor]:
+    """The trained tensors of an LGCAANet by name, without a graph; never those of VAE, image encoder or frozen UNet."""
+    return {name: value.detach() for name, value in net.state_dict().items()}
+
+
+def load_trainable(net: nn.Module, state: Mapping[str, Tensor], source: str | Path = "The state") -> None:
+    """Load what trainable_state returned; WeightsError, naming keys of `source`, where names or shapes differ."""
+    require_fit(net, state, source)
+    net.load_state_dict(state)
+
+
+def copy_sharing_frozen(net: nn.Module) -> Any:
+    """A deep copy, for the moving average, whose frozen tensors are the network's own: it takes no memory for them."""
+    trained = set(net.trained)  # type: ignore[arg-type]
+    frozen = [value for name, value in net.named_parameters() if name not in trained]
+    return deepcopy(net, {id(value): value for value in [*frozen, *net.buffers()]})
+
+
+def _choose_trained(net: LGCAANet, patterns: Sequence[str]) -> list[str]:
+    """Freeze all but the parts named in LGCAANet, and return the names of these."""
+    chosen = []
+    for name, parameter in net.named_parameters():
+        part, *inner = name.split(".")
+        wanted = part in ("controlnet", "projection", "rgb_head") or (
+            part == "unet" and not set(patterns).isdisjoint(inner)
+        )
+        parameter.requires_grad_(wanted)
+        if wanted:
+            chosen.append(name)
+    unknown = [word for word in patterns if not any(word in name.split(".") for name in chosen)]
+    if unknown:
+        raise OptionError(f"train_pattern: no module of the UNet is named {', '.join(unknown)}; e.g. attn1, attn2")
+    return chosen
+
+
+def _store_frozen(unet: nn.Module, dtype: torch.dtype) -> None:
+    for parameter in unet.parameters():
+        if not parameter.requires_grad:
+            parameter.data = parameter.data.to(dtype)
+
+
+def _keep_trained(net: Any, state: dict[str, Any], prefix: str, metadata: Any) -> None:
+    kept = {prefix + name for name in net.trained}
+    for key in [key for key in state if key.startswith(prefix) and key not in kept]:
+        del state[key]
+
+
+def _forget_frozen(net: Any, keys: Any) -> None:
+    keys.missing_keys[:] = [key for key in keys.missing_keys if key in net.trained]

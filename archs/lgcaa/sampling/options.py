@@ -1,0 +1,76 @@
+"""The keys of an option file that LGCAAModel reads beside PrismSRModel's: `train.decoded` and `val.sampling`."""
+
+from typing import ClassVar, Literal, Self
+
+from prismsr.utils.options.schema import (
+    DegradationOptions,
+    Options,
+    PrismTrainOptions,
+    TopOptions,
+    ValOptions,
+)
+
+from pydantic import Field, model_validator
+
+
+class SamplingOptions(Options):
+    """`val.sampling`: how an image is sampled; sides of tiles are in latents, 1/8 of the output's pixels for SD-2."""
+
+    scheduler: Literal["ddpm", "ddim", "dpm++"] = Field(default="ddpm", description="the paper's is ddpm")
+    steps: int = Field(default=40, gt=0, le=1000, description="steps from noise to image")
+    spacing: Literal["leading", "trailing", "linspace"] = Field(
+        default="leading", description="where the timesteps are; 40 leading ones begin at 976"
+    )
+    start: Literal["lr", "noise"] = Field(default="lr", description="from the encoded LR image, noised, or from noise")
+    start_timestep: int | None = Field(default=None, ge=1, le=999, description="leave out the steps before this one")
+    control_scale: float = Field(default=1.0, ge=0, description="weight of ControlNet; 0 leaves it out")
+    colour_fix: Literal["none", "adain", "wavelet"] = Field(default="adain", description="colours from the LR image")
+    tile: int = Field(default=64, ge=0, description="side of the UNet's tiles; 0: the whole image at once")
+    tile_overlap: int = Field(default=16, ge=0, description="latents that neighbours share, at most half a tile")
+    vae_tile: int = Field(default=64, ge=0, description="side of the VAE's tiles; 0: the whole image at once")
+    vae_overlap: int = Field(default=16, ge=0, description="latents that its tiles share")
+    vae_norm_stages: int = Field(
+        default=8,
+        ge=0,
+        description="in which its norms' statistics over all tiles are gathered; 0: each tile's own",
+    )
+    min_side: int | None = Field(
+        default=None, gt=0, description="an output with a shorter side is sampled at this one, then reduced"
+    )
+    amp: Literal["bf16"] | None = Field(default=None, description="half precision in sampling; ~ for float32")
+
+    @model_validator(mode="after")
+    def _overlaps_fit(self) -> Self:
+        for name in ("tile", "vae"):
+            tile, overlap = getattr(self, "tile" if name == "tile" else "vae_tile"), getattr(self, f"{name}_overlap")
+            if tile and 2 * overlap > tile:
+                raise ValueError(f"{name}_overlap must be at most half of the tile, {tile}; got {overlap}")
+        return self
+
+
+class DecodedOptions(Options):
+    """`train.decoded`: which samples are decoded for losses on images (SSL, L1), of each part of the batch."""
+
+    t_max: int | None = Field(default=None, ge=0, le=999, description="only samples up to this timestep; ~: all")
+    samples: int | None = Field(default=None, gt=0, description="at most so many, those of the smallest timesteps")
+
+
+class LGCAATop(TopOptions):
+    """LGCAAModel's top level."""
+
+    degradation: DegradationOptions | None = Field(default=None, description="how LQ images are made from GT images")
+
+
+class LGCAAVal(ValOptions):
+    """LGCAAModel's `val`."""
+
+    sampling: SamplingOptions | None = Field(default=None, description="how images are sampled")
+
+
+class LGCAATrainOptions(PrismTrainOptions):
+    """Keys of `train` for LGCAAModel."""
+
+    TOP: ClassVar[type[TopOptions]] = LGCAATop
+    VAL: ClassVar[type[ValOptions]] = LGCAAVal
+
+    decoded: DecodedOptions | None = Field(default=None, description="samples that losses on images see")

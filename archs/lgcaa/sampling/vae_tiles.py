@@ -1,0 +1,66 @@
+"""Encode and decode images of any size by an AutoencoderKL in tiles, with the memory of one tile.
+
+The middle attention sees a tile alone, as in diffusers' own tiling. Statistics of group norms are shared between tiles,
+see SharedNorms, or those of each tile, which shows as a change of tone from one to the next.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from prismsr.archs.lgcaa.stable_diffusion import decode_latents, encode_images, vae_factor
+from prismsr.archs.lgcaa.sampling.enlarged_image import EnlargedImage
+from prismsr.archs.lgcaa.sampling.latent_tiling import Window, blended, cores, windows
+from prismsr.archs.lgcaa.sampling.options import SamplingOptions
+from prismsr.archs.lgcaa.sampling.shared_norms import SharedNorms, Tile
+
+from torch import Tensor
+
+
+def encode_tiled(vae: Any, source: EnlargedImage, options: SamplingOptions) -> Tensor:
+    """Scaled latents (B, 4, H / 8, W / 8), the posterior's mode, of enlarged LR images.
+
+    Args:
+        vae: AutoencoderKL.
+        source: padded to multiples of 8.
+        options: vae_tile, vae_overlap and vae_norm_stages are read.
+    """
+    factor = vae_factor(vae)
+
+    def run(window: Window) -> Tensor:
+        return encode_images(vae, source.window(window.enlarged(factor)), sample=False)
+
+    size = source.padded[0] // factor, source.padded[1] // factor
+    return _in_tiles(vae.encoder, run, size, 1, options).float()
+
+
+def decode_tiled(vae: Any, latents: Tensor, options: SamplingOptions) -> Tensor:
+    """RGB images (B, 3, 8 h, 8 w), about [0, 1], of scaled latents (B, 4, h, w); on the CPU where there are tiles.
+
+    Args:
+        vae: AutoencoderKL.
+        latents: on the VAE's device.
+        options: vae_tile, vae_overlap and vae_norm_stages are read.
+    """
+    size = latents.shape[-2], latents.shape[-1]
+    if len(windows(*size, options.vae_tile, options.vae_overlap)) == 1:
+        return decode_latents(vae, latents).float()
+
+    def run(window: Window) -> Tensor:
+        return decode_latents(vae, window.of(latents)).float().cpu()
+
+    return _in_tiles(vae.decoder, run, size, vae_factor(vae), options)
+
+
+def _in_tiles(
+    network: Any, run: Callable[[Window], Tensor], size: tuple[int, int], factor: int, options: SamplingOptions
+) -> Tensor:
+    """The blended tiles of a map of `size` latents, enlarged by `factor`; `network` is the one that `run` calls."""
+    tile, overlap = options.vae_tile, options.vae_overlap
+    if options.vae_norm_stages == 0 or len(windows(*size, tile, overlap)) == 1:
+        return blended(run, *size, tile, overlap, factor)
+    norms = SharedNorms(network)
+    tiles = zip(windows(*size, tile, overlap), cores(*size, tile, overlap), strict=True)
+    norms.measure([Tile(partial(run, window), window.size, core) for window, core in tiles], options.vae_norm_stages)
+    with norms.applied():
+        return blended(run, *size, tile, overlap, factor)

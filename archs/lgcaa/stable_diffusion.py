@@ -1,0 +1,195 @@
+"""Stable Diffusion 2's UNet, VAE and schedulers from diffusers, and a ControlNet from the UNet: loaded or random.
+
+diffusers is imported when it is first needed: that takes seconds, and GAN trainings do without it.
+"""
+
+import importlib
+import inspect
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from prismsr.archs.lgcaa.options import BaseOptions
+from prismsr.utils.errors import OptionError
+from prismsr.utils.options.problems import did_you_mean
+from prismsr.utils.weights.files import WeightsError
+
+import torch
+from torch import Tensor, nn
+
+UNET_CONFIG: dict[str, Any] = {
+    "sample_size": 64,
+    "block_out_channels": [320, 640, 1280, 1280],
+    "attention_head_dim": [5, 10, 20, 20],  # diffusers' name for the number of heads
+    "cross_attention_dim": 1024,
+    "use_linear_projection": True,
+}
+"""Where SD-2-base differs from the defaults of diffusers' UNet2DConditionModel."""
+VAE_CONFIG: dict[str, Any] = {
+    "block_out_channels": [128, 256, 512, 512],
+    "down_block_types": ["DownEncoderBlock2D"] * 4,
+    "up_block_types": ["UpDecoderBlock2D"] * 4,
+    "layers_per_block": 2,
+    "latent_channels": 4,
+    "sample_size": 512,
+    "scaling_factor": 0.18215,
+}
+"""SD's VAE. Its shipped config has no scaling_factor; 0.18215 is diffusers' default."""
+NOISE_CONFIG: dict[str, Any] = {
+    "num_train_timesteps": 1000,
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "prediction_type": "epsilon",
+    "steps_offset": 1,
+    "timestep_spacing": "leading",
+}
+"""SD-2-base's noise, written out: a config converted from its PNDM scheduler would clip latents to [-1, 1]."""
+SchedulerName = Literal["ddpm", "ddim", "dpm++"]
+_SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "ddpm": ("DDPMScheduler", {"clip_sample": False, "variance_type": "fixed_small"}),
+    "ddim": ("DDIMScheduler", {"clip_sample": False, "set_alpha_to_one": False}),
+    "dpm++": ("DPMSolverMultistepScheduler", {"algorithm_type": "dpmsolver++", "solver_order": 2}),
+}
+
+
+def diffusers() -> Any:
+    """The package diffusers; OptionError where it is not installed."""
+    try:
+        return importlib.import_module("diffusers")
+    except ImportError as error:
+        raise OptionError(
+            f"LGCAA needs the package diffusers, which cannot be imported: pip install diffusers ({error})"
+        ) from error
+
+
+def build_unet(options: BaseOptions) -> Any:
+    """UNet2DConditionModel, float32, on the CPU: loaded, or random with `path: ~`.
+
+    Raises:
+        OptionError: a config that diffusers does not take.
+        WeightsError: the weights are not at hand.
+    """
+    if options.path is not None:
+        return _loaded("UNet2DConditionModel", options.path, "unet", options.revision)
+    return _random("UNet2DConditionModel", {**UNET_CONFIG, **options.unet}, options.seed, "base.unet")
+
+
+def build_vae(options: BaseOptions) -> Any:
+    """AutoencoderKL, frozen, in eval mode, float32, on the CPU; errors as build_unet has them."""
+    path = options.vae_path or options.path
+    if path is not None:
+        revision = options.revision if path == options.path else None
+        vae = _loaded("AutoencoderKL", path, "vae", revision)
+    else:
+        vae = _random("AutoencoderKL", {**VAE_CONFIG, **options.vae}, options.seed, "base.vae")
+    return vae.eval().requires_grad_(False)
+
+
+def build_controlnet(unet: Any, options: BaseOptions) -> Any:
+    """ControlNetModel: loaded from controlnet_path, or a copy of the UNet's encoder half with zero convolutions.
+
+    Args:
+        unet: as loaded; the copy is strict, so that nothing may have been put into it yet.
+        options: see BaseOptions.
+    """
+    if options.controlnet_path is not None:
+        return _loaded("ControlNetModel", options.controlnet_path, "controlnet", None)
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(options.seed)  # not CUDA's, which fork_rng leaves out
+        return diffusers().ControlNetModel.from_unet(
+            unet, conditioning_embedding_out_channels=tuple(options.condition_channels)
+        )
+
+
+def build_scheduler(name: SchedulerName = "ddpm", **changes: Any) -> Any:
+    """A scheduler of diffusers with SD-2-base's noise (epsilon prediction, no clipping).
+
+    Args:
+        name: "ddpm" (training, and the paper's sampling), "ddim" or "dpm++".
+        changes: to diffusers' config, e.g. timestep_spacing="trailing".
+    """
+    if name not in _SCHEDULERS:
+        raise OptionError(f"scheduler is {name!r}; allowed: {', '.join(_SCHEDULERS)}")
+    kind, own = _SCHEDULERS[name]
+    return getattr(diffusers(), kind)(**{**NOISE_CONFIG, **own, **changes})
+
+
+def encode_images(vae: Any, images: Tensor, generator: torch.Generator | None = None, sample: bool = True) -> Tensor:
+    """Scaled latents (B, 4, H / 8, W / 8) of RGB images (B, 3, H, W) in [0, 1].
+
+    Args:
+        vae: AutoencoderKL.
+        images: sides are multiples of 8.
+        generator: for the draw, on the CPU or the images' device; None is torch's own.
+        sample: draw from the posterior; else its mode.
+    """
+    posterior = vae.encode(2 * images - 1).latent_dist
+    latents: Tensor = posterior.sample(generator) if sample else posterior.mode()
+    return latents * vae.config.scaling_factor
+
+
+def decode_latents(vae: Any, latents: Tensor) -> Tensor:
+    """RGB images (B, 3, H, W), about [0, 1] and not clamped, of scaled latents; differentiable to them."""
+    images: Tensor = vae.decode(latents / vae.config.scaling_factor).sample
+    return (images + 1) / 2
+
+
+def vae_factor(vae: Any) -> int:
+    """By how much a VAE reduces the sides; 8 for SD's."""
+    return 2 ** (len(vae.config.block_out_channels) - 1)
+
+
+def _random(kind: str, config: Mapping[str, Any], seed: int, key: str) -> Any:
+    network = getattr(diffusers(), kind)
+    known = list(inspect.signature(network.__init__).parameters)[1:]
+    unknown = [f"{key}.{name}: unknown{did_you_mean(name, known)}" for name in config if name not in known]
+    if unknown:
+        raise OptionError("; ".join(unknown))
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)  # not CUDA's, which fork_rng leaves out
+        try:
+            return network(**config)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise OptionError(f"{key} does not suit diffusers' {kind}: {error}") from error
+
+
+def _loaded(kind: str, path: str, subfolder: str, revision: str | None) -> Any:
+    """A network from a folder (its own, or one with subfolders) or the hub: from its cache first, then downloaded."""
+    network = getattr(diffusers(), kind)
+    folder = Path(path).expanduser()
+    if folder.is_dir():
+        inner = folder if (folder / "config.json").is_file() else folder / subfolder
+        return _read(network, str(inner), {})
+    if path.count("/") != 1 or path.startswith((".", "~", os.sep)):
+        raise WeightsError(f"No folder at {path}; it is to have diffusers' layout, with {subfolder}/config.json.")
+    settings = {"subfolder": subfolder, "revision": revision}
+    try:
+        return _read(network, path, {**settings, "local_files_only": True})
+    except WeightsError:
+        pass
+    try:
+        return _read(network, path, settings)
+    except WeightsError as error:
+        raise WeightsError(
+            f"The weights of {path} ({subfolder}) are not on this machine and could not be downloaded. On a machine "
+            f"with a network, run: hf download {path} --include '{subfolder}/*' --local-dir DIR. Copy DIR here and "
+            f"name it in place of {path}, or copy the cache (HF_HOME, by default ~/.cache/huggingface). "
+            f"({error.__cause__})"
+        ) from error
+
+
+def _read(network: Any, path: str, settings: Mapping[str, Any]) -> nn.Module:
+    try:
+        # all at once, not on the meta device: what a file lacks would stay there
+        loaded, info = network.from_pretrained(path, low_cpu_mem_usage=False, output_loading_info=True, **settings)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise WeightsError(f"{path} cannot be read as diffusers' {network.__name__}: {error}") from error
+    missing = list(info["missing_keys"]) + [str(key) for key in info["mismatched_keys"]]
+    if missing:
+        raise WeightsError(
+            f"{path} lacks weights of {network.__name__}: {', '.join(missing[:4])} ({len(missing)} in all)."
+        )
+    result: nn.Module = loaded
+    return result

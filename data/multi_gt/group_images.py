@@ -1,0 +1,49 @@
+"""The images of one group of ground truths, decoded only as far as they are asked for."""
+
+from prismsr.data.images.augmentation import Patch
+from prismsr.data.images.source import ImageSource
+from prismsr.data.multi_gt.groups import Groups
+from prismsr.data.images.png_crop import CroppableImage
+from prismsr.utils.jobs import DataError
+
+from torch import Tensor
+
+
+class GroupImages:
+    """The versions of a group; each is read and decoded at most once, and only when it is asked for.
+
+    Args:
+        images: the set.
+        groups: its groups.
+        row: the group.
+    """
+
+    def __init__(self, images: ImageSource, groups: Groups, row: int) -> None:
+        self._images, self._keys = images, groups.keys[row]
+        self._open: dict[int, CroppableImage] = {}
+        self._tensors: dict[int, Tensor] = {}
+
+    def open(self, version: int) -> CroppableImage:
+        """The version's file, whose size is that of the original.
+
+        Raises:
+            DataError: it cannot be decoded, or has another size.
+        """
+        if version not in self._open:
+            where = self._images.describe(self._keys[version])
+            image = CroppableImage(self._images.read(self._keys[version]), where)
+            size = image.size if version == 0 else self.open(0).size
+            if image.size != size:
+                sizes = ["x".join(map(str, sides[::-1])) for sides in (image.size, size)]
+                raise DataError(
+                    f"{where} is {sizes[0]}, but its original, {self._images.describe(self._keys[0])}, is {sizes[1]}; "
+                    "all versions of a group have one size."
+                )
+            self._open[version] = image
+        return self._open[version]
+
+    def tensor(self, version: int, patch: Patch) -> Tensor:
+        """(3, h, w) of a version, see `Patch.of`."""
+        if version not in self._tensors:
+            self._tensors[version] = patch.of(self.open(version))
+        return self._tensors[version]

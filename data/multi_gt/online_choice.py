@@ -1,0 +1,76 @@
+"""The version of each ground truth that a step is trained on, chosen online by the quality of the crops (AMO, 2025)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from prismsr.data.multi_gt.sampling_rules import SCORED, Rule, choice_weights, draw
+from prismsr.metrics.no_reference import NRMetric, build_nr_metric
+from prismsr.utils.errors import UserError
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+class GTChoice:
+    """Score all versions of a batch by one call of the metric, and pick one for each sample.
+
+    Args:
+        rule: sma, smp or amo, see prismsr.data.multi_gt.sampling_rules.
+        tau: temperature of sma and smp.
+        metric: on the device of the images.
+    """
+
+    def __init__(self, rule: Rule, tau: float, metric: NRMetric) -> None:
+        self.rule = rule
+        self.tau = tau
+        self.metric = metric
+
+    @torch.no_grad()
+    def __call__(self, versions: Tensor, candidates: Tensor) -> Tensor:
+        """Index (B,), long, of the chosen version of each sample, on the device of the images.
+
+        sma and smp take B numbers from torch's global CPU generator, whatever the device; amo takes none.
+
+        Args:
+            versions: RGB (B, V, 3, h, w) in [0, 1].
+            candidates: (B, V) bool, the versions that may be chosen, at least one of each sample.
+
+        Raises:
+            UserError: the metric has no finite score for a candidate.
+        """
+        quality = self.metric.quality(versions.flatten(0, 1)).view(candidates.shape)
+        try:
+            weights = choice_weights(self.rule, quality.double().cpu().numpy(), candidates.cpu().numpy(), self.tau)
+        except ValueError as error:
+            raise UserError(f"scoring: {self.metric.name} cannot choose a ground truth: {error}") from error
+        return torch.from_numpy(self._picked(weights)).to(versions.device)
+
+    def _picked(self, weights: np.ndarray) -> np.ndarray:
+        if self.rule == "amo":
+            return weights.argmax(-1)
+        uniforms = torch.rand(len(weights), dtype=torch.float64).tolist()
+        return np.array([draw(row, uniform) for row, uniform in zip(weights, uniforms, strict=True)], np.int64)
+
+
+def build_gt_choice(opt: Mapping[str, Any], device: torch.device | str) -> GTChoice | None:
+    """What an option file asks for; None where the dataset chooses: by a score file, or by a rule without scores.
+
+    Args:
+        opt: the whole option file; datasets.train's sampling, tau and scores, and `scoring` (the arguments of
+            build_nr_metric, MUSIQ without them) are read.
+        device: of the images.
+
+    Raises:
+        OptionError, WeightsError, UserError: see build_nr_metric; the message begins with `scoring`.
+    """
+    train = (opt.get("datasets") or {}).get("train") or {}
+    rule = train.get("sampling")
+    if rule not in SCORED or train.get("scores") is not None:
+        return None
+    try:
+        metric = build_nr_metric(**(opt.get("scoring") or {}))
+        _ = metric.score_range  # tells at once where there is no scale
+    except UserError as error:
+        raise type(error)(f"scoring: {error}") from error
+    return GTChoice(rule, train.get("tau") or 10.0, metric.to(device))

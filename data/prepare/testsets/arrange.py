@@ -1,0 +1,211 @@
+"""Bring the files of a test set from its archives into the folders that the tools read."""
+
+import json
+import os
+import shutil
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from prismsr.data.prepare.common import RECORD, UsageError, recorded
+from prismsr.data.prepare.testsets.archive import find_archives, fingerprint, list_files, read_files
+from prismsr.data.prepare.testsets.check import name_problems, size_problems
+from prismsr.data.test_sets.layouts import Layout, TestSet
+from prismsr.utils.images import decode_image, encode_png
+from prismsr.utils.jobs import DataError, atomic_write
+
+from tqdm import tqdm
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+
+
+class Plan(NamedTuple):
+    """What will be read.
+
+    Attributes:
+        layout: the layout that fits best.
+        files: for each place in the arranged set the archive and the file in it.
+        problems: what is wrong with their numbers and names.
+    """
+
+    layout: Layout
+    files: dict[str, tuple[Path, str]]
+    problems: list[str]
+
+    def record(self, test_set: TestSet) -> dict[str, object]:
+        """What the arranged set depends on, as its folder keeps it."""
+        archives = sorted({archive.name for archive, _ in self.files.values()})
+        return {"command": "testset", "set": test_set.name, "layout": self.layout.said, "archives": archives}
+
+
+def make_plan(test_set: TestSet, downloads: Path) -> Plan:
+    """Find the files of a set in the downloads.
+
+    Each archive is tried alone, then all together, for some come in parts; of the layouts the first that is complete is
+    taken, else the one that has most files.
+
+    Raises:
+        UsageError: no archive of the set is there, or none of its files in those that are.
+        DataError: an archive is damaged.
+    """
+    archives = find_archives(downloads, test_set.archives)
+    listings = {archive: list_files(archive) for archive in archives}
+    plans = [
+        Plan(layout, files, name_problems(test_set, files))
+        for group in _groups(archives)
+        for layout in test_set.layouts
+        if (files := _sorted_files(layout, {archive: listings[archive] for archive in group}))
+    ]
+    if not plans:
+        raise UsageError(_nothing_found(test_set, downloads, archives))
+    return next((plan for plan in plans if not plan.problems), max(plans, key=lambda plan: len(plan.files)))
+
+
+def _groups(archives: list[Path]) -> Iterator[list[Path]]:
+    yield from ([archive] for archive in archives)
+    if len(archives) > 1:
+        yield archives
+
+
+def _sorted_files(layout: Layout, listings: Mapping[Path, list[str]]) -> dict[str, tuple[Path, str]]:
+    files: dict[str, tuple[Path, str]] = {}
+    for archive, paths in listings.items():
+        for target, path in layout.sort(paths).items():
+            files.setdefault(target, (archive, path))
+    return files
+
+
+def _nothing_found(test_set: TestSet, downloads: Path, archives: list[Path]) -> str:
+    if not archives:
+        names = ", ".join(test_set.archives)
+        return f"{test_set.name}: {downloads} has no {names} (zip, tar or folder); it comes from {test_set.source}"
+    known = "; ".join(layout.said for layout in test_set.layouts)
+    return (
+        f"{test_set.name}: none of its files in {', '.join(map(str, archives))}; known layouts: {known} "
+        f"(docs/testsets.md). The set comes from {test_set.source}"
+    )
+
+
+def arrange(
+    test_set: TestSet, downloads: Path, output: Path, *, force: bool = False, overwrite: bool = False
+) -> list[str]:
+    """Fill output/NAME from the archives, all or nothing: it is made beside itself and gets its name when complete.
+
+    PNG files are kept byte for byte, unless they have to be cropped; other images become PNG.
+
+    Args:
+        test_set: the set.
+        downloads: folder with the archives.
+        output: folder of the arranged sets.
+        force: arrange it even if it is not as expected; what was wrong is kept in the record.
+        overwrite: replace the set that is there, its LR images included.
+
+    Returns:
+        What is not as expected; empty without `force`. Also for a set that is there already.
+
+    Raises:
+        DataError: it is not as expected, or an image or archive is damaged.
+        UsageError: nothing to arrange, or output/NAME was not made by this step.
+    """
+    folder = output / test_set.name
+    if folder.exists() and not overwrite:
+        return _arranged_before(test_set, folder)
+    if folder.exists() and recorded(folder) is None:
+        raise UsageError(f"{folder} was not made by tools/prepare.py (no {RECORD}); choose another folder with -o")
+    plan = make_plan(test_set, downloads)
+    _refuse(test_set, plan.problems, force)
+    read = {str(archive): fingerprint(archive) for archive in sorted({place[0] for place in plan.files.values()})}
+    staging = _staging(output / f"{test_set.name}.partial", {**plan.record(test_set), "read": read})
+    _extract(test_set, plan, staging)
+    problems = plan.problems + size_problems(test_set, staging)
+    _refuse(test_set, problems, force)
+    _write_record(staging, {**plan.record(test_set), "problems": problems})
+    _swap(staging, folder)
+    return problems
+
+
+def _arranged_before(test_set: TestSet, folder: Path) -> list[str]:
+    record = recorded(folder)
+    if record is None or record.get("set") != test_set.name:
+        raise UsageError(
+            f"{folder} was not made by tools/prepare.py testset (no {RECORD}); move it away, or choose another folder "
+            "with -o"
+        )
+    accepted = record.get("problems") or []
+    held = [path.relative_to(folder).with_suffix("").as_posix() for path in _arranged_files(test_set, folder)]
+    problems = [*name_problems(test_set, held), *size_problems(test_set, folder)]
+    new = [problem for problem in problems if problem not in accepted]
+    if new:
+        raise DataError(
+            f"{test_set.name}: {folder} is no longer what was arranged: {'; '.join(new)}. --overwrite arranges it anew"
+        )
+    return problems
+
+
+def _arranged_files(test_set: TestSet, folder: Path) -> list[Path]:
+    places = [folder / name for name in test_set.counts]
+    return [path for place in places for path in sorted(place.rglob("*")) if path.is_file() and path.name[0] != "."]
+
+
+def _refuse(test_set: TestSet, problems: list[str], force: bool) -> None:
+    if problems and not force:
+        raise DataError(
+            f"{test_set.name} is not as published: {'; '.join(problems)}. Check the download; --force takes it as it is"
+        )
+
+
+def _staging(folder: Path, record: Mapping[str, object]) -> Path:
+    """An empty folder, or that of an interrupted run that read the same."""
+    if folder.exists() and recorded(folder) != record:
+        if recorded(folder) is None:
+            raise UsageError(f"{folder} was not made by tools/prepare.py (no {RECORD}); move it away")
+        shutil.rmtree(folder)
+    _write_record(folder, record)
+    return folder
+
+
+def _write_record(folder: Path, record: Mapping[str, object]) -> None:
+    atomic_write(folder / RECORD, json.dumps(record, indent=1).encode())
+
+
+def _extract(test_set: TestSet, plan: Plan, staging: Path) -> None:
+    wanted: dict[Path, dict[str, Path]] = defaultdict(dict)
+    for target, (archive, name) in plan.files.items():
+        path = staging / f"{target}{'.json' if name.lower().endswith('.json') else '.png'}"
+        if not path.exists():
+            wanted[archive][name] = path
+    with tqdm(total=sum(map(len, wanted.values())), desc=test_set.name, unit="file") as bar:
+        for archive, paths in wanted.items():
+            for name, data in read_files(archive, paths):
+                atomic_write(paths[name], _content(data, f"{archive}: {name}", test_set.multiple))
+                bar.update()
+
+
+def _content(data: bytes, where: str, multiple: int) -> bytes:
+    """What is written for a file of an archive: checked, and an image as PNG whose sides are multiples."""
+    if where.lower().endswith(".json"):
+        try:
+            json.loads(data)
+        except ValueError as error:
+            raise DataError(f"{where}: no JSON ({error})") from error
+        return data
+    image = decode_image(data, where)
+    height, width = image.shape[:2]
+    if min(height, width) < multiple:
+        raise DataError(f"{where}: {height} x {width} pixels (height x width); {multiple} or more are needed")
+    fits = height % multiple == 0 and width % multiple == 0
+    if fits and data.startswith(_PNG):
+        return data
+    return encode_png(image[: height - height % multiple, : width - width % multiple])
+
+
+def _swap(staging: Path, folder: Path) -> None:
+    if folder.exists():
+        old = folder.with_name(f".{folder.name}.old")
+        shutil.rmtree(old, ignore_errors=True)
+        os.replace(folder, old)
+        os.replace(staging, folder)
+        shutil.rmtree(old)
+    else:
+        os.replace(staging, folder)

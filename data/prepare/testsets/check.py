@@ -1,0 +1,111 @@
+"""Is a test set complete? Its number of files, their names, pairs and sizes, each difference in one line."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from prismsr.data.images.source import FolderSource, ImageSourceError
+from prismsr.data.test_sets.layouts import Size, TestSet
+from prismsr.utils.images import IMAGE_SUFFIXES, image_size
+
+ORIGINAL = "original"
+_SHOWN = 5
+
+
+def name_problems(test_set: TestSet, targets: Iterable[str]) -> list[str]:
+    """What is wrong with the numbers and names of the files found.
+
+    Args:
+        test_set: the set.
+        targets: places of the files in the arranged set, e.g. "GT/baby".
+
+    Returns:
+        One line for each problem; empty where all is well.
+    """
+    by_folder: dict[str, set[str]] = {folder: set() for folder in test_set.counts}
+    for target in targets:
+        folder, _, name = target.partition("/")
+        by_folder[folder].add(name)
+    problems = [
+        f"{folder}: {len(by_folder[folder])} files, expected {count}"
+        for folder, count in test_set.counts.items()
+        if len(by_folder[folder]) != count
+    ]
+    for folder in ("GT", "LR") if test_set.names else ():
+        if folder in by_folder:
+            problems += _differences(f"{folder}: ", set(test_set.names), by_folder[folder])
+    if "LR" in by_folder and "GT" in by_folder:
+        problems += _pair_problems(test_set, by_folder)
+    return list(dict.fromkeys(problems))
+
+
+def _pair_problems(test_set: TestSet, by_folder: Mapping[str, set[str]]) -> list[str]:
+    gt = by_folder["GT"]
+    if test_set.kind == "multi_gt":
+        gt = {name.removeprefix(f"{ORIGINAL}/") for name in gt if name.startswith(f"{ORIGINAL}/")}
+    return _differences("LR against GT: ", gt, by_folder["LR"])
+
+
+def _differences(where: str, wanted: set[str], held: set[str]) -> list[str]:
+    told = [("missing", wanted - held), ("unexpected", held - wanted)]
+    return [f"{where}{what} {_shown(names)}" for what, names in told if names]
+
+
+def size_problems(test_set: TestSet, folder: Path) -> list[str]:
+    """What is wrong with the sizes of the images in an arranged set's folder; only their headers are read.
+
+    Raises:
+        ImageReadError: a header cannot be read.
+    """
+    gt, lr = image_sizes(folder / "GT"), image_sizes(folder / "LR")
+    problems = _gt_problems(test_set, gt)
+    if test_set.lq_size is not None:
+        problems += _odd("LR", lr, {test_set.lq_size})
+    if test_set.kind == "multi_gt":
+        gt = {name.removeprefix(f"{ORIGINAL}/"): size for name, size in gt.items()}
+    pairs = {name: (gt[name], size) for name, size in lr.items() if name in gt}
+    wrong = [
+        f"{name} (GT {_text(large)}, LR {_text(small)})"
+        for name, (large, small) in pairs.items()
+        if large != (small[0] * test_set.scale, small[1] * test_set.scale)
+    ]
+    return problems + ([f"GT is not {test_set.scale} times LR: {_shown(wrong)}"] if wrong else [])
+
+
+def _gt_problems(test_set: TestSet, gt: Mapping[str, Size]) -> list[str]:
+    known = test_set.sizes
+    problems = []
+    if gt and known.all:
+        more, less = Counter(gt.values()) - Counter(known.all), Counter(known.all) - Counter(gt.values())
+        told = [("unexpected", more), ("missing", less)]
+        problems += [f"GT: {what} sizes {_shown(map(_text, sizes.elements()))}" for what, sizes in told if sizes]
+    if known.among:
+        problems += _odd("GT", gt, set(known.among))
+    if known.longer is not None:
+        wrong = [f"{name} {_text(size)}" for name, size in gt.items() if max(size) != known.longer]
+        problems += [f"GT: the longer side should be {known.longer}: {_shown(wrong)}"] if wrong else []
+    return problems
+
+
+def _odd(folder: str, sizes: Mapping[str, Size], allowed: set[Size]) -> list[str]:
+    wrong = [f"{name} {_text(size)}" for name, size in sizes.items() if size not in allowed]
+    expected = " or ".join(sorted(map(_text, allowed)))
+    return [f"{folder}: sizes should be {expected}: {_shown(wrong)}"] if wrong else []
+
+
+def image_sizes(folder: Path) -> dict[str, Size]:
+    """(height, width) of the images in a folder and its subfolders, by key; empty where there are none."""
+    try:
+        paths = FolderSource(folder, IMAGE_SUFFIXES).paths
+    except ImageSourceError:
+        return {}
+    return {key: image_size(path) for key, path in paths.items()}
+
+
+def _text(size: Size) -> str:
+    return f"{size[0]}x{size[1]}"
+
+
+def _shown(items: Iterable[str]) -> str:
+    names = sorted(items)
+    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")

@@ -1,0 +1,76 @@
+"""The enhancers of `tools/prepare.py multi-gt`, classical or networks, by what its command line calls them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from prismsr.data.prepare.common import UsageError
+from prismsr.data.prepare.versions.enhancement_networks import SUFFIXES, enhance, file_hash, load_model
+from prismsr.data.prepare.versions.filters import CLASSICAL, parameters
+from prismsr.utils.devices import find_device
+from prismsr.utils.errors import UserError
+from prismsr.utils.options.problems import did_you_mean
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+MOST_VERSIONS = 99  # two digits
+
+
+@dataclass(frozen=True)
+class Enhancement:
+    """One enhancer of the command line: a name in `CLASSICAL`, or a file of weights with how it is run."""
+
+    source: str
+    tile: int = 0
+    tile_pad: int = 0
+    device: str = "cpu"
+
+    @property
+    def is_network(self) -> bool:
+        """Whether it is a file of weights."""
+        return self.source not in CLASSICAL
+
+    def record(self) -> dict[str, Any]:
+        """What its output depends on."""
+        if not self.is_network:
+            return parameters(self.source)
+        path = Path(self.source)
+        return {"file": path.name, "sha256": file_hash(path), "tile": self.tile, "tile_pad": self.tile_pad}
+
+    def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """(H, W, 3) BGR to the same."""
+        if not self.is_network:
+            return CLASSICAL[self.source](image)
+        try:
+            return enhance(image, load_model(self.source, self.device), self.tile, self.tile_pad)
+        except torch.OutOfMemoryError as error:
+            raise UsageError(f"{self.source}: out of memory on {self.device}; use a smaller --tile") from error
+
+
+def read_enhancements(sources: Sequence[str], tile: int, tile_pad: int, device: str) -> list[Enhancement]:
+    """The enhancers of the command line, networks loaded.
+
+    Raises:
+        UsageError: unknown name, a file that is no x1 network, no such device, too many enhancers.
+    """
+    if len(sources) > MOST_VERSIONS:
+        raise UsageError(f"--enhancer: {len(sources)} of them; allowed: 1 to {MOST_VERSIONS}")
+    enhancements = []
+    for source in sources:
+        if source not in CLASSICAL and not source.lower().endswith(SUFFIXES):
+            raise UsageError(
+                f"--enhancer {source}: neither one of {', '.join(CLASSICAL)} nor a file ending in "
+                f"{', '.join(SUFFIXES)}{did_you_mean(source, CLASSICAL)}"
+            )
+        enhancement = Enhancement(source, tile, tile_pad, device)
+        if enhancement.is_network:
+            try:
+                find_device(device)
+                load_model(source, device)
+            except UserError as error:
+                raise UsageError(f"--enhancer {source}: {error}") from error
+        enhancements.append(enhancement)
+    return enhancements

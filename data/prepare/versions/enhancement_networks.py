@@ -1,0 +1,109 @@
+"""Enhancers from weights: any x1 image restoration network that spandrel knows, from its file alone, in tiles."""
+
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from prismsr.tools.inference.generator_files import read_spandrel
+from prismsr.utils.weights.files import WeightsError
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+SUFFIXES = (".pth", ".pt", ".ckpt", ".safetensors")
+RGB = 3
+
+
+@lru_cache(maxsize=8)
+def load_model(path: str, device: str = "cpu") -> Any:
+    """The network of a file as a spandrel descriptor, in eval and float32, read without running code from the file.
+
+    Args:
+        path: .pth, .pt, .ckpt or .safetensors; BasicSR's layouts ({params: ...}, {params_ema: ...}) are known.
+        device: torch device.
+
+    Raises:
+        WeightsError: no such file, not safe to read, of a kind that spandrel does not know, not x1, or not RGB to RGB;
+            or spandrel is not installed.
+    """
+    model = read_spandrel(Path(path), hint="Its README lists those that it knows.").to(torch.device(device))
+    _require_enhancer(model, path)
+    return model.eval().float()
+
+
+def _require_enhancer(model: Any, path: str) -> None:
+    name = f"{path}: {model.architecture.name}"
+    if model.purpose == "Inpainting":
+        raise WeightsError(f"{name} wants a mask; an enhancer takes an image alone")
+    if model.scale != 1:
+        raise WeightsError(f"{name} enlarges x{model.scale}; an enhancer keeps the size, x1 is needed here")
+    if (model.input_channels, model.output_channels) != (RGB, RGB):
+        raise WeightsError(
+            f"{name} maps {model.input_channels} channels to {model.output_channels}; RGB to RGB is needed here"
+        )
+
+
+def enhance(image: NDArray[np.uint8], model: Any, tile: int = 1024, tile_pad: int = 24) -> NDArray[np.uint8]:
+    """Run an enhancer over an image.
+
+    Args:
+        image: (H, W, 3) BGR.
+        model: from `load_model`.
+        tile: side of the tiles in pixels; 0, or a network that cuts tiles itself: the image as a whole.
+        tile_pad: pixels around each tile that the network sees besides; those beyond the image are not made up.
+
+    Returns:
+        (H, W, 3) BGR, rounded to 8 bits.
+    """
+    rgb = torch.from_numpy(np.ascontiguousarray(image[..., ::-1])).permute(2, 0, 1)[None]
+    result = enhance_tiled(rgb.float() / 255, model, 0 if model.tiling.name == "INTERNAL" else tile, tile_pad)
+    levels = (result[0].clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+    return np.ascontiguousarray(levels[..., ::-1])
+
+
+def enhance_tiled(image: Tensor, model: Any, tile: int, tile_pad: int) -> Tensor:
+    """The network's output over an image of any size.
+
+    Args:
+        image: (1, 3, H, W) RGB in [0, 1], on the CPU.
+        model: from `load_model`.
+        tile: side of the tiles, 0 for the whole image at once.
+        tile_pad: see `enhance`.
+
+    Returns:
+        (1, 3, H, W) float32 on the CPU.
+    """
+    height, width = image.shape[-2:]
+    if tile == 0 or (height <= tile and width <= tile):
+        return _run(model, image)
+    result = torch.empty_like(image)
+    for top in range(0, height, tile):
+        for left in range(0, width, tile):
+            bottom, right = min(top + tile, height), min(left + tile, width)
+            first_row, first_column = max(top - tile_pad, 0), max(left - tile_pad, 0)
+            seen = image[..., first_row : bottom + tile_pad, first_column : right + tile_pad]
+            rows = slice(top - first_row, bottom - first_row)
+            columns = slice(left - first_column, right - first_column)
+            result[..., top:bottom, left:right] = _run(model, seen)[..., rows, columns]
+    return result
+
+
+@torch.no_grad()
+def _run(model: Any, image: Tensor) -> Tensor:
+    return torch.as_tensor(model(image.to(model.device))).float().cpu()
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal.
+
+    Raises:
+        WeightsError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read ({error.strerror})") from error

@@ -1,0 +1,151 @@
+"""The patches of one image and its enhanced versions as files, and the figures by which they were chosen."""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from prismsr.data.prepare.versions.filters import Enhancer
+from prismsr.data.prepare.versions.patch_selection import (
+    PatchFigures,
+    PatchRule,
+    image_rng,
+    is_kept,
+    patch_corners,
+    patch_figures,
+)
+from prismsr.utils.images import eight_bit_bgr, read_image, write_png_atomic
+from prismsr.utils.jobs import DataError, atomic_write
+
+import numpy as np
+from numpy.typing import NDArray
+
+ORIGINAL = "original"
+DONE = ".selection"  # hidden folder with a JSON file for each image that is done
+
+
+@dataclass(frozen=True)
+class ImageResult:
+    """What came of one image: its patches by corner (row, column), and the number of files written now."""
+
+    key: str
+    patches: dict[tuple[int, int], PatchFigures]
+    written: int
+
+
+def write_patches(
+    path: Path,
+    key: str,
+    output: Path,
+    enhancers: Sequence[Enhancer],
+    rule: PatchRule,
+    seed: int,
+    run_id: str,
+) -> ImageResult:
+    """Enhance an image, and write those of its kept patches that do not exist yet; nothing where all is done.
+
+    Args:
+        path: HR image; alpha is refused, 16 bits become 8.
+        key: its name.
+        output: folder of the versions' folders.
+        enhancers: versions 01, 02, ...
+        rule: which patches.
+        seed: of their places.
+        run_id: of the run that the mark of a finished image has to be from.
+
+    Raises:
+        DataError: unreadable, or smaller than a patch.
+    """
+    mark = output / DONE / f"{key}.json"
+    done = _read_mark(mark, run_id)
+    if done is not None and _all_there(done, rule, output, key, len(enhancers)):
+        return ImageResult(key, done, 0)
+    original = _large_enough(eight_bit_bgr(read_image(path), str(path)), path, rule.crop)
+    versions = [original, *(enhancement(original) for enhancement in enhancers)]
+    patches: dict[tuple[int, int], PatchFigures] = {}
+    written = 0
+    for row, column in patch_corners(original.shape[0], original.shape[1], rule, image_rng(seed, key)):
+        cut = [version[row : row + rule.crop, column : column + rule.crop] for version in versions]
+        figures = patches[row, column] = patch_figures(cut)
+        if is_kept(figures, rule):
+            written += _write_missing(targets(output, key, (row, column), len(enhancers)), cut)
+    _write_mark(mark, run_id, patches)
+    return ImageResult(key, patches, written)
+
+
+def _all_there(
+    patches: dict[tuple[int, int], PatchFigures], rule: PatchRule, output: Path, key: str, count: int
+) -> bool:
+    """Whether all files of the kept patches exist."""
+    kept = [corner for corner, figures in patches.items() if is_kept(figures, rule)]
+    return all(target.exists() for corner in kept for target in targets(output, key, corner, count))
+
+
+def _large_enough(image: NDArray[np.uint8], path: Path, crop: int) -> NDArray[np.uint8]:
+    height, width = image.shape[:2]
+    if min(height, width) < crop:
+        raise DataError(
+            f"{path}: {height} x {width} pixels (height x width) hold no patch of {crop} x {crop}; use a smaller --crop"
+        )
+    return image
+
+
+def targets(output: Path, key: str, corner: tuple[int, int], count: int) -> list[Path]:
+    """Files of a patch, the original and `count` versions, named as HGGT's."""
+    stem = f"{key}-{corner[0]}-{corner[1]}"
+    names = [f"{number:02d}" for number in range(1, count + 1)]
+    return [output / ORIGINAL / f"{stem}.png", *(output / name / f"{stem}_{name}.png" for name in names)]
+
+
+def _write_missing(paths: Sequence[Path], images: Sequence[NDArray[np.uint8]]) -> int:
+    missing = [(path, image) for path, image in zip(paths, images, strict=True) if not path.exists()]
+    for path, image in missing:
+        write_png_atomic(path, image)
+    return len(missing)
+
+
+def _read_mark(mark: Path, run_id: str) -> dict[tuple[int, int], PatchFigures] | None:
+    """The patches of an image that this run has done already; None where it has not."""
+    try:
+        content = json.loads(mark.read_text(encoding="utf8"))
+        if content["run"] != run_id:
+            return None
+        return {
+            (row, column): PatchFigures(tuple(stds), tuple(laplacians), difference)
+            for row, column, stds, laplacians, difference in content["patches"]
+        }
+    except (OSError, ValueError, KeyError, TypeError):  # not there, or damaged: the image is done anew
+        return None
+
+
+def _write_mark(mark: Path, run_id: str, patches: dict[tuple[int, int], PatchFigures]) -> None:
+    rows = [[*corner, one.stds, one.laplacians, one.difference] for corner, one in patches.items()]
+    atomic_write(mark, json.dumps({"run": run_id, "patches": rows}).encode())
+
+
+def write_selection(path: Path, results: Sequence[ImageResult], rule: PatchRule, count: int) -> int:
+    """Write the figures of all patches as CSV, those that the enhancers changed most in mean level first.
+
+    Args:
+        path: the CSV file.
+        results: of all images.
+        rule: which patches are kept.
+        count: number of enhanced versions.
+
+    Returns:
+        Number of patches kept.
+    """
+    names = [ORIGINAL, *(f"{number:02d}" for number in range(1, count + 1))]
+    every = [(result.key, corner, one) for result in results for corner, one in result.patches.items()]
+    every.sort(key=lambda entry: (-entry[2].difference, entry[0], entry[1]))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    columns = [f"{figure}_{name}" for figure in ("std", "laplacian") for name in names]
+    writer.writerow(["name", "row", "col", *columns, "max_mean_difference", "kept"])
+    for key, corner, one in every:
+        figures = [f"{value:.4f}" for value in (*one.stds, *one.laplacians, one.difference)]
+        writer.writerow([key, *corner, *figures, int(is_kept(one, rule))])
+    atomic_write(path, text.getvalue().encode("utf8", "surrogateescape"))
+    return sum(is_kept(one, rule) for _, _, one in every)

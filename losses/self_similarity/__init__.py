@@ -1,0 +1,1 @@
+"""losses.self_similarity."""

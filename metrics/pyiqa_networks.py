@@ -1,0 +1,213 @@
+"""Networks of the package pyiqa for `nr_metric`: built with what they lack told in one message."""
+
+import contextlib
+import importlib
+import io
+import re
+import socket
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple, TextIO
+from urllib.error import URLError
+from urllib.parse import urlparse
+from urllib.request import getproxies
+
+from prismsr.utils.errors import OptionError, UserError
+from prismsr.metrics.catalog import OF_SETS
+from prismsr.utils.options.problems import did_you_mean
+from prismsr.utils.weights.files import WeightsError, network_weights, read_file, require_fit
+
+import torch
+from torch import nn
+
+PYIQA_HINT = (
+    "metrics of pyiqa need that package, which cannot be imported here: `pip install pyiqa`. Mind its licence, "
+    "PolyForm Noncommercial 1.0.0: no commercial use"
+)
+_PACKAGES = {"clip": "openai-clip", "cv2": "opencv-python-headless", "sklearn": "scikit-learn"}  # module -> pip name
+_PATTERN = re.compile(r'Downloading: "(?P<url>[^"]+)" to (?P<path>.+)')
+_OUTPUTS = {"musiq-ava": {"num_class": 10}}  # what pyiqa otherwise sets only when it fetches the weights itself
+
+
+class PyiqaNet(NamedTuple):
+    """A network (B, 3, H, W) in [0, 1] -> scores, and what pyiqa says of them; an end of the range may be unknown."""
+
+    net: nn.Module
+    version: str
+    lower_better: bool
+    score_range: tuple[float | None, float | None]
+
+
+def load_pyiqa(name: str, options: Mapping[str, Any], weights: str | None = None) -> PyiqaNet:
+    """Build a no-reference network of pyiqa on the CPU.
+
+    Args:
+        name: pyiqa's name, such as "musiq".
+        options: arguments of the network; `pretrained: false` gives random weights where the network has that argument.
+        weights: local file of weights; None for pyiqa's own, from its cache or downloaded into it.
+
+    Raises:
+        OptionError: pyiqa is not installed or has no such metric, it is no metric of single images without reference,
+            or an option does not suit it.
+        WeightsError: weights are not at hand and cannot be fetched; the message says what to put where.
+        UserError: the network needs a package that is not installed.
+    """
+    pyiqa = import_pyiqa()
+    known = [known for known in pyiqa.list_models() if known not in OF_SETS]
+    if name not in known:
+        raise OptionError(f"pyiqa has no metric of single images named {name!r}{did_you_mean(name, known)}")
+    metric = create_pyiqa(name, options, weights)
+    if metric.metric_mode != "NR":
+        raise OptionError(f"pyiqa:{name} compares two images; a no-reference metric is needed here")
+    return PyiqaNet(
+        metric.net, f"pyiqa {pyiqa.__version__}", bool(metric.lower_better), parse_range(metric.score_range)
+    )
+
+
+def import_pyiqa() -> ModuleType:
+    """The package pyiqa; OptionError, saying how to install it, where it is not installed."""
+    try:
+        return importlib.import_module("pyiqa")
+    except ImportError as error:
+        raise OptionError(f"{PYIQA_HINT} ({error})") from error
+
+
+def parse_range(text: str | None) -> tuple[float | None, float | None]:
+    """(low, high) of pyiqa's "0, 1", "~0, ~100" (about) or "~0, ~" (open); None for an end that is not told."""
+    ends = [end.strip().lstrip("~") for end in (text or ",").split(",")]
+    low, high = (float(end) if end else None for end in ends)
+    return low, high
+
+
+def create_pyiqa(name: str, options: Mapping[str, Any], weights: str | None = None) -> Any:
+    """pyiqa's own object for a metric of any kind, on the CPU; its attribute `net` is the network.
+
+    Args:
+        name: one of pyiqa.list_models().
+        options: see `load_pyiqa`.
+        weights: see `load_pyiqa`.
+
+    Raises:
+        OptionError, WeightsError, UserError: see `load_pyiqa`.
+    """
+    with _reporting() as said, _without_vain_retries():
+        return _create(import_pyiqa(), name, dict(options), weights, said)
+
+
+def _create(pyiqa: ModuleType, name: str, options: dict[str, Any], weights: str | None, said: "_Echo") -> Any:
+    try:
+        return _with_weights(pyiqa, name, options, weights)
+    except ModuleNotFoundError as error:
+        raise _lacking(name, error.name) from error
+    except (URLError, OSError) as error:  # urllib's, requests' and huggingface_hub's errors are all OSErrors
+        raise _unreachable(name, said.getvalue(), error) from error
+    except (TypeError, ValueError, AssertionError, KeyError, NotImplementedError) as error:
+        if "found in 'arch' registry" in str(error):
+            raise _lacking(name, _missing_module(pyiqa, name)) from error
+        raise OptionError(f"pyiqa:{name} does not take the options {options or 'given'}: {error}") from error
+
+
+def _with_weights(pyiqa: ModuleType, name: str, options: dict[str, Any], weights: str | None) -> Any:
+    device = torch.device("cpu")
+    if weights is None:
+        return pyiqa.create_metric(name, device=device, **options)
+    if Path(weights).suffix != ".mat":
+        read_file(weights)  # refuses what holds more than tensors; pyiqa would run it
+    elif not Path(weights).is_file():
+        raise WeightsError(f"No file at {weights}.")
+    try:
+        metric = pyiqa.create_metric(name, device=device, **{"pretrained": False, **_OUTPUTS.get(name, {}), **options})
+    except (TypeError, KeyError):  # a network without that argument, or with names of data sets alone
+        return pyiqa.create_metric(name, device=device, pretrained_model_path=weights, **options)
+    state = network_weights(weights)[0]
+    require_fit(metric.net, state, weights)
+    metric.net.load_state_dict(state)
+    return metric
+
+
+def _lacking(name: str, module: str | None) -> UserError:
+    if module is None:
+        return UserError(f"pyiqa:{name}: a part of pyiqa cannot be imported here; install pyiqa with all it depends on")
+    package = _PACKAGES.get(module.split(".")[0], module.split(".")[0])
+    return UserError(f"pyiqa:{name} needs the package {package}, which is not installed: `pip install {package}`")
+
+
+def _missing_module(pyiqa: ModuleType, name: str) -> str | None:
+    """Name of the package for want of which pyiqa does not know a network; pyiqa passes over that in silence."""
+    configs = importlib.import_module("pyiqa.default_model_configs").DEFAULT_CONFIGS
+    wanted = f"class {configs[name]['metric_opts']['type']}("
+    for file in Path(str(pyiqa.__file__)).parent.glob("archs/*_arch.py"):
+        if wanted in file.read_text(encoding="utf8"):
+            try:
+                importlib.import_module(f"pyiqa.archs.{file.stem}")
+            except ModuleNotFoundError as error:
+                return error.name
+    return None
+
+
+def _unreachable(name: str, said: str, error: Exception) -> WeightsError:
+    found = list(_PATTERN.finditer(said))
+    if found:
+        what = f"Fetch {found[-1]['url']} on a machine with a network and put it at {found[-1]['path'].strip()}"
+    else:
+        hub = re.search(r"https?://\S*?/([\w.-]+/[\w.-]+)/resolve/\S*?/([\w.-]+)", f"{error} {error.__cause__} {said}")
+        where = f"{hub[2]} of {hub[1]}" if hub else "the network's backbone"
+        what = (
+            f"It comes from a model hub: fetch {where} into the cache of huggingface_hub (HF_HOME) where there is one"
+        )
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    return WeightsError(
+        f"Weights of pyiqa:{name} are not on this machine and could not be downloaded ({reason}). {what}; where only "
+        "the metric's own weights are missing, the option `weights` may name a local file instead."
+    )
+
+
+class _Echo(io.StringIO):
+    """Keeps what is written to a stream, and passes it on."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__()
+        self.stream = stream
+
+    def write(self, text: str) -> int:
+        self.stream.write(text)
+        return super().write(text)
+
+    def flush(self) -> None:
+        self.stream.flush()
+
+
+@contextlib.contextmanager
+def _reporting() -> Iterator[_Echo]:
+    """What is printed while a network is built: pyiqa and torch.hub print what they fetch, and their errors do not."""
+    echo = _Echo(sys.stderr)
+    with contextlib.redirect_stdout(echo), contextlib.redirect_stderr(echo):
+        yield echo
+
+
+@contextlib.contextmanager
+def _without_vain_retries() -> Iterator[None]:
+    """Let huggingface_hub use its cache alone where its host has no address: it would retry for 25 s per file."""
+    try:
+        constants: Any = importlib.import_module("huggingface_hub.constants")
+    except ImportError:
+        yield
+        return
+    before = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = before or not _has_address(constants.ENDPOINT)
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
+
+
+def _has_address(url: str) -> bool:
+    if getproxies():  # the proxy knows the addresses
+        return True
+    try:
+        socket.getaddrinfo(urlparse(url).hostname, 443)
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,124 @@
+"""What happens when a gradient is NaN or infinite: no update, a warning that names the cause, and an end to it."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from prismsr.models.step.precision import Precision
+from prismsr.utils.errors import NonFiniteError
+
+import torch
+from basicsr.utils import get_root_logger
+from torch import Tensor, distributed, nn
+
+GENERATOR = "g"
+
+
+@dataclass
+class Cause:
+    """What was not finite: names of losses (empty: a gradient alone) and of the samples they were computed from."""
+
+    losses: list[str]
+    samples: list[str]
+
+
+class FiniteGuard:
+    """Accepts an update by the norm of its gradient; refuses it, and puts the networks' buffers back, if not finite.
+
+    Processes that train together see the same averaged gradient and so decide alike without asking each other; only
+    once an update is refused do they exchange what they know of the cause.
+
+    Args:
+        networks: net_g as "g" and the discriminators by name, on their device already.
+        limit: after so many steps in a row with a refused update, training ends.
+        precision: tells whether a loss scale may be the cause.
+        samples: names the samples of the present batch that may be the cause.
+    """
+
+    def __init__(
+        self, networks: Mapping[str, nn.Module], limit: int, precision: Precision, samples: Callable[[], list[str]]
+    ) -> None:
+        self.networks = networks
+        self.limit = limit
+        self.precision = precision
+        self.samples = samples
+        self.skipped_in_row = 0
+        self._buffers = {name: list(net.buffers()) for name, net in networks.items()}
+        self._kept = {name: [buffer.clone() for buffer in buffers] for name, buffers in self._buffers.items()}
+
+    def begin(self, iteration: int) -> None:
+        """Start a step: remember the buffers (batch-norm statistics, spectral-norm vectors) of all networks."""
+        self.iteration = iteration
+        self.accepted: set[str] = set()
+        self.message = ""  # of the last refused update of this step
+        self.losses_finite = True
+        self.counted = False
+        for name, buffers in self._buffers.items():
+            _copy(self._kept[name], buffers)
+
+    def accepts(self, name: str, norm: Tensor, losses: Mapping[str, Tensor]) -> bool:
+        """Whether network `name` may be updated.
+
+        Args:
+            name: a key of `networks`; a refused "g" means that the whole step is left out.
+            norm: of the network's whole gradient, scalar.
+            losses: what the gradient is of, by log name, scalars.
+        """
+        if math.isfinite(norm.item()):
+            self.accepted.add(name)
+            return True
+        for refused in self.networks if name == GENERATOR else {name, GENERATOR} - self.accepted:
+            _copy(self._buffers[refused], self._kept[refused])
+        self._refuse(name, [key for key, value in losses.items() if not math.isfinite(value.item())])
+        return False
+
+    def end(self) -> None:
+        """End a step; NonFiniteError where it was one too many in a row with a refused update."""
+        if not self.message:
+            self.skipped_in_row = 0
+        elif self.counted and self.skipped_in_row >= self.limit:
+            raise NonFiniteError(
+                f"Training stopped at iteration {self.iteration}: {self.skipped_in_row} updates in a row were skipped "
+                f"(train.max_skipped_updates). {self.message} The weights are those of the last good update. "
+                f"To try: {self._advice()}."
+            )
+
+    def _refuse(self, name: str, losses: list[str]) -> None:
+        cause = _of_all_processes(Cause(losses, self.samples()))
+        self.losses_finite = self.losses_finite and not cause.losses
+        if not self.counted and not (self.losses_finite and self.precision.searching):
+            self.counted = True
+            self.skipped_in_row += 1
+        self.message = _described(name, cause)
+        whole = "the update" if name == GENERATOR else f"the update of net_{name}"
+        number = f"{self.skipped_in_row} in a row" if self.counted else "the fp16 loss scale is lowered"
+        get_root_logger().warning(f"Iteration {self.iteration}: {whole} is skipped ({number}). {self.message}")
+
+    def _advice(self) -> str:
+        amp = {"fp16": ["train.amp: bf16 instead of fp16"], "bf16": ["training without train.amp"]}
+        ways = ["a lower learning rate", "train.grad_clip", *amp.get(self.precision.amp or "", [])]
+        return ", ".join([*ways, "a look at these samples"])
+
+
+@torch.no_grad()
+def _copy(to: list[Tensor], values: list[Tensor]) -> None:
+    if to:
+        torch._foreach_copy_(to, values)
+
+
+def _described(name: str, cause: Cause) -> str:
+    if cause.losses:
+        what = f"Not finite: {', '.join(cause.losses)}."
+    else:
+        what = f"All losses are finite, the gradient of net_{name} is not."
+    return f"{what} Samples: {', '.join(cause.samples)}."
+
+
+def _of_all_processes(cause: Cause) -> Cause:
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return cause
+    causes: list[Cause] = [cause] * distributed.get_world_size()
+    distributed.all_gather_object(causes, cause)
+    guilty = [one for one in causes if one.losses] or causes
+    losses = dict.fromkeys(name for one in guilty for name in one.losses)
+    return Cause(list(losses), [sample for one in guilty for sample in one.samples])

@@ -1,0 +1,52 @@
+"""The exponential moving average of a network."""
+
+from typing import Any
+
+from prismsr.models.step.memory import to_channels_last
+
+import torch
+from basicsr.archs import build_network
+from basicsr.utils import get_root_logger
+from torch import nn
+
+
+def build_average(model: Any) -> nn.Module:
+    """net_g_ema of a model as a training begins or goes on: params_ema of net_g's file, or a copy of net_g.
+
+    It is for validation and saving alone, so that it needs no DDP wrapper.
+    """
+    get_root_logger().info(f"Use Exponential Moving Average with decay: {model.ema_decay}")
+    bare, path = model.get_bare_model(model.net_g), model.opt["path"]
+    load_path = path.get("pretrain_network_g")
+    if model.lora is not None:
+        average: nn.Module = model.lora.average_of(bare)
+    else:
+        average = build_network(model.opt["network_g"]).to(model.device)
+        if load_path is not None:
+            model.load_network(average, load_path, path.get("strict_load_g", True), "params_ema")
+        else:
+            update_average(average, bare, 0)
+    if model.channels_last:
+        to_channels_last(average)
+    return average.eval()
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, net: nn.Module, decay: float) -> None:
+    """average = decay * average + (1 - decay) * net for parameters; buffers (batch-norm statistics) are copied.
+
+    Parameters that net does not train keep their bits, which the sum would round, unless decay is 0.
+
+    Args:
+        average: network that holds the average, changed in place.
+        net: the trained network, of the same class.
+        decay: from 0 (a copy) to 1.
+    """
+    trained = {name: value for name, value in net.named_parameters() if value.requires_grad or decay == 0}
+    kept = dict(average.named_parameters())
+    if trained:
+        torch._foreach_mul_([kept[name] for name in trained], decay)
+        torch._foreach_add_([kept[name] for name in trained], list(trained.values()), alpha=1 - decay)
+    current = dict(net.named_buffers())
+    for name, buffer in average.named_buffers():
+        buffer.copy_(current[name])

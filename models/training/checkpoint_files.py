@@ -1,0 +1,186 @@
+"""Checkpoint files: written beside and renamed, listed, checked, pruned."""
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from prismsr.utils.errors import TrainingError
+from prismsr.utils.jobs import TEMPORARY_SUFFIX
+from prismsr.utils.weights.files import WeightsError, read_file
+
+import torch
+from safetensors.torch import save
+from torch import Tensor
+
+OURS = "prismsr"
+"""Key of a training state that holds what BasicSR's does not have."""
+
+
+class CheckpointError(TrainingError):
+    """A checkpoint cannot be written; what was there before is untouched."""
+
+
+# --------------------------------------------------------------------------------------------------- writing
+
+
+class _Recorder:
+    """A file that remembers why writing failed: torch.save tells of a wrong position instead."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        self.error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        try:
+            return self.file.write(data)
+        except OSError as error:
+            self.error = error
+            raise
+
+    def flush(self) -> None:
+        self.file.flush()
+
+
+def _write(path: Path, write: Callable[[Any], object]) -> None:
+    """Write a file under a hidden name, let it reach the disk, then rename it: `path` is old or new, never half."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}{TEMPORARY_SUFFIX}")
+    recorder: _Recorder | None = None
+    try:
+        with open(temporary, "wb") as file:
+            recorder = _Recorder(file)
+            write(recorder)
+            file.flush()
+            os.fsync(file.fileno())  # else a power cut may leave the new name with no content
+        os.replace(temporary, path)
+        _sync_folder(path.parent)
+    except (OSError, RuntimeError) as error:
+        cause = (recorder.error if recorder else None) or error
+        raise CheckpointError(_cannot_write(path, cause)) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    with suppress(OSError):  # not every file system lets a folder be opened
+        number = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)
+
+
+def _cannot_write(path: Path, cause: Exception) -> str:
+    reason = cause.strerror if isinstance(cause, OSError) and cause.strerror else str(cause).splitlines()[0]
+    return (
+        f"{path} cannot be written ({reason}). The run stops here; the checkpoints from before are whole. "
+        "Make room on that disk (logger.keep_checkpoints limits how many are kept), then go on with --auto_resume."
+    )
+
+
+def save_file(path: Path, content: Any) -> None:
+    """torch.save, so that `path` is never half a file.
+
+    Raises:
+        CheckpointError: it cannot be written, e.g. because the disk is full.
+    """
+    _write(path, lambda file: torch.save(content, file))
+
+
+def save_safetensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    """The same for a safetensors file of a flat mapping of tensors and text about them."""
+    _write(path, lambda file: file.write(save({k: v.contiguous() for k, v in tensors.items()}, metadata)))
+
+
+# --------------------------------------------------------------------------------------------------- reading
+
+
+def states(folder: Path) -> list[Path]:
+    """The training states `ITERATION.state` of a folder, newest first."""
+    found = [path for path in folder.glob("*.state") if path.stem.isdigit()]
+    return sorted(found, key=lambda path: int(path.stem), reverse=True)
+
+
+def strangers(folder: Path) -> list[Path]:
+    """Files of a folder that are called *.state but not after an iteration."""
+    return sorted(path for path in folder.glob("*.state") if not path.stem.isdigit())
+
+
+def rank_file(state: Path, rank: int) -> Path:
+    """Where the process `rank` of several keeps its own part of a training state."""
+    return state.with_suffix(f".rank{rank}")
+
+
+def read_state(path: Path, models: Path) -> dict[str, Any]:
+    """Read a training state and make sure that it is whole: its own file, and those it was saved with.
+
+    Args:
+        path: the .state file; BasicSR's own will do, too.
+        models: folder of the networks.
+
+    Raises:
+        WeightsError: the state or a file that belongs to it is damaged, missing, or something else.
+    """
+    state = read_file(path)
+    needed = {"epoch", "iter", "optimizers", "schedulers"}
+    if not isinstance(state, dict) or not needed <= state.keys():
+        raise WeightsError(f"{path} is no training state (one holds {', '.join(sorted(needed))}).")
+    for name, size in state.get(OURS, {}).get("networks", {}).items():
+        _require_whole(models / name, size)
+    for rank in range(1, state.get(OURS, {}).get("world_size", 1)):
+        read_file(rank_file(path, rank))
+    return state
+
+
+def _require_whole(path: Path, size: int) -> None:
+    if path.is_file() and path.stat().st_size != size:
+        raise WeightsError(f"{path} has {path.stat().st_size} bytes instead of the {size} that were written.")
+    read_file(path)
+
+
+def newest_valid(folder: Path, models: Path, tell: Callable[[str], object]) -> tuple[Path, dict[str, Any]] | None:
+    """The newest training state that is whole, or None where the folder has no state at all.
+
+    Args:
+        folder: where the states are.
+        models: where the networks are.
+        tell: called with a sentence for each file that is passed over.
+
+    Raises:
+        WeightsError: there are states, and none of them is whole.
+    """
+    for path in strangers(folder):
+        tell(f"Passing over {path}: a training state is called by its iteration.")
+    reasons = []
+    for path in states(folder):
+        try:
+            return path, read_state(path, models)
+        except WeightsError as error:
+            reasons.append(str(error))
+            tell(f"Passing over the state of iteration {path.stem}: {error}")
+    if reasons:
+        raise WeightsError(
+            f"No training state in {folder} can be used: {' '.join(reasons)} Nothing was changed. Restore one of them, "
+            "or start without --auto_resume: the folder is then kept under another name."
+        )
+    return None
+
+
+# --------------------------------------------------------------------------------------------------- pruning
+
+
+def prune(folder: Path, models: Path, keep: int) -> None:
+    """Remove all but the newest `keep` training states, and the networks saved with those removed."""
+    for state in states(folder)[keep:]:
+        state.unlink(missing_ok=True)  # first: a state on disk means that what belongs to it is there
+        for path in [*_of_iteration(models, state.stem), *folder.glob(f"{state.stem}.rank*")]:
+            path.unlink(missing_ok=True)
+
+
+def _of_iteration(models: Path, iteration: str) -> Iterator[Path]:
+    pattern = re.compile(rf"net_.+_{iteration}\.(pth|safetensors)")
+    return (path for path in models.glob("net_*") if pattern.fullmatch(path.name))

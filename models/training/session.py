@@ -1,0 +1,290 @@
+"""One training: what stands in place of parts of basicsr.train, so that a run can be cut anywhere and go on exactly.
+
+BasicSR's loop stays as it is. It makes its parts by names that the session replaces, so that the session knows after
+each iteration all that a checkpoint has to hold.
+"""
+
+import math
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from prismsr.data.loading.feed import CUDAFeed, Feed
+from prismsr.data.loading.guarded import BadSamples
+from prismsr.data.loading.loaders import create_loaders
+from prismsr.data.loading.sampler import SeededBatchSampler
+from prismsr.models.training import signals
+from prismsr.models.training.rank_agreement import StopVote, from_first
+from prismsr.models.training.checkpoint_files import OURS, CheckpointError, newest_valid, rank_file, read_state
+from prismsr.utils.errors import TrainingError, UserError
+from prismsr.metrics.preloading import load_metrics
+from prismsr.models.training.model_files import save_generator
+from prismsr.utils.rng import rng_state, set_rng_state
+from prismsr.models.training.log import TrainingLog
+from prismsr.utils.weights.files import WeightsError, read_file
+
+from basicsr.models import build_model
+from basicsr.utils import check_resume, get_root_logger
+from basicsr.utils.dist_util import get_dist_info, master_only
+
+
+class TrainingSession:
+    """State of one training beyond its model, and the hooks that keep it.
+
+    Attributes:
+        iteration: number of iterations done.
+        saved_iter: iteration of the newest checkpoint that this process has written or resumed from.
+        validated: iteration of the last validation of each validation set.
+    """
+
+    def __init__(self) -> None:
+        self.opt: dict[str, Any] = {}
+        self.model: Any = None
+        self.feed: Feed | None = None
+        self.log: TrainingLog | None = None
+        self.iteration = self.start_epoch = 0
+        self.saved_iter: int | None = None
+        self.validated: dict[str, int] = {}
+        self.val_loaders: list[Any] = []
+        self.tb_logger: Any = None
+        self.bad_samples: BadSamples
+        self.sampler: SeededBatchSampler
+        self._vote: StopVote
+
+    def hook(self, pipeline: ModuleType) -> None:
+        """Replace the names by which basicsr.train makes its parts."""
+        replaced: Any = pipeline
+        replaced.load_resume_state = self.load_resume_state
+        replaced.create_train_val_dataloader = self.create_loaders
+        replaced.build_model = self.build_model
+        replaced.init_tb_logger = self.tensorboard
+        replaced.MessageLogger = self.message_logger
+        replaced.CPUPrefetcher = lambda loader: self.make_feed(Feed, loader)
+        replaced.CUDAPrefetcher = lambda loader, opt: self.make_feed(CUDAFeed, loader)
+
+    def close(self) -> None:
+        """End workers and progress bar, however the training ended."""
+        if self.feed is not None:
+            self.feed.close()
+        if self.log is not None:
+            self.log.close()
+
+    # --------------------------------------------------------------------------- what the loop makes, in its order
+
+    def load_resume_state(self, opt: dict[str, Any]) -> dict[str, Any] | None:
+        """The training state to go on from, or None.
+
+        BasicSR's takes the largest number without opening the file, and asks CUDA for a device.
+
+        Raises:
+            WeightsError: the state that was asked for cannot be used, or none of those that are there.
+        """
+        self.opt = opt
+        path = from_first(lambda: _choose_state(opt))
+        if path is None:
+            return None
+        state = read_file(path)
+        rank, world_size = get_dist_info()
+        if rank > 0 and state.get(OURS, {}).get("world_size") == world_size:
+            state[OURS]["local"] = read_file(rank_file(Path(path), rank))
+        opt["path"]["resume_state"] = path
+        _resume_networks(opt, state)
+        self.iteration = self.saved_iter = state["iter"]
+        self.start_epoch = state["epoch"]
+        return state
+
+    def create_loaders(self, opt: dict[str, Any], logger: Any) -> tuple[Any, ...]:
+        """As prismsr.data.loading.loaders.create_loaders, with epochs enough for what is left of a resumed run."""
+        loaders = create_loaders(opt, logger)
+        self.sampler, self.val_loaders = loaders.train_sampler, loaders.val_loaders
+        # With a smaller batch than before an epoch has more iterations, and the run may be past the last one by number
+        left = math.ceil((loaders.total_iters - self.iteration) / len(self.sampler))
+        loaders = loaders._replace(total_epochs=max(loaders.total_epochs, self.start_epoch + left + 1))
+        train = opt["datasets"]["train"]
+        self.bad_samples = BadSamples(train.get("on_bad_sample", "stop"), train.get("max_bad_samples", 100))
+        return loaders
+
+    def build_model(self, opt: dict[str, Any]) -> Any:
+        """Build the model and make it known to the session, and the session to it."""
+        if self.val_loaders:  # before hours of training, not at the first validation
+            load_metrics((opt.get("val") or {}).get("metrics") or {})
+        self.model = build_model(opt)
+        self.model.session = self
+        return self.model
+
+    @master_only
+    def tensorboard(self, log_dir: str) -> Any:
+        """TensorBoard's writer (rank 0); points after the iteration that the run starts from are taken back."""
+        from torch.utils.tensorboard import SummaryWriter  # slow to import
+
+        return SummaryWriter(log_dir=log_dir, purge_step=self.iteration + 1 if self.saved_iter is not None else None)
+
+    def message_logger(self, opt: dict[str, Any], start_iter: int, tb_logger: Any) -> TrainingLog:
+        """The log, brought back to the iteration that the run starts from."""
+        self.tb_logger = tb_logger
+        self.log = TrainingLog(opt, start_iter, tb_logger)
+        return self.log
+
+    def make_feed(self, kind: type[Feed], loader: Any) -> Feed:
+        """What hands the batches to the loop."""
+        self.feed = kind(loader, self.unwrap, self.step_done, self.before_first_step)
+        self.feed.go_on = self.iteration < int(self.opt["train"]["total_iter"])  # false: resumed at its end
+        self._vote = StopVote()
+        return self.feed
+
+    # ------------------------------------------------------------------------------------------- while training
+
+    @property
+    def epoch(self) -> int:
+        """Epoch of the current iteration."""
+        return self.feed.epoch if self.feed is not None else 0
+
+    def before_first_step(self) -> None:
+        """Make up for the validation that a run was cut in: its checkpoint is written before it."""
+        signals.defer()
+        val = self.opt.get("val")
+        if val is None or self.iteration == 0 or self.iteration % val["val_freq"]:
+            return
+        for loader in self.val_loaders:
+            self.model.validation(loader, self.iteration, self.tb_logger, val["save_img"])
+
+    def step_done(self) -> bool:
+        """After each iteration: end here where that was asked for. Returns whether there are iterations left."""
+        self.iteration += 1
+        if self.log is not None:
+            self.log.tick(self.iteration)
+        if number := self._vote.signal():
+            self.save_now(self.iteration)
+            raise signals.Interrupted(number)
+        return self.iteration < int(self.opt["train"]["total_iter"])
+
+    def unwrap(self, batch: Any) -> dict[str, Any]:
+        """The batch itself; where it is bad, what was trained before it is saved (alone: others are in their step).
+
+        Raises:
+            TrainingError: by the policy on bad samples.
+        """
+        try:
+            return self.bad_samples.unwrap(batch)
+        except UserError as error:
+            if self.iteration and not self.opt["dist"]:
+                self.save_now(self.iteration)
+            raise TrainingError(f"After iteration {self.iteration}: {error}") from error
+
+    def save_now(self, iteration: int) -> None:
+        """Write a checkpoint of an iteration that has none yet."""
+        if self.saved_iter != iteration:
+            self.model.save(self.epoch, iteration)
+
+    def save_skipped_step(self) -> None:
+        """Write a checkpoint after a step without an update, on all ranks: its weights are the last good ones."""
+        try:
+            self.save_now(self.iteration + 1)
+        except CheckpointError as error:  # the weights themselves are not finite
+            print(error, file=sys.stderr, flush=True)
+
+    def validate(self, loader: Any, iteration: int, run: Callable[[], None]) -> None:
+        """Run a validation, once for each set and iteration; BasicSR's closing one repeats the last.
+
+        Interrupted, it leaves a checkpoint of its iteration, from which a resumed run validates again.
+        """
+        name = loader.dataset.opt["name"]
+        if self.validated.get(name) == iteration:
+            return
+        try:
+            run()
+        except signals.Interrupted:
+            self.save_now(iteration)
+            raise
+        self.validated[name] = iteration
+        self._save_best(name, iteration)
+
+    def _save_best(self, name: str, iteration: int) -> None:
+        metric = self.opt["val"].get("save_best")
+        first = self.val_loaders and name == self.val_loaders[0].dataset.opt["name"]
+        if metric and first and self.model.best_metric_results[name][metric]["iter"] == iteration:
+            get_root_logger().info(f"Best {metric} so far: saving net_g_best.")
+            save_generator(self.model, "best")
+
+    # --------------------------------------------------------------------------------------------- checkpoints
+
+    def shared_state(self) -> dict[str, Any]:
+        """What all ranks have in common, for the training state (rank 0)."""
+        if self.log is not None:
+            self.log.sync()
+        return {
+            "samples": self.feed.taken if self.feed is not None else 0,
+            "validated": dict(self.validated),
+            "best_metric_results": getattr(self.model, "best_metric_results", {}),
+        }
+
+    def local_state(self) -> dict[str, Any]:
+        """What each rank has to itself: generators, and what the model keeps (scaler, pool of degraded pairs)."""
+        state = {"rng": rng_state(), "bad_samples": self.bad_samples.state()}
+        if hasattr(self.model, "training_state"):
+            state["model"] = self.model.training_state()
+        return state
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """The inverse of `shared_state` and `local_state`, for a state of ours or of BasicSR's."""
+        ours = state.get(OURS, {})
+        self.sampler.pass_over(state["epoch"], ours.get("samples", 0))
+        self.validated = dict(ours.get("validated", {}))
+        if ours.get("best_metric_results"):
+            self.model.best_metric_results = ours["best_metric_results"]
+        local = ours.get("local")
+        if not local or ours["world_size"] != get_dist_info()[1]:
+            _tell_inexact(ours)
+            return
+        self.bad_samples.load_state(local["bad_samples"])
+        if "model" in local:
+            self.model.load_training_state(local["model"])
+        set_rng_state(local["rng"])
+
+
+def _choose_state(opt: dict[str, Any]) -> str | None:
+    """Path of the training state to go on from: the newest that is whole, or the one that the option file names."""
+    path = opt["path"]
+    models = Path(path["models"])
+    if opt["auto_resume"]:
+        found = newest_valid(
+            Path(path["training_states"]), models, lambda text: print(text, file=sys.stderr, flush=True)
+        )
+        if found is not None:
+            return str(found[0])
+    if path.get("resume_state"):
+        read_state(Path(path["resume_state"]), models)
+        return str(path["resume_state"])
+    return None
+
+
+def _resume_networks(opt: dict[str, Any], state: dict[str, Any]) -> None:
+    """Take the networks of a training state; with LoRA net_g's base from where it was, and its adapter from the state.
+
+    Raises:
+        WeightsError: the state was saved with LoRA and the option file has none.
+    """
+    path, iteration = opt["path"], state["iter"]
+    base = {key: path[key] for key in ("pretrain_network_g", "param_key_g") if key in path}
+    check_resume(opt, iteration)
+    adapter = f"net_g_lora_{iteration}.pth"
+    if "network_g" in (path.get("ignore_resume_networks") or ()):
+        return
+    if opt.get("lora") is not None:
+        path |= {**base, "resume_lora_g": str(Path(path["models"], adapter))}
+        print(f"lora: net_g is {base.get('pretrain_network_g')} with the adapter {path['resume_lora_g']}")
+    elif adapter in state.get(OURS, {}).get("networks", {}):
+        raise WeightsError(
+            f"{path['resume_state']} was saved with lora, a section that the option file no longer has. Put it back, "
+            f"or begin a new run from the merged network, path.pretrain_network_g: .../net_g_{iteration}.pth."
+        )
+
+
+def _tell_inexact(ours: dict[str, Any]) -> None:
+    if ours:
+        why = f"it was saved by {ours['world_size']} processes: random generators and pools start anew"
+    else:
+        why = "it was saved by another trainer: its epoch begins anew, as do random generators and best metrics"
+    get_root_logger().warning(f"This run goes on from its training state, but not bit for bit, since {why}.")

@@ -1,0 +1,267 @@
+"""Validation shared among the ranks: each takes every N-th image, and all end with the same figures as one alone."""
+
+import random
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from prismsr.utils.errors import TrainingError, UserError
+from prismsr.utils.jobs import DataError
+from prismsr.utils.options.entries import METRIC_DATA
+from prismsr.utils.options.signatures import takes
+from prismsr.utils.rng import rng_state, set_rng_state
+from prismsr.models.training.signals import Interrupted, stop_requested
+from prismsr.models.training.log import append_metrics
+
+import numpy as np
+import torch
+from basicsr.metrics import calculate_metric
+from basicsr.models.base_model import BaseModel
+from basicsr.utils import get_root_logger, imwrite, tensor2img
+from basicsr.utils.dist_util import get_dist_info
+from basicsr.utils.registry import METRIC_REGISTRY
+from torch import distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+
+@dataclass
+class Share:
+    """What one rank has to tell the others.
+
+    Attributes:
+        values: each metric of each of its images, by the image's index.
+        error: why it could not go on.
+        signal: the signal that made it leave images out.
+    """
+
+    values: dict[int, dict[str, float]] = field(default_factory=dict)
+    error: str | None = None
+    signal: int | None = None
+
+
+def validate(model: BaseModel, dataloader: DataLoader, current_iter: Any, tb_logger: Any, save_img: bool) -> None:
+    """Measure a model on a validation set; stands in for SRModel.nondist_validation, and is called on every rank.
+
+    The same figures, log lines and files as BasicSR's. Rank r of N takes the images r, r+N, ...; the mean is taken over
+    all images in their order, so that N ranks report what one does, to the bit. Random numbers of an image (a sampler's
+    noise) come from (manual_seed, index of the image). The global generators, the networks' train/eval modes and
+    their wrappers are afterwards as they were. While training, rank 0 also keeps metrics.csv and draws losses.png.
+    Where the set has several references of an image (gt_references, (1, P, 3, H, W)), a metric that compares with GT is
+    the mean over these, then over the images.
+
+    Args:
+        model: a model with SRModel's methods feed_data, test and get_current_visuals.
+        dataloader: loader over the validation set, whose options (`dataset.opt`) hold its name.
+        current_iter: iteration of the training; when testing, anything.
+        tb_logger: TensorBoard's SummaryWriter, or None.
+        save_img: write the images.
+
+    Raises:
+        DataError: the set is empty; also what the dataset itself raises.
+        TrainingError: another rank failed; the message says which, and why.
+        Interrupted: a rank was asked to end before its last image; nothing is recorded then.
+    """
+    rank, _ = get_dist_info()
+    name, count = dataloader.dataset.opt["name"], len(dataloader.dataset)  # type: ignore[attr-defined, arg-type]
+    if count == 0:
+        raise DataError(f"validation set {name!r} holds no images.")
+    share = Share()
+    failure: Exception | None = None
+    with _undisturbed(model):
+        try:
+            _measure_share(model, dataloader, current_iter, save_img, share)
+        except Interrupted as interruption:
+            share.signal = interruption.number
+        except Exception as error:  # told to the others, who would wait for this rank, then raised
+            failure, share.error = error, _described(error)
+    shares = _gather(share)
+    _raise_what_happened(shares, failure)
+    if model.opt["val"].get("metrics") is not None:
+        _record(model, name, current_iter, _means(shares, count, list(model.opt["val"]["metrics"])))
+        if rank == 0:
+            model._log_validation_metric_values(current_iter, name, tb_logger)
+    if rank == 0 and model.opt["is_train"]:
+        _keep(model, name, current_iter)
+
+
+# ------------------------------------------------------------------------------------------------ one rank's images
+
+
+def _measure_share(model: BaseModel, dataloader: DataLoader, current_iter: Any, save_img: bool, share: Share) -> None:
+    rank, world_size = get_dist_info()
+    dataset = dataloader.dataset
+    count, name = len(dataset), dataset.opt["name"]  # type: ignore[arg-type, attr-defined]
+    indices = range(rank, count, world_size)
+    batches = iter(_share_loader(dataloader, indices))
+    shown = rank == 0 and model.opt["val"].get("pbar", False) and sys.stderr.isatty()
+    with tqdm(total=count, unit="image", leave=not model.opt["is_train"], disable=not shown) as bar:
+        for index in indices:
+            if (signal := stop_requested()) is not None:
+                share.signal = signal
+                return
+            _seed(model, index)
+            batch = next(batches)
+            image_name = Path(batch["lq_path"][0]).stem
+            path = _image_path(model.opt, name, image_name, current_iter) if save_img else None
+            share.values[index] = _measure_image(model, batch, path)
+            bar.set_description(f"Test {image_name}", refresh=False)
+            bar.update(min(world_size, count - bar.n))
+
+
+def _share_loader(dataloader: DataLoader, indices: Sequence[int]) -> DataLoader:
+    """The loader's images of these indices, one by one, drawing nothing from the global generators."""
+    return DataLoader(
+        dataloader.dataset,
+        batch_size=1,
+        sampler=list(indices),
+        num_workers=dataloader.num_workers if len(indices) else 0,
+        collate_fn=dataloader.collate_fn,
+        pin_memory=dataloader.pin_memory,
+        worker_init_fn=dataloader.worker_init_fn,
+        multiprocessing_context=dataloader.multiprocessing_context if len(indices) else None,
+        generator=torch.Generator().manual_seed(0),
+    )
+
+
+def _measure_image(model: BaseModel, batch: Any, path: Path | None) -> dict[str, float]:
+    """Run the model on an image, write the result to `path`, and measure it."""
+    _forget(model)  # GT of the last training batch would pass for that of an image without one
+    model.feed_data(batch)
+    model.test()
+    visuals = model.get_current_visuals()
+    _forget(model)
+    data = {"img": tensor2img([visuals["result"]])}
+    if "gt" in visuals:
+        data["img2"] = tensor2img([visuals["gt"]])
+    if path is not None:
+        imwrite(data["img"], str(path))
+    references = [tensor2img([image]) for image in batch["gt_references"][0]] if "gt_references" in batch else []
+    metrics = model.opt["val"].get("metrics") or {}
+    return {name: _metric(data, references, options) for name, options in metrics.items()}
+
+
+def _metric(data: Mapping[str, Any], references: Sequence[Any], options: Mapping[str, Any]) -> float:
+    """A metric of one image; where it compares with a ground truth and there are several, the mean over these."""
+    if references and takes(METRIC_REGISTRY.get(options["type"]), METRIC_DATA[1]):
+        values = [float(calculate_metric({**data, "img2": image}, options)) for image in references]
+        return _mean(values)
+    return float(calculate_metric(data, options))
+
+
+def _mean(values: Sequence[float]) -> float:
+    total = 0.0
+    for value in values:  # not sum(), which newer Pythons round differently
+        total += value
+    return total / len(values)
+
+
+def _forget(model: BaseModel) -> None:
+    for name in ("lq", "gt", "output"):
+        vars(model).pop(name, None)
+
+
+def _image_path(opt: Mapping[str, Any], dataset: str, image: str, current_iter: Any) -> Path:
+    folder = Path(opt["path"]["visualization"])
+    if opt["is_train"]:
+        return folder / image / f"{image}_{current_iter}.png"
+    return folder / dataset / f"{image}_{opt['val'].get('suffix') or opt['name']}.png"
+
+
+def _seed(model: BaseModel, index: int) -> None:
+    seed = int(np.random.SeedSequence([model.opt.get("manual_seed") or 0, index]).generate_state(1)[0])
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.default_generator.manual_seed(seed)
+    if model.device.type == "cuda":
+        torch.cuda.manual_seed(seed)  # this process's device alone
+
+
+@contextmanager
+def _undisturbed(model: BaseModel) -> Iterator[None]:
+    """Inside: networks without their DDP wrapper, alike on all ranks. After it everything is as it was before."""
+    generators = rng_state()
+    networks = {name: net for name, net in vars(model).items() if isinstance(net, nn.Module)}
+    modes = [(module, module.training) for net in networks.values() for module in net.modules()]
+    try:
+        for name, net in networks.items():
+            # a wrapper's forward is a step that all ranks take together, and they have different numbers of images
+            if isinstance(net, DistributedDataParallel):
+                setattr(model, name, net.module)
+            if name.startswith("net_g"):
+                _spread_buffers(net)
+        yield
+    finally:
+        set_rng_state(generators)
+        for name, net in networks.items():
+            setattr(model, name, net)
+        for module, training in modes:
+            module.training = training
+        _forget(model)
+        if model.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+@torch.no_grad()
+def _spread_buffers(net: nn.Module) -> None:
+    # running statistics are those of each rank's own batches since the last forward; rank 0's are the ones saved
+    if distributed.is_initialized():
+        for buffer in net.buffers():
+            distributed.broadcast(buffer, 0)
+
+
+# ------------------------------------------------------------------------------------------------ all ranks
+
+
+def _gather(share: Share) -> list[Share]:
+    _, world_size = get_dist_info()
+    if world_size == 1:
+        return [share]
+    shares: list[Any] = [None] * world_size
+    distributed.all_gather_object(shares, share)
+    return shares
+
+
+def _described(error: Exception) -> str:
+    return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+
+
+def _raise_what_happened(shares: Sequence[Share], failure: Exception | None) -> None:
+    if failure is not None:
+        raise failure
+    for rank, share in enumerate(shares):
+        if share.error is not None:
+            raise TrainingError(f"rank {rank}: {share.error}")
+    for share in shares:
+        if share.signal is not None:
+            raise Interrupted(share.signal)
+
+
+def _means(shares: Sequence[Share], count: int, metrics: Sequence[str]) -> dict[str, float]:
+    values = {index: figures for share in shares for index, figures in share.values.items()}
+    return {metric: _mean([values[index][metric] for index in range(count)]) for metric in metrics}
+
+
+def _record(model: BaseModel, dataset: str, current_iter: Any, results: dict[str, float]) -> None:
+    model.metric_results = results
+    model._initialize_best_metric_results(dataset)
+    for metric, value in results.items():
+        model._update_best_metric_result(dataset, metric, value, current_iter)
+
+
+def _keep(model: BaseModel, dataset: str, current_iter: int) -> None:
+    """Add the figures to metrics.csv and draw the curves anew."""
+    metrics = model.opt["val"].get("metrics") or {}
+    if metrics:
+        append_metrics(model.opt, dataset, current_iter, model.metric_results)
+    try:
+        from prismsr.models.training.curves import plot_curves  # matplotlib takes its time, in every process that imports prismsr
+
+        better = {name: options.get("better", "higher") for name, options in metrics.items()}
+        plot_curves(Path(model.opt["path"]["experiments_root"]), better)
+    except Exception as error:  # a picture is not worth a training
+        get_root_logger().warning(f"losses.png could not be drawn: {_described(error)}")

@@ -1,0 +1,79 @@
+from prismsr.archs.lgcaa.sampling.latent_tiling import blended, cores, gaussian_weights, windows
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+
+def test_weights_are_symmetric_and_those_of_the_formula():
+    weights = gaussian_weights(9)
+    assert torch.allclose(weights, weights.flip(0))
+    expected = torch.tensor(-(((8 + 0.5) / 9 - 0.5) ** 2) / 0.02, dtype=torch.float64).exp()
+    assert torch.isclose(weights[8], expected)
+
+
+def test_blending_is_the_mean_by_products_of_weights():
+    """Against sums and weights of the whole map, pixel by pixel."""
+    generator = torch.Generator().manual_seed(0)
+    parts = {
+        (w.rows.start, w.columns.start): torch.rand(1, 2, 32, 32, generator=generator) for w in windows(40, 50, 16, 6)
+    }
+    result = blended(lambda w: parts[w.rows.start, w.columns.start], 40, 50, 16, 6, factor=2)
+    weights = torch.outer(gaussian_weights(32), gaussian_weights(32))
+    total, norm = torch.zeros(1, 2, 80, 100, dtype=torch.float64), torch.zeros(80, 100, dtype=torch.float64)
+    for (row, column), part in parts.items():
+        for y in range(32):
+            for x in range(32):
+                total[..., 2 * row + y, 2 * column + x] += weights[y, x] * part[..., y, x]
+                norm[2 * row + y, 2 * column + x] += weights[y, x]
+    assert len(parts) == 4 * 5 and torch.allclose(result.double(), total / norm, atol=1e-5)
+
+
+@pytest.mark.parametrize(("height", "width"), [(40, 70), (16, 33), (10, 12)])
+def test_windows_cover_the_map_and_end_at_its_border(height, width):
+    seen = torch.zeros(height, width)
+    for window in windows(height, width, 16, 4):
+        part = window.of(seen)
+        assert part.shape == (min(16, height), min(16, width))
+        part += 1
+    assert seen.min() >= 1
+
+
+@pytest.mark.parametrize(("height", "width"), [(40, 70), (16, 33), (10, 12)])
+def test_cores_cover_the_map_once_and_lie_in_the_middle_of_their_tiles(height, width):
+    seen = torch.zeros(height, width)
+    for window, core in zip(windows(height, width, 16, 4), cores(height, width, 16, 4), strict=True):
+        core.of(window.of(seen)).add_(1)
+        for part, place, length in zip(core, window, (height, width), strict=True):
+            assert part.start >= 2 or place.start == 0
+            assert place.start + part.stop <= place.stop - 2 or place.stop == length
+    assert (seen == 1).all()
+
+
+def test_blending_what_does_not_depend_on_the_tile_gives_it_back():
+    maps = torch.rand(2, 3, 40, 50)
+    assert torch.allclose(blended(lambda window: window.of(maps), 40, 50, 16, 4), maps, atol=1e-6)
+
+
+def test_one_tile_is_the_whole_map_itself():
+    maps = torch.rand(1, 3, 16, 12)
+    assert blended(lambda window: window.of(maps) * 2, 16, 12, 16, 8).equal(maps * 2)
+
+
+def test_a_local_operation_in_tiles_is_that_of_the_whole_away_from_their_borders():
+    maps = torch.rand(1, 1, 48, 48)
+
+    def blurred(image):
+        return F.avg_pool2d(F.pad(image, (1,) * 4), 3, stride=1)
+
+    result = blended(lambda window: blurred(window.of(maps)), 48, 48, 24, 12)
+    difference = (result - blurred(maps)).abs()
+    inner = torch.zeros(48, dtype=torch.bool)
+    inner[13:23] = inner[25:35] = True  # no tile of 0-24, 12-36 or 24-48 ends here
+    assert difference[0, 0][inner][:, inner].max() < 1e-6
+    assert difference.max() < 0.05  # at the borders a Gaussian weight makes the wrong value small
+
+
+def test_wrong_overlap_is_refused():
+    with pytest.raises(ValueError, match="at most half"):
+        windows(64, 64, 16, 9)

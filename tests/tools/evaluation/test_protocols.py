@@ -1,0 +1,83 @@
+import csv
+
+from prismsr.tools.evaluation.protocols import (
+    PROTOCOLS,
+    TABLES,
+    custom_protocol,
+    find_protocol,
+    narrowed,
+    overridden,
+    with_crop_border,
+    with_y_channel,
+)
+from prismsr.utils.errors import OptionError
+
+import pytest
+
+
+def columns(protocol):
+    return {spec.column for spec in protocol.metrics}
+
+
+@pytest.mark.parametrize("table", [*TABLES, "sfd-5"])
+def test_protocols_have_the_columns_of_their_tables(table, repository):
+    paper, number = table.split("-")
+    with (repository / "tools" / "paper_tables" / f"{paper}_table{number}.csv").open(newline="") as file:
+        printed = {row["metric"] for row in csv.DictReader(file)}
+    protocols = [find_protocol(name) for name in (["sfd-gopro", "sfd-rain100l"] if table == "sfd-5" else [table])]
+    for protocol in protocols:
+        missing = printed - columns(protocol)
+        assert not missing
+        assert table == "lgcaa-2" or columns(protocol) == printed
+
+
+def settings(name, metric):
+    return next(spec.full_settings() for spec in find_protocol(name).metrics if spec.metric == metric)
+
+
+def test_settings_of_the_papers():
+    assert settings("ssl", "psnr") == {"y_channel": True, "crop_border": 4, "variant": "basicsr"}
+    assert settings("ssl-2", "niqe") == {"crop_border": 4}
+    assert settings("ssl-2", "fid") == {"mode": "legacy_pytorch", "patches": None}
+    assert settings("lgcaa", "ssim") == {"y_channel": True, "crop_border": 0, "variant": "pyiqa"}
+    assert settings("lgcaa", "fid") == {"mode": "clean", "patches": None}
+    assert settings("lgcaa", "maniqa-pipal") == {"crop_border": 0}
+    assert settings("amo-7", "psnr") == {"y_channel": False, "crop_border": 4, "variant": "basicsr"}
+    assert settings("amo", "lpips") == {"net": "alex", "crop_border": 4}
+    assert find_protocol("amo").references == "positives"
+    assert find_protocol("ssl-degraded").several
+    assert find_protocol("amo-8").align == "crop"
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS.values(), ids=PROTOCOLS)
+def test_every_setting_says_where_it_comes_from(protocol):
+    lines = protocol.explained()
+    for spec, line in zip(protocol.metrics, lines[1:], strict=False):
+        assert line.startswith(f"  {spec.column}: ")
+        assert line.endswith("]")
+        assert any(word in line for word in ("paper", "release", "script", "reconstruction"))
+
+
+def test_changes_are_told():
+    protocol = with_y_channel(with_crop_border(find_protocol("ssl-diffusion"), 0), False)
+    text = "\n".join(protocol.explained())
+    assert (
+        "PSNR: RGB, crop_border 0 [the SSL release's scripts, border 4 by default; changed by you: crop_border 0; "
+        in text
+    )
+    assert "FID: whole images, mode legacy_pytorch [the SSL release: BasicSR's Inception, no border cut]" in text
+    unchanged = with_crop_border(find_protocol("ssl"), 4)
+    assert unchanged == find_protocol("ssl")
+
+
+def test_a_part_of_a_protocol():
+    protocol = narrowed(find_protocol("lgcaa"), ["niqe", "psnr", "lpips-st"])
+    assert [spec.metric for spec in protocol.metrics] == ["niqe-pyiqa", "psnr", "lpips-st"]
+    assert "LPIPS-ST: crop_border 0 [not in the protocol]" in "\n".join(protocol.explained())
+
+
+def test_unknown_names():
+    with pytest.raises(OptionError, match="no protocol named 'lgca'; did you mean 'lgcaa'"):
+        find_protocol("lgca")
+    with pytest.raises(OptionError, match="fid is not among the metrics"):
+        overridden(custom_protocol(["psnr"]), {"fid": {"patches": 64}})

@@ -1,0 +1,73 @@
+"""tools/export_onnx.py: what is missing is told; where onnx is installed, the file computes what torch does."""
+
+from prismsr.tools import export_onnx
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+from prismsr.tools.inference import onnx_export
+from prismsr.tools.inference.generator import load_generator
+
+import numpy as np
+import pytest
+import torch
+from generator_cases import write_model
+
+INSTALLED = all(importlib.util.find_spec(name) is not None for name in onnx_export.PACKAGES)
+
+
+@pytest.fixture
+def tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    module = export_onnx
+    monkeypatch.setattr(module, "ROOT", tmp_path)
+    return module
+
+
+def test_missing_packages_are_named(
+    tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(onnx_export, "PACKAGES", ("onnx_is_not_here", "torch"))
+    command = ["--model", str(write_model(tmp_path)), "-o", str(tmp_path / "net.onnx")]
+    assert tool.main(command) == 2
+    assert "Export needs onnx_is_not_here, not installed here: pip install onnx_is_not_here" in capsys.readouterr().err
+    assert not (tmp_path / "net.onnx").exists()
+
+
+def test_half_precision_and_functions_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnx_export, "PACKAGES", ())
+    generator = load_generator(write_model(tmp_path), device="cpu", precision="bf16", root=tmp_path)
+    with pytest.raises(onnx_export.ExportError, match="tiny: a torch module in fp32 is exported"):
+        onnx_export.export_onnx(generator, tmp_path / "net.onnx")
+
+
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_exported_file_computes_what_torch_does(
+    tool: ModuleType, tmp_path: Path, dynamic: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if not INSTALLED:
+        return  # then the message above is all there is
+    path = tmp_path / "net.onnx"
+    command = ["--model", str(write_model(tmp_path)), "-o", str(path), "--size", "12"]
+    assert tool.main([*command, *(["--dynamic"] if dynamic else [])]) == 0
+    assert "differs from torch by at most" in capsys.readouterr().out
+    run, _ = onnx_export._runner(path)
+    generator = load_generator(tmp_path / "tiny.yml", device="cpu", root=tmp_path)
+    image = torch.rand(1, 3, 9, 17) if dynamic else torch.rand(1, 3, 12, 12)
+    assert torch.allclose(torch.from_numpy(run(image.numpy())), generator(image), atol=1e-5)
+
+
+def doubled_twice(image: np.ndarray) -> np.ndarray:
+    return image.repeat(4, -1).repeat(4, -2)
+
+
+def test_a_file_that_computes_something_else_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnx_export, "PACKAGES", ())
+    monkeypatch.setattr(onnx_export, "_export", lambda net, image, path, *more: path.write_bytes(b"graph"))
+    monkeypatch.setattr(
+        onnx_export, "_runner", lambda file: (lambda image: image.repeat(4, -1).repeat(4, -2), "runner 1")
+    )
+    generator = load_generator(write_model(tmp_path), device="cpu", root=tmp_path)
+    with pytest.raises(onnx_export.ExportError, match=r"net\.onnx was not written: runner 1 differs from torch by"):
+        onnx_export.export_onnx(generator, tmp_path / "net.onnx", size=8)
+    assert not [path for path in tmp_path.iterdir() if "onnx" in path.name]

@@ -1,0 +1,87 @@
+"""tools/infer.py: exit codes, messages, and several processes."""
+
+from prismsr.tools import infer
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+from prismsr.utils.images import read_image
+
+import numpy as np
+import pytest
+import torch
+from generator_cases import write_images, write_model
+
+
+@pytest.fixture
+def tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    module = infer
+    monkeypatch.setattr(module, "ROOT", tmp_path)
+    return module
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> list[str]:
+    write_images(tmp_path / "in", "a.png", "b.png", "sub/c.png")
+    model = write_model(tmp_path)
+    return ["--model", str(model), "-i", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "--device", "cpu"]
+
+
+def test_done_then_nothing_to_do(tool: ModuleType, command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert tool.main(command) == 0
+    assert capsys.readouterr().out.startswith("3 images upscaled in ")
+    assert tool.main(command) == 0
+    assert ", 3 were done before; in " in capsys.readouterr().out
+
+
+def test_two_processes_make_the_same_images(
+    tool: ModuleType, command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert tool.main([*command, "-o", str(tmp_path / "one")]) == 0
+    (tmp_path / "in" / "broken.png").write_bytes(b"no image")
+    assert tool.main([*command, "--workers", "2"]) == 1
+    out, err = capsys.readouterr()
+    assert "3 images upscaled" in out.splitlines()[-1]
+    assert err.splitlines()[-1].startswith(f"  {tmp_path}/in/broken.png: cannot be decoded")
+    for name in ("a.png", "b.png", "sub/c.png"):
+        assert np.array_equal(read_image(tmp_path / "one" / name), read_image(tmp_path / "out" / name))
+    # a process that fails for another reason than an image's ends the run
+    (tmp_path / "out" / "sub" / "c.png").unlink()
+    (tmp_path / "out" / "sub" / "c.png").mkdir()
+    assert tool.main([*command, "--workers", "2", "--overwrite"]) == 1
+    assert "c.png cannot be written (Is a directory)" in capsys.readouterr().err
+
+
+def test_wrong_commands(tool: ModuleType, command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    def refused(text: str, *more: str) -> None:
+        assert tool.main([*command, *more]) == 2
+        assert text in capsys.readouterr().err
+
+    refused("infer.py: error: tile 8 and overlap 32", "--tile", "8")
+    refused("is neither an option file nor weights", "--model", "x.bin")
+    refused("No file at nowhere.pth", "--weights", "nowhere.pth")
+    if not torch.cuda.is_available():
+        refused("--device all: torch finds no CUDA device here", "--device", "all")
+    assert tool.main(command) == 0
+    refused("made with other settings", "--scale", "2")
+
+
+def test_ctrl_c(
+    tool: ModuleType, command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*arguments: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tool, "infer_folder", interrupted)
+    assert tool.main(command) == 130
+    assert "the same command goes on from there" in capsys.readouterr().err
+
+
+def test_devices(tool: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert tool.split_devices("auto", 1) == []
+    assert tool.split_devices("cpu", 2) == ["cpu", "cpu"]
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert tool.split_devices("all", 1) == ["cuda:0", "cuda:1"]
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert tool.split_devices("all", 1) == ["cuda:0"]

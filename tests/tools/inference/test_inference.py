@@ -1,0 +1,232 @@
+"""Inference over files and folders: pixels, what is kept, what is skipped, what fails."""
+
+import os
+from pathlib import Path
+
+from prismsr.tools.inference.generator import Generator
+from prismsr.tools.inference.folder import InferenceError, Upscaler, infer_folder
+from prismsr.utils.jobs import DataError, JobError
+from prismsr.tools.inference.pictures import Picture, read_picture
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from basicsr.utils import tensor2img
+from generator_cases import tiny_generator, write_images
+from torch import Tensor
+
+
+@pytest.fixture
+def generator(tmp_path: Path) -> Generator:
+    return tiny_generator(tmp_path)
+
+
+def doubled(image: Tensor) -> Tensor:
+    return image.repeat_interleave(2, -1).repeat_interleave(2, -2)
+
+
+def noise(*shape: int, dtype: type = np.uint8) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, np.iinfo(dtype).max, shape, dtype=dtype)
+
+
+# ------------------------------------------------------------------------------------------------- one picture
+
+
+def test_as_validation_computes_it(generator: Generator, photograph: np.ndarray) -> None:
+    image = photograph[100:140, 200:250]
+    lq = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].float() / 255
+    expected = tensor2img(generator(lq), rgb2bgr=False)
+    for tile, overlap in ((0, 0), (16, 8)):
+        result = Upscaler(generator, tile, overlap)(Picture(image)).colour
+        assert np.abs(result.astype(int) - expected).max() <= (1 if tile else 0)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_depth_grey_and_alpha_are_kept(dtype: type) -> None:
+    upscaler = Upscaler(Generator(doubled, "doubled", 2), tile=8, overlap=4)
+    values = noise(13, 21, 4, dtype=dtype)
+    result = upscaler(Picture(values[..., :3], values[..., 3]))
+    assert result.colour.dtype == dtype
+    assert np.array_equal(result.colour, values[..., :3].repeat(2, 0).repeat(2, 1))  # all 65536 levels
+    assert result.alpha is not None
+    assert (result.alpha.shape, result.alpha.dtype) == ((26, 42), dtype)
+    grey = upscaler(Picture(values[..., :1]))
+    assert np.array_equal(grey.colour, values[..., :1].repeat(2, 0).repeat(2, 1))
+    assert grey.alpha is None
+
+
+def test_grey_is_the_mean_of_what_three_equal_channels_give() -> None:
+    weights = torch.tensor([0.1, 0.5, 0.9])[:, None, None]
+    values = noise(5, 6, 1)
+    result = Upscaler(Generator(lambda image: image * weights, "weighted", 1))(Picture(values)).colour
+    assert np.abs(result - values * 0.5).max() <= 0.5
+
+
+def test_alpha_by_bicubic_and_by_the_network() -> None:
+    generator = Generator(doubled, "doubled", 2)
+    alpha = np.tile(np.arange(40, 220, 10, dtype=np.uint8), (9, 1))
+    picture = Picture(np.zeros((9, 18, 3), np.uint8), alpha)
+    smooth = Upscaler(generator)(picture).alpha
+    assert smooth is not None
+    ramp = 40 + 10 * ((np.arange(36) + 0.5) / 2 - 0.5)  # a cubic kernel keeps a ramp
+    assert np.abs(smooth[:, 4:-4] - ramp[4:-4]).max() <= 0.5
+    blocks = Upscaler(generator, alpha="net")(picture).alpha
+    assert np.array_equal(blocks, alpha.repeat(2, 0).repeat(2, 1))
+
+
+def test_smaller_scale_reduces_the_output() -> None:
+    values = np.full((6, 7, 3), 77, np.uint8)
+    assert np.array_equal(Upscaler(Generator(doubled, "doubled", 2), scale=1)(Picture(values)).colour, values)
+    with pytest.raises(InferenceError, match="scale 3: doubled enlarges x2; a divisor"):
+        Upscaler(Generator(doubled, "doubled", 2), scale=3)
+
+
+def test_less_memory_with_smaller_tiles(capsys: pytest.CaptureFixture[str]) -> None:
+    seen = []
+
+    def scarce(image: Tensor) -> Tensor:
+        seen.append(image.shape[-1])
+        if image.shape[-1] > 40:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB\nmore")
+        return doubled(image)
+
+    values = noise(90, 130, 3)
+    upscaler = Upscaler(Generator(scarce, "scarce", 2), tile=0)
+    assert np.array_equal(upscaler(Picture(values)).colour, values.repeat(2, 0).repeat(2, 1))
+    assert seen[:3] == [130, 65, 32]
+    assert "Out of memory: going on with --tile 32 --overlap 16" in capsys.readouterr().err
+    assert upscaler.tile == 32  # for the next picture, too
+    with pytest.raises(DataError, match=r"out of memory \(CUDA out of memory. Tried .*smaller tiles are of no help"):
+        Upscaler(Generator(lambda image: scarce(image.new_zeros(1, 3, 50, 50)), "full", 2))(Picture(values))
+
+
+def test_infinite_output_and_failing_networks_are_told() -> None:
+    with pytest.raises(DataError, match="not finite in fp16; try --precision bf16 or fp32"):
+        Upscaler(Generator(lambda image: image / 0, "x", 1, precision="fp16"))(Picture(noise(4, 4, 3)))
+    with pytest.raises(DataError, match=r"the network fails at 5x4 pixels: .*size"):
+        Upscaler(Generator(lambda image: image @ image, "x", 1))(Picture(noise(4, 5, 3)))
+
+
+def test_tiles_that_cannot_be() -> None:
+    with pytest.raises(InferenceError, match="tile 60 and overlap 32: a tile is at least twice the overlap"):
+        Upscaler(Generator(doubled, "x", 2), 60, 32)
+    with pytest.raises(InferenceError, match="x's window of 8 pixels"):
+        Upscaler(Generator(doubled, "x", 2, window_size=8), 7, 0)
+
+
+# ---------------------------------------------------------------------------------------------------- folders
+
+
+def test_folder_keeps_names_and_skips_what_is_done(generator: Generator, tmp_path: Path) -> None:
+    source, output = tmp_path / "in", tmp_path / "out"
+    write_images(source, "a.png", "sub/b.jpg", "sub/deep/c.x.bmp", ".hidden/d.png", "sub/.e.png")
+    (source / "notes.txt").write_text("no image")
+    report = infer_folder(generator, [source], output, suffix="_x4", progress=False)
+    names = {"a_x4.png", "sub/b_x4.png", "sub/deep/c.x_x4.bmp"}
+    assert {path.relative_to(output).as_posix() for path in report.done} == names
+    assert {path.relative_to(output).as_posix() for path in output.rglob("*.*") if path.is_file()} == {
+        *names,
+        ".infer.json",
+    }
+    expected = Upscaler(generator)(read_picture(source / "a.png")).colour
+    assert np.array_equal(read_picture(output / "a_x4.png").colour, expected)
+    again = infer_folder(generator, [source], output, suffix="_x4", progress=False)
+    assert (len(again.done), len(again.skipped)) == (0, 3)
+    write_images(source, "a.png", "new.png", side=24)
+    later = (output / "a_x4.png").stat().st_mtime_ns + 10**9
+    os.utime(source / "a.png", ns=(later, later))  # newer than its output
+    third = infer_folder(generator, [source], output, suffix="_x4", progress=False)
+    assert [path.name for path in third.done] == ["a_x4.png", "new_x4.png"]
+    assert cv2.imread(str(output / "a_x4.png")).shape[:2] == (96, 112)
+
+
+def test_other_settings_are_not_mixed_in(generator: Generator, tmp_path: Path) -> None:
+    source, other, output = tmp_path / "in", tmp_path / "other", tmp_path / "out"
+    write_images(source, "a.png")
+    write_images(other, "b.png")
+    infer_folder(generator, [source], output, progress=False)
+    with pytest.raises(InferenceError, match=r"a\.png and 0 more outputs .*scale: 4 then, 2 now"):
+        infer_folder(generator, [source], output, scale=2, progress=False)
+    assert infer_folder(generator, [other], output, scale=2, progress=False).done  # beside them is allowed
+    with pytest.raises(InferenceError, match="older than"):  # and does not make the first one of these settings
+        infer_folder(generator, [source], output, scale=2, progress=False)
+    report = infer_folder(generator, [source], output, scale=2, overwrite=True, progress=False)
+    assert cv2.imread(str(report.done[0])).shape[:2] == (40, 48)
+    (output / ".infer.json").unlink()
+    with pytest.raises(InferenceError, match=r"there is no .*\.infer\.json"):
+        infer_folder(generator, [source], output, scale=2, progress=False)
+
+
+def test_broken_images_are_named_and_the_rest_goes_on(generator: Generator, tmp_path: Path) -> None:
+    write_images(tmp_path / "in", "a.png", "c.png", "d.png")
+    (tmp_path / "in" / "b.png").write_bytes((tmp_path / "in" / "a.png").read_bytes()[:60])
+    (tmp_path / "in" / "d.png").write_bytes(b"")
+    report = infer_folder(generator, [tmp_path / "in"], tmp_path / "out", progress=False)
+    assert [path.name for path in report.done] == ["a.png", "c.png"]
+    assert [message.split(": ")[0] for message in report.failed] == [str(tmp_path / "in" / f"{n}.png") for n in "bd"]
+    assert str(report).endswith("images/s), 2 failed")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [".infer.json", "a.png", "c.png"]
+
+
+def test_one_file_to_one_file(generator: Generator, tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), noise(9, 8, 4, dtype=np.uint16))
+    report = infer_folder(generator, [tmp_path / "a.png"], tmp_path / "new" / "b.jpg", progress=False)
+    assert report.done == [tmp_path / "new" / "b.jpg"]
+    assert [note.split(": ")[1] for note in report.notes] == [
+        "the alpha channel is left out",
+        "16 bits are rounded to 8",
+    ]
+    assert cv2.imread(str(report.done[0]), cv2.IMREAD_UNCHANGED).shape == (36, 32, 3)
+
+
+def test_wrong_inputs_and_outputs(generator: Generator, tmp_path: Path) -> None:
+    write_images(tmp_path / "in", "a.png", "a.jpg")
+    (tmp_path / "empty").mkdir()
+
+    def refused(text: str, *inputs: str, output: str = "out", **options: str) -> None:
+        with pytest.raises(InferenceError, match=text):
+            infer_folder(generator, [tmp_path / name for name in inputs], tmp_path / output, **options)
+
+    refused("would both become .*a.png; rename one, or use --ext same", "in")
+    refused("lies in the input folder", "in", output="in/out")
+    refused("written over an input", "in/a.png", output="in")
+    refused("written over an input", "in/a.png", output="in/a.png")
+    refused("no such file or folder", "gone")
+    refused("no image in this folder", "empty")
+    refused("extension 'gif': allowed: auto, same, png", "in", ext="gif")
+    assert not (tmp_path / "out").exists()
+    report = infer_folder(generator, [tmp_path / "in"], tmp_path / "out", ext="same", progress=False)
+    assert [path.name for path in report.done] == ["a.jpg", "a.png"]
+
+
+def test_output_that_cannot_be_written_ends_the_run(generator: Generator, tmp_path: Path) -> None:
+    write_images(tmp_path / "in", "a.png", "b.png", "c.png")
+    (tmp_path / "out" / "b.png").mkdir(parents=True)
+    with pytest.raises(JobError, match=r"b\.png cannot be written"):
+        infer_folder(generator, [tmp_path / "in"], tmp_path / "out", overwrite=True, progress=False)
+    assert (tmp_path / "out" / "a.png").is_file()
+
+
+def test_interruption_keeps_what_is_done(tmp_path: Path) -> None:
+    calls = []
+
+    def interrupted(image: Tensor) -> Tensor:
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return doubled(image)
+
+    write_images(tmp_path / "in", *(f"{letter}.png" for letter in "abcd"))
+    generator = Generator(interrupted, "x", 2)
+    with pytest.raises(KeyboardInterrupt):
+        infer_folder(generator, [tmp_path / "in"], tmp_path / "out", progress=False)
+    assert sorted(path.name for path in (tmp_path / "out").glob("*.png")) == ["a.png", "b.png"]
+    report = infer_folder(generator, [tmp_path / "in"], tmp_path / "out", progress=False)
+    assert ([path.name for path in report.done], len(report.skipped)) == (["c.png", "d.png"], 2)
+
+
+def test_processes_need_a_generator_from_files(tmp_path: Path) -> None:
+    write_images(tmp_path / "in", "a.png")
+    with pytest.raises(InferenceError, match="x was not made by load_generator"):
+        infer_folder(Generator(doubled, "x", 2), [tmp_path / "in"], tmp_path / "out", devices=["cpu", "cpu"])

@@ -1,0 +1,178 @@
+"""Benchmark `lgcaa-full`: LGCAA at full size with random weights, a training step and sampling, part by part.
+
+A training step is that of options/lgcaa/lgcaa_x4.yml, with the shift-tolerant AlexNet in LPIPS, which needs no
+download. Random weights take the same time and memory as trained ones.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from prismsr.tools.benchmarks.lgcaa_parts import MODES
+
+PARTS = ("step", "sampling", "memory")
+CROP, RESULT = 256, 512
+LARGE = (768, 2048)
+NEEDED = {"step": 19.5e9, "sampling": 9e9, "memory": 9e9}
+"""Bytes of memory that a part takes on a CPU at full size, batch 1."""
+STEP_ROWS = {
+    "VAE encoder": "VAE encoder",
+    "DINO": "DINO",
+    "E": "condition embedding E",
+    "ControlNet": "ControlNet",
+    "UNet": "UNet",
+    "UNet/LGCAA": "of it LGCAA",
+    "DPACM": "X_RGB's head and DPACM's losses",
+    "noise loss": "noise loss",
+    "backward": "backward",
+    "backward/LGCAA": "of it LGCAA's forward again, by grad_checkpointing",
+    "Adam": "Adam",
+    "EMA": "moving average",
+}
+"""Paths of a PartClock in a training step, and what the table calls them."""
+ONCE_ROWS = {"VAE encoder": "VAE encoder", "DINO": "DINO", "E": "condition embedding E", "VAE decoder": "VAE decoder"}
+EACH_ROWS = {"ControlNet": "ControlNet", "UNet": "UNet", "UNet/LGCAA": "of it LGCAA"}
+"""Paths of a PartClock in sampling: what is done once, and what at each step."""
+
+Measure = Callable[..., dict[str, Any]]
+Results = Sequence[Mapping[str, Any]]
+
+
+class Plan(NamedTuple):
+    """What to measure: runs of which the best counts, images in a step's batch, sampling steps, PARTS, key of SIZES."""
+
+    repeat: int
+    batch: int
+    steps: int
+    parts: Sequence[str]
+    sizes: str = "full"
+
+
+def planned(
+    repeat: int, batch: int | None, steps: int | None, parts: Sequence[str] | None, sizes: str, cuda: bool
+) -> Plan:
+    """The plan for a machine: what is None becomes less where there is no CUDA device."""
+    return Plan(
+        repeat, batch or (16 if cuda else 1), steps or (40 if cuda else 2), parts or PARTS[: 3 if cuda else 2], sizes
+    )
+
+
+def lgcaa_full(plan: Plan, measure: Measure, cuda: bool) -> None:
+    """Print what the plan asks for, without and with LGCAA side by side.
+
+    Args:
+        plan: see Plan.
+        measure: runs a workload in a process of its own; tools/benchmark_measure.py has it.
+        cuda: whether there is a CUDA device.
+
+    Raises:
+        SystemExit: a CPU has less memory at hand than a part takes.
+    """
+    if not cuda:
+        if plan.sizes == "full":
+            require_memory(max(NEEDED[part] for part in plan.parts))
+        print("No CUDA device: float32 on the CPU. A step or a sampling step of the full size takes tens of seconds.")
+    precision = "bf16, gradient checkpointing" if cuda else "float32"
+    settings = {"sizes": plan.sizes}
+    if "step" in plan.parts:
+        print(f"\nTraining step of {plan.batch} x {CROP}x{CROP}, {precision}; best of {plan.repeat}\n", flush=True)
+        report_step(_both(measure, "lgcaa-full-step", plan.repeat, size=CROP, batch=plan.batch, **settings))
+    if "sampling" in plan.parts:
+        runs = plan.repeat if cuda else 0  # on a CPU the run in parts is the only one that is timed
+        print(f"\nSampling {RESULT}x{RESULT} from {RESULT // 4}x{RESULT // 4}, {plan.steps} steps\n", flush=True)
+        report_sampling(_both(measure, "lgcaa-full-sampling", runs, size=RESULT, steps=plan.steps, **settings))
+    if "memory" in plan.parts:
+        print("\nSampling in tiles, one step, with LGCAA\n", flush=True)
+        report_memory([measure("lgcaa-full-memory", 0, size=side, steps=1, **settings) for side in LARGE], LARGE)
+
+
+def _both(measure: Measure, workload: str, repeat: int, **settings: Any) -> list[dict[str, Any]]:
+    return [measure(workload, repeat, mode=mode, **settings) for mode in MODES]
+
+
+def report_step(results: Results) -> None:
+    """Print time and memory of a step, then its parts. Without LGCAA first, then with it."""
+    names = list(results[0]["tensors"])
+    peaks = [result["held"] + result["bytes"] for result in results]
+    rows = [
+        ("trained parameters", [f"{result['trained']:,}" for result in results]),
+        ("time", [_seconds(result["seconds"]) for result in results]),
+        ("peak memory", [_giga(peak) for peak in peaks]),
+        *((f"of it {name}", [_giga(result["tensors"][name]) for result in results]) for name in names),
+    ]
+    rest = [peak - sum(result["tensors"].values()) for peak, result in zip(peaks, results, strict=True)]
+    print_table(
+        "", [*rows, ("of it the rest: activations, what Adam needs for a moment, libraries", [_giga(x) for x in rest])]
+    )
+    print("\nOne more step, each part waited for\n")
+    rows = [
+        (title, [_share(result, path) for result in results])
+        for path, title in STEP_ROWS.items()
+        if any(path in result["parts"] for result in results)
+    ]
+    others = [1 - sum(_part(x, path) for path in STEP_ROWS if "/" not in path) / x["seconds_in_parts"] for x in results]
+    rows.append(("the rest: clipping, noise", [f"{max(0, other):.1%}" for other in others]))
+    print_table("part", [*rows, ("all", [_seconds(result["seconds_in_parts"]) for result in results])])
+
+
+def report_sampling(results: Results) -> None:
+    """Print what sampling an image takes, as report_step does."""
+    steps = results[0]["steps"]
+    rows = [
+        (f"all, {steps} steps", [_seconds(result["seconds"] or result["seconds_in_parts"]) for result in results]),
+        ("one step", [_seconds((_part(x, "ControlNet") + _part(x, "UNet")) / steps) for x in results]),
+        *((title, [_seconds(_part(x, path) / steps) for x in results]) for path, title in EACH_ROWS.items()),
+        *((title, [_seconds(_part(x, path)) for x in results]) for path, title in ONCE_ROWS.items()),
+        ("weights", [_giga(result["held"]) for result in results]),
+        ("peak memory beyond them", [_giga(result["bytes"]) for result in results]),
+    ]
+    print_table("", rows)
+    if steps != 40:
+        print(f"\nMeasured with {steps} steps. The time of the option file's 40 was not measured.")
+
+
+def report_memory(results: Results, sides: Sequence[int]) -> None:
+    """Print the memory of sampling at several sides, and how many times the first one's each takes."""
+    print("| pixels | weights | peak memory beyond them | ratio | time |\n" + "|---" * 5 + "|")
+    for result, side in zip(results, sides, strict=True):
+        ratio = result["bytes"] / max(1, results[0]["bytes"])
+        cells = [_giga(result["held"]), _giga(result["bytes"]), f"{ratio:.2f}", _seconds(result["seconds_in_parts"])]
+        print(f"| {side} x {side} | {' | '.join(cells)} |")
+
+
+def print_table(title: str, rows: Iterable[tuple[str, Sequence[str]]]) -> None:
+    """Print a Markdown table of two columns, without and with LGCAA."""
+    print(f"| {title} | without LGCAA | with LGCAA |\n" + "|---" * 3 + "|")
+    for name, cells in rows:
+        print(f"| {name} | {' | '.join(cells)} |", flush=True)
+
+
+def require_memory(needed: float) -> None:
+    """SystemExit where Linux says that less memory than this, in bytes, can be had."""
+    with suppress(OSError):
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        available = next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable")) * 1024
+        if available < needed:
+            raise SystemExit(
+                f"benchmark.py: error: at full size this takes about {_giga(needed)} of memory, {_giga(available)} are "
+                "free. End other programs, take a larger machine, or leave out parts (--parts)."
+            )
+
+
+def _part(result: Mapping[str, Any], path: str) -> float:
+    seconds, _ = result["parts"].get(path, (0.0, 0))
+    return float(seconds)
+
+
+def _share(result: Mapping[str, Any], path: str) -> str:
+    seconds = _part(result, path)
+    return f"{seconds / result['seconds_in_parts']:.1%} ({_seconds(seconds)})" if seconds else "-"
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.3g} s" if value else "-"
+
+
+def _giga(value: float) -> str:
+    return f"{value / 1e9:.2f} GB"

@@ -1,0 +1,137 @@
+"""What the benchmarks share: a process for each measurement, its time and peak memory, photographs, the machine."""
+
+import contextlib
+import ctypes
+import json
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import skimage
+import torch
+from PIL import Image
+from torch import Tensor
+
+PHOTOGRAPHS = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg", "motorcycle_left.png", "retina.jpg")
+
+M_MMAP_THRESHOLD = -3
+"""Of glibc's mallopt: bytes from which on a block is mapped, and unmapped when it is freed."""
+
+
+def photographs(size: int, batch: int) -> Tensor:
+    """Crops of scikit-image's photographs, from their middle outwards, (batch, 3, size, size) in [0, 1]."""
+    crops = []
+    for number in range(batch):
+        path = Path(skimage.__file__).parent / "data" / PHOTOGRAPHS[number % len(PHOTOGRAPHS)]
+        image = np.asarray(Image.open(path).convert("RGB"))
+        beside = number // len(PHOTOGRAPHS) * size // 4  # the second crop of a photograph lies beside its first
+        room = [max(0, size - side) for side in image.shape[:2]]
+        image = np.pad(image, ((0, room[0]), (0, room[1]), (0, 0)), mode="reflect")
+        y, x = ((side - size) // 2 for side in image.shape[:2])
+        x = (x + beside) % (image.shape[1] - size + 1)
+        crops.append(torch.from_numpy(image[y : y + size, x : x + size].copy()))
+    return torch.stack(crops).permute(0, 3, 1, 2).float() / 255
+
+
+def measure(workload: str, repeat: int, **settings: Any) -> dict[str, Any]:
+    """Run a workload in a new process.
+
+    Returns:
+        seconds (best of `repeat` runs after one for the memory), bytes (peak memory of the first run beyond what was
+        held before it), value (what the workload returns), and what the workload counted (pixels, trained parameters).
+    """
+    command = [
+        sys.executable,
+        str(Path(__file__).resolve().parents[1] / "benchmark.py"),
+        "--workload",
+        workload,
+        "--repeat",
+        str(repeat),
+    ]
+    for key, value in settings.items():
+        command += [f"--{key.replace('_', '-')}", str(value)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"benchmark.py: error: {workload} with {settings} failed:\n{done.stderr}")
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+def timed(run: Callable[[], Tensor], repeat: int, device: torch.device) -> dict[str, Any]:
+    """Time and peak memory of a function in this process: `seconds`, `bytes` and `value` of what `measure` returns."""
+    memory = PeakMemory(device)
+    value = float(run().detach())
+    peak = memory.extra()
+    times = []
+    for _ in range(repeat):
+        synchronize(device)
+        start = time.perf_counter()
+        run()
+        synchronize(device)
+        times.append(time.perf_counter() - start)
+    return {"seconds": min(times, default=0.0), "bytes": peak, "value": value}
+
+
+def give_memory_back() -> None:
+    """Let glibc return freed memory to the system at once from now on, so that what is resident is in use.
+
+    By default it keeps freed blocks of up to 32 MB, in pieces that later ones do not always fit into.
+    """
+    with contextlib.suppress(OSError, AttributeError):  # another C library
+        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 2**17)
+
+
+class PeakMemory:
+    """Peak memory from now on, beyond what is held now: of the GPU, or resident memory of this process (Linux)."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats()
+            self.before = torch.cuda.memory_allocated()
+        else:
+            with contextlib.suppress(OSError):  # resets the kernel's high-water mark
+                Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+            self.before = self._status("VmRSS")
+
+    def extra(self) -> int:
+        """Bytes."""
+        if self.device.type == "cuda":
+            return torch.cuda.max_memory_allocated() - self.before
+        return self._status("VmHWM") - self.before
+
+    @staticmethod
+    def _status(key: str) -> int:
+        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith(key)) * 1024
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait for the GPU."""
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+
+
+def describe_machine() -> None:
+    """Print what the numbers were measured on."""
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {processor()}"
+    print(f"{device}; {torch.get_num_threads()} threads; torch {torch.__version__}; Python {platform.python_version()}")
+
+
+def processor() -> str:
+    """The processor's name."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf8").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def mega(result: dict[str, Any]) -> str:
+    """Bytes of a result as text."""
+    return f"{result['bytes'] / 1e6:.0f} MB"

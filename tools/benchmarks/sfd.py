@@ -1,0 +1,70 @@
+"""Benchmark `sfd`: an SFD training step, and the same with the vanilla U-Net discriminator in place of SFD's two."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from prismsr.utils.options.files import load_options
+
+import torch
+from basicsr.models import build_model
+from basicsr.utils import set_random_seed
+from prismsr.tools.benchmarks.measure import mega
+from torch import Tensor
+from torch.nn import functional as F
+
+OPTIONS = Path(__file__).resolve().parents[2] / "options" / "sfd"
+FILES = {"sfd-step": "rrdb_sfd_x4.yml", "vanilla-step": "vanilla_x4.yml"}
+
+
+def sfd(repeat: int, measure: Callable[..., dict[str, Any]]) -> None:
+    """Print the comparison.
+
+    Args:
+        repeat: runs of which the best counts.
+        measure: runs a workload in a process of its own; tools/benchmark_measure.py has it.
+    """
+    batch = 8 if torch.cuda.is_available() else 1
+    settings = {"size": 256, "batch": batch}
+    print(f"\nGT {batch} x 256x256, best of {repeat} steps, without the VGG loss, which both have\n")
+    sfd, vanilla = (measure(workload, repeat, **settings) for workload in ("sfd-step", "vanilla-step"))
+    print("| step | time | extra peak memory |\n" + "|---" * 3 + "|")
+    for name, result in (("SFD: Feat-D and TG-D", sfd), ("vanilla U-Net discriminator", vanilla)):
+        print(f"| {name} | {result['seconds']:.2f} s | {mega(result)} |")
+    print(f"| ratio | {sfd['seconds'] / vanilla['seconds']:.2f} | {sfd['bytes'] / max(1, vanilla['bytes']):.2f} |")
+
+
+def build_sfd_step(workload: str, gt: Tensor, device: torch.device) -> Callable[[], Tensor]:
+    """One training step of an option file in options/sfd, as a function to call again and again.
+
+    The networks are the file's, with random weights, CLIP too; the VGG loss, which needs a download and is the same in
+    both, is left out. On a CPU the generator is a small RRDBNet, so that the discriminators weigh more, not less.
+
+    Args:
+        workload: a key of FILES.
+        gt: (B, 3, H, W) in [0, 1].
+        device: where to run.
+    """
+    opt: dict[str, Any] = load_options(OPTIONS / FILES[workload])
+    for name in ("l_g_percep", "l_percep"):
+        opt["train"]["losses"].pop(name, None)
+    if workload == "vanilla-step":
+        opt["network_d"] = {"type": "UNetDiscriminatorSN", "num_in_ch": 3, "num_feat": 64}
+    else:
+        opt["clip"]["pretrained"] = None
+    if device.type == "cpu":
+        opt["network_g"] |= {"num_feat": 32, "num_block": 2, "num_grow_ch": 16}
+    opt |= {"num_gpu": int(device.type == "cuda"), "dist": False, "is_train": True, "rank": 0, "world_size": 1}
+    opt["path"] = {}
+    logging.getLogger("basicsr").setLevel(logging.WARNING)
+    set_random_seed(0)
+    gt = gt.contiguous()
+    model = build_model(opt)
+    model.feed_data({"gt": gt, "lq": F.interpolate(gt, scale_factor=0.25, mode="bicubic", antialias=True)})
+
+    def step() -> Tensor:
+        model.optimize_parameters(1)
+        return torch.zeros(())
+
+    return step

@@ -1,0 +1,118 @@
+"""Benchmarks `downsample` and `gan-step`: ours beside BasicSR's own, in turn, in one process."""
+
+import logging
+import statistics
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from prismsr.utils.resize import imresize_bicubic
+from prismsr.utils.images import read_image
+
+import numpy as np
+import skimage
+import torch
+from basicsr.models import build_model
+from basicsr.utils import set_random_seed
+from basicsr.utils.matlab_functions import imresize
+
+
+def _in_turn(
+    first: Callable[[], object],
+    second: Callable[[], object],
+    rounds: int,
+    clock: Callable[[], float] = time.perf_counter,
+) -> tuple[list[float], list[float]]:
+    """Seconds of each call of two functions, both in each round and in turn first, on the same machine."""
+    times: tuple[list[float], list[float]] = ([], [])
+    pair = list(zip((first, second), times, strict=True))
+    for number in range(rounds):
+        for function, record in pair if number % 2 == 0 else reversed(pair):
+            start = clock()
+            function()
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+            record.append(clock() - start)
+    return times
+
+
+def downsample() -> None:
+    """imresize_bicubic beside basicsr's imresize on a 512x512 RGB photograph, one thread."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    image = read_image(Path(skimage.__file__).parent / "data" / "astronaut.png").astype(np.float32) / 255
+    print("512x512x3 float32, one thread, median/best of 40 calls in turn")
+    print(f"{'scale':>5} {'ours ms':>14} {'basicsr ms':>14} ratio")
+    for scale in (2, 3, 4):
+        ours, theirs = _in_turn(partial(imresize_bicubic, image, scale), partial(imresize, image, 1 / scale), 40)
+        pairs = [(1e3 * statistics.median(times), 1e3 * min(times)) for times in (ours, theirs)]
+        columns = " ".join(f"{median:7.2f}/{best:6.2f}" for median, best in pairs)
+        print(f"{scale:>5} {columns} {pairs[1][0] / pairs[0][0]:.1f}/{pairs[1][1] / pairs[0][1]:.1f}")
+    torch.set_num_threads(threads)
+
+
+def gan_step(rounds: int = 40) -> None:
+    """PrismSRModel in its stock-ESRGAN configuration beside BasicSR's ESRGANModel: seconds of one training step.
+
+    On CUDA the paper's size (batch 16, GT 128, RRDB 23); on a CPU a small generator, so that what the step adds around
+    the networks weighs more, not less; there processor time is measured, which other programs disturb less.
+    """
+    cuda = torch.cuda.is_available()
+    batch = {"gt": torch.rand(16 if cuda else 2, 3, 128, 128), "lq": torch.rand(16 if cuda else 2, 3, 32, 32)}
+    steps = [build_step(name, batch, cuda) for name in ("PrismSRModel", "ESRGANModel")]
+    _in_turn(steps[0], steps[1], 4)
+    ours, theirs = _in_turn(steps[0], steps[1], rounds, time.perf_counter if cuda else time.process_time)
+    ratios = sorted(one / other for one, other in zip(ours, theirs, strict=True))
+    quarter = len(ratios) // 4
+    print(f"one ESRGAN step, {'CUDA' if cuda else 'CPU, processor time'}, {rounds} pairs, either first in turn:")
+    for name, times in (("PrismSRModel", ours), ("ESRGANModel", theirs)):
+        print(f"  {name:<12} median {1e3 * statistics.median(times):.1f} ms, best {1e3 * min(times):.1f} ms")
+    print(
+        f"  ratio, median of pairs: {statistics.median(ratios):.4f} "
+        f"(middle half {ratios[quarter]:.4f} to {ratios[-1 - quarter]:.4f})"
+    )
+
+
+def build_step(model_type: str, batch: dict[str, torch.Tensor], full: bool) -> Callable[[], None]:
+    """One ESRGAN training step (L1 and relativistic GAN) on a fixed batch, as a function to call again and again.
+
+    Args:
+        model_type: PrismSRModel or ESRGANModel.
+        batch: gt (B, 3, 128, 128) and lq (B, 3, 32, 32).
+        full: the paper's networks on the GPU where there is one, instead of small ones on the CPU.
+    """
+    size = (
+        {"num_feat": 64, "num_block": 23, "num_grow_ch": 32}
+        if full
+        else {"num_feat": 16, "num_block": 2, "num_grow_ch": 8}
+    )
+    adam = {"type": "Adam", "lr": 1e-4, "betas": [0.9, 0.99]}
+    train = {
+        "ema_decay": 0.999,
+        "optim_g": adam,
+        "optim_d": dict(adam),  # BasicSR takes the type out of it
+        "scheduler": {"type": "MultiStepLR", "milestones": [1000]},
+    }
+    pixel = {"type": "L1Loss", "loss_weight": 1e-2}
+    if model_type == "PrismSRModel":
+        gan = {"type": "AdversarialLoss", "relativistic": True, "loss_weight": 5e-3}
+        train["losses"] = {"l_g_pix": pixel, "l_g_gan": gan}
+    else:
+        train |= {"pixel_opt": pixel, "gan_opt": {"type": "GANLoss", "gan_type": "vanilla", "loss_weight": 5e-3}}
+    logging.getLogger("basicsr").setLevel(logging.WARNING)
+    set_random_seed(0)
+    options = {
+        "name": "step",
+        "model_type": model_type,
+        "scale": 4,
+        "num_gpu": int(full and torch.cuda.is_available()),
+        "dist": False,
+        "is_train": True,
+    }
+    options |= {"rank": 0, "world_size": 1, "path": {}, "train": train}
+    options["network_g"] = {"type": "RRDBNet", "num_in_ch": 3, "num_out_ch": 3, **size}
+    options["network_d"] = {"type": "VGGStyleDiscriminator", "num_in_ch": 3, "num_feat": 64 if full else 8}
+    model = build_model(options)
+    model.feed_data(batch)
+    return lambda: model.optimize_parameters(1)

@@ -1,0 +1,211 @@
+"""Which reference belongs to which SR image, by name; everything that does not fit is told before anything runs."""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from prismsr.data.images.source import FolderSource
+from prismsr.data.multi_gt.groups import group_keys
+from prismsr.data.multi_gt.labels import read_labels
+from prismsr.metrics.images import Align, sizes_fit
+from prismsr.utils.errors import OptionError
+from prismsr.utils.images import IMAGE_SUFFIXES, ImageReadError, image_size
+
+References = Literal["single", "positives", "original", "all"]
+REFERENCES = ("single", "positives", "original", "all")
+SEPARATOR = "+"  # between the name of a GT and that of one of its LRs
+SHOWN = 10
+
+
+class MatchingError(OptionError):
+    """The folders do not fit each other; the message names the images."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """An SR image and what it is compared with.
+
+    Attributes:
+        name: key of the SR image without the suffix.
+        group: key of the ground truth; images of one group are averaged first.
+        sr: its file.
+        references: files of the ground truths, several where the metric is the mean over them; none without GT.
+    """
+
+    name: str
+    group: str
+    sr: Path
+    references: tuple[Path, ...] = ()
+
+
+def match(
+    sr: Path,
+    gt: Path | None,
+    *,
+    suffix: str | None = None,
+    references: References = "single",
+    several: bool = False,
+    labels: Path | None = None,
+) -> list[Item]:
+    """Pairs by name, sorted.
+
+    A key is the path in the folder without extension. The SR images' keys are those of the GTs, or all of them with one
+    suffix more, such as _x4; it is found where `suffix` is None.
+
+    Args:
+        sr: folder of SR images.
+        gt: folder of ground truths; None where no metric compares.
+        suffix: what all SR keys end with beyond the GT's; "" for nothing.
+        references: "single": gt holds one image per name. Else it holds a folder per version (original, 01, ...):
+            "positives" compares with those that people labelled so, "original" with it alone, "all" with all versions.
+        several: SR images NAME+ANYTHING belong to the GT NAME, as the many LRs of one image.
+        labels: annotators' folder or CSV, for "positives"; None for `labels` beside gt.
+
+    Raises:
+        MatchingError: names that do not fit; it lists what is missing and what is extra.
+        ImageSourceError, DataError: a folder or the labels cannot be used.
+    """
+    made = FolderSource(sr, IMAGE_SUFFIXES).paths
+    if gt is None:
+        names = _without_suffix(made, suffix or "", sr)
+        groups = {name: group_of(name) if several else name for name in names}
+        return [Item(name, groups[name], path) for name, path in sorted(names.items())]
+    wanted = _references(gt, references, labels)
+    if several:
+        return _several(made, wanted, sr, gt)
+    if suffix is None:
+        suffix = common_suffix(made, wanted)
+    names = _without_suffix(made, suffix, sr)
+    _require_equal(names, wanted, sr, gt, suffix)
+    return [Item(name, name, path, wanted[name]) for name, path in sorted(names.items())]
+
+
+def group_of(name: str) -> str:
+    """Name of the GT that an SR image NAME+ANYTHING belongs to, by the last "+" in it."""
+    return name.rpartition(SEPARATOR)[0] or name
+
+
+def common_suffix(sr: Iterable[str], gt: Collection[str]) -> str:
+    """The suffix with which most SR keys are a GT's key; the shortest where several are equal, "" for none."""
+    counts: Counter[str] = Counter()
+    for key in sr:
+        counts.update(key[end:] for end in range(1, len(key) + 1) if key[:end] in gt)
+    return min(counts, key=lambda suffix: (-counts[suffix], len(suffix), suffix), default="")
+
+
+def _without_suffix(made: Mapping[str, Path], suffix: str, root: Path) -> dict[str, Path]:
+    other = sorted(key for key in made if not key.endswith(suffix) or key == suffix)
+    if other:
+        raise MatchingError(
+            f"{root}: {len(other)} of {len(made)} images do not end with the suffix {suffix!r}: {shown(other)}; give "
+            "the right one by --suffix, or move them away"
+        )
+    return {key.removesuffix(suffix): path for key, path in made.items()}
+
+
+def _require_equal(
+    names: Mapping[str, Path], wanted: Mapping[str, tuple[Path, ...]], sr: Path, gt: Path, suffix: str
+) -> None:
+    missing, extra = sorted(wanted.keys() - names.keys()), sorted(names.keys() - wanted.keys())
+    told = []
+    if missing:
+        told.append(f"{len(missing)} of {len(wanted)} images of {gt} have no SR image in {sr}: {shown(missing)}")
+    if extra:
+        told.append(f"{len(extra)} SR images of {sr} have no image in {gt}: {shown(extra)}")
+    if told:
+        how = f"the suffix {suffix!r}" if suffix else "equal names"
+        raise MatchingError(f"{'; '.join(told)}. Compared by {how}; --suffix gives another")
+
+
+def _several(made: Mapping[str, Path], wanted: Mapping[str, tuple[Path, ...]], sr: Path, gt: Path) -> list[Item]:
+    groups = {key: _longest(key, wanted) for key in made}
+    extra = sorted(key for key, group in groups.items() if group is None)
+    missing = sorted(wanted.keys() - set(groups.values()))
+    if extra or missing:
+        told = [f"{len(extra)} SR images of {sr} are no NAME{SEPARATOR}ANYTHING of an image of {gt}: {shown(extra)}"]
+        told = told * bool(extra) + [f"{len(missing)} images of {gt} have no SR image: {shown(missing)}"] * bool(
+            missing
+        )
+        raise MatchingError("; ".join(told))
+    return [Item(key, str(groups[key]), path, wanted[str(groups[key])]) for key, path in sorted(made.items())]
+
+
+def _longest(key: str, wanted: Collection[str]) -> str | None:
+    """The GT's name in NAME+ANYTHING; names may hold a plus themselves."""
+    ends = [index for index, letter in enumerate(key) if letter == SEPARATOR]
+    return next((key[:end] for end in reversed(ends) if key[:end] in wanted), None)
+
+
+# ------------------------------------------------------------------------------------------- several ground truths
+
+
+def _references(gt: Path, kind: References, labels: Path | None) -> dict[str, tuple[Path, ...]]:
+    """Files of the references by name of the image."""
+    paths = FolderSource(gt, IMAGE_SUFFIXES).paths
+    if kind == "single":
+        return {key: (path,) for key, path in paths.items()}
+    groups = group_keys(paths, str(gt))
+    positive = _positive(gt, labels) if kind == "positives" else {}
+    found = {}
+    for name, keys in zip(groups.names, groups.keys, strict=True):
+        versions = dict(zip(groups.versions, keys, strict=True))
+        chosen = positive.get(name, ()) if kind == "positives" else (versions if kind == "all" else groups.versions[:1])
+        found[name] = tuple(paths[versions[version]] for version in versions if version in chosen)
+    if empty := sorted(name for name, files in found.items() if not files):
+        raise MatchingError(f"{gt}: {len(empty)} images have no positive version: {shown(empty)}; see --references")
+    return found
+
+
+def _positive(gt: Path, labels: Path | None) -> dict[str, list[str]]:
+    place = labels or gt.resolve().parent / "labels"
+    if labels is None and not place.is_dir():
+        raise MatchingError(f"--references positives needs the labels; there is no folder {place}, name it by --labels")
+    judged = read_labels(place)
+    return {
+        name: [version for version, given in versions.items() if given.label == "Positive"]
+        for name, versions in judged.items()
+    }
+
+
+# ------------------------------------------------------------------------------------------------------------ sizes
+
+
+def sizes(items: Sequence[Item], align: Align) -> dict[str, tuple[int, int]]:
+    """(height, width) by name of those SR images whose header can be read.
+
+    Args:
+        items: the pairs.
+        align: see `evaluation_images.read_pair`.
+
+    Raises:
+        MatchingError: sizes differ; it names the files. Images that cannot be read are left to the run.
+    """
+    found, wrong = {}, []
+    for item in items:
+        try:
+            own = image_size(item.sr)
+        except ImageReadError:
+            continue
+        found[item.name] = own
+        for path in item.references:
+            try:
+                other = image_size(path)
+            except ImageReadError:
+                continue
+            if not sizes_fit(own, other, align):
+                wrong.append(f"{item.sr} is {own[1]} x {own[0]} and {path} {other[1]} x {other[0]}")
+    if wrong:
+        rest = f"; and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
+        hint = (
+            "cut the ground truths, or let --align crop do it" if align == "equal" else "SR images must not be larger"
+        )
+        raise MatchingError(f"{len(wrong)} pairs have different sizes ({hint}): {'; '.join(wrong[:SHOWN])}{rest}")
+    return found
+
+
+def shown(names: Sequence[str]) -> str:
+    """The first names, and the number of the others."""
+    rest = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + rest

@@ -1,0 +1,294 @@
+"""How each paper's tables were measured: presets for evaluation, with what is printed in the paper, what its release
+does, and what is our reconstruction."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from prismsr.metrics.images import Align
+from prismsr.tools.evaluation.matching import References
+from prismsr.tools.evaluation.columns import MetricSpec, find_metric
+from prismsr.utils.errors import OptionError
+from prismsr.utils.options.problems import did_you_mean
+
+CUSTOM = "custom"
+OURS = "our reconstruction"
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What is computed from a folder of SR images.
+
+    Attributes:
+        name: on the command line.
+        table: what it measures.
+        metrics: the columns.
+        references: see `evaluation_matching.match`.
+        several: SR images NAME+ANYTHING belong to the GT NAME; means over those of one GT, then over GTs.
+        align: what a GT larger than the SR image means, see `evaluation_images.read_pair`.
+        notes: what else is to be known, each with where it comes from.
+    """
+
+    name: str
+    table: str
+    metrics: tuple[MetricSpec, ...]
+    references: References = "single"
+    several: bool = False
+    align: Align = "equal"
+    notes: tuple[str, ...] = ()
+
+    def explained(self) -> list[str]:
+        """Exactly what is done, line by line."""
+        lines = [f"{self.name}: {self.table}"]
+        for spec in self.metrics:
+            lines.append(f"  {spec.column}: {spec.said()}" + (f" [{spec.basis}]" if spec.basis else ""))
+        lines.append(f"  references: {_REFERENCES[self.references]}")
+        lines.append(
+            f"  mean: {_SEVERAL if self.several else 'over the images'}; std divided by n, of the same numbers"
+        )
+        lines.append(f"  sizes: {_ALIGN[self.align]}")
+        lines.append("  images: files read back, 8 bits, RGB; grey is repeated, 16 bits are rounded, alpha is refused")
+        return lines + [f"  note: {note}" for note in self.notes]
+
+
+_REFERENCES = {
+    "single": "one GT per image, by name",
+    "positives": "all versions that most annotators labelled Positive, without the original; mean over them per image",
+    "original": "the original alone",
+    "all": "the original and all enhanced versions; mean over them per image",
+}
+_SEVERAL = "over the SR images NAME+ANYTHING of a GT NAME, then over the GTs"
+_ALIGN = {
+    "equal": "SR and GT must be equal",
+    "crop": "a larger GT is cut to the SR image's size at the right and the bottom",
+}
+
+
+def _y(metric: str, crop_border: int, basis: str, **settings: Any) -> MetricSpec:
+    return MetricSpec(metric, {"y_channel": True, "crop_border": crop_border, **settings}, basis)
+
+
+def _rgb(metric: str, crop_border: int, basis: str) -> MetricSpec:
+    return MetricSpec(metric, {"y_channel": False, "crop_border": crop_border}, basis)
+
+
+def _net(metric: str, crop_border: int, basis: str, **settings: Any) -> MetricSpec:
+    return MetricSpec(metric, {"crop_border": crop_border, **settings}, basis)
+
+
+_SSL = "the SSL release's scripts, border 4 by default"
+_SSL_GAN = (
+    _y("psnr", 4, _SSL), _y("ssim", 4, _SSL),
+    _net("lpips", 4, _SSL, net="alex"), _net("dists", 4, _SSL),
+)  # fmt: skip
+_SSL_NR = (_net("niqe", 4, _SSL), _net("musiq", 4, _SSL), _net("clipiqa", 4, _SSL))
+_SSL_FID = MetricSpec(
+    "fid", {"mode": "legacy_pytorch", "patches": None}, "the SSL release: BasicSR's Inception, no border cut"
+)
+_LINEAGE = f"OSEDiff's test script; {OURS}: the paper is silent"
+_HGGT = "HGGT's scripts; AMO's table has the same columns and does not say how it was made"
+_SFD = f"{OURS}: the paper does not say"
+
+_LGCAA = (
+    _y("psnr", 0, _LINEAGE, variant="pyiqa"), _y("ssim", 0, _LINEAGE, variant="pyiqa"),
+    _net("lpips", 0, _LINEAGE, net="alex"), _net("dists", 0, _LINEAGE),
+    MetricSpec("fid", {"mode": "clean", "patches": None}, _LINEAGE),
+    _net("niqe-pyiqa", 0, _LINEAGE), _net("musiq", 0, _LINEAGE), _net("maniqa-pipal", 0, _LINEAGE),
+    _net("clipiqa", 0, _LINEAGE),
+)  # fmt: skip
+_AMO_NR = tuple(
+    _net(name, 0, f"{OURS}: whole image, pyiqa's default network") for name in ("musiq", "nima", "qalign", "topiq")
+)
+
+_ALL = (
+    Protocol(
+        "ssl",
+        "SSL (ACM MM 2024), table 1, bicubic x4",
+        _SSL_GAN,
+        notes=("the release: GTs are cut to multiples of 12 before they are reduced",),
+    ),
+    Protocol(
+        "ssl-degraded",
+        "SSL (ACM MM 2024), sets with 30 degraded LRs per image",
+        _SSL_GAN,
+        several=True,
+        notes=(
+            "the release names LRs NAME+ANYTHING and takes the plain mean over all of them; with equally many per "
+            "image that is the mean taken here",
+        ),
+    ),
+    Protocol(
+        "ssl-diffusion",
+        "SSL (ACM MM 2024), table 2, diffusion models",
+        (*_SSL_GAN, *_SSL_NR, _SSL_FID),
+        notes=(
+            "the release: NIQE is BasicSR's; FID compares with all files of the GT folder",
+            "DPED-iPhone has no GT: --metrics niqe musiq clipiqa",
+        ),
+    ),
+    Protocol(
+        "sfd",
+        "SFD (CVPR 2025), table 1, bicubic x4",
+        (
+            _y("psnr", 4, f"Y: the paper; border 4: SeD's code, {OURS}"),
+            _y("ssim", 4, f"Y: the paper; border 4: SeD's code, {OURS}"),
+            _net("lpips", 0, f"{_SFD} the backbone", net="alex"),
+            _net("dists", 0, _SFD),
+        ),
+    ),
+    Protocol(
+        "sfd-real",
+        "SFD (CVPR 2025), table 2, real-world x4",
+        (
+            _y(
+                "psnr",
+                0,
+                f"{OURS}: SeeSR's settings, because baselines' figures agree with SeeSR's table",
+                variant="pyiqa",
+            ),
+            _y("ssim", 0, f"{OURS}, as PSNR", variant="pyiqa"),
+            _net("lpips", 0, f"{OURS}, as PSNR", net="alex"),
+            _net("dists", 0, f"{OURS}, as PSNR"),
+            _net("niqe-pyiqa", 0, f"{OURS}, as PSNR"),
+        ),
+        notes=("RealD2K's recipe is not published",),
+    ),
+    Protocol(
+        "sfd-gopro",
+        "SFD (CVPR 2025), table 5, deblurring on GoPro",
+        (_rgb("psnr", 0, "NAFNet's release"), _net("lpips", 0, _SFD, net="alex"), _net("dists", 0, _SFD)),
+    ),
+    Protocol(
+        "sfd-rain100l",
+        "SFD (CVPR 2025), table 5, deraining on Rain100L",
+        (
+            _y("psnr", 0, f"{OURS}: deraining papers compare Y"),
+            _net("lpips", 0, _SFD, net="alex"),
+            _net("dists", 0, _SFD),
+        ),
+    ),
+    Protocol(
+        "amo",
+        "AMO (CVPR 2025), table 7, HGGT Test-100",
+        (
+            _rgb("psnr", 4, _HGGT),
+            _rgb("ssim", 4, _HGGT),
+            _net("lpips", 4, _HGGT, net="alex"),
+            _net("lpips-st", 4, f"{OURS}: as LPIPS", net="alex"),
+            _net("dists", 4, _HGGT),
+            *_AMO_NR,
+        ),
+        references="positives",
+        notes=(
+            "HGGT: an effective label is the majority of three annotators, Similar where all differ",
+            "--references original and all give the other two readings of the table",
+        ),
+    ),
+    Protocol(
+        "amo-realsr",
+        "AMO (CVPR 2025), table 8, RealSR v3 x4",
+        (
+            _rgb("psnr", 4, f"{OURS}: as for HGGT"),
+            _rgb("ssim", 4, f"{OURS}: as for HGGT"),
+            _net("lpips", 4, f"{OURS}: as for HGGT", net="alex"),
+            _net("lpips-st", 4, f"{OURS}: as for HGGT", net="alex"),
+            _net("dists", 4, f"{OURS}: as for HGGT"),
+            *_AMO_NR,
+        ),
+        align="crop",
+        notes=(f"{OURS}: whole images; GTs whose size is no multiple of 4 are cut to that of the SR image",),
+    ),
+    Protocol(
+        "lgcaa",
+        "LGCAA (2025), tables 1 to 3, StableSR's test crops",
+        _LGCAA,
+        notes=(
+            "OSEDiff's published images have its published PSNR and SSIM, to four digits, by these settings",
+            "FID of 93 or 100 images is strongly biased: compare at equal numbers only",
+            "table 3 prints CLIPIQA x 100",
+        ),
+    ),
+)
+PROTOCOLS: dict[str, Protocol] = {protocol.name: protocol for protocol in _ALL}
+TABLES = {
+    "ssl-1": "ssl",
+    "ssl-2": "ssl-diffusion",
+    "sfd-1": "sfd",
+    "sfd-2": "sfd-real",
+    "amo-7": "amo",
+    "amo-8": "amo-realsr",
+    "lgcaa-1": "lgcaa",
+    "lgcaa-2": "lgcaa",
+    "lgcaa-3": "lgcaa",
+}
+"""Protocol of each table; SFD's table 5 has one per data set, sfd-gopro and sfd-rain100l."""
+
+
+def find_protocol(name: str) -> Protocol:
+    """A protocol by its name or by its table, such as ssl or ssl-1.
+
+    Raises:
+        OptionError: there is none.
+    """
+    known = PROTOCOLS.get(TABLES.get(name, name))
+    if known is None:
+        raise OptionError(f"no protocol named {name!r}{did_you_mean(name, [*PROTOCOLS, *TABLES])}")
+    return known
+
+
+def custom_protocol(metrics: Sequence[str]) -> Protocol:
+    """The metrics with their defaults: RGB, no border cut, pyiqa's default networks, FID clean on whole images."""
+    return Protocol(CUSTOM, "no paper's protocol", tuple(MetricSpec(name, {}) for name in metrics))
+
+
+def narrowed(protocol: Protocol, metrics: Sequence[str]) -> Protocol:
+    """The protocol with these columns alone, in this order; a metric that it lacks is added with the default settings.
+
+    A name of the protocol's own column, such as niqe where it has pyiqa's, means what the protocol has.
+    """
+    by_name = {spec.metric: spec for spec in protocol.metrics}
+    by_column = {spec.column: spec for spec in protocol.metrics}
+    chosen = [
+        by_name.get(name) or by_column.get(find_metric(name).column) or MetricSpec(name, {}, "not in the protocol")
+        for name in metrics
+    ]
+    return replace(protocol, metrics=tuple(chosen))
+
+
+def overridden(protocol: Protocol, settings: Mapping[str, Mapping[str, Any]]) -> Protocol:
+    """The protocol with other settings.
+
+    Args:
+        protocol: what to change.
+        settings: new values by metric.
+
+    Raises:
+        OptionError: a metric that the protocol does not have.
+    """
+    names = {spec.metric for spec in protocol.metrics}
+    for name in settings:
+        if name not in names:
+            raise OptionError(f"{name} is not among the metrics{did_you_mean(name, names)}")
+    return replace(protocol, metrics=tuple(_changed(spec, settings.get(spec.metric, {})) for spec in protocol.metrics))
+
+
+def _changed(spec: MetricSpec, settings: Mapping[str, Any]) -> MetricSpec:
+    changed = {key: value for key, value in settings.items() if key not in spec.settings or spec.settings[key] != value}
+    if not changed:
+        return spec
+    told = ", ".join(f"{key} {value}" for key, value in changed.items())
+    basis = f"{spec.basis}; changed by you: {told}" if spec.basis else ""
+    return MetricSpec(spec.metric, {**spec.settings, **changed}, basis)
+
+
+def with_crop_border(protocol: Protocol, crop_border: int) -> Protocol:
+    """The protocol with this border for every metric but FID."""
+    return overridden(
+        protocol, {spec.metric: {"crop_border": crop_border} for spec in protocol.metrics if spec.kind != "set"}
+    )
+
+
+def with_y_channel(protocol: Protocol, y_channel: bool) -> Protocol:
+    """The protocol with PSNR and SSIM on Y or on RGB."""
+    names = [spec.metric for spec in protocol.metrics if spec.metric in ("psnr", "ssim")]
+    return overridden(protocol, {name: {"y_channel": y_channel} for name in names})

@@ -1,0 +1,84 @@
+"""Results of an evaluation as CSV, JSON and Markdown."""
+
+import csv
+import io
+import json
+import math
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from prismsr.tools.evaluation.summary import MetricSummary, Summary
+from prismsr.utils.jobs import atomic_write
+
+SCORES = "scores.csv"
+SUMMARY = "summary.json"
+_HASH = 12  # characters of a hash that are printed
+_SHOWN = 20
+
+
+def write_results(output: Path, summary: Summary) -> None:
+    """Write scores.csv (image, metric, value) and summary.json.
+
+    Raises:
+        OSError: they cannot be written.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["image", "metric", "value"])
+    for column, values in summary.values.items():
+        writer.writerows([image, column, repr(value)] for image, value in values.items())
+    atomic_write(output / SCORES, text.getvalue().encode("utf8", "surrogateescape"))
+    atomic_write(output / SUMMARY, (json.dumps(as_json(summary), indent=1) + "\n").encode("utf8"))
+
+
+def as_json(summary: Summary) -> dict[str, Any]:
+    """The summary without the single values, for JSON; an infinite number is the text "inf", as float() reads it."""
+    content = asdict(summary)
+    del content["values"]
+    for metric in content["metrics"].values():
+        metric.update({key: _json_number(metric[key]) for key in ("mean", "std")})
+    return content
+
+
+def _json_number(value: float | None) -> float | str | None:
+    return repr(value) if value is not None and not math.isfinite(value) else value
+
+
+def markdown(summary: Summary) -> str:
+    """The table for the terminal and for reports, with what is missing below it."""
+    head = ["metric", "mean", "std", "images", "better", "settings", "version", "weights", "device"]
+    rows = [head, ["---"] * len(head)]
+    rows += [_cells(column, metric) for column, metric in summary.metrics.items()]
+    rows += [[column, "not run", *["-"] * (len(head) - 2)] for column in summary.missing]
+    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return "\n".join([table, *_notes(summary)])
+
+
+def _cells(column: str, metric: MetricSummary) -> list[str]:
+    digits = 2 if column in ("PSNR", "FID", "MUSIQ") else 4
+    count = str(metric.count) if metric.count == metric.expected else f"**{metric.count} of {metric.expected}**"
+    numbers = [_number(metric.mean, digits), _number(metric.std, digits), count]
+    weights = metric.weights[:_HASH] or "-"
+    return [column, *numbers, metric.better, metric.settings, metric.version, weights, metric.device]
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _notes(summary: Summary) -> list[str]:
+    lines = []
+    short = [column for column, metric in summary.metrics.items() if metric.count < metric.expected]
+    if short:
+        lines += [
+            "",
+            f"The means of {', '.join(short)} are not over the whole set: images without a value are left out.",
+        ]
+    if summary.failed:
+        messages = [message for told in summary.failed.values() for message in told]
+        lines += ["", f"{len(messages)} failures:", *(f"- {message}" for message in messages[:_SHOWN])]
+        lines += [f"- and {len(messages) - _SHOWN} more"] * (len(messages) > _SHOWN)
+    if summary.missing:
+        lines += ["", "Not run:", *(f"- {column}: {reason}" for column, reason in summary.missing.items())]
+    return lines

@@ -1,0 +1,298 @@
+"""Compute the scores that are missing: numpy's in several processes, the networks' in batches, one process per GPU."""
+
+import math
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from prismsr.metrics.images import Align, Image, exact_convolutions, read_bgr, read_pair, rgb_tensor
+from prismsr.tools.evaluation.matching import Item
+from prismsr.tools.evaluation.columns import MetricSpec, Scorer, build_network
+from prismsr.tools.evaluation.score_store import Unit
+from prismsr.metrics.psnr_ssim import Plane, planes, psnr, ssim
+from prismsr.utils.errors import UserError
+from prismsr.utils.jobs import DataError, JobError, run_jobs
+
+import cv2
+import numpy as np
+import torch
+from basicsr.metrics import calculate_niqe
+from torch import Tensor, nn
+from tqdm import tqdm
+
+Wanted = tuple[Unit, ...]
+_BAD_IMAGE = (ValueError, ArithmeticError, IndexError, RuntimeError, cv2.error, np.linalg.LinAlgError, UserError)
+
+
+@dataclass
+class Outcome:
+    """Scores of one or several images, and by image what went wrong."""
+
+    values: dict[Unit, float] = field(default_factory=dict)
+    failures: dict[str, list[str]] = field(default_factory=dict)
+
+    def fail(self, name: str, message: str) -> None:
+        """Note a failure."""
+        told = self.failures.setdefault(name, [])
+        told += [message] * (message not in told)
+
+    def keep(self, unit: Unit, value: float) -> None:
+        """Note a score; one that is no number is a failure."""
+        if math.isnan(value):
+            self.fail(unit.name, f"{unit.name}: {unit.column} is not a number")
+        else:
+            self.values[unit] = value
+
+
+# ----------------------------------------------------------------------------------------------------------- pixels
+
+
+def score_pixels(name: str, item: Item, wanted: Wanted, specs: Mapping[str, MetricSpec], align: Align) -> Outcome:
+    """PSNR, SSIM and NIQE of one image; each file is decoded once, and each pair of planes made once.
+
+    Args:
+        name: for messages.
+        item: the image.
+        wanted: the scores to make.
+        specs: by column.
+        align: see `read_pair`.
+    """
+    outcome = Outcome()
+    cached: dict[Any, list[Plane]] = {}
+    try:
+        sr = read_bgr(item.sr)
+    except DataError as error:
+        outcome.fail(name, str(error))
+        return outcome
+    for index in dict.fromkeys(unit.reference for unit in wanted):
+        try:
+            gt = None if index < 0 else read_pair(sr, item.references[index], align)
+        except DataError as error:
+            outcome.fail(name, str(error))
+            continue
+        cached.clear()
+        for unit in (unit for unit in wanted if unit.reference == index):
+            try:
+                outcome.keep(unit, _pixel_score(sr, gt, specs[unit.column], cached))
+            except _BAD_IMAGE as error:
+                outcome.fail(name, f"{item.sr}: {unit.column} failed: {error}")
+    return outcome
+
+
+def _pixel_score(sr: Image, gt: Image | None, spec: MetricSpec, cached: dict[Any, list[Plane]]) -> float:
+    settings = spec.full_settings()
+    if gt is None:
+        return float(calculate_niqe(sr, settings["crop_border"]))
+    of_pyiqa = settings["variant"] == "pyiqa"
+    how = settings["crop_border"], settings["y_channel"], of_pyiqa and spec.metric == "ssim"
+    for which, image in enumerate((sr, gt)):
+        if (which, how) not in cached:
+            cached[which, how] = planes(image, *how)
+    pair = cached[0, how], cached[1, how]
+    return psnr(*pair, offset=1e-8 * of_pyiqa) if spec.metric == "psnr" else ssim(*pair, clipped=of_pyiqa)
+
+
+def run_pixels(
+    jobs: Sequence[tuple[Item, Wanted]],
+    specs: Mapping[str, MetricSpec],
+    align: Align,
+    workers: int,
+    consume: Callable[[Outcome], None],
+) -> None:
+    """`score_pixels` of all images in `workers` processes."""
+    work = partial(score_pixels, specs=specs, align=align)
+    named = [(item.name, item, wanted) for item, wanted in jobs]
+    run_jobs(work, named, workers=workers, label="PSNR, SSIM, NIQE", consume=consume)
+
+
+# ---------------------------------------------------------------------------------------------------------- networks
+
+Batch = tuple[tuple[Item, Wanted], ...]
+Networks = Mapping[str, tuple[MetricSpec, nn.Module, bool]]
+"""By column: what it is, the network on its device, and whether it takes batches."""
+
+
+def batches(jobs: Sequence[tuple[Item, Wanted]], sizes: Mapping[str, tuple[int, int]], limit: int) -> list[Batch]:
+    """Images of equal size together, at most `limit`; one whose size is not known is alone."""
+    by_size: dict[Any, list[tuple[Item, Wanted]]] = {}
+    for job in jobs:
+        by_size.setdefault(sizes.get(job[0].name, job[0].name), []).append(job)
+    return [tuple(group[start : start + limit]) for group in by_size.values() for start in range(0, len(group), limit)]
+
+
+class Loaded:
+    """The decoded images of a batch.
+
+    Attributes:
+        sr: (3, H, W) by name.
+        gt: the same by name and index of the reference.
+        failures: what could not be read.
+    """
+
+    def __init__(self, batch: Batch, align: Align) -> None:
+        self.wanted = [unit for _, wanted in batch for unit in wanted]
+        self.sr: dict[str, Tensor] = {}
+        self.gt: dict[tuple[str, int], Tensor] = {}
+        self.outcome = Outcome()
+        for item, wanted in batch:
+            try:
+                self._read(item, wanted, align)
+            except DataError as error:
+                self.outcome.fail(item.name, str(error))
+
+    def _read(self, item: Item, wanted: Wanted, align: Align) -> None:
+        sr = read_bgr(item.sr)
+        self.sr[item.name] = rgb_tensor(sr)
+        for index in {unit.reference for unit in wanted if unit.reference >= 0}:
+            self.gt[item.name, index] = rgb_tensor(read_pair(sr, item.references[index], align))
+
+    def of(self, column: str) -> list[Unit]:
+        """The scores of a column that can be made."""
+        units = [unit for unit in self.wanted if unit.column == column and unit.name in self.sr]
+        return [unit for unit in units if unit.reference < 0 or (unit.name, unit.reference) in self.gt]
+
+
+def score_batch(loaded: Loaded, networks: Networks, device: str) -> Outcome:
+    """All scores of a batch.
+
+    Raises:
+        UserError: the device's memory is too small.
+    """
+    outcome = loaded.outcome
+    for column, (spec, network, batched) in networks.items():
+        units = loaded.of(column)
+        for group in [units] if batched else [[unit] for unit in units]:
+            _score_units(group, spec, network, loaded, device, outcome)
+    return outcome
+
+
+def _score_units(
+    units: list[Unit], spec: MetricSpec, network: nn.Module, loaded: Loaded, device: str, outcome: Outcome
+) -> None:
+    if not units:
+        return
+    try:
+        values = _network_values(units, spec, network, loaded, device)
+    except torch.OutOfMemoryError as error:
+        raise UserError(
+            f"{spec.column}: the memory of {device} is too small ({error}); use a smaller --batch"
+        ) from error
+    except _BAD_IMAGE as error:
+        if len(units) > 1:  # the trouble may be one image's
+            for unit in units:
+                _score_units([unit], spec, network, loaded, device, outcome)
+        else:
+            outcome.fail(units[0].name, f"{units[0].name}: {spec.column} failed: {error}")
+        return
+    for unit, value in zip(units, values, strict=True):
+        outcome.keep(unit, value)
+
+
+@torch.no_grad()
+def _network_values(
+    units: list[Unit], spec: MetricSpec, network: nn.Module, loaded: Loaded, device: str
+) -> list[float]:
+    sides = [torch.stack([loaded.sr[unit.name] for unit in units])]
+    if units[0].reference >= 0:
+        sides.append(torch.stack([loaded.gt[unit.name, unit.reference] for unit in units]))
+    border = spec.full_settings()["crop_border"]
+    if 2 * border >= min(sides[0].shape[-2:]):
+        raise ValueError(f"crop_border {border} leaves nothing of the image")
+    inner = slice(border, -border or None)
+    with exact_convolutions():
+        values: list[float] = network(*(side.to(device)[..., inner, inner] for side in sides)).tolist()
+    return values
+
+
+def run_networks(
+    work: Sequence[Batch],
+    scorers: Sequence[Scorer],
+    align: Align,
+    devices: Sequence[str],
+    consume: Callable[[Outcome], None],
+) -> None:
+    """All scores by networks: in this process on one device, in a process of its own on each of several.
+
+    Args:
+        work: what is to be made.
+        scorers: of the kinds full and none.
+        align: see `read_pair`.
+        devices: torch devices.
+        consume: called in this process with each outcome.
+
+    Raises:
+        JobError: a process died.
+    """
+    if not work:
+        return
+    outcomes = _here(work, scorers, align, devices[0]) if len(devices) == 1 else _spread(work, scorers, align, devices)
+    with tqdm(total=sum(map(len, work)), desc=", ".join(scorer.column for scorer in scorers), unit="image") as bar:
+        for count, outcome in outcomes:
+            consume(outcome)
+            bar.update(count)
+
+
+def _here(work: Sequence[Batch], scorers: Sequence[Scorer], align: Align, device: str) -> Iterator[tuple[int, Outcome]]:
+    networks = {
+        scorer.column: (scorer.spec, scorer.network.to(device), scorer.batched) for scorer in scorers if scorer.network
+    }
+    with ThreadPoolExecutor(1) as reader:  # decodes the next batch meanwhile
+        loading = reader.submit(Loaded, work[0], align)
+        for index, batch in enumerate(work):
+            loaded = loading.result()
+            if index + 1 < len(work):
+                loading = reader.submit(Loaded, work[index + 1], align)
+            yield len(batch), score_batch(loaded, networks, device)
+
+
+def _spread(
+    work: Sequence[Batch], scorers: Sequence[Scorer], align: Align, devices: Sequence[str]
+) -> Iterator[tuple[int, Outcome]]:
+    context = multiprocessing.get_context("spawn")  # CUDA does not survive a fork
+    queue = context.Queue()
+    for device in devices:
+        queue.put(device)
+    made = [(scorer.spec, scorer.batched) for scorer in scorers]
+    pool = ProcessPoolExecutor(len(devices), mp_context=context, initializer=_start, initargs=(queue, made, align))
+    try:
+        futures: dict[Future[Outcome], int] = {pool.submit(_score_there, batch): len(batch) for batch in work}
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+    except BrokenProcessPool as error:
+        raise JobError(
+            f"a process of {', '.join(devices)} died; its message is above, if it had one. Try one --device"
+        ) from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+_WORKER: dict[str, Any] = {}  # what a process of `_spread` keeps between its batches
+
+
+def _start(queue: Any, made: Sequence[tuple[MetricSpec, bool]], align: Align) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the main process ends the work
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    device = queue.get()
+    if torch.device(device).type == "cpu":
+        torch.set_num_threads(1)
+    networks = {spec.column: (spec, build_network(spec).to(device), batched) for spec, batched in made}
+    _WORKER.update(device=device, networks=networks, align=align)
+
+
+def _leave_with_parent() -> None:
+    """End this process when the main one was killed outright; it would hold the GPU and wait forever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _score_there(batch: Batch) -> Outcome:
+    return score_batch(Loaded(batch, _WORKER["align"]), _WORKER["networks"], _WORKER["device"])

@@ -1,0 +1,95 @@
+"""What an evaluation found: means over a set, what they were made with, and what is missing."""
+
+import platform
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+
+from prismsr.tools.evaluation.matching import Item
+from prismsr.version import __version__
+
+import cv2
+import numpy as np
+
+_PACKAGES = ("basicsr", "torch", "torchvision", "numpy", "scipy", "pillow", "pyiqa", "stlpips_pytorch")
+
+
+@dataclass(frozen=True)
+class MetricSummary:
+    """One column.
+
+    Attributes:
+        mean: over images, those of one group averaged first; None where no image has a value.
+        std: standard deviation of what the mean is over (divided by n); None for metrics of the whole set.
+        count: images with a value.
+        expected: images there are; where count is less, the mean is not over the whole set.
+        better: "higher" or "lower".
+        version, weights, device, settings: how it was made.
+    """
+
+    mean: float | None
+    std: float | None
+    count: int
+    expected: int
+    better: str
+    version: str
+    weights: str
+    device: str
+    settings: str
+
+
+@dataclass
+class Summary:
+    """What an evaluation found.
+
+    Attributes:
+        sr, gt: the folders.
+        protocol: what was done, in words, line by line.
+        metrics: by column.
+        values: by column and image.
+        failed: by image what went wrong.
+        missing: columns that cannot run here, with the reason.
+        versions: of the packages.
+    """
+
+    sr: str
+    gt: str | None
+    protocol: list[str]
+    metrics: dict[str, MetricSummary] = field(default_factory=dict)
+    values: dict[str, dict[str, float]] = field(default_factory=dict)
+    failed: dict[str, list[str]] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every image has a value in every column that can run here."""
+        return not self.failed and all(metric.count == metric.expected for metric in self.metrics.values())
+
+
+def mean_of_groups(values: Mapping[str, float], items: Sequence[Item]) -> tuple[float | None, float | None]:
+    """Mean and standard deviation (divided by n) over groups of the means over a group's images; None without values.
+
+    Args:
+        values: by image.
+        items: the images with their groups; where each is a group of its own this is the plain mean.
+    """
+    groups: dict[str, list[float]] = {}
+    for item in items:
+        if item.name in values:
+            groups.setdefault(item.group, []).append(values[item.name])
+    if not groups:
+        return None, None
+    means = np.array([np.mean(group) for group in groups.values()])
+    with np.errstate(invalid="ignore"):  # infinite PSNR
+        return float(means.mean()), float(means.std())
+
+
+def versions() -> dict[str, str]:
+    """Versions of what takes part."""
+    found = {"prismsr": __version__, "python": platform.python_version(), "opencv": cv2.__version__}
+    for package in _PACKAGES:
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found

@@ -1,0 +1,99 @@
+"""Export an LGCAANet to a folder in diffusers' layout, and read it back.
+
+unet/, vae/, controlnet/ and scheduler/ are diffusers' own and load with its classes. What those cannot hold, the LGCAA
+modules, the projection and X_RGB's head, is in lgcaa.safetensors, and what they belong to in lgcaa.json.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from prismsr.archs.lgcaa.stable_diffusion import build_scheduler
+from prismsr.models.training.checkpoint_files import save_safetensors
+from prismsr.utils.jobs import atomic_write
+from prismsr.utils.weights.files import WeightsError, load_state_dict
+
+import torch
+from basicsr.archs import build_network
+from torch import Tensor
+
+TENSORS, SECTIONS = "lgcaa.safetensors", "lgcaa.json"
+_INSIDE = ".lgcaa."
+
+
+def export_network(net: Any, folder: Path) -> None:
+    """Write an LGCAANet. Without lgcaa.json, and the module's share, unet/ is an ordinary UNet of diffusers.
+
+    Args:
+        net: LGCAANet on any device, without a wrapper.
+        folder: written to, created where missing.
+    """
+    state = net.state_dict()
+    extra = {name: value.cpu() for name, value in state.items() if _is_extra(name)}
+    plain = {name: value.cpu() for name, value in net.unet.state_dict().items() if _INSIDE not in name}
+    net.unet.save_pretrained(folder / "unet", state_dict=plain)
+    net.vae.save_pretrained(folder / "vae")
+    net.controlnet.save_pretrained(folder / "controlnet")
+    build_scheduler("ddpm").save_pretrained(folder / "scheduler")
+    save_safetensors(folder / TENSORS, extra, {"format": "pt"})
+    sections = {**net.sections, "base": {"path": "."}, "frozen_dtype": net.sections["base"]["frozen_dtype"]}
+    atomic_write(folder / SECTIONS, json.dumps(sections, indent=1).encode())
+
+
+def load_exported(folder: Path) -> Any:
+    """The LGCAANet that export_network wrote; the image encoder comes from where its section says.
+
+    Raises:
+        WeightsError: a file is missing or does not belong to the others.
+    """
+    try:
+        sections = json.loads((folder / SECTIONS).read_text(encoding="utf8"))
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"{folder} is no export of LGCAA: {SECTIONS} cannot be read ({error}).") from error
+    base = {"path": str(folder), "controlnet_path": str(folder / "controlnet")}
+    net = build_network(
+        {
+            "type": "LGCAANet",
+            "base": {**base, "frozen_dtype": sections["frozen_dtype"]},
+            **{key: sections[key] for key in ("dino", "lgcaa", "rgb")},
+        }
+    )
+    extra = load_state_dict(folder / TENSORS)
+    wanted = {name for name in net.state_dict() if _is_extra(name)}
+    if wanted != set(extra):
+        raise WeightsError(
+            f"{folder / TENSORS} does not belong to {SECTIONS}: {len(wanted ^ set(extra))} names differ."
+        )
+    net.load_state_dict({**net.state_dict(), **extra})
+    return net
+
+
+def export_vae(vae: Any, images: list[Tensor], folder: Path) -> float:
+    """Write an AutoencoderKL as normalise_latents leaves it; returns its scaling factor."""
+    factor = normalise_latents(vae, images)
+    vae.save_pretrained(folder)
+    return factor
+
+
+@torch.no_grad()
+def normalise_latents(vae: Any, images: list[Tensor]) -> float:
+    """Give the scaled latents of these images mean 0, by channel, and standard deviation 1; decoding stays the same.
+
+    Args:
+        vae: AutoencoderKL, changed in place: both 1 x 1 convolutions around the latent, and the scaling factor.
+        images: RGB (1, 3, H, W) in [0, 1], sides multiples of its factor.
+
+    Returns:
+        The scaling factor, as latent diffusion defines it: 1 / standard deviation.
+    """
+    latents = torch.cat([vae.encode(2 * image - 1).latent_dist.mean[0].flatten(1) for image in images], dim=1)
+    mean = latents.mean(1)
+    vae.quant_conv.bias[: len(mean)] -= mean
+    vae.post_quant_conv.bias += vae.post_quant_conv.weight[:, :, 0, 0] @ mean
+    factor = 1 / float((latents - mean[:, None]).std())
+    vae.register_to_config(scaling_factor=factor)
+    return factor
+
+
+def _is_extra(name: str) -> bool:
+    return _INSIDE in name or name.startswith(("projection.", "rgb_head."))

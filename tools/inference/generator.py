@@ -1,0 +1,133 @@
+"""Generators for inference and export: a network with its weights, its device and its precision."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from prismsr.utils.padding import padded_to_windows
+from prismsr.utils.devices import find_device
+from prismsr.utils.errors import UserError
+from prismsr.tools.inference.generator_files import Built, ParamKey, from_options, from_weights
+from prismsr.tools.inference.sampled_generator import from_sampling_options, samples
+
+import torch
+from torch import Tensor
+
+PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+WEIGHT_SUFFIXES = (".pth", ".pt", ".ckpt", ".safetensors")
+OPTION_SUFFIXES = (".yml", ".yaml")
+
+
+class GeneratorError(UserError, ValueError):
+    """A generator cannot be used as asked; the message says why and what to do."""
+
+
+class Generator:
+    """A network that enlarges images, frozen and in eval mode.
+
+    Attributes:
+        net: the network itself, spandrel's descriptor of it, or a network that is sampled; maps (1, channels, h, w) in
+            [0, 1] to scale times that.
+        name: the experiment's or the file's.
+        scale: whole number.
+        window_size: the sides of what the network gets are multiples of it; images are mirrored at their right and
+            lower border to such a size, as in validation.
+        channels: 3 (RGB), or 1: the network then sees each colour channel as a picture of its own.
+        whole: whether the network is not to be run in tiles, because it needs the whole image.
+        settings: what the output depends on, as plain values: network, hash of the weights, precision.
+        source: the arguments of `load_generator` that made it, for loading it again elsewhere; empty where none did.
+    """
+
+    def __init__(
+        self,
+        net: Callable[[Tensor], Tensor],
+        name: str,
+        scale: int,
+        window_size: int = 1,
+        channels: int = 3,
+        whole: bool = False,
+        device: str | torch.device = "cpu",
+        precision: str = "fp32",
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.net, self.name, self.scale, self.window_size = net, name, scale, window_size
+        self.channels, self.whole = channels, whole
+        self.device, self.precision = torch.device(device), precision
+        self.settings = {**(settings or {}), "precision": precision}
+        self.source: dict[str, Any] = {}
+
+    @torch.inference_mode()
+    def __call__(self, image: Tensor) -> Tensor:
+        """Enlarge one image.
+
+        Args:
+            image: (1, 3, h, w) RGB in [0, 1], on any device, of any size.
+
+        Returns:
+            (1, 3, scale * h, scale * w) float32 on the generator's device, not clipped.
+        """
+        height, width = image.shape[-2:]
+        image = padded_to_windows(image.to(self.device, torch.float32), self.window_size)
+        if self.channels == 1:
+            image = image.transpose(0, 1)
+        dtype = PRECISIONS[self.precision]
+        with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
+            output = self.net(image)
+        if self.channels == 1:
+            output = output.transpose(0, 1)
+        return output[..., : height * self.scale, : width * self.scale].float()
+
+
+def load_generator(
+    model: str | Path,
+    weights: str | Path | None = None,
+    param_key: ParamKey = "auto",
+    device: str | torch.device = "auto",
+    precision: str = "fp32",
+    root: str | Path = ".",
+) -> Generator:
+    """Load a generator for inference. No code is run from any file.
+
+    Args:
+        model: an option file, whose `network_g` is built; or weights (.pth, .pt, .ckpt, .safetensors) of a network that
+            spandrel recognises.
+        weights: checkpoint for an option file. Default: experiments/NAME/models/net_g_latest of the file's experiment;
+            for a file without `train` its path.pretrain_network_g.
+        param_key: which network of the checkpoint; auto: params_ema where there is one, else params or what there is.
+        device: see `prismsr.utils.devices.find_device`.
+        precision: fp32, or fp16 or bf16 by autocast; LGCAA has `val.sampling.amp` instead.
+        root: folder that holds experiments/, where relative paths of the option file start.
+
+    Raises:
+        OptionError: the option file or its network_g is wrong.
+        WeightsError: the weights are missing, damaged, of an unknown network, or do not fit.
+        GeneratorError: the device, precision or kind of file cannot be used.
+    """
+    place = find_device(str(device))
+    built = _built(Path(model), None if weights is None else Path(weights), param_key, Path(root))
+    if precision not in PRECISIONS or precision not in built.precisions:
+        raise GeneratorError(f"precision {precision}: allowed for {built.name}: {', '.join(built.precisions)}")
+    net: Any = built.net  # both torch modules and spandrel's descriptors move themselves
+    net.to(place)
+    about = (built.name, built.scale, built.window_size, built.channels, built.whole)
+    generator = Generator(net, *about, place, precision, built.settings)
+    generator.source = {
+        "model": model,
+        "weights": weights,
+        "param_key": param_key,
+        "precision": precision,
+        "root": root,
+    }
+    return generator
+
+
+def _built(file: Path, weights: Path | None, param_key: ParamKey, root: Path) -> Built:
+    suffix = file.suffix.lower()
+    if suffix in OPTION_SUFFIXES:
+        return (from_sampling_options if samples(file) else from_options)(file, weights, param_key, root)
+    if suffix not in WEIGHT_SUFFIXES:
+        allowed = ", ".join((*OPTION_SUFFIXES, *WEIGHT_SUFFIXES))
+        raise GeneratorError(f"{file}: is neither an option file nor weights; allowed: {allowed}")
+    if weights is not None:
+        raise GeneratorError(f"{file} holds weights itself; --weights {weights} belongs to an option file")
+    return from_weights(file, param_key)

@@ -1,0 +1,181 @@
+"""Build generators from files: an option file and a checkpoint, or any weights that spandrel knows."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from prismsr.utils.errors import OptionError
+from prismsr.utils.options.check import resolve_path
+from prismsr.utils.options.entries import check_entry, find_registered
+from prismsr.utils.options.files import LoadedOptions, load_with_lines, shown
+from prismsr.utils.weights.files import WeightsError, network_weights, read_file, require_fit
+
+import torch
+from torch import Tensor, nn
+
+ParamKey = Literal["auto", "params_ema", "params"]
+_PROBE = 16  # pixels: side of the image that a network's scale is measured with
+_OPTION_FILE = (
+    "Name the option file that says which network it is, and this file as its weights: --model OPTIONS.yml --weights {}"
+)
+
+
+@dataclass(frozen=True)
+class Built:
+    """A network, on the CPU, in eval mode, and what is known of it; see `prismsr.tools.inference.generator.Generator`."""
+
+    net: Callable[[Tensor], Tensor]
+    name: str
+    scale: int
+    window_size: int
+    settings: dict[str, Any]
+    channels: int = 3
+    whole: bool = False
+    precisions: tuple[str, ...] = ("fp32", "fp16", "bf16")
+
+
+def from_options(file: Path, weights: Path | None, param_key: ParamKey, root: Path) -> Built:
+    """The `network_g` of an option file with its weights; see `prismsr.tools.inference.generator.load_generator`."""
+    loaded = load_with_lines(file)
+    net = build_network_g(loaded, file)
+    options = loaded.options["network_g"]
+    path = weights or checkpoint_of(loaded.options, file, root)
+    state, key = state_dict(path, param_key)
+    require_fit(net, state, path)
+    net.load_state_dict(state)
+    net.eval().requires_grad_(False)
+    multiple = _multiple(options)
+    settings = {"network": json.loads(json.dumps(options)), "weights": file_hash(path), "param_key": key}
+    return Built(net, str(loaded.options.get("name") or file.stem), _scale(net, multiple, file), multiple, settings)
+
+
+def state_dict(path: Path, param_key: ParamKey) -> tuple[dict[str, Tensor], str | None]:
+    """State dict of a checkpoint and the key it was found under.
+
+    Raises:
+        WeightsError: unreadable, or without the key that is asked for by name.
+    """
+    state, key = network_weights(path, "params_ema" if param_key == "auto" else param_key)
+    if param_key not in ("auto", key):
+        held = key or "a bare state dict"
+        raise WeightsError(f"{path} holds no {param_key} (it holds {held}); --param_key auto takes that.")
+    return state, key
+
+
+def build_network_g(loaded: LoadedOptions, file: Path) -> nn.Module:
+    """Build the `network_g` of an option file.
+
+    Raises:
+        OptionError: the section is missing, or names an unknown network or arguments; all of that at once.
+    """
+    problems = list(check_entry("arch", loaded.options.get("network_g"), "network_g"))
+    if problems:
+        where = loaded.lines.get("network_g", shown(file))
+        raise OptionError("\n".join(f"{where}: {problem.key}: {problem.message}" for problem in problems))
+    arguments = dict(loaded.options["network_g"])
+    net: nn.Module = find_registered("arch", arguments.pop("type"))(**arguments)
+    return net
+
+
+def checkpoint_of(options: Mapping[str, Any], file: Path, root: Path) -> Path:
+    """The weights that belong to an option file; see `prismsr.tools.inference.generator.load_generator`.
+
+    Raises:
+        WeightsError: there are none.
+    """
+    pretrained = (options.get("path") or {}).get("pretrain_network_g")
+    if options.get("train") is None and pretrained:
+        return Path(resolve_path(pretrained, root))
+    models = root / "experiments" / str(options.get("name")) / "models"
+    for name in ("net_g_latest.pth", "net_g_latest.safetensors"):
+        if (models / name).is_file():
+            return models / name
+    raise WeightsError(
+        f"{shown(file)}: there is no {shown(models / 'net_g_latest.pth')}; train this experiment first, or name a "
+        "checkpoint by --weights."
+    )
+
+
+def _multiple(options: Mapping[str, Any]) -> int:
+    """What the sides of a network's input have to be multiples of."""
+    if options["type"] == "RRDBNet" and options.get("scale", 4) in (1, 2):
+        return 4 // int(options["scale"])  # it begins with a pixel unshuffle
+    return int(options.get("window_size", 1))
+
+
+@torch.inference_mode()
+def _scale(net: nn.Module, multiple: int, file: Path) -> int:
+    """Measured, because option files say it in as many ways as there are networks."""
+    side = -(-_PROBE // multiple) * multiple
+    try:
+        output = net(torch.zeros(1, 3, side, side))
+    except RuntimeError as error:
+        raise OptionError(f"{shown(file)}: network_g does not take an RGB image of {side}x{side}: {error}") from error
+    scale = int(output.shape[-1]) // side
+    if scale < 1 or tuple(output.shape) != (1, 3, scale * side, scale * side):
+        raise OptionError(
+            f"{shown(file)}: network_g makes {tuple(output.shape)} of (1, 3, {side}, {side}); an RGB image enlarged "
+            "by a whole number is wanted"
+        )
+    return scale
+
+
+def from_weights(path: Path, param_key: ParamKey) -> Built:
+    """The network of a weights file that spandrel recognises, in its descriptor.
+
+    Raises:
+        WeightsError: see `read_spandrel`; or the network takes a mask, or does not map RGB to RGB or 1 channel to 1.
+    """
+    model = read_spandrel(path, param_key)
+    kind = model.architecture.name
+    if model.purpose == "Inpainting":
+        raise WeightsError(f"{path}: {kind} wants a mask; an image alone is given here.")
+    channels = (model.input_channels, model.output_channels)
+    if channels not in ((3, 3), (1, 1)):
+        raise WeightsError(f"{path}: {kind} maps {channels[0]} channels to {channels[1]}; 3 to 3 or 1 to 1 is needed.")
+    fit = {"fp32": True, "fp16": model.supports_half, "bf16": model.supports_bfloat16}
+    return Built(
+        model.eval(),
+        path.stem,
+        model.scale,
+        model.size_requirements.multiple_of,
+        {"network": kind, "weights": file_hash(path), "param_key": param_key},
+        channels[0],
+        model.tiling.name == "INTERNAL",
+        tuple(name for name, fits in fit.items() if fits),
+    )
+
+
+def read_spandrel(path: Path, param_key: ParamKey = "auto", hint: str = "") -> Any:
+    """spandrel's descriptor of the network in a weights file, on the CPU; the file is read by `read_file`.
+
+    Args:
+        path: the file.
+        param_key: see `prismsr.tools.inference.generator.load_generator`.
+        hint: what to do where spandrel does not know the network; "" for what inference says.
+
+    Raises:
+        WeightsError: it cannot be read safely, or spandrel knows no such network, or is not installed.
+    """
+    try:
+        import spandrel  # type: ignore[import-not-found,import-untyped,unused-ignore]
+    except ImportError as error:
+        raise WeightsError(f"{path}: weights alone are read by the package spandrel: pip install spandrel") from error
+    content = read_file(path) if param_key == "auto" else state_dict(path, param_key)[0]
+    try:
+        return spandrel.ModelLoader("cpu").load_from_state_dict(spandrel.canonicalize_state_dict(content))
+    except Exception as error:  # a network that looks like a known one fails in as many ways as there are networks
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise WeightsError(
+            f"{path}: spandrel {getattr(spandrel, '__version__', '')} finds no network in it that it knows ({reason}). "
+            + (hint or _OPTION_FILE.format(path))
+        ) from error
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,159 @@
+"""Which image becomes which file, what is done already, and the record of the settings it was made with."""
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from prismsr.utils.images import IMAGE_SUFFIXES
+from prismsr.utils.jobs import atomic_write
+from prismsr.tools.inference.upscaler import InferenceError
+
+RECORD = ".infer.json"  # hidden: what reads images from the folder must not take it for one
+_LOSSLESS = (".png", ".bmp", ".tif", ".tiff")
+EXTENSIONS = ("auto", "same", "png", "jpg", "jpeg", "bmp", "tif", "tiff", "webp")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One image: where it is, and where its output goes."""
+
+    source: Path
+    target: Path
+
+
+def plan_jobs(inputs: Sequence[Path], output: Path, suffix: str = "", ext: str = "auto") -> list[Job]:
+    """List the images and their outputs; see `prismsr.tools.inference.folder.infer_folder` for the arguments.
+
+    Raises:
+        InferenceError: an input is missing or has no image, outputs would overwrite inputs or each other, or the
+            extension is unknown.
+    """
+    if ext.lower().lstrip(".") not in EXTENSIONS:
+        raise InferenceError(f"extension {ext!r}: allowed: {', '.join(EXTENSIONS)}")
+    if len(inputs) == 1 and inputs[0].is_file() and output.suffix.lower() in IMAGE_SUFFIXES and not output.is_dir():
+        jobs = [Job(inputs[0], output)]
+    else:
+        jobs = [
+            Job(path, output / name.parent / f"{name.stem}{suffix}{_extension(path, ext)}")
+            for source in inputs
+            for path, name in _images(source, output)
+        ]
+    _refuse_clashes(jobs)
+    return jobs
+
+
+def _images(source: Path, output: Path) -> list[tuple[Path, Path]]:
+    """The images of an input, and their names relative to it."""
+    if source.is_file():
+        return [(source, Path(source.name))]
+    if not source.is_dir():
+        raise InferenceError(f"{source}: no such file or folder")
+    if output.resolve().is_relative_to(source.resolve()):
+        raise InferenceError(f"-o {output} lies in the input folder {source}; choose a folder outside of it")
+    found = sorted(_visible_images(source))
+    if not found:
+        raise InferenceError(f"{source}: no image in this folder; looked for {', '.join(IMAGE_SUFFIXES)}")
+    return [(path, path.relative_to(source)) for path in found]
+
+
+def _visible_images(source: Path) -> Iterator[Path]:
+    for folder, subfolders, names in os.walk(source, followlinks=True):
+        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+        paths = (Path(folder, name) for name in names if not name.startswith("."))
+        yield from (path for path in paths if path.suffix.lower() in IMAGE_SUFFIXES)
+
+
+def _extension(path: Path, ext: str) -> str:
+    if ext == "same" or (ext == "auto" and path.suffix.lower() in _LOSSLESS):
+        return path.suffix
+    return ".png" if ext == "auto" else f".{ext.lower().lstrip('.')}"
+
+
+def _refuse_clashes(jobs: Sequence[Job]) -> None:
+    sources = {job.source.resolve() for job in jobs}
+    by_target: dict[Path, Path] = {}
+    for job in jobs:
+        if job.target.resolve() in sources:
+            raise InferenceError(f"{job.target} would be written over an input; choose another -o, or a --suffix")
+        if job.target in by_target:
+            raise InferenceError(
+                f"{by_target[job.target]} and {job.source} would both become {job.target}; rename one, or use "
+                "--ext same"
+            )
+        by_target[job.target] = job.source
+
+
+def record_folder(output: Path) -> Path:
+    """The folder that holds the record: the output, or that of an output file."""
+    return output.parent if output.suffix.lower() in IMAGE_SUFFIXES and not output.is_dir() else output
+
+
+def claim_output(jobs: Sequence[Job], output: Path, settings: dict[str, Any], overwrite: bool) -> None:
+    """Make sure that outputs which are there already were made with these settings, and record the settings.
+
+    The record says since when they are those of the folder; an older output is none of theirs.
+
+    Raises:
+        InferenceError: an output was made otherwise, or nobody knows how, and `overwrite` is false.
+    """
+    settings = json.loads(json.dumps(settings))  # as they come back from the file
+    path = record_folder(output) / RECORD
+    earlier, since = _recorded(path)
+    there = [job.target for job in jobs if job.target.exists()]
+    others = [target for target in there if earlier != settings or target.stat().st_mtime_ns < since]
+    if others and not overwrite:
+        text = _differences(earlier, settings) or f"it is older than {path}" if earlier else f"there is no {path}"
+        raise InferenceError(
+            f"{others[0]} and {len(others) - 1} more outputs are there and were made with other settings, or by "
+            f"another tool ({text}); add --overwrite to make them anew, or choose another folder with -o"
+        )
+    if earlier != settings:
+        _write_record(path, settings)
+
+
+def _write_record(path: Path, settings: dict[str, Any]) -> None:
+    try:
+        atomic_write(path, b"{}")
+        since = path.stat().st_mtime_ns  # by the clock of the file system, as for the outputs
+        atomic_write(path, json.dumps({"since": since, "settings": settings}, indent=1).encode())
+    except OSError as error:
+        raise InferenceError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def _recorded(path: Path) -> tuple[dict[str, Any], int]:
+    """Settings in the record and since when; none where it is missing or damaged: then the outputs are nobody's."""
+    try:
+        content = json.loads(path.read_text(encoding="utf8"))
+        return dict(content["settings"]), int(content["since"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}, 0
+
+
+def leftovers(folder: Path, files: Iterable[Path]) -> list[Path]:
+    """Those of a folder's files that are older than the settings in its record: they were made with others.
+
+    A run with other settings that was stopped, or failed at some images, leaves such; without a record there are none.
+    """
+    since = _recorded(folder / RECORD)[1]
+    return [path for path in files if path.stat().st_mtime_ns < since]
+
+
+def _differences(earlier: dict[str, Any], now: dict[str, Any]) -> str:
+    names = [name for name in {**earlier, **now} if earlier.get(name) != now.get(name)]
+    return ", ".join(f"{name}: {earlier.get(name)} then, {now.get(name)} now" for name in names)
+
+
+def split_done(jobs: Sequence[Job], overwrite: bool) -> tuple[list[Job], list[Job]]:
+    """Those to do, and those whose output is there and newer than the input."""
+    todo: list[Job] = []
+    done: list[Job] = []
+    for job in jobs:
+        (done if not overwrite and _is_done(job) else todo).append(job)
+    return todo, done
+
+
+def _is_done(job: Job) -> bool:
+    return job.target.is_file() and job.target.stat().st_mtime_ns >= job.source.stat().st_mtime_ns

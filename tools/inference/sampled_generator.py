@@ -1,0 +1,88 @@
+"""LGCAA as a generator for inference: each image is sampled as the option file's `val.sampling` says."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from prismsr.utils.errors import OptionError
+from prismsr.tools.inference.generator_files import Built, ParamKey, build_network_g, checkpoint_of, file_hash, state_dict
+from prismsr.utils.options.files import load_options, load_with_lines
+
+import torch
+from torch import Tensor
+
+NETWORK = "LGCAANet"
+
+
+class SampledNetwork:
+    """Network and sampler as one map from image to image.
+
+    The noise of an image is seeded by `seed` and the image itself, so that neither the order of the images nor what is
+    done already changes a result.
+
+    Args:
+        net: LGCAANet, frozen, in eval mode.
+        sampler: see `prismsr.archs.lgcaa.sampling.sampler.Sampler`.
+        seed: of the run.
+    """
+
+    def __init__(self, net: Any, sampler: Any, seed: int) -> None:
+        self.net, self.sampler, self.seed = net, sampler, seed
+
+    def to(self, device: torch.device) -> "SampledNetwork":
+        """Move the network, as a module does it."""
+        self.net.to(device)
+        return self
+
+    def __call__(self, image: Tensor) -> Tensor:
+        """(1, 3, h, w) RGB in [0, 1] to scale times that, in [0, 1]."""
+        generator = torch.Generator().manual_seed(image_seed(image, self.seed))
+        result: Tensor = self.sampler(self.net, image, generator)
+        return result
+
+
+def samples(file: Path) -> bool:
+    """Whether an option file's network makes images by sampling."""
+    network = load_options(file).get("network_g")
+    return isinstance(network, dict) and network.get("type") == NETWORK
+
+
+def from_sampling_options(file: Path, weights: Path | None, param_key: ParamKey, root: Path) -> Built:
+    """The LGCAANet of an option file with its trained tensors; see `prismsr.tools.inference.generator.load_generator`.
+
+    It runs in float32 or, under `val.sampling.amp`, in half precision, and has tiles of its own.
+
+    Raises:
+        OptionError: the option file is wrong.
+        WeightsError: weights are missing, damaged, or trained with other options.
+    """
+    from prismsr.archs.lgcaa.lgcaa_arch import load_trainable
+    from prismsr.archs.lgcaa.options import parse_section
+    from prismsr.archs.lgcaa.checkpoint import require_same_options
+    from prismsr.archs.lgcaa.sampling.sampler import Sampler
+    from prismsr.archs.lgcaa.sampling.options import SamplingOptions
+
+    loaded = load_with_lines(file)
+    options = loaded.options
+    sampling = dict((options.get("val") or {}).get("sampling") or {})
+    sampler = Sampler(parse_section(SamplingOptions, sampling, "val.sampling"), int(options.get("scale", 4)))
+    path = weights or checkpoint_of(options, file, root)
+    net: Any = build_network_g(loaded, file)
+    if net.sections["base"]["frozen_dtype"] != "float32" and sampler.options.amp is None:
+        raise OptionError(f"{file}: val.sampling.amp: is required with network_g.base.frozen_dtype below float32")
+    state, key = state_dict(path, param_key)
+    require_same_options(net, path, strict=True)
+    load_trainable(net, state, path)
+    seed = int(options.get("manual_seed") or 0)
+    settings = {"network": json.loads(json.dumps(options["network_g"])), "weights": file_hash(path), "param_key": key}
+    settings |= {"sampling": sampling, "seed": seed}
+    sampled = SampledNetwork(net.eval().requires_grad_(False), sampler, seed)
+    name = str(options.get("name") or file.stem)
+    return Built(sampled, name, sampler.scale, 1, settings, whole=True, precisions=("fp32",))
+
+
+def image_seed(image: Tensor, seed: int) -> int:
+    """A seed of 62 bits from an image (1, 3, h, w) and the seed of the run."""
+    data = repr(tuple(image.shape)).encode() + (image.detach().cpu() * 255).round().to(torch.uint8).numpy().tobytes()
+    return int.from_bytes(hashlib.sha256(str(seed).encode() + data).digest()[:8], "big") >> 2

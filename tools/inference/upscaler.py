@@ -1,0 +1,154 @@
+"""One picture through a generator: tiles, grey, alpha and depth, and less memory where it runs out."""
+
+import sys
+from typing import Any, Literal
+
+from prismsr.utils.resize import imresize_bicubic
+from prismsr.models.step.memory import is_out_of_memory
+from prismsr.utils.padding import padded_to_windows
+from prismsr.utils.errors import UserError
+from prismsr.tools.inference.generator import Generator
+from prismsr.utils.jobs import DataError
+from prismsr.tools.inference.pictures import Picture
+from prismsr.utils.tiling import DEFAULT_OVERLAP, DEFAULT_TILE, blended_rows
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+AlphaMode = Literal["bicubic", "net"]
+_SMALLEST_TILE = 32
+
+
+class InferenceError(UserError, ValueError):
+    """Inference cannot run as asked; the message says why and what to do."""
+
+
+class Upscaler:
+    """Enlarges pictures by a generator.
+
+    Args:
+        generator: the network.
+        tile: side of the tiles in input pixels, rounded down to the generator's window; 0: whole pictures.
+        overlap: input pixels that neighbouring tiles share, at most half of a tile.
+        alpha: how an alpha channel is enlarged.
+        scale: enlargement of the result, a divisor of the generator's scale (its default): the network's output is
+            reduced by MATLAB's bicubic.
+
+    Attributes:
+        arguments: what it was made with, for making it again.
+        settings: these and the generator's: what an output depends on.
+
+    Raises:
+        InferenceError: these do not fit together.
+    """
+
+    def __init__(
+        self,
+        generator: Generator,
+        tile: int = DEFAULT_TILE,
+        overlap: int = DEFAULT_OVERLAP,
+        alpha: AlphaMode = "bicubic",
+        scale: int | None = None,
+    ) -> None:
+        self.generator, self.alpha = generator, alpha
+        self.scale = generator.scale if scale is None else scale
+        self.tile, self.overlap = (0, 0) if generator.whole else (tile, overlap if tile else 0)
+        if tile < 0 or overlap < 0:
+            raise InferenceError(f"tile {tile} and overlap {overlap}: neither is below 0")
+        side = self.tile // generator.window_size * generator.window_size
+        if tile and not generator.whole and (side == 0 or 2 * overlap > side):
+            raise InferenceError(
+                f"tile {tile} and overlap {overlap}: a tile is at least twice the overlap, and at least "
+                f"{generator.name}'s window of {generator.window_size} pixels"
+            )
+        if self.scale < 1 or generator.scale % self.scale:
+            raise InferenceError(
+                f"scale {scale}: {generator.name} enlarges x{generator.scale}; a divisor of it is wanted"
+            )
+        self.arguments: dict[str, Any] = {
+            "tile": self.tile,
+            "overlap": self.overlap,
+            "alpha": alpha,
+            "scale": self.scale,
+        }
+        self.settings: dict[str, Any] = {**generator.settings, **self.arguments}
+
+    def __call__(self, picture: Picture) -> Picture:
+        """Enlarge a picture; the result has its depth, and is grey or has alpha where the picture does.
+
+        Raises:
+            DataError: out of memory with the smallest tiles, or the network fails at this picture.
+        """
+        alpha = picture.alpha
+        if alpha is not None and self.alpha == "net":
+            alpha = self._enlarged(alpha[..., None])[..., 0]
+        elif alpha is not None:
+            alpha = bicubic_enlarged(alpha, self.scale)
+        return Picture(self._enlarged(picture.colour), alpha)
+
+    def _enlarged(self, values: NDArray[Any]) -> NDArray[Any]:
+        """(H, W, 1 or 3) integers to the same of scale times the size, by the network."""
+        while True:
+            try:
+                result = self._through_network(values)
+                break
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise DataError(f"the network fails at {_size(values)}: {_first_line(error)}") from error
+                self._use_smaller_tiles(max(values.shape[:2]), error)
+            except MemoryError as error:
+                raise DataError(f"out of memory for the output of {_size(values)}") from error
+            if self.generator.device.type == "cuda":
+                torch.cuda.empty_cache()
+        factor = self.generator.scale // self.scale
+        return result if factor == 1 else imresize_bicubic(result, factor)
+
+    def _use_smaller_tiles(self, longest: int, error: RuntimeError) -> None:
+        window = self.generator.window_size
+        tile = min(self.tile or longest, longest) // 2 // window * window
+        if self.generator.whole or tile < max(_SMALLEST_TILE, window):
+            raise DataError(f"out of memory ({_first_line(error)}); smaller tiles are of no help") from error
+        self.tile, self.overlap = tile, min(self.overlap or DEFAULT_OVERLAP, tile // 2)
+        print(f"Out of memory: going on with --tile {tile} --overlap {self.overlap}", file=sys.stderr, flush=True)
+
+    def _through_network(self, values: NDArray[Any]) -> NDArray[Any]:
+        """The network's output, rounded to the type of `values`; beside it only one row of tiles is held in float32."""
+        scale, top = self.generator.scale, np.iinfo(values.dtype).max
+        height, width, channels = values.shape
+        rgb = np.repeat(values, 3, axis=2) if channels == 1 else values
+        # torch has few operations for uint16: it becomes float by numpy
+        image = torch.from_numpy(rgb.transpose(2, 0, 1)[None].astype(np.float32, order="C")).div_(float(top))
+        image = padded_to_windows(image, self.generator.window_size)
+        result = np.empty((height * scale, width * scale, channels), values.dtype)
+        bands = blended_rows(self._checked, image, scale, self.tile, self.overlap, self.generator.window_size)
+        for first, band in bands:
+            rows = band[:, : max(result.shape[0] - first, 0), : result.shape[1]]
+            levels = (rows.mean(0, keepdim=True) if channels == 1 else rows).clamp_(0, 1).mul_(float(top)).round_()
+            result[first : first + levels.shape[1]] = levels.permute(1, 2, 0).numpy()
+        return result
+
+    def _checked(self, tile: Tensor) -> Tensor:
+        output = self.generator(tile)
+        if not bool(output.isfinite().all()):
+            hint = "" if self.generator.precision == "fp32" else "; try --precision bf16 or fp32"
+            raise DataError(f"the network's output is not finite in {self.generator.precision}{hint}")
+        return output
+
+
+def bicubic_enlarged(values: NDArray[Any], scale: int) -> NDArray[Any]:
+    """Enlarge (H, W) integers by Keys' cubic (a = -1/2), rounded and clipped; at the border as Pillow does it."""
+    height, width = values.shape
+    image = Image.fromarray(values.astype(np.float32))
+    large = np.asarray(image.resize((width * scale, height * scale), Image.Resampling.BICUBIC))
+    return np.rint(large).clip(0, np.iinfo(values.dtype).max).astype(values.dtype)
+
+
+def _size(values: NDArray[Any]) -> str:
+    return f"{values.shape[1]}x{values.shape[0]} pixels"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n", maxsplit=1)[0] or type(error).__name__

@@ -1,0 +1,196 @@
+"""The results of tools/analyse_iqa.py as Markdown, CSV, JSON and a heat map, beside the AMO paper's figures."""
+
+import csv
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from prismsr.metrics.preference import NEGATIVE, ORIGINAL, POSITIVE, SIMILAR, Agreement, Misalignment, Share
+from prismsr.utils.jobs import atomic_write
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from prismsr.tools.paper_tables import lookup
+
+PAPER_TABLE, PAPER_SET = "amo_table6", "SBS180K (1212 pairs)"
+PAPER_SPELLING = {"maniqa": "maniqua", "niqe": "nique"}
+"""pyiqa's names and what the paper's table writes for them."""
+PAPER_SHARES = {"holding": 6, "negative_on_top": 34, "negative_on_top_of_all": 2}
+"""AMO's figures for HGGT's training set in percent; the last two are MUSIQ's."""
+PAIRS_NOTES = (
+    "Accuracy: share of the compared pairs that a metric orders as people do; pairs of equal scores count half. Human "
+    "ties are left out. The paper's accuracies are those of its Table 6, on 1212 pairs of SBS180K; they fit a "
+    "denominator of 1136, so that 76 pairs, perhaps ties, seem to be left out there, too.",
+    "Complementarity: of the pairs that the metric of the row gets wrong, the share that the metric of the column gets "
+    "right (number of pairs). The paper's section 3 has no figures of it that were to be had.",
+)
+HGGT_NOTES = (
+    "PM (positive misalignment): share of the pairs (positive, original) with the positive scored lower. NM (negative "
+    "misalignment): share of the pairs (negative, original) with the negative scored higher. PM all and NM all: "
+    "against every member of a lower and a higher class. Best: class of the image with the highest score, in percent "
+    "of the groups. Negative best: of the groups that hold a negative, those where one is best.",
+    "The paper's formulas were not to be had; these are reconstructions. Its text gives, for HGGT's training set, "
+    "about 6 % of groups with a negative, and for MUSIQ a negative on top of about 34 % of them, 2 % of all groups.",
+)
+
+
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a Markdown table with aligned columns."""
+    widths = [max(len(line[column]) for line in [header, *rows]) for column in range(len(header))]
+    lines = ["| " + " | ".join(map(str.ljust, line, widths)) + " |" for line in [header, *rows]]
+    return [lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]]
+
+
+def csv_table(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Write a table as CSV; a figure that there is not ("-") is an empty cell."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    columns = [name.removesuffix(" %").replace(" ", "_") for name in header]
+    writer.writerows([columns, *([("" if cell == "-" else cell) for cell in row] for row in rows)])
+    atomic_write(path, text.getvalue().encode())
+
+
+def percent(value: float | None) -> str:
+    """A share with two digits after the point, without the sign; - where there is none."""
+    return "-" if value is None or math.isnan(value) else f"{100 * value:.2f}"
+
+
+def paper_accuracy(metric: str) -> float | None:
+    """The paper's accuracy of a metric in percent, None where its table has none."""
+    base, dash, rest = metric.partition("-")
+    for ours, theirs in PAPER_SPELLING.items():
+        if base == ours or base.startswith(f"{ours}_"):
+            base = base.replace(ours, theirs, 1)
+    return lookup(PAPER_TABLE, PAPER_SET, base + dash + rest).get("Accuracy")
+
+
+def report_pairs(
+    folder: Path,
+    title: str,
+    agreements: Mapping[str, Agreement],
+    shares: NDArray[np.float64],
+    counts: NDArray[np.int64],
+    notes: Sequence[str],
+) -> str:
+    """Write accuracy.csv, complementarity.csv and .png, report.json and report.md; return the latter.
+
+    Args:
+        folder: where they go.
+        title: of the report.
+        agreements: by metric.
+        shares: (M, M) of `complementarity`, in the order of `agreements`.
+        counts: (M, M) likewise.
+        notes: what else is to be said.
+    """
+    names = list(agreements)
+    header = ["metric", "compared", "equal scores", "no score", "human ties", "accuracy %", "paper %"]
+    rows = [_accuracy_row(name, one) for name, one in agreements.items()]
+    matrix = [
+        [name, *(f"{percent(share)} ({count})" for share, count in zip(*line, strict=True))]
+        for name, *line in zip(names, shares, counts, strict=True)
+    ]
+    flat = [
+        [first, second, percent(shares[i, j]), str(counts[i, j])]
+        for i, first in enumerate(names)
+        for j, second in enumerate(names)
+    ]
+    csv_table(folder / "accuracy.csv", header, rows)
+    csv_table(folder / "complementarity.csv", ["wrong", "metric", "accuracy", "pairs"], flat)
+    draw_complementarity(folder / "complementarity.png", names, shares)
+    found = {
+        name: {**asdict(one), "accuracy": one.accuracy, "paper_accuracy_percent": paper_accuracy(name)}
+        for name, one in agreements.items()
+    }
+    content = {"title": title, "metrics": found, "complementarity": shares.tolist(), "pairs": counts.tolist()}
+    write_json(folder / "report.json", {**content, "notes": list(notes)})
+    lines = [f"# {title}", "", *markdown_table(header, rows), "", PAIRS_NOTES[0], ""]
+    lines += [*markdown_table(["wrong \\ right %", *names], matrix), "", PAIRS_NOTES[1], ""]
+    return _finish(folder, lines, notes)
+
+
+def _accuracy_row(name: str, found: Agreement) -> list[str]:
+    paper = paper_accuracy(name)
+    numbers = [str(number) for number in (found.compared, found.equal, found.missing, found.ties)]
+    return [name, *numbers, percent(found.accuracy), "-" if paper is None else f"{paper:.2f}"]
+
+
+def report_hggt(folder: Path, title: str, found: Mapping[str, Misalignment], notes: Sequence[str]) -> str:
+    """Write misalignment.csv, report.json and report.md; return the latter. Arguments as `report_pairs`."""
+    header = ["metric", "PM %", "NM %", "PM all %", "NM all %"]
+    header += [f"best {name} %" for name in ("original", "positive", "similar", "negative")]
+    header += ["groups", "with a negative", "negative held %", "negative best %", "negative best of all %"]
+    rows = []
+    for name, one in found.items():
+        shares = [one.positive, one.negative, one.positive_all, one.negative_all]
+        shares += [one.top[code] for code in (ORIGINAL, POSITIVE, SIMILAR, NEGATIVE)]
+        groups = [str(one.holding.total), str(one.holding.count)]
+        last = [one.holding, one.negative_on_top, Share(one.negative_on_top.count, one.holding.total)]
+        rows.append(
+            [name, *(percent(share.value) for share in shares), *groups, *(percent(each.value) for each in last)]
+        )
+    paper = ["AMO, MUSIQ (about)", *["-"] * (len(header) - 4), *(str(value) for value in PAPER_SHARES.values())]
+    lines = [f"# {title}", "", *markdown_table(header, [*rows, paper]), ""]
+    lines += [line for note in HGGT_NOTES for line in (note, "")]
+    csv_table(folder / "misalignment.csv", header, rows)
+    content = {name: _plain(one) for name, one in found.items()}
+    write_json(
+        folder / "report.json",
+        {"title": title, "metrics": content, "paper_percent": PAPER_SHARES, "notes": list(notes)},
+    )
+    return _finish(folder, lines, notes)
+
+
+def draw_complementarity(path: Path, names: Sequence[str], shares: NDArray[np.float64]) -> None:
+    """Heat map of `complementarity`'s shares, as PNG."""
+    side = 2.2 + 0.55 * len(names)
+    figure = Figure(figsize=(side + 1, side), layout="constrained")
+    axes = figure.subplots()
+    picture = axes.imshow(
+        100 * np.where(np.eye(len(names), dtype=bool), np.nan, shares), cmap="viridis", vmin=0, vmax=100
+    )
+    for row, column in np.argwhere(~np.isnan(shares)):
+        if row != column:
+            colour = "white" if shares[row, column] < 0.6 else "black"
+            text = f"{100 * shares[row, column]:.0f}"
+            axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=8)
+    axes.set_xticks(range(len(names)), names, rotation=60, ha="right", fontsize=8)
+    axes.set_yticks(range(len(names)), names, fontsize=8)
+    axes.set(xlabel="accuracy of", ylabel="where wrong:")
+    figure.colorbar(picture, label="%")
+    data = io.BytesIO()
+    figure.savefig(data, format="png", dpi=120)
+    atomic_write(path, data.getvalue())
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON; NaN, which it does not have, becomes null."""
+    atomic_write(path, json.dumps(_without_nan(content), indent=1, allow_nan=False).encode())
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _without_nan(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(each) for each in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _plain(value: Any) -> Any:
+    """A `Misalignment` as JSON has it, each share with its value."""
+    classes = {ORIGINAL: "original", POSITIVE: "positive", SIMILAR: "similar", NEGATIVE: "negative"}
+    if isinstance(value, Share):
+        return {"count": value.count, "total": value.total, "value": value.value}
+    if isinstance(value, dict):
+        return {classes[code]: _plain(each) for code, each in value.items()}
+    return {name: _plain(each) for name, each in vars(value).items()}
+
+
+def _finish(folder: Path, lines: Sequence[str], notes: Sequence[str]) -> str:
+    text = "\n".join([*lines, *(f"- {note}" for note in notes), ""]).rstrip() + "\n"
+    atomic_write(folder / "report.md", text.encode())
+    return text

@@ -1,0 +1,50 @@
+"""Read the papers' tables in tools/paper_tables/ (its README.md lists them)."""
+
+import csv
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+FOLDER = Path(__file__).resolve().parent
+COLUMNS = ["dataset", "metric", "better", "method", "value"]
+
+
+@dataclass(frozen=True)
+class PaperValue:
+    """One printed figure; `better` is "higher" or "lower"."""
+
+    dataset: str
+    metric: str
+    better: str
+    method: str
+    value: float
+
+
+def table_names() -> list[str]:
+    """Names of all tables, such as "sfd_table3"."""
+    return sorted(path.stem for path in FOLDER.glob("*.csv"))
+
+
+@lru_cache(maxsize=32)
+def read_table(name: str) -> tuple[PaperValue, ...]:
+    """All figures of a table, in the order of the file.
+
+    Raises:
+        ValueError: other columns, a direction that is neither higher nor lower, or a figure that is no number.
+        OSError: there is no such table.
+    """
+    with (FOLDER / f"{name}.csv").open(encoding="utf8", newline="") as file:
+        rows = list(csv.reader(file))
+    if rows[0] != COLUMNS:
+        raise ValueError(f"{name}: the columns are {rows[0]}, not {COLUMNS}")
+    values = []
+    for dataset, metric, better, method, value in rows[1:]:
+        if better not in ("higher", "lower"):
+            raise ValueError(f"{name}: {dataset}, {metric}: better is {better!r}")
+        values.append(PaperValue(dataset, metric, better, method, float(value)))
+    return tuple(values)
+
+
+def lookup(name: str, dataset: str, method: str) -> dict[str, float]:
+    """Figures by metric of one method on one data set; empty where the table has none."""
+    return {row.metric: row.value for row in read_table(name) if (row.dataset, row.method) == (dataset, method)}

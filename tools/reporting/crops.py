@@ -1,0 +1,162 @@
+"""Crops for tools/report.py: where the methods differ most, cut from all methods, GT and LQ alike."""
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from prismsr.tools.inference.pictures import Picture, encode_picture
+
+import cv2
+import numpy as np
+from PIL import Image as PillowImage
+from prismsr.tools.reporting.images import GT, Image, ImageSet
+from prismsr.tools.reporting.evaluations import Group
+
+Place = tuple[int, int]
+OVERVIEW = 200  # pixels, the longer side of the small whole image
+
+
+@dataclass(frozen=True)
+class CropOptions:
+    """How crops are chosen.
+
+    Attributes:
+        side: of a crop, in pixels of GT; smaller images are shown whole.
+        max_images: in each data set.
+        max_bytes: of all crops; those beyond are left out and told.
+        places: left and top of crops that are given, by image.
+        lq: folders of LQ images, by data set.
+        bases: folders that relative paths of the summaries may start from.
+    """
+
+    side: int = 192
+    max_images: int = 6
+    max_bytes: int = 24 << 20
+    places: Mapping[str, Sequence[Place]] = field(default_factory=dict)
+    lq: Mapping[str, Path] = field(default_factory=dict)
+    bases: Sequence[Path] = (Path(),)
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One method's crop as a lossless WebP file, and its scores of the whole image by column."""
+
+    method: str
+    data: bytes
+    scores: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One crop of all methods.
+
+    Attributes:
+        image: name.
+        box: left, top, width, height in GT pixels.
+        size: (width, height) of the whole image.
+        overview: JPEG file of the whole image, small.
+        panels: LQ, the methods, GT; those that there are.
+    """
+
+    image: str
+    box: tuple[int, int, int, int]
+    size: tuple[int, int]
+    overview: bytes
+    panels: tuple[Panel, ...]
+
+    @property
+    def bytes(self) -> int:
+        """Size of its pictures."""
+        return len(self.overview) + sum(len(panel.data) for panel in self.panels)
+
+
+def compare(group: Group, options: CropOptions, problems: list[str]) -> list[Comparison]:
+    """The crops of a data set, sorted by image; what is missing or does not fit is added to `problems`."""
+    images = ImageSet(group, options.bases, options.lq.get(group.dataset), problems)
+    wanted = choose(images, options)
+    scores = {one.method: one.scores for one in group.evaluations}
+    made: list[Comparison] = []
+    for name, place in wanted:
+        panels = images.with_others(name, images.methods(name))
+        if not panels:
+            continue
+        one = _comparison(name, panels, place, options.side, scores)
+        if sum(other.bytes for other in made) + one.bytes > options.max_bytes:
+            problems.append(f"{group.dataset}: {len(made)} of {len(wanted)} crops are shown, to bound the page's size")
+            break
+        made.append(one)
+    return sorted(made, key=lambda one: (one.image, one.box))
+
+
+def choose(images: ImageSet, options: CropOptions) -> list[tuple[str, Place]]:
+    """Image, left and top of each crop: those that were given, then one each of the most different images."""
+    names = images.names()
+    given = [(name, place) for name in names for place in options.places.get(name, ())]
+    left = options.max_images - len(given)
+    if left <= 0:
+        return given
+    ranked = []
+    for name in names:
+        made = [] if name in options.places else list(images.methods(name).values())
+        if made:
+            value, place = most_different(made, options.side)
+            ranked.append((-value, name, place))
+    return given + [(name, place) for _, name, place in sorted(ranked)[:left]]
+
+
+def most_different(images: Sequence[Image], side: int) -> tuple[float, Place]:
+    """Where images differ most.
+
+    Args:
+        images: (H, W, 3) uint8, of one size; of a single one its detail is taken.
+        side: of the crop, in pixels.
+
+    Returns:
+        Mean over the crop of the range over the images (grey levels), and left, top of the first such crop.
+    """
+    if len(images) > 1:
+        spread = (np.maximum.reduce(images) - np.minimum.reduce(images)).mean(axis=2)
+    else:
+        spread = np.abs(cv2.Laplacian(images[0], cv2.CV_64F)).mean(axis=2)
+    total = cv2.integral(spread.astype(np.float64))
+    height, width = min(side, spread.shape[0]), min(side, spread.shape[1])
+    sums = total[height:, width:] - total[:-height, width:] - total[height:, :-width] + total[:-height, :-width]
+    top, left = np.unravel_index(np.argmax(sums), sums.shape)
+    return float(sums[top, left] / (height * width)), (int(left), int(top))
+
+
+def _comparison(
+    name: str,
+    images: Mapping[str, Image],
+    place: Place,
+    side: int,
+    scores: Mapping[str, Mapping[str, Mapping[str, float]]],
+) -> Comparison:
+    whole = images.get(GT, next(iter(images.values())))
+    height, width = whole.shape[:2]
+    box_width, box_height = min(side, width), min(side, height)
+    left, top = min(place[0], width - box_width), min(place[1], height - box_height)
+    panels = [
+        Panel(
+            method,
+            webp(image[top : top + box_height, left : left + box_width]),
+            scores.get(method, {}).get(name, {}),
+        )
+        for method, image in images.items()
+    ]
+    return Comparison(name, (left, top, box_width, box_height), (width, height), small_jpeg(whole), tuple(panels))
+
+
+def webp(image: Image) -> bytes:
+    """A lossless WebP file of (H, W, 3) BGR."""
+    return encode_picture(Picture(np.ascontiguousarray(image[..., ::-1])), ".webp", "crop")
+
+
+def small_jpeg(image: Image) -> bytes:
+    """A JPEG file of the whole image (H, W, 3) BGR, at most `OVERVIEW` pixels long."""
+    small = PillowImage.fromarray(np.ascontiguousarray(image[..., ::-1]))
+    small.thumbnail((OVERVIEW, OVERVIEW))
+    buffer = io.BytesIO()
+    small.save(buffer, "JPEG", quality=80)
+    return buffer.getvalue()

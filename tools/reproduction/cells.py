@@ -1,0 +1,246 @@
+"""The cells of a paper's table: paper, ours, difference, tolerance and what to do; as Markdown, CSV and JSON."""
+
+import csv
+import io
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from prismsr.tools.evaluation.summary import versions
+from prismsr.utils.jobs import atomic_write
+
+from prismsr.tools.reproduction.running import Found, provenance
+from prismsr.tools.reproduction.tables import Table
+
+State = Literal["done", "ready", "stale", "missing", "failed", "paper only", "not made"]
+TOLERANCES = {
+    "PSNR": 0.1, "SSIM": 0.005, "LPIPS": 0.01, "LPIPS-ST": 0.01, "DISTS": 0.01, "FID": 2.0, "NIQE": 0.15,
+    "MUSIQ": 0.5, "CLIPIQA": 0.01, "MANIQA": 0.01, "NIMA": 0.05, "Q-Align": 0.05, "TOPIQ": 0.02,
+    "PLCC": 0.01, "SRCC": 0.01, "KRCC": 0.01, "Accuracy": 1.0,
+}  # fmt: skip
+"""Largest difference from the paper that counts as reproduced, in the metric's unit. The choice is ours."""
+_SLACK = 1e-9  # of differences of decimal numbers
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One figure of a table.
+
+    Attributes:
+        paper: the printed figure; None in rows that the paper does not have.
+        ours: what was made here, in the paper's unit; None where it was not made.
+        tolerance: in the paper's unit.
+        state: see `State`; `ready` and `stale` are made by --run.
+        todo: each thing that is missing or went wrong, and what to do.
+    """
+
+    table: str
+    dataset: str
+    method: str
+    metric: str
+    better: str
+    paper: float | None
+    ours: float | None
+    tolerance: float
+    state: State
+    todo: tuple[str, ...] = ()
+
+    @property
+    def difference(self) -> float | None:
+        """Ours minus the paper's."""
+        return None if self.ours is None or self.paper is None else self.ours - self.paper
+
+    @property
+    def verdict(self) -> str:
+        """within, better or worse (than the tolerance allows); empty without a comparison."""
+        difference = self.difference
+        if difference is None:
+            return ""
+        if abs(difference) <= self.tolerance + _SLACK:
+            return "within"
+        return "better" if (difference > 0) == (self.better == "higher") else "worse"
+
+
+def cells_of(name: str, table: Table, found: Sequence[Found], rows: Sequence[str], sets: Sequence[str]) -> list[Cell]:
+    """All cells of a table, in the paper's order, those of extra rows last.
+
+    Args:
+        name: of the table.
+        table: the table.
+        found: its jobs.
+        rows, sets: only these; none for all.
+    """
+    jobs = {(one.job.dataset, one.job.method): one for one in found}
+    printed = [(value.dataset, value.method, value.metric, value.better, value.value) for value in table.printed()]
+    extra = [
+        (one.job.dataset, one.job.method, metric, better, None)
+        for one in found
+        if one.job.method in table.extra
+        for metric, better in one.job.columns.items()
+    ]
+    return [
+        _cell(name, table, jobs.get((dataset, method)), dataset, method, metric, better, paper)
+        for dataset, method, metric, better, paper in [*printed, *extra]
+        if (not rows or method in rows) and (not sets or dataset in sets)
+    ]
+
+
+def _cell(
+    name: str,
+    table: Table,
+    found: Found | None,
+    dataset: str,
+    method: str,
+    metric: str,
+    better: str,
+    paper: float | None,
+) -> Cell:
+    factor = table.factors.get(metric, 1.0)
+    about = (name, dataset, method, metric, better, paper)
+    tolerance = TOLERANCES[metric] * factor
+    if found is None:
+        if method not in table.not_made:
+            return Cell(*about, None, tolerance, "paper only")
+        return Cell(*about, None, tolerance, "not made", (f"{method}: {table.not_made[method]}",))
+    kept = found.kept.get(metric)
+    if kept is not None:
+        return Cell(*about, kept.value * factor, tolerance, "done")
+    return Cell(*about, None, tolerance, *_why_not(found, metric))
+
+
+def _why_not(found: Found, metric: str) -> tuple[State, tuple[str, ...]]:
+    """State of a cell without a figure, and what to do."""
+    needs = found.needs
+    lacks = [*needs.lacks, *([needs.metrics[metric]] if metric in needs.metrics else [])]
+    error = found.errors.get(metric) or found.errors.get("")
+    if lacks:
+        return "missing", tuple(map(str, lacks))
+    if error:
+        return "failed", (f"{found.job.method} on {found.job.dataset}: {error}",)
+    if found.stale:
+        return "stale", ("stale: checkpoint, settings or images changed since; --run makes it anew",)
+    return "ready", ("ready: --run makes it",)
+
+
+# ------------------------------------------------------------------------------------------------------------ output
+
+
+def markdown(name: str, table: Table, cells: Sequence[Cell]) -> str:
+    """A table per data set (`paper / ours (difference, verdict)`), and below it what is missing."""
+    lines = [f"# {name}: {table.title}", ""]
+    lines += [table.note, ""] if table.note else []
+    lines += [
+        "Cells: paper / **ours** (ours - paper, verdict); the paper's figure alone where nothing was run here.",
+        "",
+    ]
+    digits = _printed_digits(table)
+    for dataset in dict.fromkeys(cell.dataset for cell in cells):
+        lines += [f"## {dataset}", "", *_set_table([cell for cell in cells if cell.dataset == dataset], digits), ""]
+    return "\n".join([*lines, *_summary(cells), *_todo(cells)]).rstrip() + "\n"
+
+
+def _set_table(cells: Sequence[Cell], digits: Mapping[str, int]) -> list[str]:
+    metrics = list(dict.fromkeys(cell.metric for cell in cells))
+    arrows = {cell.metric: "↑" if cell.better == "higher" else "↓" for cell in cells}
+    by_row: dict[str, dict[str, Cell]] = {}
+    for cell in cells:
+        by_row.setdefault(cell.method, {})[cell.metric] = cell
+    lines = ["| method | " + " | ".join(f"{metric} {arrows[metric]}" for metric in metrics) + " | here |"]
+    lines.append("|---" * (len(metrics) + 2) + "|")
+    for method, row in by_row.items():
+        texts = [_text(row[metric], digits[metric]) if metric in row else "" for metric in metrics]
+        states = ", ".join(dict.fromkeys(cell.state for cell in row.values()))
+        lines.append(f"| {method} | {' | '.join(texts)} | {states} |")
+    return lines
+
+
+def _printed_digits(table: Table) -> dict[str, int]:
+    """Digits after the point that the paper prints, by metric."""
+    digits: dict[str, int] = {}
+    for value in table.printed():
+        own = len(repr(value.value).partition(".")[2])
+        digits[value.metric] = max(digits.get(value.metric, 0), own)
+    return digits
+
+
+def _text(cell: Cell, digits: int) -> str:
+    paper = "-" if cell.paper is None else f"{cell.paper:.{digits}f}"
+    if cell.ours is None:
+        return paper
+    ours = f"{paper} / **{cell.ours:.{digits}f}**"
+    return ours if cell.difference is None else f"{ours} ({cell.difference:+.{digits}f}, {cell.verdict})"
+
+
+def _summary(cells: Sequence[Cell]) -> list[str]:
+    ours = [cell for cell in cells if cell.state not in ("paper only", "not made") and cell.paper is not None]
+    verdicts = [cell.verdict for cell in ours if cell.verdict]
+    parts = [f"{verdicts.count(verdict)} {verdict}" for verdict in ("within", "better", "worse") if verdict in verdicts]
+    told = f": {', '.join(parts)}" if parts else ""
+    return [f"{len(verdicts)} of {len(ours)} figures of rows that can be made were made here{told}.", ""]
+
+
+def _todo(cells: Sequence[Cell]) -> list[str]:
+    """Each thing to do once, with the number of cells that wait for it."""
+    counts = Counter(text for cell in cells for text in cell.todo)
+    lines = [f"- {text} [{count} {'cell' if count == 1 else 'cells'}]" for text, count in counts.most_common()]
+    return ["## To do", "", *lines] if lines else []
+
+
+def write_report(folder: Path, name: str, table: Table, cells: Sequence[Cell], found: Sequence[Found]) -> str:
+    """Write NAME.md, .csv and .json; return the Markdown.
+
+    Raises:
+        OSError: they cannot be written.
+    """
+    text = markdown(name, table, cells)
+    atomic_write(folder / f"{name}.md", text.encode())
+    atomic_write(folder / f"{name}.csv", _csv(cells).encode())
+    content = {
+        "table": name,
+        "title": table.title,
+        "cells": [{**asdict(cell), "difference": cell.difference, "verdict": cell.verdict} for cell in cells],
+        "results": [provenance(one) for one in found if one.kept],
+        "versions": versions(),
+    }
+    atomic_write(folder / f"{name}.json", (json.dumps(content, indent=1, default=str) + "\n").encode())
+    return text
+
+
+def _csv(cells: Sequence[Cell]) -> str:
+    """A line per cell; an empty cell where there is no figure."""
+    text = io.StringIO()
+    names = ["table", "dataset", "method", "metric", "better", "paper", "ours", "difference", "tolerance"]
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*names, "verdict", "state", "todo"])
+    for cell in cells:
+        figures = [cell.paper, cell.ours, cell.difference, cell.tolerance]
+        shown = ["" if value is None else f"{value:.10g}" for value in figures]
+        writer.writerow(
+            [
+                cell.table,
+                cell.dataset,
+                cell.method,
+                cell.metric,
+                cell.better,
+                *shown,
+                cell.verdict,
+                cell.state,
+                "; ".join(cell.todo),
+            ]
+        )
+    return text.getvalue()
+
+
+def overview(cells: Mapping[str, Sequence[Cell]]) -> str:
+    """A line per table: how many of its cells are in which state."""
+    lines = ["| table | cells | made here | within tolerance | ready | missing | paper only |", "|---" * 7 + "|"]
+    for name, own in cells.items():
+        states = [cell.state for cell in own]
+        counts = [len(own), states.count("done"), sum(cell.verdict == "within" for cell in own)]
+        counts += [states.count("ready") + states.count("stale"), states.count("missing") + states.count("failed")]
+        counts += [states.count("paper only") + states.count("not made")]
+        lines.append(f"| {name} | {' | '.join(map(str, counts))} |")
+    return "\n".join(lines)

@@ -1,0 +1,177 @@
+"""Kept results of tools/reproduce.py: where they are, what they were made from, and whether that is still so.
+
+A folder holds the images of one checkpoint with one set of settings and inputs; its name is a hash of these, so that
+results of different checkpoints never meet. Each column of its result.json says what it was made with.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from prismsr.tools.evaluation.columns import MetricSpec
+from prismsr.tools.inference.generator_files import file_hash
+from prismsr.utils.jobs import atomic_write
+from prismsr.utils.options.files import load_options
+from prismsr.utils.weights.published import place
+from prismsr.version import __version__
+
+from prismsr.tools.reproduction.needs import Needs, metric_weights
+from prismsr.tools.reproduction.tables import Job
+
+RECORD = "result.json"
+IMAGES = "images"
+_DIGITS = 12
+_NOT_FOR_IMAGES = {
+    *("name", "num_gpu", "path", "train", "datasets", "logger", "degradation", "scoring", "clip", "lora", "model_type"),
+    *("dist_params", "network_d", "network_d_feat", "network_d_tg"),
+}
+"""Sections of an option file that making images does not look at; images are made from all others."""
+_NOT_FOR_IMAGES_IN_VAL = {"val_freq", "save_img", "pbar", "metrics", "suffix"}
+
+
+@dataclass(frozen=True)
+class Result:
+    """A figure that was made here.
+
+    Attributes:
+        key: hash of what it was made with besides the images.
+        value: the figure, in the metric's own unit.
+        count: images that it is over.
+        settings, version, weights, device: of the metric.
+    """
+
+    key: str
+    value: float
+    count: int
+    settings: str = ""
+    version: str = ""
+    weights: str = ""
+    device: str = ""
+
+
+@dataclass(frozen=True)
+class How:
+    """Settings of the run that images depend on."""
+
+    precision: str = "fp32"
+    tile: int = 0
+    overlap: int = 32
+
+
+def image_settings(job: Job, needs: Needs, how: How) -> dict[str, Any]:
+    """What the images of a job, whose needs are there, depend on."""
+    assert needs.options is not None
+    assert needs.checkpoint is not None
+    assert needs.lq is not None
+    options = {key: value for key, value in load_options(needs.options).items() if key not in _NOT_FOR_IMAGES}
+    if isinstance(options.get("val"), Mapping):
+        options["val"] = {key: value for key, value in options["val"].items() if key not in _NOT_FOR_IMAGES_IN_VAL}
+    checkpoint = _file_hash(needs.checkpoint, *_state(needs.checkpoint))
+    inputs = folder_fingerprint(needs.lq)
+    return {"experiment": needs.experiment, "checkpoint": checkpoint, "options": options, "lq": inputs, **asdict(how)}
+
+
+def quality_settings(job: Job, root: Path) -> dict[str, Any]:
+    """What the scores of a quality metric depend on, with the files that its options name."""
+    options = {
+        key: [value, file_hash(root / value)] if isinstance(value, str) and (root / value).is_file() else value
+        for key, value in job.row.metric_options.items()
+    }
+    lists = [file_hash(root / file) for file in (job.use.pairs, job.use.labels) if file and (root / file).is_file()]
+    images = folder_fingerprint(root / str(job.use.root))
+    return {"metric": job.row.metric, "options": options, "images": images, "lists": lists, "versions": _versions()}
+
+
+def result_folder(results: Path, job: Job, needs: Needs, settings: Mapping[str, Any]) -> Path:
+    """Where the results of these settings are kept."""
+    if job.use.protocol is not None:
+        parts = [needs.experiment, job.use.set or job.dataset]
+    else:
+        parts = [str(job.row.metric), job.use.reader or job.dataset]
+    return results.joinpath(*map(slug, parts), digest(settings))
+
+
+def column_key(spec: MetricSpec, needs: Needs, root: Path) -> str:
+    """Hash of what a figure depends on besides the images."""
+    assert needs.protocol is not None
+    plan = needs.protocol
+    places = [place(entry, root) for entry in metric_weights(spec.metric)]
+    weights = [[path.name, *_state(path)] for path in places if path is not None and path.is_file()]
+    about = [spec.metric, spec.full_settings(), plan.references, plan.several, plan.align, weights, _versions()]
+    gt = None if needs.gt is None else folder_fingerprint(needs.gt)
+    labels = [] if needs.gt is None else folder_fingerprint(needs.gt.parent / "labels")
+    return digest([about, gt, labels if plan.references == "positives" else None])
+
+
+def read_record(folder: Path) -> dict[str, Result]:
+    """Kept figures by column; none where there is no record or it is damaged."""
+    try:
+        content = json.loads((folder / RECORD).read_text(encoding="utf8"))
+        return {column: Result(**one) for column, one in content["columns"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def write_record(folder: Path, settings: Mapping[str, Any], columns: Mapping[str, Result]) -> None:
+    """Keep figures; OSError where they cannot be written."""
+    content = {"made_from": settings, "columns": {name: asdict(one) for name, one in columns.items()}}
+    atomic_write(folder / RECORD, (json.dumps(content, indent=1, default=str) + "\n").encode())
+
+
+def older_results(folder: Path) -> bool:
+    """Whether results of other checkpoints, settings or inputs are beside a folder."""
+    return any(path.parent != folder for path in folder.parent.glob(f"*/{RECORD}"))
+
+
+# ----------------------------------------------------------------------------------------------------------- hashes
+
+
+def digest(value: Any) -> str:
+    """Short SHA-256 of plain values."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:_DIGITS]
+
+
+def slug(name: str) -> str:
+    """A name for a folder; names that differ in other characters only get different ones."""
+    plain = re.sub(r"[^A-Za-z0-9._+-]+", "_", name).strip("._")
+    return plain if plain == name else f"{plain}_{digest(name)[:4]}"
+
+
+@lru_cache(maxsize=256)
+def folder_fingerprint(folder: Path) -> str:
+    """Hash of names, sizes and times of change of the visible files below a folder; "" where there is none.
+
+    Many rows ask for the same folder: what was found is kept until `folder_fingerprint.cache_clear()`.
+    """
+    if not folder.is_dir():
+        return ""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    return digest([[path.relative_to(folder).as_posix(), *_state(path)] for path in files])
+
+
+def _state(path: Path) -> list[int]:
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns]
+
+
+@lru_cache(maxsize=64)
+def _file_hash(path: Path, size: int, changed: int) -> str:
+    """SHA-256, read again only when the file changes."""
+    return file_hash(path)
+
+
+@lru_cache(maxsize=1)
+def _versions() -> dict[str, str]:
+    found = {"prismsr": __version__}
+    for package in ("pyiqa", "basicsr", "stlpips_pytorch"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,262 @@
+"""What a row of a paper's table needs on a data set, whether it is there, and what to do where it is not."""
+
+import importlib.util
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from prismsr.tools.iqa.sets import SOURCES
+from prismsr.data.prepare.common import UsageError, recorded
+from prismsr.data.test_sets.sets import count_images, find_test_set, missing
+from prismsr.tools.evaluation.protocols import Protocol, find_protocol
+from prismsr.utils.weights import needs as weight_needs
+from prismsr.utils.options.files import load_options
+from prismsr.utils.weights.published import Weights, place, read_list
+
+from prismsr.tools import weights as weights_tool
+from prismsr.tools.reproduction.tables import Job
+
+Kind = Literal["option file", "checkpoint", "network weights", "test set", "metric weights"]
+CLIP = "clip:RN50-quickgelu:openai"
+"""What SFD-IQA loads besides its checkpoints."""
+
+
+_TRAINING = ("train", "degradation", "scoring", "lora", "network_g", "network_d", "network_d_feat", "network_d_tg")
+"""Sections that say what is trained, apart from the data and how many at once."""
+
+
+@dataclass(frozen=True)
+class Lack:
+    """Something that is missing: what, and what to do."""
+
+    kind: Kind
+    text: str
+
+    def __str__(self) -> str:
+        return f"missing {self.kind}: {self.text}"
+
+
+@dataclass
+class Needs:
+    """What was found for a job.
+
+    Attributes:
+        lacks: what the whole row lacks on this data set.
+        metrics: what single columns lack.
+        options: the option file whose network makes the images.
+        experiment: its name.
+        checkpoint: the generator's weights.
+        lq, gt: folders of the test set.
+        protocol: with the columns of the table alone.
+    """
+
+    lacks: list[Lack] = field(default_factory=list)
+    metrics: dict[str, Lack] = field(default_factory=dict)
+    options: Path | None = None
+    experiment: str = ""
+    checkpoint: Path | None = None
+    lq: Path | None = None
+    gt: Path | None = None
+    protocol: Protocol | None = None
+
+
+def needs_of(job: Job, root: Path, checkpoints: Mapping[str, Path]) -> Needs:
+    """Look for all that a job needs.
+
+    Args:
+        job: the job.
+        root: the repository's folder.
+        checkpoints: files by method, in place of those of the experiments.
+
+    Raises:
+        OptionError: an option file that is there is wrong.
+    """
+    needs = Needs()
+    if job.use.protocol is not None:
+        _look_for_network(needs, job, root, checkpoints)
+        _look_for_test_set(needs, job, root)
+        needs.protocol = _protocol(job)
+        found = {spec.column: metric_lack(spec.metric, root) for spec in needs.protocol.metrics}
+        needs.metrics = {column: lack for column, lack in found.items() if lack is not None}
+    else:
+        _look_for_quality_metric(needs, job, root)
+    return needs
+
+
+# ------------------------------------------------------------------------------------------------ images to be made
+
+
+def _look_for_network(needs: Needs, job: Job, root: Path, checkpoints: Mapping[str, Path]) -> None:
+    file = job.row.options_for(job.dataset)
+    maker = job.row.checkpoint_of or file
+    assert file is not None
+    assert maker is not None
+    absent = [name for name in dict.fromkeys((file, maker)) if not (root / name).is_file()]
+    if absent:
+        needs.lacks.append(Lack("option file", f"{absent[0]} is not there"))
+        return
+    needs.options = root / file
+    options = load_options(needs.options)
+    needs.experiment = str(options.get("name") or needs.options.stem)
+    needs.lacks += _network_lacks(options, file, root)
+    models = root / "experiments" / str(load_options(root / maker).get("name")) / "models"
+    own = [models / "net_g_latest.pth", models / "net_g_latest.safetensors"]
+    otherwise = "" if job.method in checkpoints else _trained_otherwise(models.parent, root / maker)
+    candidates = [checkpoints[job.method]] if job.method in checkpoints else own
+    needs.checkpoint = next((path for path in candidates if path.is_file()), None)
+    if needs.checkpoint is None:
+        needs.lacks.append(
+            Lack("checkpoint", f"{_shown(candidates[0], root)}; {_how_made(candidates[0], root, maker)}")
+        )
+    elif otherwise:
+        told = f"{_shown(needs.checkpoint, root)} was trained with other options: {otherwise}"
+        take = f'--checkpoint "{job.method}=FILE" takes it as it is'
+        needs.lacks.append(Lack("checkpoint", f"{told}; {_how_made(candidates[0], root, maker)}; or {take}"))
+
+
+def _network_lacks(options: Mapping[str, Any], file: str, root: Path) -> list[Lack]:
+    """What a network loads besides its checkpoint (LGCAA: Stable Diffusion 2, DINO) and is not there."""
+    wanted = weight_needs.needs_of({"network_g": options.get("network_g")})
+    entries = [entry for need in wanted for entry in read_list() if entry.serves(need.what)]
+    absent = ", ".join(entry.name for entry in entries if not is_there(entry, root))
+    fetch = f"python tools/weights.py fetch --options {file}"
+    return [Lack("network weights", f"{absent}; {fetch}")] if absent else []
+
+
+def _trained_otherwise(experiment: Path, maker: Path) -> str:
+    """In which option a training differs from its option file, by the copy kept with the experiment; "" for none.
+
+    Only what a training computes with is compared; without a copy nothing is known.
+    """
+    copy = experiment / maker.name
+    if not copy.is_file():
+        return ""
+    then, now = _training_options(copy), _training_options(maker)
+    for key in {**now, **then}:
+        if then.get(key) != now.get(key):
+            return f"{key} was {then.get(key)}, and {maker.name} says {now.get(key)}"
+    return ""
+
+
+def _training_options(file: Path) -> dict[str, Any]:
+    """The sections of an option file that say what is trained, flat, by dotted key."""
+    options = load_options(file)
+    found: dict[str, Any] = {}
+    waiting = [(key, options[key]) for key in _TRAINING if key in options]
+    for key, value in waiting:
+        if isinstance(value, Mapping):
+            waiting += [(f"{key}.{name}", inner) for name, inner in value.items()]
+        else:
+            found[key] = value
+    return found
+
+
+def _how_made(path: Path, root: Path, maker: str) -> str:
+    listed = next((entry for entry in read_list() if entry.serves(f"file:{_shown(path, root)}")), None)
+    published = f"; or published at {listed.source} (tools/weights.py)" if listed else ""
+    return f"train it: python basicsr/train.py -opt {maker}{published}"
+
+
+def _look_for_test_set(needs: Needs, job: Job, root: Path) -> None:
+    use = job.use
+    if use.set is not None:
+        test_set = find_test_set(use.set)
+        needs.lq, needs.gt = root / test_set.lq, None if test_set.gt is None else root / test_set.gt
+        lack = missing(test_set, root) or _not_as_published(test_set.name, needs)
+        needs.lacks += [Lack("test set", lack)] if lack else []
+        return
+    assert use.lq is not None
+    needs.lq, needs.gt = root / use.lq, None if use.gt is None else root / use.gt
+    for folder in filter(None, (use.gt, use.lq)):
+        held = count_images(root / folder)
+        if held != use.count:
+            state = f"holds {held} of {use.count} images" if held else "is not there"
+            needs.lacks.append(Lack("test set", f"{job.dataset}: {folder} {state}; {use.source} says how to get it"))
+            return
+
+
+def _not_as_published(name: str, needs: Needs) -> str | None:
+    """What is wrong with a set that `prepare.py testset --force` took all the same."""
+    for folder in filter(None, (needs.gt, needs.lq)):
+        try:
+            problems = (recorded(folder.parent) or {}).get("problems")
+        except UsageError as error:
+            return str(error)
+        if problems:
+            return (
+                f"{name}: is not the published set, --force took it: {problems[0]}; arrange it anew from its archive "
+                "(docs/testsets.md), or evaluate it by tools/evaluate.py"
+            )
+    return None
+
+
+def _protocol(job: Job) -> Protocol:
+    """The protocol with the table's columns alone."""
+    assert job.use.protocol is not None
+    whole = find_protocol(job.use.protocol)
+    return replace(whole, metrics=tuple(spec for spec in whole.metrics if spec.column in job.columns))
+
+
+# --------------------------------------------------------------------------------------------------- quality metrics
+
+
+def _look_for_quality_metric(needs: Needs, job: Job, root: Path) -> None:
+    use, row = job.use, job.row
+    assert use.root is not None
+    places = [use.root, *filter(None, (use.pairs, use.labels))]
+    absent = [place for place in places if not (root / place).exists()]
+    if absent:
+        source = SOURCES[use.reader] + "; docs/iqa.md" if use.reader else use.source
+        needs.lacks.append(Lack("test set", f"{job.dataset}: {absent[0]} is not there; see {source}"))
+    for value in row.metric_options.values():
+        if _is_file(value) and not (root / value).is_file():
+            needs.lacks.append(Lack("checkpoint", f"{value}; train it: python basicsr/train.py -opt {row.options}"))
+    assert row.metric is not None
+    lack = metric_lack(row.metric, root)
+    if lack is not None:
+        needs.lacks.append(lack)
+
+
+def _is_file(value: object) -> bool:
+    return isinstance(value, str) and Path(value).suffix in (".pth", ".safetensors")
+
+
+# ----------------------------------------------------------------------------------------------------------- weights
+
+
+def metric_lack(metric: str, root: Path) -> Lack | None:
+    """What a metric's published weights or its package lack; None where all that is known of is there.
+
+    Metrics that the list of weights does not have are left to pyiqa, which fetches theirs at the first use.
+    """
+    entries = metric_weights(metric)
+    plain = metric.removeprefix(weights_tool.PYIQA)
+    if metric not in weights_tool.WITHOUT and importlib.util.find_spec("pyiqa") is None:
+        return Lack("metric weights", f"{plain}: the package pyiqa is not installed (pip install pyiqa)")
+    absent = [entry for entry in entries if not is_there(entry, root)]
+    if not absent:
+        return None
+    names = ", ".join(entry.name for entry in absent)
+    how = "--options options/sfd" if plain == "sfd_iqa" else f"--metrics {plain}"
+    return Lack("metric weights", f"{plain}: {names}; python tools/weights.py fetch {how}")
+
+
+def metric_weights(metric: str) -> list[Weights]:
+    """The entries of the list of weights that a metric needs."""
+    plain = metric.removeprefix(weights_tool.PYIQA)
+    if plain == "sfd_iqa":
+        return [entry for entry in read_list() if entry.serves(CLIP)]
+    if metric in weights_tool.WITHOUT:
+        return []
+    return [entry for entry in read_list() if entry.serves(f"metric:{weights_tool.METRICS.get(plain, plain)}")]
+
+
+def is_there(entry: Weights, root: Path) -> bool:
+    """Whether the file of an entry is at its place; its content is not read."""
+    path = place(entry, root)
+    return path is not None and path.is_file()
+
+
+def _shown(path: Path, root: Path) -> str:
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)

@@ -1,0 +1,182 @@
+"""The papers' tables as tools/reproduce.py makes them: which option file, checkpoint, test set and protocol a cell has.
+
+The mapping is in tools/paper_tables/{ssl,sfd,amo,lgcaa}.yml, one per table; docs/reproducing.md describes the keys.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal
+
+from prismsr.utils.errors import OptionError
+from prismsr.utils.options.problems import did_you_mean
+from prismsr.utils.options.yaml_loader import read_yaml
+
+from prismsr.tools import paper_tables
+from prismsr.tools.paper_tables import PaperValue
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+PAPERS = ("ssl", "sfd", "amo", "lgcaa")
+Kind = Literal["sr", "opinion", "pairs"]
+"""sr: images are made and evaluated; opinion, pairs: a quality metric against opinion scores, and people's choices."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SetUse(_Strict):
+    """What a column group of a table, such as "Set5", is measured on.
+
+    Attributes:
+        set: name in prismsr.data.test_sets.sets; or `lq`, `gt`, `count` and `source` (where to read how to get it).
+        protocol: name in prismsr.tools.evaluation.protocols.
+        reader, root, labels, group: arguments of tools/evaluate_iqa.py, and the group of images.
+        pairs: with `root`, arguments of tools/analyse_iqa.py.
+    """
+
+    set: str | None = None
+    lq: str | None = None
+    gt: str | None = None
+    count: int = 0
+    source: str = ""
+    protocol: str | None = None
+    reader: str | None = None
+    root: str | None = None
+    labels: str | None = None
+    group: str = "all"
+    pairs: str | None = None
+
+
+class Row(_Strict):
+    """What makes a row of a table.
+
+    Attributes:
+        options: option file, or one per data set; sets without one are left out.
+        checkpoint_of: option file whose training makes the checkpoint, where it is another one.
+        metric, metric_options: for quality metrics, as evaluate_iqa.py and analyse_iqa.py take them.
+    """
+
+    options: str | Mapping[str, str] | None = None
+    checkpoint_of: str | None = None
+    metric: str | None = None
+    metric_options: Mapping[str, Any] = Field(default_factory=dict)
+
+    def options_for(self, dataset: str) -> str | None:
+        """The option file for a data set."""
+        return self.options.get(dataset) if isinstance(self.options, Mapping) else self.options
+
+
+class Table(_Strict):
+    """One table; every method of its CSV is in exactly one of `rows`, `others` and `not_made`.
+
+    Attributes:
+        csv: name in tools/paper_tables.
+        rows: what can be made here.
+        extra: rows that the paper does not print.
+        others: methods of other authors, whose figures are only shown.
+        not_made: methods that cannot be made here, with the reason.
+        factors: the paper prints a metric times this.
+    """
+
+    csv: str
+    title: str
+    kind: Kind = "sr"
+    note: str = ""
+    sets: Mapping[str, SetUse]
+    rows: Mapping[str, Row]
+    extra: Mapping[str, Row] = Field(default_factory=dict)
+    others: tuple[str, ...] = ()
+    not_made: Mapping[str, str] = Field(default_factory=dict)
+    factors: Mapping[str, float] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _covers_its_csv(self) -> "Table":
+        values = paper_tables.read_table(self.csv)
+        listed = [*self.rows, *self.others, *self.not_made]
+        for what, known, printed in (
+            ("method", listed, {value.method for value in values}),
+            ("data set", list(self.sets), {value.dataset for value in values}),
+        ):
+            wrong = sorted(printed.symmetric_difference(known)) or sorted({x for x in known if known.count(x) > 1})
+            if wrong:
+                raise ValueError(f"{self.csv}: the {what} {wrong[0]!r} is not listed exactly once, or not in the CSV")
+        return self
+
+    def printed(self) -> tuple[PaperValue, ...]:
+        """The paper's figures."""
+        return paper_tables.read_table(self.csv)
+
+    def methods(self) -> list[str]:
+        """All rows, the extra ones included."""
+        return [*self.rows, *self.extra, *self.others, *self.not_made]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A row of a table on one data set.
+
+    Attributes:
+        table: its name, such as sfd-1.
+        method, dataset: as the paper writes them.
+        row, use: what makes it, and what it is measured on.
+        columns: metrics that the table has there, with the direction that is better.
+    """
+
+    table: str
+    method: str
+    dataset: str
+    row: Row
+    use: SetUse
+    columns: Mapping[str, str]
+
+
+@lru_cache(maxsize=1)
+def read_tables() -> dict[str, Table]:
+    """All tables by name, in the order of the files.
+
+    Raises:
+        OptionError: a file is no YAML, or has wrong keys, or does not cover its CSV.
+    """
+    found: dict[str, Table] = {}
+    for paper in PAPERS:
+        file = paper_tables.FOLDER / f"{paper}.yml"
+        for name, content in read_yaml(file.read_text(encoding="utf8"), file.name)[0].items():
+            try:
+                found[name] = Table.model_validate(content)
+            except ValidationError as error:
+                raise OptionError(f"{file.name}: {name}: {error}") from error
+    return found
+
+
+def find_tables(names: Sequence[str]) -> dict[str, Table]:
+    """Tables by name; `all` is all of them.
+
+    Raises:
+        OptionError: there is no such table.
+    """
+    known = read_tables()
+    for name in names:
+        if name not in known and name != "all":
+            raise OptionError(f"there is no table {name!r}{did_you_mean(name, [*known, 'all', 'list'])}")
+    return known if "all" in names else {name: known[name] for name in names}
+
+
+def jobs_of(name: str, table: Table, rows: Sequence[str] = (), sets: Sequence[str] = ()) -> list[Job]:
+    """The rows that can be made, on each data set where the table has figures.
+
+    Args:
+        name: of the table.
+        table: the table.
+        rows, sets: only these; none for all.
+    """
+    made = {**table.rows, **table.extra}
+    directions: dict[str, dict[str, str]] = {}
+    for value in table.printed():
+        directions.setdefault(value.dataset, {})[value.metric] = value.better
+    return [
+        Job(name, method, dataset, row, use, directions[dataset])
+        for dataset, use in table.sets.items()
+        for method, row in made.items()
+        if (not rows or method in rows) and (not sets or dataset in sets) and (row.metric or row.options_for(dataset))
+    ]

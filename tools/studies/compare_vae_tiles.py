@@ -1,0 +1,123 @@
+"""Show what decoding in tiles does to an image: whole, each tile with its own norms, and with norms of all tiles.
+
+    python tools/compare_vae_tiles.py --vae sd2 -i PHOTO.png -o tiles.png
+
+Prints how far tiles are from the whole, and writes a picture: above the images, below eight times their difference from
+the whole one.
+"""
+
+import argparse
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import prismsr  # noqa: F401  (before basicsr)
+from prismsr.archs.lgcaa.options import BaseOptions, parse_section
+from prismsr.archs.lgcaa.stable_diffusion import build_vae, encode_images, vae_factor
+from prismsr.utils.command_line import fail, run_main
+from prismsr.utils.errors import OptionError, UserError
+from prismsr.utils.images import read_tensor
+from prismsr.utils.jobs import atomic_write
+from prismsr.archs.lgcaa.sampling.options import SamplingOptions
+from prismsr.archs.lgcaa.sampling.vae_tiles import decode_tiled
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+DEFAULTS = SamplingOptions()
+TONE = 32
+"""Side in pixels of the squares whose mean differences are told."""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="compare_vae_tiles.py", description=str(__doc__).split("\n", maxsplit=1)[0])
+    parser.add_argument("--vae", required=True, help="a folder in diffusers' layout, or a hub id")
+    parser.add_argument("-i", "--input", type=Path, required=True, help="image")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="PNG to write")
+    parser.add_argument("--tile", type=int, default=DEFAULTS.vae_tile, help="in latents (default: %(default)s)")
+    parser.add_argument("--overlap", type=int, default=DEFAULTS.vae_overlap, help="in latents (default: %(default)s)")
+    parser.add_argument(
+        "--stages",
+        type=int,
+        nargs="+",
+        default=[0, DEFAULTS.vae_norm_stages],
+        help="values of vae_norm_stages (default: %(default)s)",
+    )
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Compare; exit code 0, 2 where the arguments are wrong."""
+    args = build_parser().parse_args(argv)
+    try:
+        sizes = {"vae_tile": args.tile, "vae_overlap": args.overlap}
+        options = [parse_section(SamplingOptions, {**sizes, "vae_norm_stages": n}, "tiles") for n in args.stages]
+        vae = build_vae(BaseOptions(path=None, vae_path=args.vae))
+        results = decoded(vae, _read(args.input, vae_factor(vae)), options)
+        args.output.parent.mkdir(parents=True, exist_ok=True)
+        draw(results, args.output)
+    except (UserError, OSError) as error:
+        return fail("compare_vae_tiles.py", error, 2)
+    for name, image in results.items():
+        if name != "whole":
+            print(f"{name}: {difference(image, results['whole'])}")
+    return 0
+
+
+def _read(path: Path, factor: int) -> Tensor:
+    image = read_tensor(path)
+    height, width = (side // factor * factor for side in image.shape[-2:])
+    return image[..., :height, :width]
+
+
+@torch.no_grad()
+def decoded(vae: Any, image: Tensor, options: Sequence[SamplingOptions]) -> dict[str, Tensor]:
+    """The decoded latents of an image (1, 3, H, W) in [0, 1], by name: "whole" first, then as each option says.
+
+    Raises:
+        OptionError: the image is not larger than a tile.
+    """
+    latents = encode_images(vae, image, sample=False)
+    if options[0].vae_tile >= max(latents.shape[-2:]) or options[0].vae_tile == 0:
+        raise OptionError(
+            f"--tile {options[0].vae_tile}: the image is one tile, {latents.shape[-2]} x {latents.shape[-1]} latents; "
+            "take a smaller tile or a larger image"
+        )
+    results = {"whole": decode_tiled(vae, latents, SamplingOptions(vae_tile=0, vae_overlap=0))}
+    for option in options:
+        stages = option.vae_norm_stages
+        results[f"{stages} stages" if stages else "each tile's norms"] = decode_tiled(vae, latents, option)
+    return results
+
+
+def difference(image: Tensor, whole: Tensor) -> str:
+    """Distance of two images (1, 3, H, W) in words."""
+    error = image - whole
+    psnr = -10 * float(error.square().mean().clamp(min=1e-12).log10())
+    tone = 255 * float(F.avg_pool2d(error, min(TONE, *error.shape[-2:])).abs().max())
+    return f"{psnr:.1f} dB beside the whole; means of {TONE} x {TONE} pixels differ by up to {tone:.1f} of 255"
+
+
+def draw(results: dict[str, Tensor], output: Path) -> None:
+    """Images above, differences from the first below."""
+    from matplotlib.figure import Figure
+
+    whole = results["whole"]
+    height, width = whole.shape[-2:]
+    figure = Figure(figsize=(4 * len(results), 8 * height / width + 0.5), layout="constrained")
+    axes = figure.subplots(2, len(results), squeeze=False)
+    for column, (name, image) in enumerate(results.items()):
+        for axis, shown in zip(axes[:, column], (image, 0.5 + 8 * (image - whole)), strict=True):
+            axis.imshow(shown[0].clamp(0, 1).permute(1, 2, 0).numpy(), interpolation="nearest")
+            axis.set_axis_off()
+        axes[0, column].set_title(name)
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=width / 3.7)  # about a pixel for a pixel
+    atomic_write(output, file.getvalue())
+
+
+if __name__ == "__main__":
+    run_main(main)

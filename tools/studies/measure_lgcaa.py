@@ -1,0 +1,87 @@
+"""Measure what is left of the differences between tokens inside the LGCAA module: `python tools/measure_lgcaa.py`.
+
+The paper's module, read to the letter, makes all tokens of an image equal; docs/lgcaa.md quotes this table.
+"""
+
+import argparse
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import prismsr  # noqa: F401  (before basicsr)
+from prismsr.archs.lgcaa.branch import LGCAABranch, LocalAttention, normalise, split_heads, token_variation
+from prismsr.archs.lgcaa.options import LgcaaOptions
+
+import torch
+from torch import Tensor
+
+ROWS: dict[str, dict[str, Any]] = {
+    "paper_literal": {"preset": "paper_literal"},
+    "paper_literal, Q and K by their RMS": {"preset": "paper_literal", "qk_norm": "rms"},
+    "paper_literal, Q and K not normalised": {"preset": "paper_literal", "qk_norm": "none"},
+    "default without residuals": {"residual": False},
+    "default without the temperature": {"temperature": "printed"},
+    "default": {},
+}
+
+
+def sample_tokens(count: int, channels: int, seed: int = 0) -> Tensor:
+    """Tokens (1, N, C) as a layer norm gives them: random ones that share a fifth of their energy."""
+    generator = torch.Generator().manual_seed(seed)
+    tokens = torch.randn(1, count, channels, generator=generator)
+    shared = torch.randn(1, 1, channels, generator=generator)
+    return torch.nn.functional.layer_norm(tokens + 0.5 * shared, (channels,))
+
+
+@torch.no_grad()
+def measured(options: dict[str, Any], tokens: Tensor, heads: int, seed: int = 0) -> tuple[float, float, float]:
+    """What a randomly initialised module does, in float64, since float32's rounding alone leaves about 1e-14.
+
+    Args:
+        options: section `lgcaa`.
+        tokens: (B, N, C).
+        heads: of both attentions.
+        seed: of the weights.
+
+    Returns:
+        Entropy of the local attention's weights over that of equal weights; token_variation after the local attention
+        (u of the paper, after LN2), and in front of the MLP (after LN3).
+    """
+    torch.manual_seed(seed)
+    branch = LGCAABranch(tokens.shape[-1], heads, LgcaaOptions.model_validate(options)).double()
+    seen: list[Tensor] = []
+    assert branch.norm2 is not None and branch.local is not None
+    branch.norm2.register_forward_hook(lambda module, args, output: seen.append(output))
+    merged = branch.merged(tokens.double())
+    return relative_entropy(branch.local, tokens.double()), token_variation(seen[0]), token_variation(merged)
+
+
+def relative_entropy(local: LocalAttention, tokens: Tensor) -> float:
+    """Mean entropy of the rows of softmax(s * norm(Q) norm(K)^T), over log N: 1 where all tokens weigh the same."""
+    q, k = (normalise(split_heads(project(tokens), local.heads), local.kind) for project in (local.to_q, local.to_k))
+    temperature = local.temperature()
+    scale = q.shape[-1] ** -0.5 if temperature is None else temperature.view(-1, 1, 1)
+    weights = (scale * q @ k.transpose(-1, -2)).softmax(-1)
+    return float(torch.special.entr(weights).sum(-1).mean() / math.log(tokens.shape[1]))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print the table."""
+    parser = argparse.ArgumentParser(prog="measure_lgcaa.py", description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--tokens", type=int, default=1024, help="tokens of an image (default: 1024)")
+    parser.add_argument("--channels", type=int, default=320, help="their length (default: 320)")
+    parser.add_argument("--heads", type=int, default=5, help="heads of both attentions (default: 5)")
+    args = parser.parse_args(argv)
+    tokens = sample_tokens(args.tokens, args.channels)
+    print(f"{args.tokens} tokens, {args.channels} channels, {args.heads} heads, random weights\n")
+    print(
+        "| module | entropy | tokens' variation: input | after local attention | before the MLP |\n" + "|---" * 5 + "|"
+    )
+    for name, options in ROWS.items():
+        entropy, local, merged = measured(options, tokens, args.heads)
+        print(f"| {name} | {entropy:.4f} | {token_variation(tokens):.2f} | {local:.1e} | {merged:.1e} |", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,141 @@
+"""Compare how the values of LR, SR and HR images are distributed, as figure 11 of the LGCAA paper does.
+
+    python tools/plot_latent_histogram.py --gt GT --sr results/RUN/visualization/RealSR --lq LR -o FILE.png
+
+Of pixels, and with --vae (a folder in diffusers' layout, or a hub id) of latents, too. The legend has the Wasserstein-1
+distance to GT. SR files may carry a suffix after GT's names.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import prismsr  # noqa: F401  (before basicsr)
+from prismsr.archs.lgcaa.options import BaseOptions
+from prismsr.archs.lgcaa.stable_diffusion import build_vae, encode_images, vae_factor
+from prismsr.utils.command_line import fail, run_main
+from prismsr.archs.lgcaa.sampling.enlarged_image import enlarged
+from prismsr.utils.errors import OptionError, UserError
+from prismsr.utils.images import read_tensor
+from prismsr.utils.jobs import atomic_write
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+Values = dict[str, NDArray[np.float32]]
+BINS = 120
+LEVELS = (np.arange(0, 257, 4) - 0.5) / 255
+"""Edges of bins with four of 256 levels each; others would hold now one, now two."""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="plot_latent_histogram.py", description=str(__doc__).split("\n", maxsplit=1)[0]
+    )
+    parser.add_argument("--gt", type=Path, required=True, help="folder of HR images")
+    parser.add_argument("--lq", type=Path, help="folder of LR images of the same names; enlarged bicubically")
+    parser.add_argument("--sr", type=Path, action="append", default=[], help="folder of SR images; may be repeated")
+    parser.add_argument("--vae", help="also compare latents of this VAE")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="PNG to write")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Plot; exit code 0, 2 where the arguments are wrong."""
+    args = build_parser().parse_args(argv)
+    try:
+        images = read_all(args.gt, args.lq, args.sr)
+        panels = {"pixels": {name: _values(tensors) for name, tensors in images.items()}}
+        if args.vae:
+            vae = build_vae(BaseOptions(path=None, vae_path=args.vae))
+            panels["latents"] = {name: latent_values(vae, tensors) for name, tensors in images.items()}
+        args.output.parent.mkdir(parents=True, exist_ok=True)
+        draw(panels, args.output)
+    except (UserError, OSError) as error:
+        return fail("plot_latent_histogram.py", error, 2)
+    for panel, values in panels.items():
+        for name, distance in distances(values).items():
+            print(f"{panel}: W1({name}, GT) = {distance:.4f}")
+    return 0
+
+
+def read_all(gt: Path, lq: Path | None, sr: Sequence[Path]) -> dict[str, list[Tensor]]:
+    """Images by kind, GT first, each (1, 3, H, W) in [0, 1] of GT's size.
+
+    Raises:
+        OptionError: a folder is empty, or an image has no partner or another size.
+    """
+    names = sorted(path.stem for path in gt.glob("*.png"))
+    if not names:
+        raise OptionError(f"--gt {gt}: no PNG in this folder")
+    images = {"GT": [read_tensor(gt / f"{name}.png") for name in names]}
+    sizes: list[Any] = [image.shape[-2:] for image in images["GT"]]
+    if lq is not None:
+        small = [read_tensor(_partner(lq, name)) for name in names]
+        images["LR"] = [enlarged(image, size) for image, size in zip(small, sizes, strict=True)]
+    for folder in sr:
+        images[folder.name] = found = [read_tensor(_partner(folder, name)) for name in names]
+        wrong = [name for name, image, size in zip(names, found, sizes, strict=True) if image.shape[-2:] != size]
+        if wrong:
+            raise OptionError(f"--sr {folder}: {wrong[0]} has another size than GT's")
+    return images
+
+
+def _partner(folder: Path, name: str) -> Path:
+    found = sorted(folder.glob(f"{name}.png")) or sorted(folder.glob(f"{name}_*.png"))
+    if not found:
+        raise OptionError(f"{folder}: no image of {name}")
+    return found[0]
+
+
+def _values(tensors: Sequence[Tensor]) -> NDArray[np.float32]:
+    return torch.cat([tensor.flatten() for tensor in tensors]).numpy()
+
+
+@torch.no_grad()
+def latent_values(vae: Any, images: Sequence[Tensor]) -> NDArray[np.float32]:
+    """All values of the images' scaled latents; sides are cut to multiples of the VAE's factor."""
+    factor = vae_factor(vae)
+    cut = [image[..., : image.shape[2] // factor * factor, : image.shape[3] // factor * factor] for image in images]
+    return _values([encode_images(vae, image, sample=False) for image in cut])
+
+
+def distances(values: Values) -> dict[str, float]:
+    """Wasserstein-1 distance to GT's values, of equally many, by sorting; without GT itself."""
+    gt = np.sort(values["GT"])
+    return {name: float(np.abs(np.sort(own) - gt).mean()) for name, own in values.items() if name != "GT"}
+
+
+def _edges(values: Values) -> NDArray[np.float64]:
+    low, high = np.quantile(np.concatenate(list(values.values())), (0.001, 0.999))
+    return np.linspace(low, high, BINS + 1)
+
+
+def draw(panels: dict[str, Values], output: Path) -> None:
+    """One panel of lines for each kind of values."""
+    import io
+
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.5 * len(panels), 3.8), layout="constrained")
+    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    for axis, (title, values) in zip(axes, panels.items(), strict=True):
+        edges = LEVELS if title == "pixels" else _edges(values)
+        labels = {name: f"{name}, W1 {distance:.4f}" for name, distance in distances(values).items()}
+        for name, own in values.items():
+            heights = np.histogram(own, edges, density=True)[0]
+            axis.plot((edges[1:] + edges[:-1]) / 2, heights, label=labels.get(name, name), linewidth=1.4)
+        axis.set(title=title, xlabel="value", ylabel="density", ylim=(0, None))
+        axis.legend(frameon=False)
+        axis.grid(alpha=0.25)
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=130)
+    atomic_write(output, file.getvalue())
+
+
+if __name__ == "__main__":
+    run_main(main)

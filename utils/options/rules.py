@@ -1,0 +1,203 @@
+"""What has to agree between sections of an option file. A rule yields the problems it sees and passes over the rest."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from prismsr.utils.options.entries import METRIC_DATA, find_registered
+from prismsr.utils.options.problems import Problem, did_you_mean, join
+from prismsr.utils.options.schema import DatasetOptions, TrainOptions
+from prismsr.utils.options.signatures import default_of, takes
+from prismsr.utils.options.basicsr_tables import DATASETS, SRTrainOptions
+
+Rule = Callable[[Mapping[str, Any], bool, type[TrainOptions] | None], Iterator[Problem]]
+
+
+def _mapping(opt: Mapping[str, Any], *keys: str) -> dict[str, Any]:
+    """The mapping at a key path; empty where there is none (its absence is reported elsewhere)."""
+    value: Any = opt
+    for key in keys:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value if isinstance(value, dict) else {}
+
+
+def _number(value: Any) -> float | None:
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _datasets(opt: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any], type[DatasetOptions] | None]]:
+    for key, entry in _mapping(opt, "datasets").items():
+        if isinstance(entry, dict):
+            name = str(entry.get("type"))
+            schema = getattr(find_registered("dataset", name), "OPTIONS", None) or DATASETS.get(name)
+            yield join("datasets", key), entry, schema
+
+
+def _arch(opt: Mapping[str, Any], network: str) -> Any:
+    return find_registered("arch", str(_mapping(opt, network).get("type")))
+
+
+def one_scale(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOptions] | None) -> Iterator[Problem]:
+    """`scale` is there where a dataset reads it, and network_g upscales by it (a class may fix it as SCALE)."""
+    scale = _number(opt.get("scale"))
+    if scale is None:
+        used = any(dataset is not None and dataset.USES_SCALE for _, _, dataset in _datasets(opt))
+        if used and opt.get("scale") is None:
+            yield Problem("scale", "is required (upscaling factor; the datasets read it)")
+        return
+    arch = _arch(opt, "network_g")
+    fixed = getattr(arch, "SCALE", scale)
+    if fixed != scale:
+        yield Problem("scale", f"must be {fixed}, the only one that {arch.__name__} has; got {scale}")
+    for key in ("upscale", "scale"):
+        if arch is None or not takes(arch, key):
+            continue
+        given = _mapping(opt, "network_g").get(key, default_of(arch, key))
+        if _number(given) is not None and given != scale:
+            origin = "is" if key in _mapping(opt, "network_g") else f"is not given and {arch.__name__}'s default is"
+            yield Problem(join("network_g", key), f"{origin} {given}, but scale is {scale}")
+
+
+def patch_sizes(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOptions] | None) -> Iterator[Problem]:
+    """The GT patch is a multiple of the scale, and as large as a discriminator of fixed size expects."""
+    scale = _number(opt.get("scale"))
+    for key, section in (("gt_size", opt), ("datasets.train.gt_size", _mapping(opt, "datasets", "train"))):
+        size = _number(section.get("gt_size"))
+        if not is_train or size is None:
+            continue
+        if scale and size % scale:
+            yield Problem(key, f"must be a multiple of scale, {scale}; got {size}")
+        for network in (str(name) for name in opt if str(name).startswith("network_d")):
+            arch = _arch(opt, network)
+            if arch is not None and takes(arch, "input_size"):
+                expected = _mapping(opt, network).get("input_size", default_of(arch, "input_size"))
+                if expected != size:
+                    yield Problem(join(network, "input_size"), f"is {expected}, but {key} is {size}")
+
+
+def loading(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOptions] | None) -> Iterator[Problem]:
+    """Loader settings that only work together."""
+    for key, entry, dataset in _datasets(opt):
+        if entry.get("prefetch_mode") == "cuda" and entry.get("pin_memory") is not True:
+            yield Problem(join(key, "pin_memory"), "must be true with prefetch_mode: cuda")
+        workers = entry.get("num_worker_per_gpu") if key == "datasets.train" else 0  # BasicSR validates without workers
+        if entry.get("persistent_workers") is True and workers == 0:
+            yield Problem(join(key, "persistent_workers"), "must be false where there are no workers")
+        if dataset in DATASETS.values() and _mapping(entry, "io_backend").get("type") == "lmdb":
+            for name, value in entry.items():
+                if name.startswith("dataroot") and isinstance(value, str) and not value.endswith(".lmdb"):
+                    yield Problem(join(key, name), f"must end in .lmdb with io_backend lmdb; got {value}")
+
+
+def accumulation(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOptions] | None) -> Iterator[Problem]:
+    """A process's batch can be divided into train.accum_iter equal parts."""
+    batch = _number(_mapping(opt, "datasets", "train").get("batch_size_per_gpu"))
+    parts = _number(_mapping(opt, "train").get("accum_iter"))
+    if is_train and batch and parts and parts > 0 and batch % parts:
+        yield Problem("train.accum_iter", f"must divide datasets.train.batch_size_per_gpu, {batch}; got {parts:g}")
+
+
+def schedule(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOptions] | None) -> Iterator[Problem]:
+    """The learning rate's schedule covers the training."""
+    total = _number(_mapping(opt, "train").get("total_iter"))
+    entry = _mapping(opt, "train", "scheduler")
+    periods, milestones = entry.get("periods"), entry.get("milestones")
+    if total is None:
+        return
+    if isinstance(periods, list) and all(_number(item) is not None for item in periods) and sum(periods) < total:
+        yield Problem("train.scheduler.periods", f"must add up to total_iter, {total}, or more; got {sum(periods)}")
+    late = [item for item in milestones if (_number(item) or 0) > total] if isinstance(milestones, list) else []
+    if late:
+        text = f"{', '.join(map(str, late))}: beyond total_iter, {total}, and never reached"
+        yield Problem("train.scheduler.milestones", text, "note")
+
+
+def some_loss(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOptions] | None) -> Iterator[Problem]:
+    """There is something to learn from."""
+    train = _mapping(opt, "train")
+    if not is_train or schema is None or not train:
+        return
+    if schema is SRTrainOptions and not train.get("pixel_opt") and not train.get("perceptual_opt"):
+        yield Problem("train", f"{opt.get('model_type')} needs pixel_opt or perceptual_opt")
+    if isinstance(train.get("losses"), dict) and not any(train["losses"].values()):
+        yield Problem("train.losses", "lists no loss")
+
+
+def loss_inputs(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOptions] | None) -> Iterator[Problem]:
+    """What a loss term asks for is there: its discriminator with an optimiser, the EMA network."""
+    train = _mapping(opt, "train")
+    played = set()
+    for name, entry in _mapping(train, "losses").items():
+        loss = find_registered("loss", str(entry.get("type"))) if isinstance(entry, dict) else None
+        inputs = getattr(loss, "inputs", ())
+        if "sr_ema" in inputs and not train.get("ema_decay"):
+            yield Problem(
+                "train.ema_decay", f"must be greater than 0: train.losses.{name} compares with the EMA output"
+            )
+        if loss is not None and "discriminators" in inputs:
+            net = str(entry.get("discriminator", default_of(loss, "discriminator")))
+            played.add(net)
+            if opt.get(f"network_{net}") is None:
+                networks = [str(key).removeprefix("network_") for key in opt if str(key).startswith("network_d")]
+                known = did_you_mean(net, networks) if networks else ""
+                yield Problem(join("train.losses", name, "discriminator"), f"{net!r}: there is no network_{net}{known}")
+    if "losses" in train:
+        yield from _discriminators(opt, played)
+
+
+def _discriminators(opt: Mapping[str, Any], played: set[str]) -> Iterator[Problem]:
+    for key in (str(key) for key in opt if str(key).startswith("network_d") and opt[key] is not None):
+        net = key.removeprefix("network_")
+        if _mapping(opt, "train").get(f"optim_{net}") is None:
+            yield Problem(f"train.optim_{net}", f"is required (optimiser of {key})")
+        if net not in played:
+            yield Problem(key, "no loss plays against this network, so that it is never trained", "note")
+
+
+def lora_base(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOptions] | None) -> Iterator[Problem]:
+    """LoRA adapts a network that is there."""
+    reads = schema is not None and "lora" in schema.TOP.model_fields
+    if is_train and reads and opt.get("lora") is not None and not _mapping(opt, "path").get("pretrain_network_g"):
+        yield Problem("path.pretrain_network_g", "is required with lora, which adapts a trained network")
+
+
+def metric_data(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOptions] | None) -> Iterator[Problem]:
+    """A metric that compares with the GT needs datasets that have one."""
+    without = [
+        key
+        for key, _, dataset in _datasets(opt)
+        if key != "datasets.train" and dataset is not None and "dataroot_gt" not in dataset.model_fields
+    ]
+    for name, entry in _mapping(opt, "val", "metrics").items():
+        metric = find_registered("metric", str(entry.get("type"))) if isinstance(entry, dict) else None
+        if without and metric is not None and takes(metric, METRIC_DATA[1]) and default_of(metric, "img2") is None:
+            yield Problem(join("val.metrics", name), f"compares with GT images, which {', '.join(without)} has not")
+
+
+def best_metric(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOptions] | None) -> Iterator[Problem]:
+    """`val.save_best` is one of the metrics."""
+    best = _mapping(opt, "val").get("save_best")
+    metrics = [name for name, entry in _mapping(opt, "val", "metrics").items() if entry is not None]
+    if isinstance(best, str) and best not in metrics:
+        yield Problem("val.save_best", f"no metric in val.metrics is called {best!r}{did_you_mean(best, metrics)}")
+
+
+def wandb(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOptions] | None) -> Iterator[Problem]:
+    """Wandb follows TensorBoard's files."""
+    logger = _mapping(opt, "logger")
+    if _mapping(logger, "wandb").get("project") is not None and logger.get("use_tb_logger") is not True:
+        yield Problem("logger.use_tb_logger", "must be true for wandb")
+
+
+RULES: tuple[Rule, ...] = (
+    one_scale,
+    patch_sizes,
+    loading,
+    accumulation,
+    schedule,
+    some_loss,
+    loss_inputs,
+    lora_base,
+    metric_data,
+    best_metric,
+    wandb,
+)

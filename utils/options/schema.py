@@ -1,0 +1,317 @@
+"""The keys an option file may have, section by section: names, types, bounds and one line on each.
+
+A dataset class declares its keys with `OPTIONS: ClassVar = <subclass of DatasetOptions>`, a model class those of
+`train` with `OPTIONS: ClassVar = <subclass of TrainOptions>`. BasicSR's own classes are described in option_tables.py.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal
+
+from prismsr.utils.options.optimizers import OPTIMIZERS
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic.fields import FieldInfo
+
+
+class Options(BaseModel):
+    """A mapping of an option file: no other keys than the declared ones, no silent conversion (an int is a float)."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    REQUIRED_TO_TRAIN: ClassVar[tuple[str, ...]] = ()
+    """Keys that may be left out when testing but not when training."""
+
+
+def _whole(value: Any) -> Any:
+    # BasicSR's own files say `val_freq: !!float 5e3`
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Count = Annotated[int, BeforeValidator(_whole)]
+"""A whole number, also when written as 5e3."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Marks a mapping of the form {type: X, **arguments}; `kind` tells what X is and how its arguments are checked."""
+
+    kind: Literal["loss", "losses", "optimizer", "scheduler"]
+
+
+LossEntry = Annotated[dict[str, Any], Entry("loss")]
+LossEntries = Annotated[dict[str, Any], Entry("losses")]
+OptimizerEntry = Annotated[dict[str, Any], Entry("optimizer")]
+SchedulerEntry = Annotated[dict[str, Any], Entry("scheduler")]
+
+
+def entry_kind(field: FieldInfo) -> str | None:
+    """The kind of entry a field holds, or None where it holds a plain value."""
+    parts: Iterable[Any] = (field, *getattr(field.annotation, "__args__", ()))
+    marks = [mark for part in parts for mark in getattr(part, "metadata", getattr(part, "__metadata__", ()))]
+    return next((mark.kind for mark in marks if isinstance(mark, Entry)), None)
+
+
+class TopOptions(Options):
+    """The top level, without `network_*`."""
+
+    name: str = Field(min_length=1, description="experiment name, also the name of its folder")
+    model_type: str = Field(description="registered model class")
+    scale: Count | None = Field(default=None, gt=0, description="upscaling factor")
+    num_gpu: Any = Field(description="auto, or number of GPUs; 0 for CPU")
+    manual_seed: int | None = Field(default=None, ge=0, description="random seed; drawn where it is null")
+    find_unused_parameters: bool = Field(default=False, description="passed to DistributedDataParallel")
+    datasets: dict[str, Any] = Field(description="train, val, val_2, test_1, ...")
+    path: dict[str, Any] | None = Field(default=None, description="pretrained weights and resume state")
+    train: dict[str, Any] | None = Field(default=None, description="training settings")
+    val: dict[str, Any] | None = Field(default=None, description="validation settings")
+    logger: dict[str, Any] | None = Field(default=None, description="logging settings")
+    dist_params: dict[str, Any] | None = Field(default=None, description="torch.distributed settings")
+
+    @field_validator("name")
+    @classmethod
+    def _folder_name(cls, value: str) -> str:
+        if "/" in value or "\\" in value:
+            raise ValueError("must not contain / or \\, since it names a folder")
+        return value
+
+    @field_validator("num_gpu")
+    @classmethod
+    def _number_of_gpus(cls, value: Any) -> Any:
+        if value != "auto" and (not isinstance(value, int) or isinstance(value, bool) or value < 0):
+            raise ValueError("must be auto or a whole number, at least 0")
+        return value
+
+
+class PathOptions(Options):
+    """`path`, without the keys of each network (pretrain_network_g, strict_load_g, param_key_g, ...)."""
+
+    resume_state: str | None = Field(default=None, description=".state file to resume from")
+    ignore_resume_networks: list[str] | None = Field(default=None, description="networks not loaded when resuming")
+
+
+class WandbOptions(Options):
+    """`logger.wandb`."""
+
+    project: str | None = Field(default=None, description="project name; null: wandb is off")
+    resume_id: str | None = Field(default=None, description="run to continue")
+
+
+class LoggerOptions(Options):
+    """`logger`."""
+
+    print_freq: Count = Field(gt=0, description="iterations between two log lines")
+    save_checkpoint_freq: Count = Field(gt=0, description="iterations between two checkpoints")
+    keep_checkpoints: Count | None = Field(default=None, gt=0, description="newest checkpoints to keep; null: all")
+    save_safetensors: bool = Field(default=False, description="write each network as .safetensors, too")
+    use_tb_logger: bool = Field(description="write TensorBoard files")
+    wandb: WandbOptions | None = None
+
+
+class DistOptions(Options):
+    """`dist_params`."""
+
+    backend: Literal["nccl", "gloo"] | None = Field(default=None, description="torch.distributed backend")
+    port: int | None = Field(default=None, gt=0, lt=65536, description="rendezvous port, used with slurm")
+
+
+class ValOptions(Options):
+    """`val`."""
+
+    REQUIRED_TO_TRAIN: ClassVar[tuple[str, ...]] = ("val_freq",)
+
+    val_freq: Count = Field(default=1, gt=0, description="iterations between two validations")
+    save_img: bool = Field(description="write the images")
+    suffix: str | None = Field(default=None, description="suffix of saved images; null: the experiment's name")
+    pbar: bool = Field(default=False, description="show a progress bar")
+    save_best: str | None = Field(default=None, description="metric by which net_g_best.pth is kept")
+    metrics: dict[str, Any] | None = Field(default=None, description="name: {type: registered metric, **arguments}")
+
+
+class IoBackendOptions(Options):
+    """`io_backend` of a dataset."""
+
+    type: Literal["disk", "lmdb", "memcached"] = Field(description="where the images are read from")
+    server_list_cfg: str | None = Field(default=None, description="memcached's server list")
+    client_cfg: str | None = Field(default=None, description="memcached's client file")
+    sys_path: str | None = Field(default=None, description="folder added to sys.path for memcached")
+
+
+class DatasetOptions(Options):
+    """Keys of every dataset; subclass it for the keys of yours."""
+
+    REQUIRED_TO_TRAIN: ClassVar[tuple[str, ...]] = ("batch_size_per_gpu", "num_worker_per_gpu")
+    USES_SCALE: ClassVar[bool] = True
+    """Whether the dataset reads the top-level `scale`."""
+
+    name: str = Field(description="name in the log")
+    type: str = Field(description="registered dataset class")
+    batch_size_per_gpu: int = Field(default=1, gt=0, description="samples per GPU and step")
+    num_worker_per_gpu: int = Field(default=0, ge=0, description="loading processes per GPU")
+    dataset_enlarge_ratio: Count = Field(default=1, gt=0, description="how often an epoch visits each image")
+    prefetch_mode: Literal["cpu", "cuda"] | None = Field(default=None, description="prefetch the next batch")
+    num_prefetch_queue: int = Field(default=1, gt=0, description="batches each loading process keeps ready; at least 2")
+    pin_memory: bool = Field(default=False, description="page-locked batches; prefetch_mode cuda needs it")
+    persistent_workers: bool = Field(default=False, description="keep the loading processes between epochs")
+    use_shuffle: bool = Field(default=True, description="found in BasicSR's files, read by nothing")
+    on_bad_sample: Literal["stop", "skip"] = Field(
+        default="stop", description="training: a sample that cannot be read ends it, or is replaced by another"
+    )
+    max_bad_samples: Count = Field(default=100, gt=0, description="different samples that skip may replace")
+
+
+class PatchOptions(DatasetOptions):
+    """Keys of a dataset that cuts patches for training."""
+
+    REQUIRED_TO_TRAIN: ClassVar[tuple[str, ...]] = (
+        *DatasetOptions.REQUIRED_TO_TRAIN, "gt_size", "use_hflip", "use_rot",
+    )  # fmt: skip
+
+    gt_size: int | None = Field(default=None, gt=0, description="side of the GT patch, pixels")
+    use_hflip: bool = Field(default=False, description="flip at random")
+    use_rot: bool = Field(default=False, description="rotate by multiples of 90 degrees at random")
+    mean: list[float] | None = Field(default=None, description="subtracted per channel")
+    std: list[float] | None = Field(default=None, description="divided by per channel")
+
+
+class PairedMaskDatasetOptions(PatchOptions):
+    """Keys of PairedImageMaskDataset: LQ and GT images and, optionally, a mask of each GT image."""
+
+    dataroot_gt: str = Field(description="folder or .lmdb of GT images")
+    dataroot_lq: str = Field(description="folder or .lmdb of LQ images")
+    dataroot_gt_mask: str | None = Field(default=None, description="folder or .lmdb of masks of the GT images")
+    io_backend: IoBackendOptions | None = Field(default=None, description="told by the paths where left out")
+
+
+class TrainOptions(Options):
+    """Keys of `train` for every model; subclass it for the keys of yours."""
+
+    TOP: ClassVar[type[TopOptions]] = TopOptions
+    """Schema of the top level; a model that reads more keys there declares them in a subclass."""
+    VAL: ClassVar[type[ValOptions]] = ValOptions
+    """Schema of `val`."""
+    NETWORKS: ClassVar[tuple[str, ...]] = ("network_g",)
+    """Networks without which training cannot start."""
+    OPTIMIZERS: ClassVar[tuple[str, ...]] = ("Adam",)
+    """What the model's get_optimizer knows; BasicSR's knows Adam alone."""
+
+    total_iter: Count = Field(gt=0, description="iterations of the whole training")
+    warmup_iter: Count = Field(default=-1, ge=-1, description="iterations of linear warm-up; -1 for none")
+    ema_decay: float = Field(default=0, ge=0, lt=1, description="decay of network_g's moving average; 0 for none")
+    optim_g: OptimizerEntry = Field(description="{type: Adam, lr: ..., **arguments of the optimiser}")
+    scheduler: SchedulerEntry = Field(description="{type: MultiStepLR, milestones: ..., gamma: ...}")
+
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+def bounds(low: float, high: float, around: float | None = None) -> AfterValidator:
+    """Check of a value [lowest, highest] that lies between `low` and `high`, with `around` inside it where given."""
+
+    def check(value: list[float]) -> list[float]:
+        ends = [low, *value, high]
+        if len(value) != 2 or ends != sorted(ends) or (around is not None and not value[0] <= around <= value[1]):
+            middle = "" if around is None else f" and {around:g} inside"
+            raise ValueError(f"must be [lowest, highest] with both between {low:g} and {high:g}{middle}")
+        return value
+
+    return AfterValidator(check)
+
+
+def weights(value: list[float]) -> list[float]:
+    """Check of a list of weights to choose by: none below 0, not all 0."""
+    if min(value, default=-1) < 0 or sum(value) <= 0:
+        raise ValueError("must be a list of weights, none below 0 and not all 0")
+    return value
+
+
+Scales = Annotated[list[float], bounds(0.01, 16, around=1)]
+Levels = Annotated[list[float], bounds(0, 255)]
+Qualities = Annotated[list[float], bounds(1, 100)]
+UpDownKeep = Annotated[list[float], Field(min_length=3, max_length=3), AfterValidator(weights)]
+_SECOND: Any = Field(default=None, validate_default=True)
+
+
+class DegradationOptions(Options):
+    """`degradation`: LQ images made from the GT images in the training step, as Real-ESRGAN does; BasicSR's names."""
+
+    orders: Literal[1, 2] = Field(default=2, description="2: Real-ESRGAN's; 1: the one-stage degradation of HGGT")
+    gt_size: int = Field(gt=0, description="side of the GT patch that is cut out after degrading, pixels")
+    queue_size: int = Field(default=180, gt=0, description="samples in the pool, a multiple of the batch size")
+    gt_usm: bool = Field(default=False, description="degrade the sharpened GT, and offer it to losses as gt_usm")
+
+    resize_prob: UpDownKeep = Field(description="up, down, keep")
+    resize_range: Scales = Field(description="scale factors")
+    gaussian_noise_prob: Probability = Field(description="Gaussian noise; Poisson noise otherwise")
+    noise_range: Levels = Field(description="sigma, of 255")
+    poisson_scale_range: Levels = Field(description="factors of the Poisson noise")
+    gray_noise_prob: Probability = Field(description="noise without colour")
+    jpeg_range: Qualities = Field(description="JPEG qualities")
+
+    # the second order: all of them with orders: 2, none with orders: 1
+    second_blur_prob: Probability | None = _SECOND
+    resize_prob2: UpDownKeep | None = _SECOND
+    resize_range2: Scales | None = _SECOND
+    gaussian_noise_prob2: Probability | None = _SECOND
+    noise_range2: Levels | None = _SECOND
+    poisson_scale_range2: Levels | None = _SECOND
+    gray_noise_prob2: Probability | None = _SECOND
+    jpeg_range2: Qualities | None = _SECOND
+
+    @field_validator(
+        "second_blur_prob", "resize_prob2", "resize_range2", "gaussian_noise_prob2", "noise_range2",
+        "poisson_scale_range2", "gray_noise_prob2", "jpeg_range2",
+    )  # fmt: skip
+    @classmethod
+    def _second_order(cls, value: Any, info: ValidationInfo) -> Any:
+        orders = info.data.get("orders")
+        if orders == 2 and value is None:
+            raise ValueError("is required with orders: 2")
+        if orders == 1 and value is not None:
+            raise ValueError("is not read with orders: 1; leave it out, or take it back with ~")
+        return value
+
+
+class LoraOptions(Options):
+    """`lora`: net_g is frozen, and low-rank updates of some of its layers are trained instead."""
+
+    rank: int = Field(gt=0, description="rank of each update")
+    alpha: float | None = Field(default=None, gt=0, description="factor of the updates times rank; null: rank")
+    targets: list[str] = Field(min_length=1, description="patterns of layer names, as layers.*.mlp.fc?")
+
+
+class PrismTop(TopOptions):
+    """PrismSRModel's top level."""
+
+    degradation: DegradationOptions | None = Field(default=None, description="how LQ images are made from GT images")
+    clip: dict[str, Any] | None = Field(default=None, description="the frozen CLIP, arguments of the arch Clip")
+    scoring: dict[str, Any] | None = Field(default=None, description="the metric that chooses among ground truths")
+    lora: LoraOptions | None = Field(default=None, description="low-rank fine-tuning of net_g, training only")
+
+
+class PrismTrainOptions(TrainOptions):
+    """Keys of `train` for PrismSRModel."""
+
+    TOP: ClassVar[type[TopOptions]] = PrismTop
+    OPTIMIZERS: ClassVar[tuple[str, ...]] = tuple(OPTIMIZERS)
+
+    losses: LossEntries = Field(description="log name: {type: registered loss, **arguments}")
+    net_d_iters: Count = Field(default=1, gt=0, description="discriminator steps for each generator step")
+    net_d_init_iters: Count = Field(default=0, ge=0, description="discriminator steps before the first generator step")
+    amp: Literal["bf16", "fp16"] | None = Field(default=None, description="networks in half precision by autocast")
+    accum_iter: Count = Field(default=1, gt=0, description="parts that a batch is processed in, for one update")
+    grad_clip: float | None = Field(default=None, gt=0, description="largest norm of each network's gradient")
+    channels_last: bool = Field(default=False, description="lay out networks and images with channels innermost")
+    compile: Literal[False, True, "default", "reduce-overhead", "max-autotune"] = Field(
+        default=False, description="torch.compile for net_g and discriminators; true is default"
+    )
+    grad_checkpointing: bool = Field(default=False, description="compute net_g's blocks again instead of keeping them")
+    max_skipped_updates: Count = Field(default=10, gt=0, description="updates skipped in a row before training stops")
