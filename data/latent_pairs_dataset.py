@@ -3,9 +3,8 @@
 from pathlib import Path
 from typing import Any, ClassVar
 
-from prismsr.data.paired_image_mask_dataset import PairedImageMaskDataset
-from prismsr.utils.jobs import DataError
-from prismsr.utils.options.schema import PairedMaskDatasetOptions
+from prismsr.data.paired_image_mask_dataset import PairedImageMaskDataset, PairedMaskDatasetOptions
+from prismsr.utils.errors import DataError
 
 import numpy as np
 import torch

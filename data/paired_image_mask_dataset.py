@@ -3,18 +3,28 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from prismsr.data.images.source import ImageSourceError, open_source
 from prismsr.data.images.png_crop import CroppableImage, CroppableMask
+from prismsr.data.images.source import ImageSourceError, open_source
 from prismsr.data.loading.sampler import sample_rng
-from prismsr.utils.jobs import DataError
-from prismsr.utils.options.schema import PairedMaskDatasetOptions
+from prismsr.utils.errors import DataError
+from prismsr.utils.options.schema import IoBackendOptions, PatchOptions
 
 import numpy as np
 import torch
 from basicsr.utils.registry import DATASET_REGISTRY
+from pydantic import Field
 from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms.functional import normalize
+
+
+class PairedMaskDatasetOptions(PatchOptions):
+    """Keys of PairedImageMaskDataset: LQ and GT images and, optionally, a mask of each GT image."""
+
+    dataroot_gt: str = Field(description="folder or .lmdb of GT images")
+    dataroot_lq: str = Field(description="folder or .lmdb of LQ images")
+    dataroot_gt_mask: str | None = Field(default=None, description="folder or .lmdb of masks of the GT images")
+    io_backend: IoBackendOptions | None = Field(default=None, description="told by the paths where left out")
 
 
 @DATASET_REGISTRY.register()

@@ -2,13 +2,13 @@
 
 from typing import Any, ClassVar
 
-from prismsr.data.images.augmentation import random_patch
-from prismsr.data.degradation.kernels import ItemKernels, global_generators_from
-from prismsr.data.images.source import ImageSourceError, open_source
-from prismsr.data.images.png_crop import CroppableImage, CroppableMask
 from prismsr.data.degradation.kernel_options import RealESRGANMaskOptions
+from prismsr.data.degradation.kernels import ItemKernels, global_generators_from
+from prismsr.data.images.augmentation import random_patch
+from prismsr.data.images.png_crop import CroppableImage, CroppableMask
+from prismsr.data.images.source import ImageSourceError, open_source
 from prismsr.data.loading.sampler import sample_rng
-from prismsr.utils.jobs import DataError
+from prismsr.utils.errors import DataError
 
 from basicsr.utils.registry import DATASET_REGISTRY
 from torch.utils.data import Dataset

@@ -6,7 +6,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from prismsr.utils.options.problems import Problem, did_you_mean, join
+from prismsr.utils.names import did_you_mean
+from prismsr.utils.options.problems import Problem, join
 from prismsr.utils.options.schema import TrainOptions
 
 OWN = ("natural_scene", "sfd_iqa")

@@ -11,7 +11,7 @@ from typing import Any
 from prismsr.metrics.pyiqa_networks import create_pyiqa, import_pyiqa
 from prismsr.utils.compat import import_stlpips
 from prismsr.utils.errors import OptionError
-from prismsr.utils.options.problems import did_you_mean
+from prismsr.utils.names import did_you_mean
 from prismsr.utils.weights.files import WeightsError, weights_hash
 
 import torch

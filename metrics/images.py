@@ -4,8 +4,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Literal
 
+from prismsr.utils.errors import DataError
 from prismsr.utils.images import eight_bit_bgr, read_image
-from prismsr.utils.jobs import DataError
 
 import numpy as np
 import torch

@@ -9,8 +9,8 @@ for it knows local contrast statistics alone. It needs no weights beyond the fil
 from functools import cache
 from pathlib import Path
 
-from prismsr.utils.resize import antialiased_weights
 from prismsr.utils.errors import UserError
+from prismsr.utils.resize import antialiased_weights
 
 import basicsr.metrics.niqe
 import numpy as np

@@ -14,7 +14,7 @@ from prismsr.metrics.natural_scene import SCORE_RANGE, NaturalScene
 from prismsr.metrics.pyiqa_networks import load_pyiqa
 from prismsr.metrics.sfd_iqa import load_sfd_iqa
 from prismsr.utils.errors import OptionError
-from prismsr.utils.options.problems import nearest
+from prismsr.utils.names import nearest
 from prismsr.utils.options.signatures import check_arguments
 from prismsr.utils.rng import generators_kept
 from prismsr.utils.weights.files import weights_hash

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from prismsr.metrics.no_reference import NRMetric, build_nr_metric
-from prismsr.utils.images import metric_tensor
 from prismsr.metrics.preloading import loads
+from prismsr.utils.images import metric_tensor
 
 import numpy as np
 import torch

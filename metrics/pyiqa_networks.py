@@ -14,9 +14,9 @@ from urllib.error import URLError
 from urllib.parse import urlparse
 from urllib.request import getproxies
 
-from prismsr.utils.errors import OptionError, UserError
 from prismsr.metrics.catalog import OF_SETS
-from prismsr.utils.options.problems import did_you_mean
+from prismsr.utils.errors import OptionError, UserError
+from prismsr.utils.names import did_you_mean
 from prismsr.utils.weights.files import WeightsError, network_weights, read_file, require_fit
 
 import torch

@@ -2,9 +2,9 @@
 
 from typing import Any, Literal
 
+from prismsr.metrics.preloading import loads
 from prismsr.metrics.sfd_iqa import ANTONYMS, SFDIQA, load_sfd_iqa
 from prismsr.utils.images import metric_tensor
-from prismsr.metrics.preloading import loads
 
 import numpy as np
 import torch

@@ -4,22 +4,16 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, NamedTuple
 
-from prismsr.archs.lgcaa.lgcaa_arch import copy_sharing_frozen, trainable_state
-from prismsr.archs.lgcaa.stable_diffusion import decode_latents
-from prismsr.models.lgcaa.noise import (
-    clean_prediction,
-    drawn,
-    noised,
-    posterior_moments,
-    sampled_latents,
-    signal_levels,
-)
 from prismsr.archs.lgcaa.checkpoint import require_same_options
-from prismsr.models.step.loss_terms import DEFAULT_INPUTS, StepInputs
-from prismsr.models.prism_sr_model import PrismSRModel
-from prismsr.archs.lgcaa.sampling.sampler import Sampler
+from prismsr.archs.lgcaa.lgcaa_arch import copy_sharing_frozen, trainable_state
 from prismsr.archs.lgcaa.sampling.enlarged_image import enlarged
-from prismsr.archs.lgcaa.sampling.options import DecodedOptions, LGCAATrainOptions, SamplingOptions
+from prismsr.archs.lgcaa.sampling.options import SamplingOptions
+from prismsr.archs.lgcaa.sampling.sampler import Sampler
+from prismsr.archs.lgcaa.stable_diffusion import decode_latents, posterior_moments
+from prismsr.models.lgcaa.noise import clean_prediction, drawn, noised, sampled_latents, signal_levels
+from prismsr.models.lgcaa.options import DecodedOptions, LGCAATrainOptions
+from prismsr.models.prism_sr_model import PrismSRModel
+from prismsr.models.step.loss_terms import DEFAULT_INPUTS, StepInputs
 
 import torch
 from basicsr.utils import get_root_logger

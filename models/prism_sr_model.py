@@ -6,23 +6,24 @@ from contextlib import nullcontext
 from functools import partial
 from typing import Any, ClassVar
 
+from prismsr.data.degradation.real_esrgan import RealESRGANDegradation
+from prismsr.data.multi_gt.degradation import build_degradation
 from prismsr.losses.adversarial_loss import AdversarialLoss
-from prismsr.models.step import gradients
-from prismsr.models.step.batch_parts import Part, add_figures, communicating, joined, split_batch
-from prismsr.models.step.gradient_checkpointing import checkpoint_blocks
-from prismsr.models.step.clip_inputs import ClipInputs
-from prismsr.data.degradation.real_esrgan import RealESRGANDegradation, build_degradation
-from prismsr.models.step.finite_guard import GENERATOR, FiniteGuard
 from prismsr.models.lora.adapters import merged_state
 from prismsr.models.lora.training import Lora, add_lora
+from prismsr.models.options import PrismTrainOptions
+from prismsr.models.step import gradients
+from prismsr.models.step.batch_parts import Part, add_figures, communicating, joined, split_batch
+from prismsr.models.step.clip_inputs import ClipInputs
+from prismsr.models.step.finite_guard import GENERATOR, FiniteGuard
+from prismsr.models.step.gradient_checkpointing import checkpoint_blocks
 from prismsr.models.step.loss_terms import StepInputs, build_terms, evaluate_term, negative_entries, term_inputs
 from prismsr.models.step.memory import compile_in_place, explaining_out_of_memory, to_channels_last, uncompiled
 from prismsr.models.step.moving_average import build_average, update_average
-from prismsr.utils.padding import padded_to_windows
 from prismsr.models.step.precision import Precision
 from prismsr.models.training.model_files import save_generator
 from prismsr.utils.options.optimizers import OPTIMIZERS, WITHOUT_FOREACH
-from prismsr.utils.options.schema import PrismTrainOptions
+from prismsr.utils.padding import padded_to_windows
 
 import torch
 from basicsr.archs import build_network

@@ -12,17 +12,10 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from prismsr.data.multi_gt.score_file import read_scores
 from prismsr.data.images.source import ImageSourceError
 from prismsr.data.multi_gt.labels import read_labels
-from prismsr.tools.iqa.preference_pairs import PairsError, read_pairs
+from prismsr.data.multi_gt.score_file import read_scores
 from prismsr.metrics.preference import TIE, UNKNOWN, agreement, complementarity, misalignment
-from prismsr.utils.command_line import fail, run_main
-from prismsr.utils.devices import find_device
-from prismsr.utils.errors import UserError
-from prismsr.utils.jobs import DataError, JobError
-
-import numpy as np
 from prismsr.tools.iqa.people import (
     Scorer,
     build_scorers,
@@ -34,7 +27,12 @@ from prismsr.tools.iqa.people import (
     table_quality,
 )
 from prismsr.tools.iqa.people_report import report_hggt, report_pairs
-from prismsr.tools.iqa.metrics import UsageError
+from prismsr.tools.iqa.preference_pairs import PairsError, read_pairs
+from prismsr.utils.command_line import fail, run_main
+from prismsr.utils.devices import find_device
+from prismsr.utils.errors import DataError, JobError, OptionError, UserError
+
+import numpy as np
 
 _fail = partial(fail, "analyse_iqa.py")
 
@@ -88,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         {"pairs": run_pairs, "hggt": run_hggt}[args.kind](args)
     except ScoreError as error:
         return _fail(f"{error}; --on-error skip goes on without such images", 1)
-    except (UsageError, UserError) as error:
+    except UserError as error:
         return _fail(error, 2)
     except (JobError, OSError) as error:
         return _fail(error, 1)
@@ -125,14 +123,14 @@ def run_pairs(args: argparse.Namespace) -> None:
 def run_hggt(args: argparse.Namespace) -> None:
     """Misalignment of each metric with the labels of an original's enhanced versions."""
     if not args.metric and not args.scores:
-        raise UsageError("give --metric, --scores or both")
+        raise OptionError("give --metric, --scores or both")
     groups, images = grouped_images(args.root, files_needed=bool(args.metric))
     codes = label_codes(groups, read_labels(args.labels))
     tables = [read_scores(path) for path in args.scores]
     scorers = build_scorers(args.metric, args.metric_options)
     names = [*(table.metric for table in tables), *(scorer.name for scorer in scorers)]
     if len(set(names)) < len(names):
-        raise UsageError(f"--scores and --metric: one metric is given twice: {', '.join(names)}")
+        raise OptionError(f"--scores and --metric: one metric is given twice: {', '.join(names)}")
     folder = args.output / (args.name or args.root.resolve().stem)
     unlabelled = int((codes[:, 1:] == UNKNOWN).sum())
     notes = [f"{unlabelled} enhanced images have no label and are in no pair"] if unlabelled else []

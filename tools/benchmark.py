@@ -9,8 +9,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import prismsr  # noqa: F401  (before basicsr)
-
-import torch
 from prismsr.tools.benchmarks.amo import NETS, amo, build_amo_step, build_tuning_step
 from prismsr.tools.benchmarks.degradation import degradation_step
 from prismsr.tools.benchmarks.evaluate import evaluate
@@ -22,6 +20,8 @@ from prismsr.tools.benchmarks.measure import describe_machine, measure, photogra
 from prismsr.tools.benchmarks.sfd import build_sfd_step, sfd
 from prismsr.tools.benchmarks.ssl import build_ssl, self_similarity
 from prismsr.tools.benchmarks.training import build_step, downsample, gan_step
+
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 

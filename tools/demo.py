@@ -14,11 +14,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from prismsr.utils.errors import UserError
-from prismsr.utils.jobs import JobError
-from prismsr.utils.options.files import load_options
-
 from prismsr.tools.reporting.demo import write_report
+from prismsr.utils.errors import JobError, UserError
+from prismsr.utils.options.files import load_options
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 DATA = REPOSITORY / "datasets" / "demo"

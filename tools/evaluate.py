@@ -16,12 +16,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from prismsr.data.prepare.common import add_workers, whole_number
-from prismsr.tools.evaluation.folder import evaluate_folder
 from prismsr.metrics.fid import MODES
-from prismsr.tools.evaluation.matching import REFERENCES
 from prismsr.tools.evaluation.columns import KNOWN
-from prismsr.tools.evaluation.results import SCORES, SUMMARY, markdown
+from prismsr.tools.evaluation.folder import evaluate_folder
+from prismsr.tools.evaluation.matching import REFERENCES
 from prismsr.tools.evaluation.protocols import (
     PROTOCOLS,
     Protocol,
@@ -32,9 +30,9 @@ from prismsr.tools.evaluation.protocols import (
     with_crop_border,
     with_y_channel,
 )
-from prismsr.utils.command_line import fail, run_main
-from prismsr.utils.errors import OptionError, UserError
-from prismsr.utils.jobs import JobError
+from prismsr.tools.evaluation.results import SCORES, SUMMARY, markdown
+from prismsr.utils.command_line import add_workers, fail, run_main, whole_number
+from prismsr.utils.errors import JobError, OptionError, UserError
 from prismsr.utils.options.yaml_loader import read_yaml
 
 _fail = partial(fail, "evaluate.py")

@@ -12,18 +12,18 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from prismsr.tools.iqa.sets import READERS, IqaRecord, IqaSet, IqaSetError, load_iqa_set
-from prismsr.data.prepare.common import add_workers, print_list, whole_number
 from prismsr.metrics.correlation import CorrelationError
-from prismsr.utils.command_line import fail, run_main
-from prismsr.utils.devices import find_device
-from prismsr.utils.errors import OptionError, UserError
-from prismsr.utils.jobs import DataError, JobError, OnError, atomic_write, run_jobs
-
-import numpy as np
-from prismsr.tools.iqa.metrics import Metric, UsageError, find_metric, parse_options, score_image
+from prismsr.tools.iqa.metrics import Metric, find_metric, parse_options, score_image
 from prismsr.tools.iqa.opinions_report import make_rows, markdown, write_csv, write_scatter
 from prismsr.tools.iqa.score_log import ScoreLog
+from prismsr.tools.iqa.sets import READERS, IqaRecord, IqaSet, IqaSetError, load_iqa_set
+from prismsr.utils.command_line import add_workers, fail, print_list, run_main, whole_number
+from prismsr.utils.devices import find_device
+from prismsr.utils.errors import DataError, JobError, OptionError, UserError
+from prismsr.utils.files import atomic_write
+from prismsr.utils.processes import OnError, run_jobs
+
+import numpy as np
 
 _fail = partial(fail, "evaluate_iqa.py")
 
@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     try:
         run(args)
-    except (UsageError, OptionError, IqaSetError) as error:
+    except (OptionError, IqaSetError) as error:
         return _fail(error, 2)
     except DataError as error:
         return _fail(f"{error}; --on-error skip goes on without such images", 1)
@@ -88,7 +88,7 @@ def run(args: argparse.Namespace) -> None:
     log = ScoreLog(args.output / f"{stem}.csv", metric)
     table = args.csv or args.output / f"{stem}_correlations.csv"
     if table.resolve() == log.path.resolve():
-        raise UsageError(f"--csv {table}: the scores of the single images are kept there; choose another file")
+        raise OptionError(f"--csv {table}: the scores of the single images are kept there; choose another file")
     scores, skipped = score_set(iqa_set, metric, log, args.workers, args.on_error)
     if skipped:
         notes.append(f"{len(skipped)} of {len(iqa_set.records)} images have no score and are left out")

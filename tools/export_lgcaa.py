@@ -11,10 +11,10 @@ from typing import Any
 
 import prismsr  # noqa: F401  (before basicsr)
 from prismsr.archs.lgcaa.checkpoint import require_same_options
+from prismsr.tools.inference.diffusers_export import export_network, export_vae
 from prismsr.utils.command_line import fail, run_main
 from prismsr.utils.errors import OptionError, UserError
 from prismsr.utils.images import read_tensor
-from prismsr.tools.inference.diffusers_export import export_network, export_vae
 from prismsr.utils.options.files import load_options
 from prismsr.utils.weights.files import network_weights, require_fit
 

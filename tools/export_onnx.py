@@ -7,13 +7,11 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from prismsr.data.prepare.common import whole_number
-from prismsr.utils.command_line import fail, run_main
-from prismsr.utils.errors import UserError
+from prismsr.tools.infer import ROOT, add_model_arguments
 from prismsr.tools.inference.generator import load_generator
 from prismsr.tools.inference.onnx_export import export_onnx
-
-from prismsr.tools.infer import ROOT, add_model_arguments
+from prismsr.utils.command_line import fail, run_main, whole_number
+from prismsr.utils.errors import UserError
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -12,13 +12,11 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from prismsr.data.prepare.common import print_list, whole_number
-from prismsr.utils.command_line import fail, run_main
-from prismsr.utils.errors import UserError
-from prismsr.tools.inference.generator import PRECISIONS
 from prismsr.tools.inference.folder import InferenceError, InferenceReport, infer_folder, load_generator
+from prismsr.tools.inference.generator import PRECISIONS
 from prismsr.tools.inference.plan import EXTENSIONS
-from prismsr.utils.jobs import JobError
+from prismsr.utils.command_line import fail, print_list, run_main, whole_number
+from prismsr.utils.errors import JobError, UserError
 from prismsr.utils.tiling import DEFAULT_OVERLAP, DEFAULT_TILE
 
 import torch

@@ -15,16 +15,12 @@ from prismsr.models.lora.adapters import merge
 from prismsr.models.lora.training import read_adapter, state_hash
 from prismsr.models.training.checkpoint_files import CheckpointError, save_file, save_safetensors
 from prismsr.utils.command_line import fail, run_main
-from prismsr.utils.errors import UserError
+from prismsr.utils.errors import OptionError, UserError
 from prismsr.utils.weights.files import network_weights
 
 from torch import Tensor
 
 KEYS = ("params", "params_ema")
-
-
-class UsageError(UserError):
-    """A flag or a file of the command line cannot be used."""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -66,7 +62,7 @@ def run(args: argparse.Namespace) -> None:
     base = find_base(args.base, args.base_key, None if args.force else about["base_sha256"])
     keys = [key for key in KEYS if isinstance(adapter.get(key), dict) and args.param_key in (None, key)]
     if not keys:
-        raise UsageError(f"--param_key: {args.lora} has no {args.param_key}; it has params.")
+        raise OptionError(f"--param_key: {args.lora} has no {args.param_key}; it has params.")
     scale = about["alpha"] / about["rank"]
     content = {key: merge(base, adapter[key], scale) for key in keys}
     if args.output.suffix == ".safetensors":
@@ -79,9 +75,9 @@ def run(args: argparse.Namespace) -> None:
 
 def _check_output(output: Path, overwrite: bool) -> None:
     if output.suffix not in (".pth", ".safetensors"):
-        raise UsageError(f"-o {output}: must end in .pth or .safetensors.")
+        raise OptionError(f"-o {output}: must end in .pth or .safetensors.")
     if output.exists() and not overwrite:
-        raise UsageError(f"-o {output}: is there already; --overwrite replaces it.")
+        raise OptionError(f"-o {output}: is there already; --overwrite replaces it.")
 
 
 def find_base(path: Path, key: str | None, sha256: Any) -> dict[str, Tensor]:
@@ -94,13 +90,13 @@ def find_base(path: Path, key: str | None, sha256: Any) -> dict[str, Tensor]:
     """
     found = [network_weights(path, name) for name in ((key,) if key else (*KEYS, "state_dict"))]
     if key is not None and found[0][1] != key:
-        raise UsageError(f"--base_key: {path} has no {key}.")
+        raise OptionError(f"--base_key: {path} has no {key}.")
     if sha256 is None:
         return found[0][0]
     for state, _ in found:
         if state_hash(state) == sha256:
             return state
-    raise UsageError(
+    raise OptionError(
         f"--base {path}: is not the network that the adapter was trained on (sha256 of its tensors "
         f"{state_hash(found[0][0])[:12]}..., not {sha256[:12]}...). Give that one, or --force to merge into this one."
     )

@@ -8,10 +8,8 @@ from prismsr.data.images.source import DamagedSourceError
 from prismsr.data.prepare import downsample, edges, latents, make_lmdb, multiscale, photos, subimages, verify
 from prismsr.data.prepare.testsets import command as testset
 from prismsr.data.prepare.versions import labels, multi_gt, score
-from prismsr.data.prepare.common import UsageError
 from prismsr.utils.command_line import fail, run_main
-from prismsr.utils.errors import UserError
-from prismsr.utils.jobs import DataError, JobError
+from prismsr.utils.errors import DataError, JobError, UserError
 
 import lmdb
 
@@ -57,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except DataError as error:
         hint = "; --on-error skip goes on without such images" if hasattr(args, "on_error") else ""
         return _fail(f"{error}{hint}", 1)
-    except (UsageError, UserError) as error:
+    except UserError as error:
         return _fail(error, 2)
     except (JobError, OSError, lmdb.Error) as error:
         return _fail(error, 1)

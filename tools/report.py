@@ -14,17 +14,15 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from prismsr.data.prepare.common import whole_number
-from prismsr.utils.command_line import fail, run_main
-from prismsr.utils.errors import OptionError, UserError
-from prismsr.utils.jobs import atomic_write
-from prismsr.utils.options.problems import did_you_mean
-
 from prismsr.tools.reporting.crops import Comparison, CropOptions, Place, compare
 from prismsr.tools.reporting.curves import read_experiments
+from prismsr.tools.reporting.evaluations import Group, read_results
 from prismsr.tools.reporting.page import page
 from prismsr.tools.reporting.paper_tables import read_reproductions
-from prismsr.tools.reporting.evaluations import Group, read_results
+from prismsr.utils.command_line import fail, run_main, whole_number
+from prismsr.utils.errors import OptionError, UserError
+from prismsr.utils.files import atomic_write
+from prismsr.utils.names import did_you_mean
 
 _fail = partial(fail, "report.py")
 

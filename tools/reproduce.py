@@ -14,18 +14,16 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from prismsr.data.prepare.common import add_workers, whole_number
-from prismsr.utils.command_line import fail, run_main
-from prismsr.utils.errors import OptionError, UserError
 from prismsr.tools.inference.generator import PRECISIONS
-from prismsr.utils.options.problems import did_you_mean
-from prismsr.utils.tiling import DEFAULT_OVERLAP
-
-from prismsr.tools.reproduction.plots import draw_plots
 from prismsr.tools.reproduction.cells import Cell, cells_of, overview, write_report
 from prismsr.tools.reproduction.kept_results import How, folder_fingerprint
+from prismsr.tools.reproduction.plots import draw_plots
 from prismsr.tools.reproduction.running import Found, Setup, examine, run_all
 from prismsr.tools.reproduction.tables import Table, find_tables, jobs_of, read_tables
+from prismsr.utils.command_line import add_workers, fail, run_main, whole_number
+from prismsr.utils.errors import OptionError, UserError
+from prismsr.utils.names import did_you_mean
+from prismsr.utils.tiling import DEFAULT_OVERLAP
 
 _fail = partial(fail, "reproduce.py")
 

@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from prismsr.utils.command_line import fail, run_main
-from prismsr.utils.weights.downloads import DownloadError, download
 from prismsr.utils.errors import OptionError, UserError
+from prismsr.utils.names import did_you_mean
 from prismsr.utils.options.files import load_options, shown
-from prismsr.utils.options.problems import did_you_mean
-from prismsr.utils.weights.published import FULL, Weights, examine, maker_of, place, read_list, shown_place
+from prismsr.utils.weights.downloads import DownloadError, download
 from prismsr.utils.weights.needs import PYIQA, WITHOUT_WEIGHTS, needs_of
+from prismsr.utils.weights.published import FULL, Weights, examine, maker_of, place, read_list, shown_place
 
 ROOT = Path(__file__).resolve().parents[1]
 SHOWN = 3

@@ -3,15 +3,11 @@
 `repair_imports` runs before the first import of basicsr, `repair_basicsr` after it; importing prismsr runs both.
 """
 
-import difflib
 import importlib
 import importlib.util
-import os
-import subprocess
 import sys
 import types
 from pathlib import Path
-from typing import Any
 
 
 def repair_imports() -> None:
@@ -61,105 +57,6 @@ def _restore_distutils() -> None:
     # basicsr.archs.arch_util imports distutils, which left the standard library in Python 3.12; setuptools carries it.
     if importlib.util.find_spec("distutils") is None:
         importlib.import_module("setuptools")
-
-
-def repair_basicsr() -> None:
-    """Replace, by name, the parts of BasicSR that do not work here; safe to call more than once."""
-    from prismsr.models.training import model_files as model_state
-    from prismsr.models.training.validation import validate
-
-    from basicsr.models.base_model import BaseModel
-    from basicsr.models.sr_model import SRModel
-    from basicsr.utils import dist_util, options
-    from basicsr.utils.registry import Registry
-
-    # A missing name prints "not found, use name: X_basicsr!", also for names that are fine, and sends people to edit
-    # their option file (BasicSR #419 and many more).
-    Registry.get = _registry_get
-    # nccl and a CUDA device are taken for granted; two processes on a CPU then divide by device_count() == 0.
-    dist_util.init_dist = options.init_dist = init_dist
-    # DistributedDataParallel gets device_ids=[current CUDA device], which a CPU build refuses.
-    BaseModel.model_to_device = _model_to_device
-    # Files are written in place, failures passed over, weights read in one layout; see prismsr.models.training.model_files.
-    for name in ("save_network", "save_training_state", "resume_training", "load_network", "validation"):
-        setattr(BaseModel, name, getattr(model_state, name))
-    # Rank 0 validates alone; see prismsr.models.training.validation. A subclass's own nondist_validation still applies.
-    SRModel.nondist_validation = validate
-    SRModel.dist_validation = _dist_validation
-
-
-def _dist_validation(self: Any, dataloader: Any, current_iter: Any, tb_logger: Any, save_img: bool) -> None:
-    self.nondist_validation(dataloader, current_iter, tb_logger, save_img)
-
-
-def _registry_get(self: Any, name: str, suffix: str = "basicsr") -> Any:
-    for candidate in (name, f"{name}_{suffix}"):
-        if candidate in self:
-            return self._obj_map[candidate]
-    near = difflib.get_close_matches(name, list(self.keys()), n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise KeyError(f"No {self._name} is called {name!r}.{hint}")
-
-
-def init_dist(launcher: str, backend: str | None = None, port: int | None = None, **kwargs: Any) -> None:
-    """Start torch.distributed: nccl with a CUDA device per process, gloo without CUDA.
-
-    Args:
-        launcher: "pytorch" (torchrun's environment variables) or "slurm" (SLURM's).
-        backend: torch.distributed backend; default: nccl with CUDA, else gloo.
-        port: rendezvous port for slurm; default: MASTER_PORT, else 29500.
-        kwargs: further arguments of torch.distributed.init_process_group.
-
-    Raises:
-        ValueError: another launcher, or variables that the launcher should have set are missing.
-    """
-    import torch
-    from torch import distributed, multiprocessing
-
-    if launcher not in ("pytorch", "slurm"):
-        raise ValueError(f"launcher is {launcher!r}; allowed: 'none', 'pytorch', 'slurm'.")
-    if multiprocessing.get_start_method(allow_none=True) is None:
-        multiprocessing.set_start_method("spawn")  # as BasicSR: forking after CUDA or gloo threads started is unsafe
-    if launcher == "slurm":
-        _export_slurm_variables(port)
-    missing = [name for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR") if name not in os.environ]
-    if missing:
-        raise ValueError(
-            f"--launcher {launcher}: {', '.join(missing)} not set; start with torchrun --nproc_per_node=N."
-        )
-    if torch.cuda.is_available():
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    backend = backend or ("nccl" if torch.cuda.is_available() else "gloo")
-    distributed.init_process_group(backend=backend, **kwargs)
-
-
-def slurm_first_host() -> str:
-    """Name of the first machine of this slurm job, where rank 0 runs and the processes meet."""
-    command = ["scontrol", "show", "hostname", os.environ["SLURM_NODELIST"]]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[0]
-
-
-def _export_slurm_variables(port: int | None) -> None:
-    missing = [name for name in ("SLURM_PROCID", "SLURM_NTASKS", "SLURM_NODELIST") if name not in os.environ]
-    if missing:
-        raise ValueError(f"--launcher slurm: {', '.join(missing)} not set; start with srun.")
-    os.environ["MASTER_ADDR"] = slurm_first_host()
-    os.environ["MASTER_PORT"] = str(port or os.environ.get("MASTER_PORT", "29500"))
-    os.environ["RANK"] = os.environ["SLURM_PROCID"]
-    os.environ["WORLD_SIZE"] = os.environ["SLURM_NTASKS"]
-    os.environ["LOCAL_RANK"] = os.environ.get("SLURM_LOCALID", "0")
-
-
-def _model_to_device(self: Any, net: Any) -> Any:
-    import torch
-    from torch.nn.parallel import DataParallel, DistributedDataParallel
-
-    net = net.to(self.device)
-    if self.opt["dist"]:
-        device_ids = [torch.cuda.current_device()] if self.device.type == "cuda" else None
-        unused = self.opt.get("find_unused_parameters", False)
-        return DistributedDataParallel(net, device_ids=device_ids, find_unused_parameters=unused)
-    return DataParallel(net) if self.opt["num_gpu"] > 1 else net
 
 
 def import_stlpips() -> types.SimpleNamespace:

@@ -15,3 +15,11 @@ class TrainingError(UserError, RuntimeError):
 
 class NonFiniteError(TrainingError):
     """Too many updates in a row had a gradient that was NaN or infinite; the weights are those of the last good one."""
+
+
+class DataError(UserError, ValueError):
+    """One item's data are bad (unreadable, too small, ...): the message names the item; a run may skip it."""
+
+
+class JobError(RuntimeError):
+    """A run had to stop; the message names the job and the reason."""

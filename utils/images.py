@@ -4,7 +4,8 @@ import io
 from pathlib import Path
 from typing import Any
 
-from prismsr.utils.jobs import DataError, atomic_write
+from prismsr.utils.errors import DataError
+from prismsr.utils.files import atomic_write
 
 import cv2
 import numpy as np

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from prismsr.archs.clip.features import ClipImageEncoder, PosEmbedding
 from prismsr.archs.clip.build import MODEL, build_clip, open_clip
+from prismsr.archs.clip.features import ClipImageEncoder, PosEmbedding
 
 import torch
 from basicsr.utils.registry import ARCH_REGISTRY

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from prismsr.archs.lgcaa.options import DinoOptions
 from prismsr.utils.errors import OptionError
-from prismsr.utils.options.problems import did_you_mean
+from prismsr.utils.names import did_you_mean
 from prismsr.utils.weights.files import WeightsError, load_state_dict, require_fit
 
 import torch

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from prismsr.archs.lgcaa.options import BaseOptions
 from prismsr.utils.errors import OptionError
-from prismsr.utils.options.problems import did_you_mean
+from prismsr.utils.names import did_you_mean
 from prismsr.utils.weights.files import WeightsError
 
 import torch
@@ -193,3 +193,9 @@ def _read(network: Any, path: str, settings: Mapping[str, Any]) -> nn.Module:
         )
     result: nn.Module = loaded
     return result
+
+
+def posterior_moments(vae: Any, images: Tensor) -> Tensor:
+    """Mean and log variance of the posterior, (B, 2 C, h, w), not scaled, of RGB images (B, 3, H, W) in [0, 1]."""
+    moments: Tensor = vae.encode(2 * images - 1).latent_dist.parameters
+    return moments

@@ -10,11 +10,10 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any, NamedTuple
 
-from prismsr.data.multi_gt.ground_truths import Choice, GroundTruths
-from prismsr.data.multi_gt.online_choice import build_gt_choice
+from prismsr.data.degradation.options import DegradationOptions
 from prismsr.data.degradation.pool import Batch, TrainingPool
+from prismsr.data.multi_gt.ground_truths import Choice, GroundTruths
 from prismsr.utils.errors import UserError
-from prismsr.utils.options.schema import DegradationOptions
 
 import numpy as np
 import torch
@@ -199,23 +198,6 @@ class RealESRGANDegradation(nn.Module):
             UserError: the state is of a pool of another size.
         """
         self.pool.load_state(state["pool"], next(self.jpeg.parameters()).device)
-
-
-def build_degradation(opt: Mapping[str, Any], device: torch.device | str = "cpu") -> RealESRGANDegradation | None:
-    """The degradation that an option file asks for, or None where it has no section `degradation`.
-
-    Args:
-        opt: the whole option file; `degradation` and `scale` are read, and `datasets.train` and `scoring` for what
-            chooses among versions of a ground truth.
-        device: where it works.
-    """
-    if opt.get("degradation") is None:
-        return None
-    degradation = RealESRGANDegradation(DegradationOptions.model_validate(opt["degradation"]), opt["scale"])
-    dataset = (opt.get("datasets") or {}).get("train") or {}
-    if dataset.get("sampling") is not None:
-        degradation.choice = build_gt_choice(opt, device)
-    return degradation.to(device)
 
 
 def _order(options: DegradationOptions, suffix: str) -> Order:

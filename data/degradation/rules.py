@@ -4,9 +4,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from prismsr.data.degradation.options import DegradationOptions
 from prismsr.utils.options.problems import Problem, join
 from prismsr.utils.options.rules import patch_sizes
-from prismsr.utils.options.schema import DegradationOptions, TrainOptions
+from prismsr.utils.options.schema import TrainOptions
 
 LOSS_GTS = ("gt", "gt_usm")
 """What a loss term may name as its `gt`: the GT image, or the sharpened one that the degradation makes."""

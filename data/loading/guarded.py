@@ -7,8 +7,7 @@ from contextlib import contextmanager
 from typing import Any, Literal, NamedTuple
 
 from prismsr.data.loading.sampler import SampleIndex
-from prismsr.utils.errors import TrainingError
-from prismsr.utils.jobs import DataError
+from prismsr.utils.errors import DataError, TrainingError
 from prismsr.utils.rng import generators_kept
 
 import cv2

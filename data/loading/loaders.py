@@ -5,8 +5,8 @@ import math
 from typing import Any, NamedTuple
 
 from prismsr.data.loading.guarded import GuardedDataset, collate
-from prismsr.data.loading.workers import TrainLoader, start_worker
 from prismsr.data.loading.sampler import SeededBatchSampler
+from prismsr.data.loading.workers import TrainLoader, start_worker
 from prismsr.utils.errors import OptionError
 
 import torch

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from prismsr.data.multi_gt.sampling_rules import LABELLED, Rule, draw
 from prismsr.data.multi_gt.groups import SHOWN, Groups
 from prismsr.data.multi_gt.labels import LABELS, Label
-from prismsr.utils.jobs import DataError
+from prismsr.data.multi_gt.sampling_rules import LABELLED, Rule, draw
+from prismsr.utils.errors import DataError
 
 import numpy as np
 from numpy.typing import NDArray

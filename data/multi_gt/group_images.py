@@ -1,10 +1,10 @@
 """The images of one group of ground truths, decoded only as far as they are asked for."""
 
 from prismsr.data.images.augmentation import Patch
+from prismsr.data.images.png_crop import CroppableImage
 from prismsr.data.images.source import ImageSource
 from prismsr.data.multi_gt.groups import Groups
-from prismsr.data.images.png_crop import CroppableImage
-from prismsr.utils.jobs import DataError
+from prismsr.utils.errors import DataError
 
 from torch import Tensor
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from prismsr.data.images.source import ImageSourceError
-from prismsr.utils.options.problems import did_you_mean
+from prismsr.utils.names import did_you_mean
 
 SHOWN = 5
 

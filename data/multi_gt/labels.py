@@ -11,8 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
+from prismsr.utils.errors import DataError
+from prismsr.utils.files import atomic_write
 from prismsr.utils.images import IMAGE_SUFFIXES
-from prismsr.utils.jobs import DataError, atomic_write
 
 from tqdm import tqdm
 

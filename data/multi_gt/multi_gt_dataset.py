@@ -4,18 +4,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
-from prismsr.data.images.augmentation import Patch, random_patch
 from prismsr.data.degradation.kernels import ItemKernels, global_generators_from
-from prismsr.data.multi_gt.group_images import GroupImages
-from prismsr.data.multi_gt.sampling_rules import choice_weights
-from prismsr.data.multi_gt.score_file import ScoreFileError, read_scores
+from prismsr.data.images.augmentation import Patch, random_patch
 from prismsr.data.images.source import open_source
+from prismsr.data.loading.sampler import sample_rng
 from prismsr.data.multi_gt.draws import Judgements, Taken, VersionDraws, candidates, judgements, kept_groups
+from prismsr.data.multi_gt.group_images import GroupImages
 from prismsr.data.multi_gt.groups import SHOWN, Groups, group_keys
 from prismsr.data.multi_gt.labels import read_labels
 from prismsr.data.multi_gt.options import MultiGTOptions
-from prismsr.data.loading.sampler import sample_rng
-from prismsr.utils.jobs import DataError
+from prismsr.data.multi_gt.sampling_rules import choice_weights
+from prismsr.data.multi_gt.score_file import ScoreFileError, read_scores
+from prismsr.utils.errors import DataError
 
 import numpy as np
 import torch
@@ -30,9 +30,9 @@ from torch.utils.data import Dataset
 class MultiGTDataset(Dataset):
     """Groups of an original and enhanced versions, e.g. HGGT's; `sampling` says which of them is the ground truth.
 
-    The rules stand in prismsr.data.multi_gt.sampling_rules. LQ images are always made from the original. All draws of an item
-    (flips, crop, kernels, versions) come from the sample's own random stream, whatever the number of workers; flips and
-    crop are the same for all versions. Whatever the sampling, gt and kernels are those that
+    The rules stand in prismsr.data.multi_gt.sampling_rules. LQ images are always made from the original. All draws of
+    an item (flips, crop, kernels, versions) come from the sample's own random stream, whatever the number of workers.
+    Flips and crop are the same for all versions. Whatever the sampling, gt and kernels are those that
     RealESRGANMaskDataset gives of the originals.
 
     Args:

@@ -3,14 +3,14 @@
 from typing import Any, ClassVar
 
 from prismsr.data.images.augmentation import Patch
-from prismsr.data.multi_gt.group_images import GroupImages
+from prismsr.data.images.png_crop import CroppableImage
 from prismsr.data.images.source import ImageSourceError, open_source
 from prismsr.data.multi_gt.draws import POSITIVE, judgements
+from prismsr.data.multi_gt.group_images import GroupImages
 from prismsr.data.multi_gt.groups import SHOWN, group_keys
 from prismsr.data.multi_gt.labels import read_labels
 from prismsr.data.multi_gt.options import MultiGTTestOptions
-from prismsr.data.images.png_crop import CroppableImage
-from prismsr.utils.jobs import DataError
+from prismsr.utils.errors import DataError
 
 import numpy as np
 import torch

@@ -2,9 +2,9 @@
 
 from typing import Any, Literal, Self
 
-from prismsr.data.multi_gt.sampling_rules import LABELLED, SCORED, Rule
-from prismsr.data.multi_gt.labels import ORIGINAL
 from prismsr.data.degradation.kernel_options import KernelOptions
+from prismsr.data.multi_gt.labels import ORIGINAL
+from prismsr.data.multi_gt.sampling_rules import LABELLED, SCORED, Rule
 from prismsr.utils.options.schema import DatasetOptions
 
 from pydantic import Field, ValidationInfo, field_validator

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Self
 
 from prismsr.metrics.no_reference import NRMetric, quality_of
 from prismsr.utils.errors import UserError
-from prismsr.utils.jobs import atomic_write
+from prismsr.utils.files import atomic_write
 
 import numpy as np
 from numpy.typing import NDArray

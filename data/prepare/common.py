@@ -9,44 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from prismsr.data.images.source import FolderSource
+from prismsr.utils.command_line import add_on_error, add_workers, print_list
+from prismsr.utils.errors import OptionError
+from prismsr.utils.files import TEMPORARY_SUFFIX, atomic_write
 from prismsr.utils.images import IMAGE_SUFFIXES
-from prismsr.utils.jobs import TEMPORARY_SUFFIX, atomic_write, default_workers, run_jobs
+from prismsr.utils.processes import run_jobs
 
 RECORD = ".prepare.json"  # hidden, because BasicSR takes every visible file of a folder for an image
 OUTPUT_SUFFIXES = (".png", ".mat")
-SHOWN = 20  # messages printed before the rest is only counted
-
-
-class UsageError(ValueError):
-    """The command cannot run as it was given; the message says what is wrong and what to do."""
-
-
-def whole_number(minimum: int) -> Callable[[str], int]:
-    """An argparse type: a whole number of `minimum` or more."""
-
-    def parse(text: str) -> int:
-        if not text.lstrip("+").isdecimal() or int(text) < minimum:
-            raise argparse.ArgumentTypeError(f"got {text!r}; allowed: a whole number of {minimum} or more")
-        return int(text)
-
-    return parse
-
-
-def add_workers(parser: argparse.ArgumentParser) -> None:
-    """Add --workers."""
-    parser.add_argument(
-        "--workers", type=whole_number(1), default=default_workers(), help="number of processes (default: %(default)s)"
-    )
-
-
-def add_on_error(parser: argparse.ArgumentParser) -> None:
-    """Add --on-error."""
-    parser.add_argument(
-        "--on-error",
-        choices=["stop", "skip"],
-        default="stop",
-        help="an image that cannot be used ends the run (stop, the default) or is left out and named at the end (skip)",
-    )
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,10 +39,10 @@ def images_of(folder: Path, output: Path) -> dict[str, Path]:
     """The images of an input folder, by key.
 
     Raises:
-        UsageError: the output lies in the input folder, where a second run would take its images for input.
+        OptionError: the output lies in the input folder, where a second run would take its images for input.
     """
     if output.resolve().is_relative_to(folder.resolve()):
-        raise UsageError(f"-o {output} lies in the input folder {folder}; choose a folder outside of it")
+        raise OptionError(f"-o {output} lies in the input folder {folder}; choose a folder outside of it")
     return FolderSource(folder, IMAGE_SUFFIXES).paths
 
 
@@ -93,7 +63,7 @@ def claim_folder(folder: Path, parameters: dict[str, Any], overwrite: bool) -> N
         overwrite: remove the images of an earlier run first.
 
     Raises:
-        UsageError: the folder holds files that no run recorded, or an earlier run had other parameters.
+        OptionError: the folder holds files that no run recorded, or an earlier run had other parameters.
     """
     parameters = json.loads(json.dumps(parameters))  # as they come back from the file: tuples are lists
     earlier = recorded(folder)
@@ -101,12 +71,12 @@ def claim_folder(folder: Path, parameters: dict[str, Any], overwrite: bool) -> N
         if overwrite:
             _remove(folder, OUTPUT_SUFFIXES)
         elif earlier != parameters:
-            raise UsageError(
+            raise OptionError(
                 f"{folder} was made with other parameters ({_differences(earlier, parameters)}); "
                 "add --overwrite to make it anew, or choose another folder with -o"
             )
     elif folder.exists() and any(not path.name.startswith(".") for path in folder.iterdir()):
-        raise UsageError(
+        raise OptionError(
             f"{folder} holds files that tools/prepare.py did not make (no {RECORD}); choose another folder with -o"
         )
     _remove(folder, (TEMPORARY_SUFFIX,))  # left by a run that was killed
@@ -117,7 +87,7 @@ def recorded(folder: Path) -> dict[str, Any] | None:
     """Parameters of the run that made a folder, None where no run did.
 
     Raises:
-        UsageError: the record is damaged.
+        OptionError: the record is damaged.
     """
     record = folder / RECORD
     if not record.is_file():
@@ -125,7 +95,7 @@ def recorded(folder: Path) -> dict[str, Any] | None:
     try:
         return dict(json.loads(record.read_text(encoding="utf8")))
     except ValueError as error:
-        raise UsageError(f"{record} is damaged ({error}); delete that folder, or choose another with -o") from error
+        raise OptionError(f"{record} is damaged ({error}); delete that folder, or choose another with -o") from error
 
 
 def _remove(folder: Path, suffixes: tuple[str, ...]) -> None:
@@ -176,11 +146,3 @@ def report(step: str, output: Path, written: list[int], skipped: list[str], note
     text = f"{step}: {len(written)} images, {sum(written)} files written to {output}{note}"
     print(text + (f"; {len(skipped)} images skipped:" if skipped else ""))
     print_list(skipped)
-
-
-def print_list(messages: list[str]) -> None:
-    """Print the first messages, and the number of the others."""
-    for message in messages[:SHOWN]:
-        print(f"  {message}")
-    if len(messages) > SHOWN:
-        print(f"  and {len(messages) - SHOWN} more")

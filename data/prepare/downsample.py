@@ -3,17 +3,11 @@
 import argparse
 from pathlib import Path
 
-from prismsr.data.prepare.common import (
-    UsageError,
-    add_folder_arguments,
-    images_of,
-    report,
-    run_step,
-    whole_number,
-)
-from prismsr.utils.resize import imresize_bicubic
+from prismsr.data.prepare.common import add_folder_arguments, images_of, report, run_step
+from prismsr.utils.command_line import whole_number
+from prismsr.utils.errors import DataError, OptionError
 from prismsr.utils.images import read_image, write_png_atomic
-from prismsr.utils.jobs import DataError
+from prismsr.utils.resize import imresize_bicubic
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     """Write an LR image of the same name for each HR image."""
     multiple = args.scale if args.mod_crop == 0 else args.mod_crop
     if multiple is not None and multiple % args.scale:
-        raise UsageError(f"--mod-crop {multiple}: allowed are multiples of the scale, {args.scale}")
+        raise OptionError(f"--mod-crop {multiple}: allowed are multiples of the scale, {args.scale}")
     images = images_of(args.input, args.output)
     options = {"scale": args.scale, "multiple": multiple}
     written, skipped = run_step(args, "downsample", images, write_lr, options)

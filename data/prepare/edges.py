@@ -7,8 +7,8 @@ from typing import Any
 
 from prismsr.data.prepare.common import add_folder_arguments, images_of, report, run_step
 from prismsr.losses.edges import edge_mask
+from prismsr.utils.files import atomic_write
 from prismsr.utils.images import MAT_KEY, decode_mask, encode_png, read_bytes, read_image
-from prismsr.utils.jobs import atomic_write
 
 import cv2
 import numpy as np

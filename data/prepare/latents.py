@@ -6,17 +6,17 @@ from pathlib import Path
 
 import prismsr  # noqa: F401  (before diffusers)
 from prismsr.archs.lgcaa.options import BaseOptions
-from prismsr.archs.lgcaa.stable_diffusion import build_vae, vae_factor
+from prismsr.archs.lgcaa.stable_diffusion import build_vae, posterior_moments, vae_factor
 from prismsr.data.prepare.common import (
     claim_folder,
     images_of,
     relative_input,
     report,
 )
-from prismsr.models.lgcaa.noise import posterior_moments
 from prismsr.utils.devices import find_device
+from prismsr.utils.errors import DataError
+from prismsr.utils.files import atomic_write
 from prismsr.utils.images import read_image
-from prismsr.utils.jobs import DataError, atomic_write
 
 import numpy as np
 import torch

@@ -12,7 +12,7 @@ from typing import Any
 
 from prismsr.data.images.source import MANIFEST, META_INFO, close_lmdb
 from prismsr.data.prepare.common import RECORD
-from prismsr.utils.jobs import atomic_write
+from prismsr.utils.files import atomic_write
 
 import lmdb
 from tqdm import tqdm

@@ -7,19 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from prismsr.data.images.source import encode_key
-from prismsr.data.prepare.common import (
-    UsageError,
-    add_run_arguments,
-    claim_folder,
-    images_of,
-    print_list,
-    recorded,
-    relative_input,
-    whole_number,
-)
+from prismsr.data.prepare.common import add_run_arguments, claim_folder, images_of, recorded, relative_input
 from prismsr.data.prepare.lmdb_store import INITIAL_MAP_SIZE, LmdbStore, publish
+from prismsr.utils.command_line import print_list, whole_number
+from prismsr.utils.errors import JobError, OptionError
 from prismsr.utils.images import encode_png, read_image
-from prismsr.utils.jobs import JobError, run_jobs
+from prismsr.utils.processes import run_jobs
 
 KEY_BYTES = 511  # the longest key of LMDB
 
@@ -55,9 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Build OUTPUT.partial, and rename it to OUTPUT once it is complete."""
     if args.output.suffix != ".lmdb":
-        raise UsageError(f"-o {args.output}: the name has to end in .lmdb, by which BasicSR knows an LMDB")
+        raise OptionError(f"-o {args.output}: the name has to end in .lmdb, by which BasicSR knows an LMDB")
     if args.output.exists() and not args.overwrite:
-        raise UsageError(f"{args.output} exists; add --overwrite to replace it once the new one is complete")
+        raise OptionError(f"{args.output} exists; add --overwrite to replace it once the new one is complete")
     building = args.output.with_name(f"{args.output.name}.partial")
     images = collect(args.input, args.prefix, args.output)
     parameters = {
@@ -105,8 +98,8 @@ def collect(folders: list[Path], prefixes: list[str] | None, output: Path) -> di
     """The images of all folders, by LMDB key.
 
     Raises:
-        UsageError: a folder lies in another, prefixes do not fit the folders, two images have the same key, or a key is
-            too long for LMDB.
+        OptionError: a folder lies in another, prefixes do not fit the folders, two images have the same key, or a key
+            is too long for LMDB.
     """
     sources = [images_of(folder, output) for folder in folders]
     if len(folders) == 1 and not prefixes:
@@ -114,7 +107,7 @@ def collect(folders: list[Path], prefixes: list[str] | None, output: Path) -> di
     else:
         before = [f"{prefix}/" if prefix else "" for prefix in prefixes or distinguishing_parts(folders)]
         if len(before) != len(folders):
-            raise UsageError(f"--prefix: got {len(before)} for {len(folders)} folders; give one per folder")
+            raise OptionError(f"--prefix: got {len(before)} for {len(folders)} folders; give one per folder")
         for folder, prefix in zip(folders, before, strict=True):
             print(f"lmdb: keys of {folder} begin with {prefix}")
     images: dict[str, Path] = {}
@@ -126,9 +119,9 @@ def collect(folders: list[Path], prefixes: list[str] | None, output: Path) -> di
 
 def _add(images: dict[str, Path], key: str, path: Path) -> None:
     if key in images:
-        raise UsageError(f"{images[key]} and {path} have the same key {key!r}; give each folder its own --prefix")
+        raise OptionError(f"{images[key]} and {path} have the same key {key!r}; give each folder its own --prefix")
     if len(key) > KEY_BYTES:
-        raise UsageError(f"{path}: its key has {len(key)} bytes, {KEY_BYTES} are allowed; shorten the name")
+        raise OptionError(f"{path}: its key has {len(key)} bytes, {KEY_BYTES} are allowed; shorten the name")
     images[key] = path
 
 
@@ -138,12 +131,12 @@ def distinguishing_parts(folders: list[Path]) -> list[str]:
     Both ends are cut so that DIV2K/HR, Flickr2K/HR and DIV2K/LR, Flickr2K/LR give the same names and the sets pair up.
 
     Raises:
-        UsageError: a folder is given twice or lies in another.
+        OptionError: a folder is given twice or lies in another.
     """
     parts = [list(folder.resolve().parts) for folder in folders]
     for folder, own in zip(folders, parts, strict=True):
         if sum(other == own[: len(other)] for other in parts) > 1:
-            raise UsageError(f"-i {folder} is given twice or lies in another of the folders; give each image once")
+            raise OptionError(f"-i {folder} is given twice or lies in another of the folders; give each image once")
     for end in (0, -1):
         while all(len(own) > 1 for own in parts) and len({own[end] for own in parts}) == 1:
             parts = [own[1:] if end == 0 else own[:-1] for own in parts]

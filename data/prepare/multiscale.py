@@ -6,16 +6,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from prismsr.data.prepare.common import (
-    UsageError,
-    add_folder_arguments,
-    images_of,
-    report,
-    run_step,
-    whole_number,
-)
+from prismsr.data.prepare.common import add_folder_arguments, images_of, report, run_step
+from prismsr.utils.command_line import whole_number
+from prismsr.utils.errors import OptionError
+from prismsr.utils.files import atomic_write
 from prismsr.utils.images import encode_png, image_size, read_bytes, read_image, write_png_atomic
-from prismsr.utils.jobs import atomic_write
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,14 +61,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def refuse_collisions(keys: Iterable[str], suffixes: Iterable[str]) -> None:
-    """Raise UsageError where two images would write the same file, e.g. `aS` and the version S of `a`."""
+    """Raise OptionError where two images would write the same file, e.g. `aS` and the version S of `a`."""
     written: dict[str, str] = {}
     suffixes = list(suffixes)
     for key in keys:
         for suffix in suffixes:
             other = written.setdefault(key + suffix, key)
             if other != key:
-                raise UsageError(f"{key!r} and {other!r} would both write {key + suffix}.png; rename one of them")
+                raise OptionError(f"{key!r} and {other!r} would both write {key + suffix}.png; rename one of them")
 
 
 def version_sizes(height: int, width: int, scales: Iterable[float], shortest_edge: int) -> dict[str, tuple[int, int]]:

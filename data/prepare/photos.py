@@ -5,9 +5,10 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
-from prismsr.data.prepare.common import UsageError, add_run_arguments, claim_folder, report
+from prismsr.data.prepare.common import add_run_arguments, claim_folder, report
+from prismsr.utils.errors import OptionError
 from prismsr.utils.images import read_image, write_png_atomic
-from prismsr.utils.jobs import run_jobs
+from prismsr.utils.processes import run_jobs
 
 import cv2
 
@@ -58,15 +59,15 @@ def photo_path(photo: str) -> Path:
     """The installed file of a photograph given as "package/name".
 
     Raises:
-        UsageError: the package is not installed or does not ship it.
+        OptionError: the package is not installed or does not ship it.
     """
     package, name = photo.split("/")
     spec = find_spec(package)
     if spec is None or spec.origin is None:
-        raise UsageError(f"the package {package} is not installed; its photograph {name} is part of the demo set")
+        raise OptionError(f"the package {package} is not installed; its photograph {name} is part of the demo set")
     path = Path(spec.origin).parent / FOLDERS[package] / name
     if not path.is_file():
-        raise UsageError(f"{path}: this release of {package} does not ship the photograph; install another release")
+        raise OptionError(f"{path}: this release of {package} does not ship the photograph; install another release")
     return path
 
 

@@ -3,16 +3,10 @@
 import argparse
 from pathlib import Path
 
-from prismsr.data.prepare.common import (
-    UsageError,
-    add_folder_arguments,
-    images_of,
-    report,
-    run_step,
-    whole_number,
-)
+from prismsr.data.prepare.common import add_folder_arguments, images_of, report, run_step
+from prismsr.utils.command_line import whole_number
+from prismsr.utils.errors import DataError, OptionError
 from prismsr.utils.images import PNG_COMPRESSION, image_size, read_image, write_png_atomic
-from prismsr.utils.jobs import DataError
 
 SCALE_MARKS = ("x2", "x3", "x4", "x8")  # DIV2K's LR files are called 0001x4.png and so on
 
@@ -54,7 +48,7 @@ def strip_scale_marks(images: dict[str, Path]) -> dict[str, Path]:
     """The images with x2, x3, x4 and x8 removed from their names (not from their folders').
 
     Raises:
-        UsageError: two images have the same name then.
+        OptionError: two images have the same name then.
     """
     stripped: dict[str, Path] = {}
     for key, path in images.items():
@@ -62,7 +56,7 @@ def strip_scale_marks(images: dict[str, Path]) -> dict[str, Path]:
         for mark in SCALE_MARKS:
             name = name.replace(mark, "")
         if (new := folder + slash + name) in stripped:
-            raise UsageError(
+            raise OptionError(
                 f"{path} and {stripped[new]} are both {new!r} without {', '.join(SCALE_MARKS)}; rename one of them"
             )
         stripped[new] = path

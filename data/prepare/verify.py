@@ -6,10 +6,10 @@ from functools import lru_cache
 from pathlib import Path
 
 from prismsr.data.images.source import META_INFO, ImageSource, LmdbSource, close_lmdb, open_source
-from prismsr.data.prepare.common import add_workers, print_list, whole_number
 from prismsr.data.prepare.lmdb_store import sha256
+from prismsr.utils.command_line import add_workers, print_list, whole_number
 from prismsr.utils.images import ImageReadError, decode_image, decode_mask
-from prismsr.utils.jobs import run_jobs
+from prismsr.utils.processes import run_jobs
 
 Size = tuple[int, int]
 

@@ -7,7 +7,7 @@ from prismsr.data.test_sets.layouts import TestSet
 from prismsr.data.test_sets.table import FOLDER, SETS
 from prismsr.utils.errors import UserError
 from prismsr.utils.images import IMAGE_SUFFIXES
-from prismsr.utils.options.problems import did_you_mean
+from prismsr.utils.names import did_you_mean
 
 __all__ = ["DOWNLOADS", "FOLDER", "TEST_SETS", "TestSet", "count_images", "find_test_set", "missing"]
 

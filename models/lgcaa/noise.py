@@ -1,6 +1,6 @@
 """The latent noise of a training step: what is drawn, how a latent is noised, and the clean latent predicted back."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from prismsr.archs.lgcaa.stable_diffusion import NOISE_CONFIG, build_scheduler
 
@@ -46,12 +46,6 @@ def clean_prediction(z_t: Tensor, noise: Tensor, level: Tensor) -> Tensor:
     """The z_0 (B, C, h, w) that z_t would have if its noise were `noise`; the inverse of `noised`."""
     level = level.view(-1, 1, 1, 1)
     return (z_t - (1 - level).sqrt() * noise) / level.sqrt()
-
-
-def posterior_moments(vae: Any, images: Tensor) -> Tensor:
-    """Mean and log variance of the posterior, (B, 2 C, h, w), not scaled, of RGB images (B, 3, H, W) in [0, 1]."""
-    moments: Tensor = vae.encode(2 * images - 1).latent_dist.parameters
-    return moments
 
 
 def sampled_latents(moments: Tensor, draws: Tensor, scaling_factor: float) -> Tensor:

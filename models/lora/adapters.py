@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from prismsr.utils.errors import OptionError
-from prismsr.utils.options.problems import did_you_mean
+from prismsr.utils.names import did_you_mean
 from prismsr.utils.weights.files import WeightsError
 
 import torch

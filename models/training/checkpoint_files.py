@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from prismsr.utils.errors import TrainingError
-from prismsr.utils.jobs import TEMPORARY_SUFFIX
+from prismsr.utils.files import TEMPORARY_SUFFIX
 from prismsr.utils.weights.files import WeightsError, read_file
 
 import torch

@@ -7,8 +7,8 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
-from prismsr.utils.jobs import atomic_write
 from prismsr.models.training.log import LOSSES, METRICS, Row, read_log
+from prismsr.utils.files import atomic_write
 
 import numpy as np
 from matplotlib.axes import Axes

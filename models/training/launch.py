@@ -12,9 +12,6 @@ from types import ModuleType
 from typing import Any
 
 from prismsr.models.training.rank_agreement import leave
-from prismsr.utils.errors import NonFiniteError, OptionError, TrainingError, UserError
-from prismsr.utils.options.files import save_options
-from prismsr.utils.options.problems import errors_among
 from prismsr.models.training.run_options import (
     check_run,
     experiment_name,
@@ -23,9 +20,12 @@ from prismsr.models.training.run_options import (
     process_rank,
     read_options,
 )
+from prismsr.models.training.session import TrainingSession
 from prismsr.models.training.several_runs import Job, run_several
 from prismsr.models.training.signals import Interrupted, handled
-from prismsr.models.training.session import TrainingSession
+from prismsr.utils.errors import NonFiniteError, OptionError, TrainingError, UserError
+from prismsr.utils.options.files import save_options
+from prismsr.utils.options.problems import errors_among
 
 import torch
 from basicsr.utils import get_env_info

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from prismsr.utils.compat import slurm_first_host
+from prismsr.models.training.basicsr_patches import slurm_first_host
 
 from torch.distributed import PrefixStore, TCPStore
 

@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from prismsr.utils.jobs import atomic_write
+from prismsr.utils.files import atomic_write
 
 from basicsr.utils.dist_util import get_dist_info
 from basicsr.utils.logger import MessageLogger

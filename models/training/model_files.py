@@ -8,7 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from prismsr.models.training.checkpoint_files import OURS, CheckpointError, prune, rank_file, save_file, save_safetensors
+from prismsr.models.training.checkpoint_files import (
+    OURS,
+    CheckpointError,
+    prune,
+    rank_file,
+    save_file,
+    save_safetensors,
+)
 from prismsr.utils.weights.files import WeightsError, network_weights, require_fit
 
 import torch

@@ -6,8 +6,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from prismsr.utils.errors import UserError
 from prismsr.models.training.signals import stop_requested
+from prismsr.utils.errors import UserError
 
 import torch
 from torch import distributed

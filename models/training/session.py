@@ -15,14 +15,14 @@ from prismsr.data.loading.feed import CUDAFeed, Feed
 from prismsr.data.loading.guarded import BadSamples
 from prismsr.data.loading.loaders import create_loaders
 from prismsr.data.loading.sampler import SeededBatchSampler
-from prismsr.models.training import signals
-from prismsr.models.training.rank_agreement import StopVote, from_first
-from prismsr.models.training.checkpoint_files import OURS, CheckpointError, newest_valid, rank_file, read_state
-from prismsr.utils.errors import TrainingError, UserError
 from prismsr.metrics.preloading import load_metrics
-from prismsr.models.training.model_files import save_generator
-from prismsr.utils.rng import rng_state, set_rng_state
+from prismsr.models.training import signals
+from prismsr.models.training.checkpoint_files import OURS, CheckpointError, newest_valid, rank_file, read_state
 from prismsr.models.training.log import TrainingLog
+from prismsr.models.training.model_files import save_generator
+from prismsr.models.training.rank_agreement import StopVote, from_first
+from prismsr.utils.errors import TrainingError, UserError
+from prismsr.utils.rng import rng_state, set_rng_state
 from prismsr.utils.weights.files import WeightsError, read_file
 
 from basicsr.models import build_model

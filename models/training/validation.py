@@ -8,13 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from prismsr.utils.errors import TrainingError, UserError
-from prismsr.utils.jobs import DataError
+from prismsr.models.training.log import append_metrics
+from prismsr.models.training.signals import Interrupted, stop_requested
+from prismsr.utils.errors import DataError, TrainingError, UserError
 from prismsr.utils.options.entries import METRIC_DATA
 from prismsr.utils.options.signatures import takes
 from prismsr.utils.rng import rng_state, set_rng_state
-from prismsr.models.training.signals import Interrupted, stop_requested
-from prismsr.models.training.log import append_metrics
 
 import numpy as np
 import torch
@@ -259,7 +258,9 @@ def _keep(model: BaseModel, dataset: str, current_iter: int) -> None:
     if metrics:
         append_metrics(model.opt, dataset, current_iter, model.metric_results)
     try:
-        from prismsr.models.training.curves import plot_curves  # matplotlib takes its time, in every process that imports prismsr
+        from prismsr.models.training.curves import (
+            plot_curves,  # matplotlib takes its time, in every process that imports prismsr
+        )
 
         better = {name: options.get("better", "higher") for name, options in metrics.items()}
         plot_curves(Path(model.opt["path"]["experiments_root"]), better)

@@ -9,8 +9,9 @@ from prismsr.utils import compat
 compat.repair_imports()  # has to run before the first import of basicsr or torchvision anywhere below
 
 from prismsr import archs, data, losses, metrics, models  # noqa: E402  (order matters, see above)
+from prismsr.models.training import basicsr_patches  # noqa: E402
 
-compat.repair_basicsr()
+basicsr_patches.repair_basicsr()
 
 from prismsr.version import __version__  # noqa: E402
 

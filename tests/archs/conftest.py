@@ -1,7 +1,7 @@
 """A tiny CLIP and one with RN50's architecture, both real open_clip models with random weights."""
 
-from prismsr.archs.clip.clip_arch import Clip
 from prismsr.archs.clip.build import build_clip
+from prismsr.archs.clip.clip_arch import Clip
 
 import huggingface_hub
 import pytest

@@ -1,8 +1,13 @@
 import random
 from itertools import product
 
-from prismsr.data.degradation.kernels import KernelSettings, global_generators_from, random_blur_kernel, random_sinc_kernel
 from prismsr.data.degradation.kernel_options import RealESRGANMaskOptions
+from prismsr.data.degradation.kernels import (
+    KernelSettings,
+    global_generators_from,
+    random_blur_kernel,
+    random_sinc_kernel,
+)
 from prismsr.data.loading.sampler import SampleIndex, sample_rng
 from prismsr.utils.options.problems import validate_section
 

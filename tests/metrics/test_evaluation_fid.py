@@ -1,6 +1,6 @@
 from prismsr.metrics.fid import InceptionFeatures, cut, features_of, frechet_distance, resized
+from prismsr.utils.errors import DataError
 from prismsr.utils.images import write_png_atomic
-from prismsr.utils.jobs import DataError
 
 import numpy as np
 import pytest

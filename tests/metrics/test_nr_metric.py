@@ -3,8 +3,8 @@ import random
 import sys
 from urllib.error import URLError
 
-from prismsr.metrics.nr_iqa_metric import calculate_nr_iqa
 from prismsr.metrics.no_reference import NRMetric, build_nr_metric
+from prismsr.metrics.nr_iqa_metric import calculate_nr_iqa
 from prismsr.metrics.pyiqa_networks import parse_range
 from prismsr.utils.errors import OptionError, UserError
 from prismsr.utils.weights.files import WeightsError

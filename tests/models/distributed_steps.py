@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 import prismsr  # noqa: F401
+from prismsr.models.training.basicsr_patches import init_dist
 from prismsr.models.training.rank_agreement import leave
-from prismsr.utils.compat import init_dist
 
 import torch
 from basicsr.models import build_model

@@ -1,13 +1,14 @@
 import sys
 from copy import deepcopy
 
-from prismsr.models.lgcaa.noise import posterior_moments
-from prismsr.models.lgcaa_model import decoded_samples
+from prismsr.archs.lgcaa.sampling.options import SamplingOptions
 from prismsr.archs.lgcaa.sampling.sampler import Sampler
-from prismsr.utils.errors import OptionError
-from prismsr.tools.inference.diffusers_export import export_network, load_exported, normalise_latents
-from prismsr.archs.lgcaa.sampling.options import DecodedOptions, SamplingOptions
+from prismsr.archs.lgcaa.stable_diffusion import posterior_moments
+from prismsr.models.lgcaa.options import DecodedOptions
+from prismsr.models.lgcaa_model import decoded_samples
 from prismsr.models.training.model_files import save_generator
+from prismsr.tools.inference.diffusers_export import export_network, load_exported, normalise_latents
+from prismsr.utils.errors import OptionError
 from prismsr.utils.options.optimizers import adam8bit
 from prismsr.utils.weights.files import WeightsError
 

@@ -1,9 +1,9 @@
 """tools/check_options.py: files and folders, fragments, notes, and the exit code."""
 
-from prismsr.tools import check_options
-from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+
+from prismsr.tools import check_options
 
 import pytest
 

@@ -1,15 +1,15 @@
 """tools/weights.py: what each option file needs, whether it is there and whole, and fetching it."""
 
-from prismsr.tools import weights
 import hashlib
 import inspect
 from pathlib import Path
 
 from prismsr.archs.lgcaa.options import SD2_BASE, BaseOptions
 from prismsr.archs.lgcaa.stable_diffusion import build_unet, build_vae
+from prismsr.tools import weights
 from prismsr.utils.options.files import load_options
-from prismsr.utils.weights.published import READABLE, Weights, examine, maker_of, place, read_list, uncovered
 from prismsr.utils.weights.needs import _DEFAULT_BACKBONES, _DEFAULT_METRICS, WITHOUT_WEIGHTS, needs_of
+from prismsr.utils.weights.published import READABLE, Weights, examine, maker_of, place, read_list, uncovered
 
 import pytest
 import torch

@@ -4,7 +4,9 @@ import time
 from functools import partial
 from pathlib import Path
 
-from prismsr.utils.jobs import DataError, JobError, atomic_write, default_workers, run_jobs
+from prismsr.utils.errors import DataError, JobError
+from prismsr.utils.files import atomic_write
+from prismsr.utils.processes import default_workers, run_jobs
 
 import pytest
 

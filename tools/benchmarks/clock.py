@@ -6,8 +6,9 @@ from contextlib import contextmanager
 from functools import wraps
 from typing import Any
 
-import torch
 from prismsr.tools.benchmarks.measure import synchronize
+
+import torch
 from torch import Tensor
 
 

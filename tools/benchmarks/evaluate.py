@@ -8,15 +8,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from prismsr.tools.evaluation.folder import evaluate_folder
+from prismsr.tools.benchmarks.loader import IMAGES, SIDE, crops
 from prismsr.tools.evaluation.columns import MetricSpec
+from prismsr.tools.evaluation.folder import evaluate_folder
 from prismsr.utils.images import write_png_atomic
-from prismsr.utils.jobs import default_workers
+from prismsr.utils.processes import default_workers
 
 import cv2
 import numpy as np
 from basicsr.metrics import calculate_psnr, calculate_ssim
-from prismsr.tools.benchmarks.loader import IMAGES, SIDE, crops
 
 BORDER = 4
 Values = dict[str, tuple[float, float]]

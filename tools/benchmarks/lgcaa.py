@@ -6,12 +6,12 @@ from typing import Any
 
 from prismsr.archs.lgcaa import branch as lgcaa_branch
 from prismsr.archs.lgcaa.options import LgcaaOptions
-from prismsr.archs.lgcaa.sampling.sampler import Sampler
 from prismsr.archs.lgcaa.sampling.options import SamplingOptions
+from prismsr.archs.lgcaa.sampling.sampler import Sampler
+from prismsr.tools.benchmarks.measure import give_memory_back
 
 import torch
 from basicsr.archs import build_network
-from prismsr.tools.benchmarks.measure import give_memory_back
 from torch import Tensor
 
 WIDTH, HEADS = 320, 5

@@ -6,17 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from prismsr.archs.lgcaa.branch import LGCAABranch
-from prismsr.archs.lgcaa.sampling.sampler import Sampler
 from prismsr.archs.lgcaa.sampling.options import SamplingOptions
+from prismsr.archs.lgcaa.sampling.sampler import Sampler
+from prismsr.tools.benchmarks.clock import PartClock
+from prismsr.tools.benchmarks.lgcaa import NARROW
+from prismsr.tools.benchmarks.measure import PeakMemory, give_memory_back, photographs, timed
 from prismsr.utils.options.files import load_options
 
 import torch
 from basicsr.archs import build_network
 from basicsr.models import build_model
 from basicsr.utils import set_random_seed
-from prismsr.tools.benchmarks.clock import PartClock
-from prismsr.tools.benchmarks.lgcaa import NARROW
-from prismsr.tools.benchmarks.measure import PeakMemory, give_memory_back, photographs, timed
 from torch import Tensor, nn
 from torch.nn import functional as F
 

@@ -11,12 +11,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from prismsr.data.loading.workers import TrainLoader
 from prismsr.data.loading.loaders import create_train_loader
-from prismsr.utils.resize import imresize_bicubic
 from prismsr.data.loading.sampler import SeededBatchSampler
+from prismsr.data.loading.workers import TrainLoader
 from prismsr.utils.images import encode_png, read_image
 from prismsr.utils.options.files import load_options
+from prismsr.utils.resize import imresize_bicubic
 
 import cv2
 import lmdb

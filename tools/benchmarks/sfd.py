@@ -5,12 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from prismsr.tools.benchmarks.measure import mega
 from prismsr.utils.options.files import load_options
 
 import torch
 from basicsr.models import build_model
 from basicsr.utils import set_random_seed
-from prismsr.tools.benchmarks.measure import mega
 from torch import Tensor
 from torch.nn import functional as F
 

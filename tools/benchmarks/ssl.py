@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from prismsr.losses.self_similarity.self_similarity_loss import edge_mask, self_similarity_loss
+from prismsr.tools.benchmarks.measure import measure, mega
 
 import torch
-from prismsr.tools.benchmarks.measure import measure, mega
 from torch import Tensor
 from torch.nn import functional as F
 
-REFERENCE = Path(__file__).resolve().parents[2] / "tests" / "losses" / "self_similarity" / "self_similarity_reference.py"
+REFERENCE = (
+    Path(__file__).resolve().parents[2] / "tests" / "losses" / "self_similarity" / "self_similarity_reference.py"
+)
 
 
 def self_similarity(size: int, batch: int, repeat: int) -> None:

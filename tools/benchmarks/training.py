@@ -7,8 +7,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from prismsr.utils.resize import imresize_bicubic
 from prismsr.utils.images import read_image
+from prismsr.utils.resize import imresize_bicubic
 
 import numpy as np
 import skimage

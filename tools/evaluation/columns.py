@@ -13,7 +13,7 @@ from prismsr.metrics.fid import MODES, InceptionFeatures
 from prismsr.metrics.full_reference import FRMetric, build_fr_metric, build_inception, pyiqa_mode
 from prismsr.metrics.no_reference import NRMetric, build_nr_metric
 from prismsr.utils.errors import OptionError, UserError
-from prismsr.utils.options.problems import did_you_mean
+from prismsr.utils.names import did_you_mean
 from prismsr.utils.weights.files import weights_hash
 from prismsr.version import __version__
 

@@ -5,17 +5,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from prismsr.metrics.fid import features_of, frechet_distance
-from prismsr.tools.evaluation.matching import Item, MatchingError, match, shown, sizes
 from prismsr.tools.evaluation.columns import MetricSpec, Scorer, make_scorers
-from prismsr.tools.evaluation.results import write_results
-from prismsr.tools.evaluation.scoring import Outcome, batches, run_networks, run_pixels
-from prismsr.tools.evaluation.score_store import ScoreStore, Unit, references_of
-from prismsr.tools.evaluation.summary import MetricSummary, Summary, mean_of_groups, versions
+from prismsr.tools.evaluation.matching import Item, MatchingError, match, shown, sizes
 from prismsr.tools.evaluation.protocols import CUSTOM, Protocol
+from prismsr.tools.evaluation.results import write_results
+from prismsr.tools.evaluation.score_store import ScoreStore, Unit, references_of
+from prismsr.tools.evaluation.scoring import Outcome, batches, run_networks, run_pixels
+from prismsr.tools.evaluation.summary import MetricSummary, Summary, mean_of_groups, versions
+from prismsr.tools.inference.plan import RECORD, leftovers
 from prismsr.utils.devices import find_device
 from prismsr.utils.errors import OptionError, UserError
-from prismsr.tools.inference.plan import RECORD, leftovers
-from prismsr.utils.jobs import default_workers
+from prismsr.utils.processes import default_workers
 
 import numpy as np
 import torch

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from prismsr.metrics.images import Align
-from prismsr.tools.evaluation.matching import References
 from prismsr.tools.evaluation.columns import MetricSpec, find_metric
+from prismsr.tools.evaluation.matching import References
 from prismsr.utils.errors import OptionError
-from prismsr.utils.options.problems import did_you_mean
+from prismsr.utils.names import did_you_mean
 
 CUSTOM = "custom"
 OURS = "our reconstruction"

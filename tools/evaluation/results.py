@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from prismsr.tools.evaluation.summary import MetricSummary, Summary
-from prismsr.utils.jobs import atomic_write
+from prismsr.utils.files import atomic_write
 
 SCORES = "scores.csv"
 SUMMARY = "summary.json"

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from prismsr.tools.evaluation.matching import Item
 from prismsr.tools.evaluation.columns import Scorer
-from prismsr.utils.errors import OptionError
+from prismsr.tools.evaluation.matching import Item
 from prismsr.utils.csv_files import ready_to_append
+from prismsr.utils.errors import OptionError
 
 COLUMNS = ["image", "reference", "files", "metric", "value"]
 

@@ -13,12 +13,12 @@ from functools import partial
 from typing import Any
 
 from prismsr.metrics.images import Align, Image, exact_convolutions, read_bgr, read_pair, rgb_tensor
-from prismsr.tools.evaluation.matching import Item
-from prismsr.tools.evaluation.columns import MetricSpec, Scorer, build_network
-from prismsr.tools.evaluation.score_store import Unit
 from prismsr.metrics.psnr_ssim import Plane, planes, psnr, ssim
-from prismsr.utils.errors import UserError
-from prismsr.utils.jobs import DataError, JobError, run_jobs
+from prismsr.tools.evaluation.columns import MetricSpec, Scorer, build_network
+from prismsr.tools.evaluation.matching import Item
+from prismsr.tools.evaluation.score_store import Unit
+from prismsr.utils.errors import DataError, JobError, UserError
+from prismsr.utils.processes import run_jobs
 
 import cv2
 import numpy as np

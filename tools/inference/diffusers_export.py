@@ -10,7 +10,7 @@ from typing import Any
 
 from prismsr.archs.lgcaa.stable_diffusion import build_scheduler
 from prismsr.models.training.checkpoint_files import save_safetensors
-from prismsr.utils.jobs import atomic_write
+from prismsr.utils.files import atomic_write
 from prismsr.utils.weights.files import WeightsError, load_state_dict
 
 import torch

@@ -5,10 +5,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from prismsr.tools.inference.plan import Job
-from prismsr.utils.jobs import DataError, JobError, atomic_write
 from prismsr.tools.inference.pictures import Picture, encode_picture, lost_in, read_picture
+from prismsr.tools.inference.plan import Job
 from prismsr.tools.inference.upscaler import Upscaler
+from prismsr.utils.errors import DataError, JobError
+from prismsr.utils.files import atomic_write
 
 
 @dataclass(frozen=True)

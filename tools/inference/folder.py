@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 
-from prismsr.tools.inference.generator import Generator, GeneratorError, load_generator
 from prismsr.tools.inference.files import Outcome, infer_files
+from prismsr.tools.inference.generator import Generator, GeneratorError, load_generator
 from prismsr.tools.inference.plan import Job, claim_output, plan_jobs, split_done
+from prismsr.tools.inference.upscaler import AlphaMode, InferenceError, Upscaler
 from prismsr.tools.inference.workers import infer_in_processes
 from prismsr.utils.tiling import DEFAULT_OVERLAP, DEFAULT_TILE
-from prismsr.tools.inference.upscaler import AlphaMode, InferenceError, Upscaler
 
 from tqdm import tqdm
 

@@ -4,11 +4,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from prismsr.utils.padding import padded_to_windows
+from prismsr.tools.inference.generator_files import Built, from_options, from_weights
+from prismsr.tools.inference.sampled_generator import from_sampling_options, samples
 from prismsr.utils.devices import find_device
 from prismsr.utils.errors import UserError
-from prismsr.tools.inference.generator_files import Built, ParamKey, from_options, from_weights
-from prismsr.tools.inference.sampled_generator import from_sampling_options, samples
+from prismsr.utils.padding import padded_to_windows
+from prismsr.utils.weights.spandrel import ParamKey
 
 import torch
 from torch import Tensor

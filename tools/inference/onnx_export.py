@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from prismsr.utils.errors import UserError
 from prismsr.tools.inference.generator import Generator
+from prismsr.utils.errors import UserError
 
 import numpy as np
 import torch

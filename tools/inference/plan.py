@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from prismsr.utils.images import IMAGE_SUFFIXES
-from prismsr.utils.jobs import atomic_write
 from prismsr.tools.inference.upscaler import InferenceError
+from prismsr.utils.files import atomic_write
+from prismsr.utils.images import IMAGE_SUFFIXES
 
 RECORD = ".infer.json"  # hidden: what reads images from the folder must not take it for one
 _LOSSLESS = (".png", ".bmp", ".tif", ".tiff")

@@ -5,9 +5,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from prismsr.tools.inference.generator_files import Built, build_network_g, checkpoint_of
 from prismsr.utils.errors import OptionError
-from prismsr.tools.inference.generator_files import Built, ParamKey, build_network_g, checkpoint_of, file_hash, state_dict
 from prismsr.utils.options.files import load_options, load_with_lines
+from prismsr.utils.weights.spandrel import ParamKey, file_hash, state_dict
 
 import torch
 from torch import Tensor
@@ -57,11 +58,11 @@ def from_sampling_options(file: Path, weights: Path | None, param_key: ParamKey,
         OptionError: the option file is wrong.
         WeightsError: weights are missing, damaged, or trained with other options.
     """
+    from prismsr.archs.lgcaa.checkpoint import require_same_options
     from prismsr.archs.lgcaa.lgcaa_arch import load_trainable
     from prismsr.archs.lgcaa.options import parse_section
-    from prismsr.archs.lgcaa.checkpoint import require_same_options
-    from prismsr.archs.lgcaa.sampling.sampler import Sampler
     from prismsr.archs.lgcaa.sampling.options import SamplingOptions
+    from prismsr.archs.lgcaa.sampling.sampler import Sampler
 
     loaded = load_with_lines(file)
     options = loaded.options

@@ -3,13 +3,12 @@
 import sys
 from typing import Any, Literal
 
-from prismsr.utils.resize import imresize_bicubic
 from prismsr.models.step.memory import is_out_of_memory
-from prismsr.utils.padding import padded_to_windows
-from prismsr.utils.errors import UserError
 from prismsr.tools.inference.generator import Generator
-from prismsr.utils.jobs import DataError
 from prismsr.tools.inference.pictures import Picture
+from prismsr.utils.errors import DataError, UserError
+from prismsr.utils.padding import padded_to_windows
+from prismsr.utils.resize import imresize_bicubic
 from prismsr.utils.tiling import DEFAULT_OVERLAP, DEFAULT_TILE, blended_rows
 
 import numpy as np

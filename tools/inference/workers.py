@@ -9,12 +9,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from prismsr.utils.errors import UserError
-from prismsr.tools.inference.generator import load_generator
 from prismsr.tools.inference.files import Outcome, infer_files
+from prismsr.tools.inference.generator import load_generator
 from prismsr.tools.inference.plan import Job
-from prismsr.utils.jobs import JobError, default_workers
 from prismsr.tools.inference.upscaler import InferenceError, Upscaler
+from prismsr.utils.errors import JobError, UserError
+from prismsr.utils.processes import default_workers
 
 import torch
 

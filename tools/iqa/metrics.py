@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import prismsr  # noqa: F401  (registers the metrics)
-from prismsr.metrics.nr_iqa_metric import kept_metric
 from prismsr.metrics.no_reference import PYIQA, NRMetric
-from prismsr.utils.errors import UserError
+from prismsr.metrics.nr_iqa_metric import kept_metric
+from prismsr.utils.errors import DataError, OptionError, UserError
 from prismsr.utils.images import eight_bit_bgr, metric_tensor, read_image
-from prismsr.utils.jobs import DataError
+from prismsr.utils.names import did_you_mean
 from prismsr.utils.options.entries import find_registered, registered_names
-from prismsr.utils.options.problems import did_you_mean
 from prismsr.utils.options.signatures import check_arguments, takes
 from prismsr.utils.options.yaml_loader import read_yaml
 
@@ -33,10 +32,6 @@ PAPER_METHODS = {
     "pyiqa:clipiqa": "CLIP-IQA",
 }
 """What SFD's tables call the metrics that this tool can run."""
-
-
-class UsageError(ValueError):
-    """The command cannot run as it was given; the message says what is wrong and what to do."""
 
 
 @dataclass(frozen=True)
@@ -67,14 +62,14 @@ def parse_options(texts: list[str]) -> dict[str, Any]:
     """Options from `key=value` texts; values as in option files (1e-4 is a number, true a boolean).
 
     Raises:
-        UsageError: a text without "=".
+        OptionError: a text without "=".
         OptionError: a value that is not YAML.
     """
     options = {}
     for text in texts:
         key, equals, value = text.partition("=")
         if not key or not equals:
-            raise UsageError(f"--metric-options {text}: write key=value")
+            raise OptionError(f"--metric-options {text}: write key=value")
         options[key] = read_yaml(value, f"--metric-options {key}")[0]
     return options
 
@@ -89,7 +84,7 @@ def find_metric(name: str, options: dict[str, Any], device: str, better: Better 
         better: the direction, where the metric itself does not tell.
 
     Raises:
-        UsageError: no such metric, a full-reference one, unknown or missing options, pyiqa is not installed.
+        OptionError: no such metric, a full-reference one, unknown or missing options, pyiqa is not installed.
     """
     if name.startswith(PYIQA):
         metric = Metric(name, options, better or "higher", device, is_network=True)
@@ -97,15 +92,15 @@ def find_metric(name: str, options: dict[str, Any], device: str, better: Better 
     function = find_registered("metric", name) or find_registered("metric", f"calculate_{name}")
     if function is None:
         known = {other.removeprefix("calculate_") for other in registered_names("metric")}
-        raise UsageError(f"no metric named {name!r}{did_you_mean(name, known)}; or pyiqa:NAME")
+        raise OptionError(f"no metric named {name!r}{did_you_mean(name, known)}; or pyiqa:NAME")
     if takes(function, "img2"):
-        raise UsageError(f"{name} compares two images; a no-reference metric is needed here")
+        raise OptionError(f"{name} compares two images; a no-reference metric is needed here")
     if "crop_border" in inspect.signature(function).parameters:
         options = {"crop_border": 0, **options}
     supplied = ("img", "device") if takes(function, "device") else ("img",)
     problems = check_arguments(function, options, "--metric-options", supplied=supplied)
     if problems:
-        raise UsageError("; ".join(f"{problem.key}: {problem.message}" for problem in problems))
+        raise OptionError("; ".join(f"{problem.key}: {problem.message}" for problem in problems))
     full_name = str(function.__name__)
     own: Better = getattr(function, "better", "lower" if full_name in LOWER_BETTER else "higher")
     return Metric(full_name, options, better or own, device, takes(function, "device"))
@@ -146,7 +141,7 @@ def _pyiqa_metric(metric: Metric) -> NRMetric:
     try:
         return kept_metric(metric.name, dict(metric.options), metric.device)
     except UserError as error:
-        raise UsageError(str(error)) from error
+        raise OptionError(str(error)) from error
 
 
 def _size(image: np.ndarray) -> str:

@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from prismsr.tools.iqa.sets import IqaRecord, IqaSet
 from prismsr.metrics.correlation import CorrelationError, Correlations, correlate, fit_cubic, fit_logistic4
-from prismsr.utils.jobs import atomic_write
+from prismsr.tools.iqa.metrics import PAPER_METHODS, Metric
+from prismsr.tools.iqa.sets import IqaRecord, IqaSet
+from prismsr.tools.paper_tables import lookup
+from prismsr.utils.files import atomic_write
 
 import numpy as np
-from prismsr.tools.iqa.metrics import PAPER_METHODS, Metric
 from matplotlib.figure import Figure
-from prismsr.tools.paper_tables import lookup
 
 PAPER_SETS = {"koniq10k": "KonIQ-10k", "livec": "LIVE-itW", "pipal": "PIPAL", "ma": "Ma's dataset"}
 """What SFD's Table 3 calls the sets; Table 4 puts the sub-type behind, as in "PIPAL. GAN.SR"."""

@@ -7,23 +7,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from prismsr.data.multi_gt.score_file import ScoreTable
 from prismsr.data.images.source import FolderSource, open_source
-from prismsr.tools.iqa.sets import IqaRecord
 from prismsr.data.multi_gt.groups import Groups, group_keys
 from prismsr.data.multi_gt.labels import Labels
-from prismsr.tools.iqa.preference_pairs import PreferencePairs
+from prismsr.data.multi_gt.score_file import ScoreTable
 from prismsr.metrics import preference
 from prismsr.metrics.no_reference import PYIQA, NRMetric, build_nr_metric
-from prismsr.utils.errors import UserError
+from prismsr.tools.iqa.metrics import Metric, parse_options
+from prismsr.tools.iqa.preference_pairs import PreferencePairs
+from prismsr.tools.iqa.score_log import ScoreLog
+from prismsr.tools.iqa.sets import IqaRecord
+from prismsr.utils.errors import DataError, OptionError, UserError
 from prismsr.utils.images import eight_bit_bgr, metric_tensor, read_image
-from prismsr.utils.jobs import DataError, OnError, run_jobs
+from prismsr.utils.processes import OnError, run_jobs
 
 import cv2
 import numpy as np
 import torch
-from prismsr.tools.iqa.metrics import Metric, UsageError, parse_options
-from prismsr.tools.iqa.score_log import ScoreLog
 from numpy.typing import NDArray
 
 CODES = {"Positive": preference.POSITIVE, "Similar": preference.SIMILAR, "Negative": preference.NEGATIVE}
@@ -52,17 +52,17 @@ def build_scorers(names: Sequence[str], option_texts: Sequence[str]) -> list[Sco
         option_texts: "METRIC.KEY=VALUE" each.
 
     Raises:
-        UsageError: a metric is given twice, or an option belongs to none.
+        OptionError: a metric is given twice, or an option belongs to none.
         UserError: unknown metric, options or weights; see `build_nr_metric`.
     """
     short = [name.removeprefix(PYIQA) for name in names]
     options: dict[str, dict[str, Any]] = {name: {} for name in short}
     if len(options) < len(short):
-        raise UsageError(f"--metric: one is given twice: {', '.join(short)}")
+        raise OptionError(f"--metric: one is given twice: {', '.join(short)}")
     for key, value in parse_options(list(option_texts)).items():
         name, dot, option = key.removeprefix(PYIQA).rpartition(".")
         if not dot or name not in options:
-            raise UsageError(f"--metric-options {key}: write METRIC.KEY=VALUE, METRIC one of {', '.join(short)}")
+            raise OptionError(f"--metric-options {key}: write METRIC.KEY=VALUE, METRIC one of {', '.join(short)}")
         options[name][option] = value
     built = zip(short, names, strict=True)
     return [Scorer(one, build_nr_metric(name, **options[one]), options[one]) for one, name in built]
@@ -142,12 +142,12 @@ def grouped_images(root: Path, files_needed: bool = True) -> tuple[Groups, dict[
 
     Raises:
         ImageSourceError: no such set, or versions that do not fit together.
-        UsageError: an LMDB, where files are needed.
+        OptionError: an LMDB, where files are needed.
     """
     source = open_source(root)
     paths = source.paths if isinstance(source, FolderSource) else {}
     if files_needed and not paths:
-        raise UsageError(f"{root}: images in an LMDB are not scored here; use `prepare.py score`, and give --scores")
+        raise OptionError(f"{root}: images in an LMDB are not scored here; use `prepare.py score`, and give --scores")
     groups = group_keys(source.keys(), str(root))
     return groups, {key: paths[key] for keys in groups.keys for key in keys if key in paths}
 
@@ -156,7 +156,7 @@ def label_codes(groups: Groups, labels: Labels) -> NDArray[np.int_]:
     """(groups, versions) codes of `preference.misalignment`.
 
     Raises:
-        UsageError: no group of the set has a label.
+        OptionError: no group of the set has a label.
     """
     codes = np.full((len(groups.names), len(groups.versions)), preference.UNKNOWN)
     codes[:, 0] = preference.ORIGINAL
@@ -166,7 +166,7 @@ def label_codes(groups: Groups, labels: Labels) -> NDArray[np.int_]:
                 codes[row, groups.versions.index(version)] = CODES[label.label]
     if (codes[:, 1:] == preference.UNKNOWN).all():
         given = next(iter(labels), "none")
-        raise UsageError(
+        raise OptionError(
             f"no label belongs to a group of the images: these are named as {groups.names[0]}, the labels as {given}"
         )
     return codes

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from prismsr.metrics.preference import NEGATIVE, ORIGINAL, POSITIVE, SIMILAR, Agreement, Misalignment, Share
-from prismsr.utils.jobs import atomic_write
+from prismsr.tools.paper_tables import lookup
+from prismsr.utils.files import atomic_write
 
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from prismsr.tools.paper_tables import lookup
 
 PAPER_TABLE, PAPER_SET = "amo_table6", "SBS180K (1212 pairs)"
 PAPER_SPELLING = {"maniqa": "maniqua", "niqe": "nique"}

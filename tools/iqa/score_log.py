@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from prismsr.tools.iqa.metrics import Metric
 from prismsr.tools.iqa.sets import IqaRecord
 from prismsr.utils.csv_files import ready_to_append
-
-from prismsr.tools.iqa.metrics import Metric, UsageError
+from prismsr.utils.errors import OptionError
 
 COLUMNS = ["file", "size", "mtime_ns", "metric", "options", "score"]
 
@@ -28,7 +28,7 @@ class ScoreLog:
         """Scores, by name, of those images that were scored by this metric with these options and did not change since.
 
         Raises:
-            UsageError: the file is no score log.
+            OptionError: the file is no score log.
             OSError: the file, or an image, cannot be read.
         """
         if not self.path.is_file():
@@ -36,7 +36,7 @@ class ScoreLog:
         with self.path.open(encoding="utf8", newline="") as file:
             rows = list(csv.reader(file))
         if rows and rows[0] != COLUMNS:
-            raise UsageError(f"{self.path} has other columns than the scores of this tool; move it away")
+            raise OptionError(f"{self.path} has other columns than the scores of this tool; move it away")
         known = {tuple(row[:5]): float(row[5]) for row in rows[1:] if len(row) == len(COLUMNS)}
         keys = {record.name: tuple(self._line(record)) for record in records}
         return {name: known[key] for name, key in keys.items() if key in known}

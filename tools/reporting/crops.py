@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from prismsr.tools.inference.pictures import Picture, encode_picture
+from prismsr.tools.reporting.evaluations import Group
+from prismsr.tools.reporting.images import GT, Image, ImageSet
 
 import cv2
 import numpy as np
 from PIL import Image as PillowImage
-from prismsr.tools.reporting.images import GT, Image, ImageSet
-from prismsr.tools.reporting.evaluations import Group
 
 Place = tuple[int, int]
 OVERVIEW = 200  # pixels, the longer side of the small whole image

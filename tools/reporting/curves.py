@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from prismsr.models.training.curves import LOG_SPREAD, PICTURE
-from prismsr.utils.errors import OptionError
 from prismsr.models.training.log import LOSSES, METRICS, Row, read_log
-
 from prismsr.tools.reporting.html import Element, element
+from prismsr.utils.errors import OptionError
 
 WIDTH, HEIGHT = 360, 200
 LEFT, RIGHT, TOP, BOTTOM = 52, 10, 10, 26  # margins around the axes

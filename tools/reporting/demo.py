@@ -7,20 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from prismsr.data.images.source import FolderSource, open_source
-from prismsr.tools.evaluation.folder import evaluate_folder
 from prismsr.tools.evaluation.columns import MetricSpec
+from prismsr.tools.evaluation.folder import evaluate_folder
 from prismsr.tools.evaluation.summary import Summary
-from prismsr.utils.images import IMAGE_SUFFIXES, decode_image, read_image, write_png_atomic
 from prismsr.tools.inference.folder import infer_folder, load_generator
-from prismsr.utils.jobs import JobError
+from prismsr.tools.report import write_report as write_page
+from prismsr.tools.reporting.crops import CropOptions
+from prismsr.utils.errors import JobError
+from prismsr.utils.images import IMAGE_SUFFIXES, decode_image, read_image, write_png_atomic
 from prismsr.utils.options.files import load_options
 
 import cv2
 import numpy as np
 from basicsr.utils.matlab_functions import imresize
 from PIL import Image, ImageDraw, ImageFont
-from prismsr.tools.report import write_report as write_page
-from prismsr.tools.reporting.crops import CropOptions
 
 Images = dict[str, np.ndarray]
 SPECS = {

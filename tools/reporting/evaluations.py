@@ -12,7 +12,7 @@ from typing import Any
 from prismsr.tools.evaluation.results import SCORES, SUMMARY
 from prismsr.tools.evaluation.summary import MetricSummary
 from prismsr.utils.errors import OptionError
-from prismsr.utils.options.problems import did_you_mean
+from prismsr.utils.names import did_you_mean
 
 ROOT = Path(__file__).resolve().parents[2]
 GENERIC = ("gt", "hr", "sr", "val", "test", "original", "images", "results", "visualization", "output")

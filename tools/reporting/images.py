@@ -7,13 +7,12 @@ from prismsr.data.images.source import FolderSource
 from prismsr.data.test_sets.sets import TEST_SETS
 from prismsr.metrics.images import read_bgr
 from prismsr.tools.evaluation.matching import SEPARATOR, common_suffix, group_of
-from prismsr.utils.errors import UserError
+from prismsr.tools.reporting.evaluations import Group
+from prismsr.utils.errors import DataError, UserError
 from prismsr.utils.images import IMAGE_SUFFIXES
-from prismsr.utils.jobs import DataError
 
 import numpy as np
 from numpy.typing import NDArray
-from prismsr.tools.reporting.evaluations import Group
 
 Image = NDArray[np.uint8]
 GT, LQ = "GT", "LQ"

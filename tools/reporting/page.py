@@ -5,10 +5,10 @@ from pathlib import Path
 
 from prismsr.tools.reporting.crops import Comparison, Panel
 from prismsr.tools.reporting.curves import COLOURS, Chart, Curves, draw
+from prismsr.tools.reporting.evaluations import Group
 from prismsr.tools.reporting.html import Element, data_uri, document, element
 from prismsr.tools.reporting.images import GT, LQ
 from prismsr.tools.reporting.paper_tables import Reproduction, section_content
-from prismsr.tools.reporting.evaluations import Group
 from prismsr.tools.reporting.tables import number, problem_list, protocol, table
 
 FOLDER = Path(__file__).resolve().parent

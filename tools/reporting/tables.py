@@ -5,9 +5,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from prismsr.tools.evaluation.summary import MetricSummary
-
-from prismsr.tools.reporting.html import Element, append, clean, element
 from prismsr.tools.reporting.evaluations import Evaluation, Group, short_path
+from prismsr.tools.reporting.html import Element, append, clean, element
 
 TWO_DIGITS = ("PSNR", "FID", "MUSIQ")  # the papers print four digits of all others
 ARROWS = {"higher": "↑", "lower": "↓"}

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Literal
 
 from prismsr.tools.evaluation.summary import versions
-from prismsr.utils.jobs import atomic_write
-
 from prismsr.tools.reproduction.running import Found, provenance
 from prismsr.tools.reproduction.tables import Table
+from prismsr.utils.files import atomic_write
 
 State = Literal["done", "ready", "stale", "missing", "failed", "paper only", "not made"]
 TOLERANCES = {

@@ -15,14 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from prismsr.tools.evaluation.columns import MetricSpec
-from prismsr.tools.inference.generator_files import file_hash
-from prismsr.utils.jobs import atomic_write
-from prismsr.utils.options.files import load_options
-from prismsr.utils.weights.published import place
-from prismsr.version import __version__
-
 from prismsr.tools.reproduction.needs import Needs, metric_weights
 from prismsr.tools.reproduction.tables import Job
+from prismsr.utils.files import atomic_write
+from prismsr.utils.options.files import load_options
+from prismsr.utils.weights.published import place
+from prismsr.utils.weights.spandrel import file_hash
+from prismsr.version import __version__
 
 RECORD = "result.json"
 IMAGES = "images"

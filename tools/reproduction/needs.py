@@ -6,16 +6,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from prismsr.tools.iqa.sets import SOURCES
-from prismsr.data.prepare.common import UsageError, recorded
+from prismsr.data.prepare.common import recorded
 from prismsr.data.test_sets.sets import count_images, find_test_set, missing
-from prismsr.tools.evaluation.protocols import Protocol, find_protocol
-from prismsr.utils.weights import needs as weight_needs
-from prismsr.utils.options.files import load_options
-from prismsr.utils.weights.published import Weights, place, read_list
-
 from prismsr.tools import weights as weights_tool
+from prismsr.tools.evaluation.protocols import Protocol, find_protocol
+from prismsr.tools.iqa.sets import SOURCES
 from prismsr.tools.reproduction.tables import Job
+from prismsr.utils.errors import OptionError
+from prismsr.utils.options.files import load_options
+from prismsr.utils.weights import needs as weight_needs
+from prismsr.utils.weights.published import Weights, place, read_list
 
 Kind = Literal["option file", "checkpoint", "network weights", "test set", "metric weights"]
 CLIP = "clip:RN50-quickgelu:openai"
@@ -181,7 +181,7 @@ def _not_as_published(name: str, needs: Needs) -> str | None:
     for folder in filter(None, (needs.gt, needs.lq)):
         try:
             problems = (recorded(folder.parent) or {}).get("problems")
-        except UsageError as error:
+        except OptionError as error:
             return str(error)
         if problems:
             return (

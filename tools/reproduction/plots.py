@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from prismsr.utils.jobs import atomic_write
+from prismsr.tools.reproduction.cells import Cell
+from prismsr.utils.files import atomic_write
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -19,7 +20,6 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
-from prismsr.tools.reproduction.cells import Cell
 
 OURS_COLOUR, PAPER_COLOUR, TARGET_COLOUR = "#d62728", "#7f7f7f", "#1f77b4"
 _OFFSETS = [(8, 0), (-8, 0), (0, 8), (0, -8), (7, 6), (-7, 6), (7, -6), (-7, -6)]

@@ -10,17 +10,11 @@ from typing import Any
 
 from prismsr.data.test_sets.sets import count_images
 from prismsr.metrics.correlation import CorrelationError
+from prismsr.tools import analyse_iqa, evaluate_iqa
 from prismsr.tools.evaluation.folder import evaluate_folder
 from prismsr.tools.evaluation.results import markdown
 from prismsr.tools.evaluation.summary import Summary
-from prismsr.utils.errors import UserError
 from prismsr.tools.inference.folder import Generator, infer_folder, load_generator
-from prismsr.utils.jobs import JobError
-
-from prismsr.tools import analyse_iqa
-from prismsr.tools import evaluate_iqa
-from prismsr.tools.iqa.metrics import UsageError
-from prismsr.tools.reproduction.needs import Lack, Needs, needs_of
 from prismsr.tools.reproduction.kept_results import (
     IMAGES,
     How,
@@ -33,11 +27,13 @@ from prismsr.tools.reproduction.kept_results import (
     result_folder,
     write_record,
 )
+from prismsr.tools.reproduction.needs import Lack, Needs, needs_of
 from prismsr.tools.reproduction.tables import Job
+from prismsr.utils.errors import JobError, OptionError, UserError
 
 OPINION_COLUMNS = {"PLCC": "plcc_cubic", "SRCC": "srcc", "KRCC": "krcc"}
 """Columns of evaluate_iqa.py's table; the paper does not say which PLCC it prints, and prints no signs."""
-FAILURES = (UserError, UsageError, JobError, CorrelationError, OSError, RuntimeError, ValueError)
+FAILURES = (UserError, OptionError, JobError, CorrelationError, OSError, RuntimeError, ValueError)
 """What ends a job and lets the others go on; RuntimeError is torch's, such as no memory."""
 
 

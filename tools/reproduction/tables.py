@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
 
-from prismsr.utils.errors import OptionError
-from prismsr.utils.options.problems import did_you_mean
-from prismsr.utils.options.yaml_loader import read_yaml
-
 from prismsr.tools import paper_tables
 from prismsr.tools.paper_tables import PaperValue
+from prismsr.utils.errors import OptionError
+from prismsr.utils.names import did_you_mean
+from prismsr.utils.options.yaml_loader import read_yaml
+
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 PAPERS = ("ssl", "sfd", "amo", "lgcaa")

@@ -14,13 +14,13 @@ from typing import Any
 
 import prismsr  # noqa: F401  (before basicsr)
 from prismsr.archs.lgcaa.options import BaseOptions, parse_section
+from prismsr.archs.lgcaa.sampling.options import SamplingOptions
+from prismsr.archs.lgcaa.sampling.vae_tiles import decode_tiled
 from prismsr.archs.lgcaa.stable_diffusion import build_vae, encode_images, vae_factor
 from prismsr.utils.command_line import fail, run_main
 from prismsr.utils.errors import OptionError, UserError
+from prismsr.utils.files import atomic_write
 from prismsr.utils.images import read_tensor
-from prismsr.utils.jobs import atomic_write
-from prismsr.archs.lgcaa.sampling.options import SamplingOptions
-from prismsr.archs.lgcaa.sampling.vae_tiles import decode_tiled
 
 import torch
 from torch import Tensor

@@ -13,12 +13,12 @@ from typing import Any
 
 import prismsr  # noqa: F401  (before basicsr)
 from prismsr.archs.lgcaa.options import BaseOptions
+from prismsr.archs.lgcaa.sampling.enlarged_image import enlarged
 from prismsr.archs.lgcaa.stable_diffusion import build_vae, encode_images, vae_factor
 from prismsr.utils.command_line import fail, run_main
-from prismsr.archs.lgcaa.sampling.enlarged_image import enlarged
 from prismsr.utils.errors import OptionError, UserError
+from prismsr.utils.files import atomic_write
 from prismsr.utils.images import read_tensor
-from prismsr.utils.jobs import atomic_write
 
 import numpy as np
 import torch

@@ -11,13 +11,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from prismsr.models.step.clip_rules import clip
 from prismsr.data.degradation.rules import LOSS_GTS, degradation
-from prismsr.models.lgcaa.rules import lgcaa
-from prismsr.metrics.catalog import quality_metrics
 from prismsr.data.multi_gt.rules import multi_gt
+from prismsr.metrics.catalog import quality_metrics
+from prismsr.models.lgcaa.rules import lgcaa
+from prismsr.models.step.clip_rules import clip
+from prismsr.utils.names import did_you_mean, nearest
+from prismsr.utils.options.basicsr_tables import DATASETS, MODELS
 from prismsr.utils.options.entries import check_entry, check_metric, find_registered, registered_names
-from prismsr.utils.options.problems import Problem, did_you_mean, join, nearest, show, validate_section
+from prismsr.utils.options.problems import Problem, join, show, validate_section
 from prismsr.utils.options.rules import RULES
 from prismsr.utils.options.schema import (
     DatasetOptions,
@@ -31,7 +33,6 @@ from prismsr.utils.options.schema import (
     ValOptions,
     entry_kind,
 )
-from prismsr.utils.options.basicsr_tables import DATASETS, MODELS
 
 from pydantic import create_model
 

@@ -4,10 +4,11 @@ import importlib
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from prismsr.utils.options.optimizers import OPTIMIZERS
-from prismsr.utils.options.problems import Problem, did_you_mean, join, show
-from prismsr.utils.options.signatures import check_arguments
+from prismsr.utils.names import did_you_mean
 from prismsr.utils.options.basicsr_tables import known_hints
+from prismsr.utils.options.optimizers import OPTIMIZERS
+from prismsr.utils.options.problems import Problem, join, show
+from prismsr.utils.options.signatures import check_arguments
 
 METRIC_DATA = ("img", "img2")
 """What validation passes to every metric."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from prismsr.utils.errors import OptionError
-from prismsr.utils.options.problems import did_you_mean
+from prismsr.utils.names import did_you_mean
 from prismsr.utils.options.yaml_loader import OptionDumper, read_yaml
 
 import yaml

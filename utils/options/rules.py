@@ -3,11 +3,12 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from prismsr.utils.names import did_you_mean
+from prismsr.utils.options.basicsr_tables import DATASETS, SRTrainOptions
 from prismsr.utils.options.entries import METRIC_DATA, find_registered
-from prismsr.utils.options.problems import Problem, did_you_mean, join
+from prismsr.utils.options.problems import Problem, join
 from prismsr.utils.options.schema import DatasetOptions, TrainOptions
 from prismsr.utils.options.signatures import default_of, takes
-from prismsr.utils.options.basicsr_tables import DATASETS, SRTrainOptions
 
 Rule = Callable[[Mapping[str, Any], bool, type[TrainOptions] | None], Iterator[Problem]]
 

@@ -8,15 +8,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
-from prismsr.utils.options.optimizers import OPTIMIZERS
-
 from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
-    ValidationInfo,
     field_validator,
 )
 from pydantic.fields import FieldInfo
@@ -182,15 +179,6 @@ class PatchOptions(DatasetOptions):
     std: list[float] | None = Field(default=None, description="divided by per channel")
 
 
-class PairedMaskDatasetOptions(PatchOptions):
-    """Keys of PairedImageMaskDataset: LQ and GT images and, optionally, a mask of each GT image."""
-
-    dataroot_gt: str = Field(description="folder or .lmdb of GT images")
-    dataroot_lq: str = Field(description="folder or .lmdb of LQ images")
-    dataroot_gt_mask: str | None = Field(default=None, description="folder or .lmdb of masks of the GT images")
-    io_backend: IoBackendOptions | None = Field(default=None, description="told by the paths where left out")
-
-
 class TrainOptions(Options):
     """Keys of `train` for every model; subclass it for the keys of yours."""
 
@@ -231,87 +219,3 @@ def weights(value: list[float]) -> list[float]:
     if min(value, default=-1) < 0 or sum(value) <= 0:
         raise ValueError("must be a list of weights, none below 0 and not all 0")
     return value
-
-
-Scales = Annotated[list[float], bounds(0.01, 16, around=1)]
-Levels = Annotated[list[float], bounds(0, 255)]
-Qualities = Annotated[list[float], bounds(1, 100)]
-UpDownKeep = Annotated[list[float], Field(min_length=3, max_length=3), AfterValidator(weights)]
-_SECOND: Any = Field(default=None, validate_default=True)
-
-
-class DegradationOptions(Options):
-    """`degradation`: LQ images made from the GT images in the training step, as Real-ESRGAN does; BasicSR's names."""
-
-    orders: Literal[1, 2] = Field(default=2, description="2: Real-ESRGAN's; 1: the one-stage degradation of HGGT")
-    gt_size: int = Field(gt=0, description="side of the GT patch that is cut out after degrading, pixels")
-    queue_size: int = Field(default=180, gt=0, description="samples in the pool, a multiple of the batch size")
-    gt_usm: bool = Field(default=False, description="degrade the sharpened GT, and offer it to losses as gt_usm")
-
-    resize_prob: UpDownKeep = Field(description="up, down, keep")
-    resize_range: Scales = Field(description="scale factors")
-    gaussian_noise_prob: Probability = Field(description="Gaussian noise; Poisson noise otherwise")
-    noise_range: Levels = Field(description="sigma, of 255")
-    poisson_scale_range: Levels = Field(description="factors of the Poisson noise")
-    gray_noise_prob: Probability = Field(description="noise without colour")
-    jpeg_range: Qualities = Field(description="JPEG qualities")
-
-    # the second order: all of them with orders: 2, none with orders: 1
-    second_blur_prob: Probability | None = _SECOND
-    resize_prob2: UpDownKeep | None = _SECOND
-    resize_range2: Scales | None = _SECOND
-    gaussian_noise_prob2: Probability | None = _SECOND
-    noise_range2: Levels | None = _SECOND
-    poisson_scale_range2: Levels | None = _SECOND
-    gray_noise_prob2: Probability | None = _SECOND
-    jpeg_range2: Qualities | None = _SECOND
-
-    @field_validator(
-        "second_blur_prob", "resize_prob2", "resize_range2", "gaussian_noise_prob2", "noise_range2",
-        "poisson_scale_range2", "gray_noise_prob2", "jpeg_range2",
-    )  # fmt: skip
-    @classmethod
-    def _second_order(cls, value: Any, info: ValidationInfo) -> Any:
-        orders = info.data.get("orders")
-        if orders == 2 and value is None:
-            raise ValueError("is required with orders: 2")
-        if orders == 1 and value is not None:
-            raise ValueError("is not read with orders: 1; leave it out, or take it back with ~")
-        return value
-
-
-class LoraOptions(Options):
-    """`lora`: net_g is frozen, and low-rank updates of some of its layers are trained instead."""
-
-    rank: int = Field(gt=0, description="rank of each update")
-    alpha: float | None = Field(default=None, gt=0, description="factor of the updates times rank; null: rank")
-    targets: list[str] = Field(min_length=1, description="patterns of layer names, as layers.*.mlp.fc?")
-
-
-class PrismTop(TopOptions):
-    """PrismSRModel's top level."""
-
-    degradation: DegradationOptions | None = Field(default=None, description="how LQ images are made from GT images")
-    clip: dict[str, Any] | None = Field(default=None, description="the frozen CLIP, arguments of the arch Clip")
-    scoring: dict[str, Any] | None = Field(default=None, description="the metric that chooses among ground truths")
-    lora: LoraOptions | None = Field(default=None, description="low-rank fine-tuning of net_g, training only")
-
-
-class PrismTrainOptions(TrainOptions):
-    """Keys of `train` for PrismSRModel."""
-
-    TOP: ClassVar[type[TopOptions]] = PrismTop
-    OPTIMIZERS: ClassVar[tuple[str, ...]] = tuple(OPTIMIZERS)
-
-    losses: LossEntries = Field(description="log name: {type: registered loss, **arguments}")
-    net_d_iters: Count = Field(default=1, gt=0, description="discriminator steps for each generator step")
-    net_d_init_iters: Count = Field(default=0, ge=0, description="discriminator steps before the first generator step")
-    amp: Literal["bf16", "fp16"] | None = Field(default=None, description="networks in half precision by autocast")
-    accum_iter: Count = Field(default=1, gt=0, description="parts that a batch is processed in, for one update")
-    grad_clip: float | None = Field(default=None, gt=0, description="largest norm of each network's gradient")
-    channels_last: bool = Field(default=False, description="lay out networks and images with channels innermost")
-    compile: Literal[False, True, "default", "reduce-overhead", "max-autotune"] = Field(
-        default=False, description="torch.compile for net_g and discriminators; true is default"
-    )
-    grad_checkpointing: bool = Field(default=False, description="compute net_g's blocks again instead of keeping them")
-    max_skipped_updates: Count = Field(default=10, gt=0, description="updates skipped in a row before training stops")

@@ -7,7 +7,8 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from prismsr.utils.options.problems import Problem, did_you_mean, join, nearest, show
+from prismsr.utils.names import did_you_mean, nearest
+from prismsr.utils.options.problems import Problem, join, show
 
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 _LISTS = (collections.abc.Iterable, collections.abc.Collection, collections.abc.Sequence, list, tuple, set, frozenset)

@@ -15,8 +15,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from prismsr.archs.lgcaa.options import BaseOptions, DinoOptions
 from prismsr.archs.clip.build import MODEL
+from prismsr.archs.lgcaa.options import BaseOptions, DinoOptions
 from prismsr.models.lgcaa.rules import NETWORK
 from prismsr.utils.options.problems import join
 from prismsr.utils.options.schema import Options

@@ -7,9 +7,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from prismsr.utils.weights.needs import Need
-from prismsr.utils.weights.files import WeightsError, read_file
 from prismsr.utils.options.yaml_loader import read_yaml
+from prismsr.utils.weights.files import WeightsError, read_file
+from prismsr.utils.weights.needs import Need
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator

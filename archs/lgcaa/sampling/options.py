@@ -1,14 +1,8 @@
 """The keys of an option file that LGCAAModel reads beside PrismSRModel's: `train.decoded` and `val.sampling`."""
 
-from typing import ClassVar, Literal, Self
+from typing import Literal, Self
 
-from prismsr.utils.options.schema import (
-    DegradationOptions,
-    Options,
-    PrismTrainOptions,
-    TopOptions,
-    ValOptions,
-)
+from prismsr.utils.options.schema import Options
 
 from pydantic import Field, model_validator
 
@@ -46,31 +40,3 @@ class SamplingOptions(Options):
             if tile and 2 * overlap > tile:
                 raise ValueError(f"{name}_overlap must be at most half of the tile, {tile}; got {overlap}")
         return self
-
-
-class DecodedOptions(Options):
-    """`train.decoded`: which samples are decoded for losses on images (SSL, L1), of each part of the batch."""
-
-    t_max: int | None = Field(default=None, ge=0, le=999, description="only samples up to this timestep; ~: all")
-    samples: int | None = Field(default=None, gt=0, description="at most so many, those of the smallest timesteps")
-
-
-class LGCAATop(TopOptions):
-    """LGCAAModel's top level."""
-
-    degradation: DegradationOptions | None = Field(default=None, description="how LQ images are made from GT images")
-
-
-class LGCAAVal(ValOptions):
-    """LGCAAModel's `val`."""
-
-    sampling: SamplingOptions | None = Field(default=None, description="how images are sampled")
-
-
-class LGCAATrainOptions(PrismTrainOptions):
-    """Keys of `train` for LGCAAModel."""
-
-    TOP: ClassVar[type[TopOptions]] = LGCAATop
-    VAL: ClassVar[type[ValOptions]] = LGCAAVal
-
-    decoded: DecodedOptions | None = Field(default=None, description="samples that losses on images see")

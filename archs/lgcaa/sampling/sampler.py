@@ -6,13 +6,13 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from prismsr.archs.lgcaa.lgcaa_arch import Condition
-from prismsr.archs.lgcaa.stable_diffusion import build_scheduler
 from prismsr.archs.lgcaa.sampling.colour_fix import fix_colours
 from prismsr.archs.lgcaa.sampling.condition_tiles import ConditionFeatures
 from prismsr.archs.lgcaa.sampling.enlarged_image import EnlargedImage
 from prismsr.archs.lgcaa.sampling.latent_tiling import Window, blended
 from prismsr.archs.lgcaa.sampling.options import SamplingOptions
 from prismsr.archs.lgcaa.sampling.vae_tiles import decode_tiled, encode_tiled
+from prismsr.archs.lgcaa.stable_diffusion import build_scheduler
 
 import torch
 from torch import Tensor

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from prismsr.archs.lgcaa.stable_diffusion import decode_latents, encode_images, vae_factor
 from prismsr.archs.lgcaa.sampling.enlarged_image import EnlargedImage
 from prismsr.archs.lgcaa.sampling.latent_tiling import Window, blended, cores, windows
 from prismsr.archs.lgcaa.sampling.options import SamplingOptions
 from prismsr.archs.lgcaa.sampling.shared_norms import SharedNorms, Tile
+from prismsr.archs.lgcaa.stable_diffusion import decode_latents, encode_images, vae_factor
 
 from torch import Tensor
 

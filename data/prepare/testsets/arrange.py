@@ -8,12 +8,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from prismsr.data.prepare.common import RECORD, UsageError, recorded
+from prismsr.data.prepare.common import RECORD, recorded
 from prismsr.data.prepare.testsets.archive import find_archives, fingerprint, list_files, read_files
 from prismsr.data.prepare.testsets.check import name_problems, size_problems
 from prismsr.data.test_sets.layouts import Layout, TestSet
+from prismsr.utils.errors import DataError, OptionError
+from prismsr.utils.files import atomic_write
 from prismsr.utils.images import decode_image, encode_png
-from prismsr.utils.jobs import DataError, atomic_write
 
 from tqdm import tqdm
 
@@ -46,7 +47,7 @@ def make_plan(test_set: TestSet, downloads: Path) -> Plan:
     taken, else the one that has most files.
 
     Raises:
-        UsageError: no archive of the set is there, or none of its files in those that are.
+        OptionError: no archive of the set is there, or none of its files in those that are.
         DataError: an archive is damaged.
     """
     archives = find_archives(downloads, test_set.archives)
@@ -58,7 +59,7 @@ def make_plan(test_set: TestSet, downloads: Path) -> Plan:
         if (files := _sorted_files(layout, {archive: listings[archive] for archive in group}))
     ]
     if not plans:
-        raise UsageError(_nothing_found(test_set, downloads, archives))
+        raise OptionError(_nothing_found(test_set, downloads, archives))
     return next((plan for plan in plans if not plan.problems), max(plans, key=lambda plan: len(plan.files)))
 
 
@@ -106,13 +107,13 @@ def arrange(
 
     Raises:
         DataError: it is not as expected, or an image or archive is damaged.
-        UsageError: nothing to arrange, or output/NAME was not made by this step.
+        OptionError: nothing to arrange, or output/NAME was not made by this step.
     """
     folder = output / test_set.name
     if folder.exists() and not overwrite:
         return _arranged_before(test_set, folder)
     if folder.exists() and recorded(folder) is None:
-        raise UsageError(f"{folder} was not made by tools/prepare.py (no {RECORD}); choose another folder with -o")
+        raise OptionError(f"{folder} was not made by tools/prepare.py (no {RECORD}); choose another folder with -o")
     plan = make_plan(test_set, downloads)
     _refuse(test_set, plan.problems, force)
     read = {str(archive): fingerprint(archive) for archive in sorted({place[0] for place in plan.files.values()})}
@@ -128,7 +129,7 @@ def arrange(
 def _arranged_before(test_set: TestSet, folder: Path) -> list[str]:
     record = recorded(folder)
     if record is None or record.get("set") != test_set.name:
-        raise UsageError(
+        raise OptionError(
             f"{folder} was not made by tools/prepare.py testset (no {RECORD}); move it away, or choose another folder "
             "with -o"
         )
@@ -159,7 +160,7 @@ def _staging(folder: Path, record: Mapping[str, object]) -> Path:
     """An empty folder, or that of an interrupted run that read the same."""
     if folder.exists() and recorded(folder) != record:
         if recorded(folder) is None:
-            raise UsageError(f"{folder} was not made by tools/prepare.py (no {RECORD}); move it away")
+            raise OptionError(f"{folder} was not made by tools/prepare.py (no {RECORD}); move it away")
         shutil.rmtree(folder)
     _write_record(folder, record)
     return folder

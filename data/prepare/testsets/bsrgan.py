@@ -7,8 +7,8 @@ computed at its shifted place instead of being shifted by interpolation.
 
 import math
 
-from prismsr.utils.resize import imresize_bicubic
 from prismsr.utils.images import decode_image
+from prismsr.utils.resize import imresize_bicubic
 
 import cv2
 import numpy as np

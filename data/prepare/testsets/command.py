@@ -6,14 +6,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from prismsr.data.prepare.common import UsageError, add_workers, claim_folder, images_of, print_list, whole_number
+from prismsr.data.prepare.common import claim_folder, images_of
 from prismsr.data.prepare.downsample import write_lr
 from prismsr.data.prepare.testsets.arrange import arrange
 from prismsr.data.prepare.testsets.check import image_sizes
 from prismsr.data.prepare.testsets.degrade import read_recipe, write_degraded
 from prismsr.data.test_sets.layouts import Size, TestSet
 from prismsr.data.test_sets.sets import DOWNLOADS, FOLDER, TEST_SETS, count_images, find_test_set
-from prismsr.utils.jobs import run_jobs
+from prismsr.utils.command_line import add_workers, print_list, whole_number
+from prismsr.utils.errors import OptionError
+from prismsr.utils.processes import run_jobs
 
 SCALES = (2, 3, 4)
 _DERIVED = "sfd"  # the recipe of the sets that are another set's images, degraded
@@ -57,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
         print(listing(args.output))
         return 0
     if not args.names:
-        raise UsageError("name a test set, or give --list to see them")
+        raise OptionError("name a test set, or give --list to see them")
     for test_set in [find_test_set(name) for name in args.names]:
         prepare_set(test_set, args)
     return 0
@@ -67,14 +69,14 @@ def prepare_set(test_set: TestSet, args: argparse.Namespace) -> None:
     """Arrange a set and make its LR images; what exists is kept.
 
     Raises:
-        UsageError: its archive, or the set that it is made from, is not there.
+        OptionError: its archive, or the set that it is made from, is not there.
         DataError: it is not as published, or an image is damaged.
     """
     folder = args.output / test_set.name
     if test_set.kind == "degraded":
         source = args.output / Path(str(test_set.gt)).parent.name / "GT"
         if not source.is_dir():
-            raise UsageError(f"{test_set.name} is made from {source}, which is not there; arrange that set first")
+            raise OptionError(f"{test_set.name} is made from {source}, which is not there; arrange that set first")
         _degrade(test_set, source, folder / "LR", 1, _DERIVED, args)
         return
     problems = arrange(test_set, args.downloads, args.output, force=args.force, overwrite=args.overwrite)
@@ -88,7 +90,7 @@ def prepare_set(test_set: TestSet, args: argparse.Namespace) -> None:
             _downsample(test_set, folder, scale, args)
     if args.degraded:
         if test_set.gt is None or test_set.kind == "multi_gt":
-            raise UsageError(f"--degraded: {test_set.name} has no single GT images to degrade")
+            raise OptionError(f"--degraded: {test_set.name} has no single GT images to degrade")
         output = folder / f"LRx{test_set.scale}_{Path(args.recipe).stem}_{args.degraded}"
         _degrade(test_set, folder / "GT", output, args.degraded, args.recipe, args)
 

@@ -8,15 +8,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from prismsr.data.degradation.kernels import ItemKernels, global_generators_from
-from prismsr.data.prepare.common import UsageError
-from prismsr.data.prepare.testsets.bsrgan import degrade_bsrgan
 from prismsr.data.degradation.kernel_options import KernelOptions
+from prismsr.data.degradation.kernels import ItemKernels, global_generators_from
+from prismsr.data.degradation.options import DegradationOptions
 from prismsr.data.degradation.real_esrgan import RealESRGANDegradation
+from prismsr.data.prepare.testsets.bsrgan import degrade_bsrgan
+from prismsr.utils.errors import DataError, OptionError
 from prismsr.utils.images import read_image, write_png_atomic
-from prismsr.utils.jobs import DataError
 from prismsr.utils.options.files import load_options
-from prismsr.utils.options.schema import DegradationOptions
 
 import numpy as np
 import torch
@@ -108,20 +107,20 @@ def read_recipe(name: str, scale: int) -> Recipe:
         scale: GT size / LR size.
 
     Raises:
-        UsageError: no such name or file, or the file has no degradation.
+        OptionError: no such name or file, or the file has no degradation.
         OptionError: the file cannot be read.
     """
     options = deepcopy(_SSL) if name == "ssl" else _recipe_file(name)
     train, section = (options.get("datasets") or {}).get("train"), options.get("degradation")
     if not train or not section or "kernel_list" not in train:
-        raise UsageError(f"--recipe {name}: that file has no degradation (datasets.train.kernel_list and degradation)")
+        raise OptionError(f"--recipe {name}: that file has no degradation (datasets.train.kernel_list and degradation)")
     train = {key: value for key, value in train.items() if key in KernelOptions.model_fields}
     try:
         kernels = KernelOptions.model_validate({**train, "name": "test", "type": "test"})
         two = DegradationOptions.model_validate(section)
         one = DegradationOptions.model_validate(_first_alone(section))
     except ValidationError as error:
-        raise UsageError(f"--recipe {name}: {error}") from error
+        raise OptionError(f"--recipe {name}: {error}") from error
     share = _SSL_SECOND_ORDER if name == "ssl" else float(two.orders == 2)
     return Recipe(
         scale,
@@ -137,7 +136,7 @@ def _recipe_file(name: str) -> dict[str, Any]:
     path = OPTIONS / RECIPES[name] if name in RECIPES else Path(name)
     if not path.is_file():
         known = ", ".join(["ssl", *RECIPES])
-        raise UsageError(f"--recipe {name}: allowed are {known}, or an option file with a degradation")
+        raise OptionError(f"--recipe {name}: allowed are {known}, or an option file with a degradation")
     return load_options(path)
 
 

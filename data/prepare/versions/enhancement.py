@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from prismsr.data.prepare.common import UsageError
 from prismsr.data.prepare.versions.enhancement_networks import SUFFIXES, enhance, file_hash, load_model
 from prismsr.data.prepare.versions.filters import CLASSICAL, parameters
 from prismsr.utils.devices import find_device
-from prismsr.utils.errors import UserError
-from prismsr.utils.options.problems import did_you_mean
+from prismsr.utils.errors import OptionError, UserError
+from prismsr.utils.names import did_you_mean
 
 import numpy as np
 import torch
@@ -47,21 +46,21 @@ class Enhancement:
         try:
             return enhance(image, load_model(self.source, self.device), self.tile, self.tile_pad)
         except torch.OutOfMemoryError as error:
-            raise UsageError(f"{self.source}: out of memory on {self.device}; use a smaller --tile") from error
+            raise OptionError(f"{self.source}: out of memory on {self.device}; use a smaller --tile") from error
 
 
 def read_enhancements(sources: Sequence[str], tile: int, tile_pad: int, device: str) -> list[Enhancement]:
     """The enhancers of the command line, networks loaded.
 
     Raises:
-        UsageError: unknown name, a file that is no x1 network, no such device, too many enhancers.
+        OptionError: unknown name, a file that is no x1 network, no such device, too many enhancers.
     """
     if len(sources) > MOST_VERSIONS:
-        raise UsageError(f"--enhancer: {len(sources)} of them; allowed: 1 to {MOST_VERSIONS}")
+        raise OptionError(f"--enhancer: {len(sources)} of them; allowed: 1 to {MOST_VERSIONS}")
     enhancements = []
     for source in sources:
         if source not in CLASSICAL and not source.lower().endswith(SUFFIXES):
-            raise UsageError(
+            raise OptionError(
                 f"--enhancer {source}: neither one of {', '.join(CLASSICAL)} nor a file ending in "
                 f"{', '.join(SUFFIXES)}{did_you_mean(source, CLASSICAL)}"
             )
@@ -71,6 +70,6 @@ def read_enhancements(sources: Sequence[str], tile: int, tile_pad: int, device: 
                 find_device(device)
                 load_model(source, device)
             except UserError as error:
-                raise UsageError(f"--enhancer {source}: {error}") from error
+                raise OptionError(f"--enhancer {source}: {error}") from error
         enhancements.append(enhancement)
     return enhancements

@@ -5,8 +5,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from prismsr.tools.inference.generator_files import read_spandrel
 from prismsr.utils.weights.files import WeightsError
+from prismsr.utils.weights.spandrel import read_spandrel
 
 import numpy as np
 import torch

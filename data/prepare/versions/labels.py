@@ -5,7 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 from prismsr.data.multi_gt.labels import LABELS, read_labels, write_labels
-from prismsr.data.prepare.common import UsageError
+from prismsr.utils.errors import OptionError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,11 +20,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the CSV, and print how many versions have which label."""
     if not args.input.is_dir():
-        raise UsageError(f"-i {args.input}: no such folder")
+        raise OptionError(f"-i {args.input}: no such folder")
     if args.output.is_dir():
-        raise UsageError(f"-o {args.output} is a folder; give the name of the CSV file")
+        raise OptionError(f"-o {args.output} is a folder; give the name of the CSV file")
     if args.output.exists() and not args.overwrite:
-        raise UsageError(f"{args.output} exists; add --overwrite to make it anew, or choose another name with -o")
+        raise OptionError(f"{args.output} exists; add --overwrite to make it anew, or choose another name with -o")
     labels = read_labels(args.input)
     count = write_labels(args.output, labels)
     found = Counter(label.label for versions in labels.values() for label in versions.values())

@@ -7,21 +7,15 @@ from functools import partial
 from hashlib import sha256
 from typing import Any
 
-from prismsr.data.prepare.common import (
-    UsageError,
-    add_folder_arguments,
-    claim_folder,
-    images_of,
-    relative_input,
-    report,
-    whole_number,
-)
+from prismsr.data.prepare.common import add_folder_arguments, claim_folder, images_of, relative_input, report
 from prismsr.data.prepare.versions.enhancement import read_enhancements
 from prismsr.data.prepare.versions.enhancement_networks import SUFFIXES
 from prismsr.data.prepare.versions.filters import CLASSICAL
 from prismsr.data.prepare.versions.multi_gt_patches import ImageResult, write_patches, write_selection
 from prismsr.data.prepare.versions.patch_selection import PatchRule
-from prismsr.utils.jobs import JobError, run_jobs
+from prismsr.utils.command_line import whole_number
+from prismsr.utils.errors import JobError, OptionError
+from prismsr.utils.processes import run_jobs
 
 STEP = "multi-gt"
 SELECTION = "selection.csv"
@@ -80,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
             consume=results.append,
         )
     except JobError as error:
-        if isinstance(error.__cause__, UsageError):
+        if isinstance(error.__cause__, OptionError):
             raise error.__cause__ from error
         raise
     found = sum(len(result.patches) for result in results)

@@ -16,8 +16,9 @@ from prismsr.data.prepare.versions.patch_selection import (
     patch_corners,
     patch_figures,
 )
+from prismsr.utils.errors import DataError
+from prismsr.utils.files import atomic_write
 from prismsr.utils.images import eight_bit_bgr, read_image, write_png_atomic
-from prismsr.utils.jobs import DataError, atomic_write
 
 import numpy as np
 from numpy.typing import NDArray

@@ -8,14 +8,13 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from prismsr.data.multi_gt.score_file import ScoreHeader, ScoreWriter
 from prismsr.data.images.source import ImageSource, open_source
 from prismsr.data.multi_gt.groups import group_keys
-from prismsr.data.prepare.common import UsageError, add_on_error, add_workers, print_list, whole_number
+from prismsr.data.multi_gt.score_file import ScoreHeader, ScoreWriter
 from prismsr.metrics.no_reference import NRMetric, build_nr_metric
-from prismsr.utils.errors import OptionError, UserError
+from prismsr.utils.command_line import add_on_error, add_workers, print_list, whole_number
+from prismsr.utils.errors import DataError, OptionError, UserError
 from prismsr.utils.images import decode_image, eight_bit_bgr, metric_tensor
-from prismsr.utils.jobs import DataError
 from prismsr.utils.options.yaml_loader import read_yaml
 
 import torch
@@ -60,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
         metric = build_nr_metric(args.metric, **options).to(_device(args.device))
         writer = ScoreWriter(args.output, ScoreHeader.of(metric, options), args.overwrite)
     except UserError as error:
-        raise UsageError(str(error)) from error
+        raise OptionError(str(error)) from error
     jobs = [
         Job(name, version, key)
         for name, keys in zip(groups.names, groups.keys, strict=True)
@@ -82,18 +81,18 @@ def _options(texts: Sequence[str]) -> dict[str, Any]:
     for text in texts:
         key, equals, value = text.partition("=")
         if not key or not equals:
-            raise UsageError(f"--option {text}: write key=value")
+            raise OptionError(f"--option {text}: write key=value")
         try:
             options[key] = read_yaml(value, f"--option {key}")[0]
         except OptionError as error:
-            raise UsageError(str(error)) from error
+            raise OptionError(str(error)) from error
     return options
 
 
 def _device(name: str) -> str:
     available = torch.cuda.is_available()
     if name == "cuda" and not available:
-        raise UsageError("--device cuda: torch finds no CUDA device here")
+        raise OptionError("--device cuda: torch finds no CUDA device here")
     return name if name != "auto" else ("cuda" if available else "cpu")
 
 
@@ -145,7 +144,7 @@ class _Scoring:
             with torch.no_grad():
                 scores = self.metric(batch.to(self.device)).tolist()
         except torch.OutOfMemoryError as error:
-            raise UsageError(f"--batch {len(images)}: out of memory with images of {size}") from error
+            raise OptionError(f"--batch {len(images)}: out of memory with images of {size}") from error
         except (UserError, RuntimeError, ValueError, AssertionError, IndexError) as error:
             for job, _ in images:
                 where = self.source.describe(job.key)

@@ -1,5 +1,5 @@
-from prismsr.archs.clip.clip_arch import Clip
 from prismsr.archs.clip.build import build_clip
+from prismsr.archs.clip.clip_arch import Clip
 from prismsr.utils.weights.files import WeightsError
 
 import pytest

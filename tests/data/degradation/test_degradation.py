@@ -2,11 +2,17 @@ import copy
 import io
 import random
 
-from prismsr.data.degradation.kernels import KernelSettings, global_generators_from, random_blur_kernel, random_sinc_kernel
-from prismsr.data.degradation.real_esrgan import RealESRGANDegradation, build_degradation
+from prismsr.data.degradation.kernels import (
+    KernelSettings,
+    global_generators_from,
+    random_blur_kernel,
+    random_sinc_kernel,
+)
+from prismsr.data.degradation.options import DegradationOptions
 from prismsr.data.degradation.pool import TrainingPool
+from prismsr.data.degradation.real_esrgan import RealESRGANDegradation
+from prismsr.data.multi_gt.degradation import build_degradation
 from prismsr.utils.errors import UserError
-from prismsr.utils.options.schema import DegradationOptions
 
 import numpy as np
 import pytest

@@ -13,8 +13,7 @@ from prismsr.data.loading.guarded import (
     seeded,
 )
 from prismsr.data.loading.sampler import SampleIndex
-from prismsr.utils.errors import TrainingError
-from prismsr.utils.jobs import DataError
+from prismsr.utils.errors import DataError, TrainingError
 
 import cv2
 import numpy as np

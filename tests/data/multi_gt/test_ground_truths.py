@@ -4,8 +4,8 @@ import io
 import random
 
 from prismsr.data.degradation.kernels import KernelSettings, global_generators_from, random_blur_kernel
+from prismsr.data.multi_gt.degradation import build_degradation
 from prismsr.losses.negative_loss import negative_map
-from prismsr.data.degradation.real_esrgan import build_degradation
 from prismsr.utils.errors import UserError
 
 import numpy as np

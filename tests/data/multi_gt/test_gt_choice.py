@@ -1,7 +1,7 @@
 import re
 
-from prismsr.metrics.no_reference import NRMetric
 from prismsr.data.multi_gt.online_choice import GTChoice, build_gt_choice
+from prismsr.metrics.no_reference import NRMetric
 from prismsr.utils.errors import OptionError, UserError
 
 import pytest

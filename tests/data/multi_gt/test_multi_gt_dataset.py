@@ -4,7 +4,7 @@ from collections import Counter
 
 from prismsr.data.images.source import ImageSourceError
 from prismsr.data.loading.sampler import SampleIndex, SeededBatchSampler
-from prismsr.utils.jobs import DataError
+from prismsr.utils.errors import DataError
 
 import cv2
 import multi_gt_case as case

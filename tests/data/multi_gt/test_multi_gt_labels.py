@@ -2,7 +2,7 @@ import json
 from itertools import product
 
 from prismsr.data.multi_gt.labels import Label, effective_label, read_labels, write_labels
-from prismsr.utils.jobs import DataError
+from prismsr.utils.errors import DataError
 
 import pytest
 

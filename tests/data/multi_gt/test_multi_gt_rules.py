@@ -1,7 +1,7 @@
 """The check of option files whose ground truths have several versions."""
 
-from prismsr.data.multi_gt import sampling_rules as gt_sampling
 from prismsr.data.multi_gt import rules as multi_gt_rules
+from prismsr.data.multi_gt import sampling_rules as gt_sampling
 from prismsr.utils.options.check import check_options
 from prismsr.utils.options.files import load_options, merge
 from prismsr.utils.options.problems import errors_among

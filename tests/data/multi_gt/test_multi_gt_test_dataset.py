@@ -2,7 +2,7 @@ import json
 
 from prismsr.data.images.source import ImageSourceError
 from prismsr.data.multi_gt.labels import effective_label
-from prismsr.utils.jobs import DataError
+from prismsr.utils.errors import DataError
 
 import cv2
 import multi_gt_case as case

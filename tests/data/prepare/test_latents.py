@@ -1,8 +1,7 @@
 from prismsr.archs.lgcaa.options import BaseOptions
-from prismsr.archs.lgcaa.stable_diffusion import build_vae
+from prismsr.archs.lgcaa.stable_diffusion import build_vae, posterior_moments
 from prismsr.data.latent_pairs_dataset import LatentPairsDataset
-from prismsr.models.lgcaa.noise import posterior_moments
-from prismsr.utils.jobs import DataError
+from prismsr.utils.errors import DataError
 
 import numpy as np
 import pytest

@@ -1,5 +1,5 @@
 from prismsr.data.prepare import photos
-from prismsr.data.prepare.common import UsageError
+from prismsr.utils.errors import OptionError
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def test_demo_set(prepare, tmp_path, images, photograph):
 
 
 def test_missing_photograph_names_the_package(monkeypatch, prepare, tmp_path, capsys):
-    with pytest.raises(UsageError, match=r"no_such\.png.*skimage does not ship"):
+    with pytest.raises(OptionError, match=r"no_such\.png.*skimage does not ship"):
         photos.photo_path("skimage/no_such.png")
     monkeypatch.setattr(photos, "VAL", {"x": "no_such_package/x.png"})
     assert prepare("photos", "-o", tmp_path / "demo") == 2

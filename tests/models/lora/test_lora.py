@@ -2,7 +2,6 @@
 
 from copy import deepcopy
 
-from prismsr.models.step.gradient_checkpointing import checkpoint_blocks, repeated_blocks
 from prismsr.models.lora.adapters import (
     LowRank,
     adapter_state,
@@ -12,6 +11,7 @@ from prismsr.models.lora.adapters import (
     merge,
     merged_state,
 )
+from prismsr.models.step.gradient_checkpointing import checkpoint_blocks, repeated_blocks
 from prismsr.models.step.memory import compile_in_place, to_channels_last
 from prismsr.models.step.moving_average import update_average
 from prismsr.utils.errors import OptionError

@@ -4,8 +4,8 @@ import logging
 from copy import deepcopy
 
 from prismsr.models.lora.training import read_adapter, state_hash
-from prismsr.utils.options.check import check_options
 from prismsr.models.training.session import _resume_networks
+from prismsr.utils.options.check import check_options
 from prismsr.utils.weights.files import WeightsError, network_weights
 
 import pytest

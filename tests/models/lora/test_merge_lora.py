@@ -1,8 +1,8 @@
 """tools/merge_lora.py: the same weights as the training saves, the base's hash, and what is refused."""
 
-from prismsr.tools import merge_lora
 from prismsr.models.lora.adapters import adapter_state, adapters, add_adapters, merged_state
 from prismsr.models.lora.training import Lora
+from prismsr.tools import merge_lora
 
 import pytest
 import torch

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from prismsr.models.training import launch
-from prismsr.utils.options.files import load_options
-from prismsr.models.training.run_options import parse_arguments
 from prismsr.models.training.launcher_ranks import Ranks
+from prismsr.models.training.run_options import parse_arguments
 from prismsr.models.training.several_runs import Job, Outcome, command, run_several, table
+from prismsr.utils.options.files import load_options
 
 import basicsr.test
 import basicsr.train

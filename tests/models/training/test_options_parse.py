@@ -6,8 +6,8 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-from prismsr.utils.errors import OptionError
 from prismsr.models.training.run_options import parse_arguments, parse_options, process_rank
+from prismsr.utils.errors import OptionError
 
 import basicsr.utils.options
 import numpy as np
@@ -143,8 +143,8 @@ def test_everything_wrong_is_told_before_anything_is_changed(
 def test_several_machines_may_have_more_gpus_together(
     write: Write, experiment: dict[str, Any], workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from prismsr.utils.options.files import load_with_lines
     from prismsr.models.training.run_options import check_run
+    from prismsr.utils.options.files import load_with_lines
 
     experiment["num_gpu"] = 8
     file = str(write(experiment))

@@ -12,9 +12,9 @@ import sys
 from pathlib import Path
 
 from prismsr.models.training import signals
-from prismsr.utils.jobs import DataError
 from prismsr.models.training.log import read_log
 from prismsr.models.training.validation import validate
+from prismsr.utils.errors import DataError
 
 import numpy as np
 import pytest

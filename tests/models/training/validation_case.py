@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 from prismsr.models.training import signals
+from prismsr.models.training.basicsr_patches import init_dist
 from prismsr.models.training.rank_agreement import leave
-from prismsr.utils.compat import init_dist
 from prismsr.models.training.validation import validate
 
 import cv2

@@ -1,12 +1,12 @@
 """tools/benchmark.py lgcaa-full on a tiny network: what its clock, its bytes and its tables say."""
 
+import json
+
+import prismsr  # noqa: F401  (before basicsr)
 from prismsr.tools import benchmark
 from prismsr.tools.benchmarks import clock as benchmark_clock
 from prismsr.tools.benchmarks import lgcaa_full as benchmark_lgcaa_full
 from prismsr.tools.benchmarks import lgcaa_parts as benchmark_lgcaa_parts
-import json
-
-import prismsr  # noqa: F401  (before basicsr)
 
 import lgcaa_tiny
 import pytest
@@ -121,7 +121,6 @@ def test_sampling_in_parts(parts):
 
 def test_tables(parts, full, monkeypatch, capsys):
     """As the command line, but the measuring processes are function calls, and images are small."""
-    benchmark = benchmark
     monkeypatch.setattr(full, "CROP", 64)
     monkeypatch.setattr(full, "RESULT", 64)
     monkeypatch.setattr(full, "LARGE", (64, 128))

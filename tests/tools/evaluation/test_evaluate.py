@@ -1,6 +1,7 @@
 """tools/evaluate.py from its command line to its table and exit code."""
 
 from prismsr.tools import evaluate
+
 import cv2
 import numpy as np
 import pytest

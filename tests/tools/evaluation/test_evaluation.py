@@ -5,18 +5,18 @@ import json
 import os
 import queue
 
-from prismsr.tools.evaluation import folder as evaluation
+from prismsr.metrics.lpips_st_metric import calculate_lpips_st
+from prismsr.metrics.psnr_ssim import planes, psnr, ssim
 from prismsr.tools.evaluation import columns as evaluation_metrics
+from prismsr.tools.evaluation import folder as evaluation
 from prismsr.tools.evaluation import scoring as evaluation_running
+from prismsr.tools.evaluation.columns import MetricSpec, make_scorer
 from prismsr.tools.evaluation.folder import evaluate_folder, resolve_devices
 from prismsr.tools.evaluation.matching import MatchingError, match
-from prismsr.tools.evaluation.columns import MetricSpec, make_scorer
-from prismsr.tools.evaluation.results import markdown
-from prismsr.tools.evaluation.scoring import Outcome, batches
-from prismsr.tools.evaluation.score_store import Unit
-from prismsr.metrics.lpips_st_metric import calculate_lpips_st
 from prismsr.tools.evaluation.protocols import Protocol
-from prismsr.metrics.psnr_ssim import planes, psnr, ssim
+from prismsr.tools.evaluation.results import markdown
+from prismsr.tools.evaluation.score_store import Unit
+from prismsr.tools.evaluation.scoring import Outcome, batches
 from prismsr.utils.errors import OptionError, UserError
 from prismsr.utils.images import write_png_atomic
 from prismsr.utils.weights.files import WeightsError

@@ -1,11 +1,10 @@
 """tools/export_onnx.py: what is missing is told; where onnx is installed, the file computes what torch does."""
 
-from prismsr.tools import export_onnx
 import importlib.util
-from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
+from prismsr.tools import export_onnx
 from prismsr.tools.inference import onnx_export
 from prismsr.tools.inference.generator import load_generator
 

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from prismsr.utils.padding import padded_to_windows
+from prismsr.tools.inference.generator import GeneratorError, load_generator
 from prismsr.utils.devices import find_device
 from prismsr.utils.errors import OptionError
-from prismsr.tools.inference.generator import GeneratorError, load_generator
+from prismsr.utils.padding import padded_to_windows
 from prismsr.utils.weights.files import WeightsError
 
 import pytest

@@ -1,10 +1,9 @@
 """tools/infer.py: exit codes, messages, and several processes."""
 
-from prismsr.tools import infer
-from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
+from prismsr.tools import infer
 from prismsr.utils.images import read_image
 
 import numpy as np

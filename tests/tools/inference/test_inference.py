@@ -3,10 +3,10 @@
 import os
 from pathlib import Path
 
-from prismsr.tools.inference.generator import Generator
 from prismsr.tools.inference.folder import InferenceError, Upscaler, infer_folder
-from prismsr.utils.jobs import DataError, JobError
+from prismsr.tools.inference.generator import Generator
 from prismsr.tools.inference.pictures import Picture, read_picture
+from prismsr.utils.errors import DataError, JobError
 
 import cv2
 import numpy as np

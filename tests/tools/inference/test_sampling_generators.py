@@ -1,11 +1,11 @@
 """LGCAA for tools/infer.py: a generator that samples."""
 
-from prismsr.archs.lgcaa.sampling.sampler import Sampler
-from prismsr.utils.errors import OptionError
-from prismsr.tools.inference.generator import GeneratorError, load_generator
 from prismsr.archs.lgcaa.sampling.options import SamplingOptions
+from prismsr.archs.lgcaa.sampling.sampler import Sampler
+from prismsr.tools.inference.generator import GeneratorError, load_generator
 from prismsr.tools.inference.sampled_generator import image_seed
 from prismsr.tools.inference.upscaler import Upscaler
+from prismsr.utils.errors import OptionError
 from prismsr.utils.weights.files import WeightsError
 
 import pytest

@@ -1,16 +1,15 @@
 """tools/analyse_iqa.py from its command line to its files, on photographs and their blurred and noisy versions."""
 
-from prismsr.tools import analyse_iqa
-from prismsr.tools.iqa import people as iqa_analysis
-from prismsr.tools.iqa import people_report as iqa_analysis_report
 import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from prismsr.metrics.no_reference import build_nr_metric
+from prismsr.tools import analyse_iqa
+from prismsr.tools.iqa import people as iqa_analysis
+from prismsr.tools.iqa import people_report as iqa_analysis_report
 
 import cv2
 import numpy as np
@@ -134,9 +133,7 @@ def test_scores_are_kept_and_made_anew_for_other_weights(
     assert "natural_scene: 0 scores from" in capsys.readouterr().err
 
 
-def test_ctrl_c_keeps_what_is_made(
-    run: Run, pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ctrl_c_keeps_what_is_made(run: Run, pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     analysis = iqa_analysis
     real, seen = analysis.read_image, []
 

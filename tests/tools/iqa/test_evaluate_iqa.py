@@ -1,15 +1,13 @@
 """tools/evaluate_iqa.py from its command line to its files, on photographs whose MOS falls with blur."""
 
-from prismsr.tools import evaluate_iqa
-from prismsr.tools import paper_tables
 import csv
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+from prismsr.tools import evaluate_iqa, paper_tables
 from prismsr.utils.weights.files import WeightsError
 
 import cv2

@@ -1,12 +1,5 @@
 """tools/report.py: a made-up tree of results becomes the expected page, which needs nothing but itself."""
 
-from prismsr.tools.reporting import demo as demo_report
-from prismsr.tools import report
-from prismsr.tools.reporting import crops as report_crops
-from prismsr.tools.reporting import curves as report_curves
-from prismsr.tools.reporting import html as report_html
-from prismsr.tools.reporting import evaluations as report_results
-from prismsr.tools.reproduction import cells as reproduction_report
 import base64
 import importlib
 import io
@@ -17,9 +10,16 @@ import subprocess
 from dataclasses import asdict
 from html.parser import HTMLParser
 
+from prismsr.models.training.log import write_log
+from prismsr.tools import report
 from prismsr.tools.evaluation.results import write_results
 from prismsr.tools.evaluation.summary import MetricSummary, Summary
-from prismsr.models.training.log import write_log
+from prismsr.tools.reporting import crops as report_crops
+from prismsr.tools.reporting import curves as report_curves
+from prismsr.tools.reporting import demo as demo_report
+from prismsr.tools.reporting import evaluations as report_results
+from prismsr.tools.reporting import html as report_html
+from prismsr.tools.reproduction import cells as reproduction_report
 
 import cv2
 import numpy as np

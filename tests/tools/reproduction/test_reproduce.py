@@ -1,16 +1,17 @@
 """tools/reproduce.py: the mapping, a miniature run end to end, what is missing, and results that went stale."""
 
-from prismsr.tools import reproduce
-from prismsr.tools.reproduction import cells, kept_results, needs, plots, running, tables
 import csv
 import json
 import shutil
 from copy import deepcopy
 from dataclasses import replace
 
+from prismsr.tools import reproduce
 from prismsr.tools.evaluation.protocols import find_protocol
-from prismsr.utils.errors import OptionError
 from prismsr.tools.inference.generator import load_generator
+from prismsr.tools.reproduction import cells as table_cells
+from prismsr.tools.reproduction import kept_results, needs, plots, running, tables
+from prismsr.utils.errors import OptionError
 
 import cv2
 import lgcaa_tiny
@@ -38,7 +39,7 @@ def tools():
         "tables": tables,
         "results": kept_results,
         "running": running,
-        "report": cells,
+        "report": table_cells,
         "plots": plots,
         "needs": needs,
     }

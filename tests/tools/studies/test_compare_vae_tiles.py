@@ -1,6 +1,6 @@
-from prismsr.tools.studies import compare_vae_tiles
 from prismsr.archs.lgcaa.options import BaseOptions
 from prismsr.archs.lgcaa.stable_diffusion import build_vae
+from prismsr.tools.studies import compare_vae_tiles
 
 import numpy as np
 import pytest

@@ -1,8 +1,8 @@
 """The table that docs/lgcaa.md quotes, and the explicit matrices that the benchmark compares with."""
 
+from prismsr.archs.lgcaa import branch as lgcaa_branch
 from prismsr.tools.benchmarks import lgcaa as benchmark_lgcaa
 from prismsr.tools.studies import measure_lgcaa
-from prismsr.archs.lgcaa import branch as lgcaa_branch
 
 import pytest
 import torch

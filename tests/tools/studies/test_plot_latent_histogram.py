@@ -1,6 +1,6 @@
-from prismsr.tools.studies import plot_latent_histogram
 from prismsr.archs.lgcaa.options import BaseOptions
 from prismsr.archs.lgcaa.stable_diffusion import build_vae
+from prismsr.tools.studies import plot_latent_histogram
 
 import numpy as np
 import pytest

@@ -6,9 +6,10 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any, ClassVar
 
+from prismsr.utils.names import nearest
 from prismsr.utils.options.check import check_options
 from prismsr.utils.options.files import load_options, load_with_lines
-from prismsr.utils.options.problems import Problem, errors_among, nearest, report
+from prismsr.utils.options.problems import Problem, errors_among, report
 from prismsr.utils.options.schema import DatasetOptions, LossEntry, TrainOptions
 from prismsr.utils.options.yaml_loader import read_yaml
 

@@ -3,9 +3,9 @@
 from prismsr.archs.lgcaa.dino_condition import build_vit
 from prismsr.archs.lgcaa.options import SD2_BASE, BaseOptions, DinoOptions
 from prismsr.archs.lgcaa.stable_diffusion import build_unet
-from prismsr.utils.weights.published import read_list
-from prismsr.utils.weights.needs import needs_of
 from prismsr.utils.weights.files import WeightsError
+from prismsr.utils.weights.needs import needs_of
+from prismsr.utils.weights.published import read_list
 
 import huggingface_hub
 import pytest

@@ -1,5 +1,5 @@
-from prismsr.archs.lgcaa.sampling.sampler import Sampler, denoised, prepared_scheduler
 from prismsr.archs.lgcaa.sampling.options import SamplingOptions
+from prismsr.archs.lgcaa.sampling.sampler import Sampler, denoised, prepared_scheduler
 
 import pytest
 import torch

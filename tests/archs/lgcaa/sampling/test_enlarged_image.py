@@ -1,6 +1,6 @@
-from prismsr.utils.padding import padded_to_windows
 from prismsr.archs.lgcaa.sampling.enlarged_image import EnlargedImage, enlarged
 from prismsr.archs.lgcaa.sampling.latent_tiling import Window
+from prismsr.utils.padding import padded_to_windows
 
 import pytest
 import torch

@@ -12,11 +12,10 @@ from prismsr.data.prepare.testsets.archive import read_files
 from prismsr.data.prepare.testsets.arrange import arrange
 from prismsr.data.prepare.testsets.bsrgan import blur_kernel, noise
 from prismsr.data.prepare.testsets.degrade import degraded, random_stream, read_recipe, write_degraded
-from prismsr.utils.resize import imresize_bicubic
 from prismsr.data.test_sets.layouts import Sizes
 from prismsr.data.test_sets.sets import TEST_SETS, find_test_set, missing
-from prismsr.utils.errors import UserError
-from prismsr.utils.jobs import DataError
+from prismsr.utils.errors import DataError, UserError
+from prismsr.utils.resize import imresize_bicubic
 
 import cv2
 import numpy as np

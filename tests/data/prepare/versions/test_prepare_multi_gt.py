@@ -6,8 +6,7 @@ import os
 
 from prismsr.data.images.source import FolderSource
 from prismsr.data.multi_gt.groups import group_keys
-from prismsr.data.prepare.versions import enhancement
-from prismsr.data.prepare.versions import multi_gt_patches
+from prismsr.data.prepare.versions import enhancement, multi_gt_patches
 from prismsr.data.prepare.versions.filters import CLASSICAL
 from prismsr.data.prepare.versions.patch_selection import PatchRule, image_rng, patch_corners
 

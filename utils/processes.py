@@ -1,4 +1,4 @@
-"""Work on many files: several processes, a progress bar, bad items by policy, and files that are never half-written."""
+"""Work on many files by several processes, with a progress bar and bad items by policy."""
 
 import multiprocessing
 import os
@@ -11,26 +11,16 @@ from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
-from pathlib import Path
 from typing import Any, Literal
 
-from prismsr.utils.errors import UserError
+from prismsr.utils.errors import DataError, JobError
 
 import cv2
 import torch
 from tqdm import tqdm
 
 OnError = Literal["stop", "skip"]
-TEMPORARY_SUFFIX = ".partial"
 JOBS_IN_FLIGHT = 4  # per worker: keeps the workers busy while few results wait in memory
-
-
-class DataError(UserError, ValueError):
-    """One item's data are bad (unreadable, too small, ...): the message names the item; a run may skip it."""
-
-
-class JobError(RuntimeError):
-    """A run had to stop; the message names the job and the reason."""
 
 
 def default_workers() -> int:
@@ -38,22 +28,6 @@ def default_workers() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def atomic_write(path: Path, data: bytes) -> None:
-    """Write `data` under a hidden temporary name beside `path`, then rename it, so that `path` is never half a file.
-
-    Raises:
-        OSError: the file cannot be written; the temporary file is removed.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}")
-    try:
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def run_jobs(

@@ -1,0 +1,39 @@
+"""The keys of an option file that PrismSRModel reads."""
+
+from typing import Any, ClassVar, Literal
+
+from prismsr.data.degradation.options import DegradationOptions
+from prismsr.models.lora.options import LoraOptions
+from prismsr.utils.options.optimizers import OPTIMIZERS
+from prismsr.utils.options.schema import Count, LossEntries, TopOptions, TrainOptions
+
+from pydantic import Field
+
+
+class PrismTop(TopOptions):
+    """PrismSRModel's top level."""
+
+    degradation: DegradationOptions | None = Field(default=None, description="how LQ images are made from GT images")
+    clip: dict[str, Any] | None = Field(default=None, description="the frozen CLIP, arguments of the arch Clip")
+    scoring: dict[str, Any] | None = Field(default=None, description="the metric that chooses among ground truths")
+    lora: LoraOptions | None = Field(default=None, description="low-rank fine-tuning of net_g, training only")
+
+
+class PrismTrainOptions(TrainOptions):
+    """Keys of `train` for PrismSRModel."""
+
+    TOP: ClassVar[type[TopOptions]] = PrismTop
+    OPTIMIZERS: ClassVar[tuple[str, ...]] = tuple(OPTIMIZERS)
+
+    losses: LossEntries = Field(description="log name: {type: registered loss, **arguments}")
+    net_d_iters: Count = Field(default=1, gt=0, description="discriminator steps for each generator step")
+    net_d_init_iters: Count = Field(default=0, ge=0, description="discriminator steps before the first generator step")
+    amp: Literal["bf16", "fp16"] | None = Field(default=None, description="networks in half precision by autocast")
+    accum_iter: Count = Field(default=1, gt=0, description="parts that a batch is processed in, for one update")
+    grad_clip: float | None = Field(default=None, gt=0, description="largest norm of each network's gradient")
+    channels_last: bool = Field(default=False, description="lay out networks and images with channels innermost")
+    compile: Literal[False, True, "default", "reduce-overhead", "max-autotune"] = Field(
+        default=False, description="torch.compile for net_g and discriminators; true is default"
+    )
+    grad_checkpointing: bool = Field(default=False, description="compute net_g's blocks again instead of keeping them")
+    max_skipped_updates: Count = Field(default=10, gt=0, description="updates skipped in a row before training stops")

@@ -1,0 +1,22 @@
+"""Write files that are never half there."""
+
+import os
+from pathlib import Path
+
+TEMPORARY_SUFFIX = ".partial"
+
+
+def atomic_write(path: Path, data: bytes) -> None:
+    """Write `data` under a hidden temporary name beside `path`, then rename it, so that `path` is never half a file.
+
+    Raises:
+        OSError: the file cannot be written; the temporary file is removed.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}")
+    try:
+        temporary.write_bytes(data)
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

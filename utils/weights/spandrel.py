@@ -1,0 +1,63 @@
+"""Read a network and its weights from one file by spandrel."""
+
+import hashlib
+from pathlib import Path
+from typing import Any, Literal
+
+from prismsr.utils.weights.files import WeightsError, network_weights, read_file
+from prismsr.utils.weights.spandrel import ParamKey
+
+from torch import Tensor
+
+
+def read_spandrel(path: Path, param_key: ParamKey = "auto", hint: str = "") -> Any:
+    """spandrel's descriptor of the network in a weights file, on the CPU; the file is read by `read_file`.
+
+    Args:
+        path: the file.
+        param_key: see `prismsr.tools.inference.generator.load_generator`.
+        hint: what to do where spandrel does not know the network; "" for what inference says.
+
+    Raises:
+        WeightsError: it cannot be read safely, or spandrel knows no such network, or is not installed.
+    """
+    try:
+        import spandrel  # type: ignore[import-not-found,import-untyped,unused-ignore]
+    except ImportError as error:
+        raise WeightsError(f"{path}: weights alone are read by the package spandrel: pip install spandrel") from error
+    content = read_file(path) if param_key == "auto" else state_dict(path, param_key)[0]
+    try:
+        return spandrel.ModelLoader("cpu").load_from_state_dict(spandrel.canonicalize_state_dict(content))
+    except Exception as error:  # a network that looks like a known one fails in as many ways as there are networks
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise WeightsError(
+            f"{path}: spandrel {getattr(spandrel, '__version__', '')} finds no network in it that it knows ({reason}). "
+            + (hint or _OPTION_FILE.format(path))
+        ) from error
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+ParamKey = Literal["auto", "params_ema", "params"]
+
+
+_OPTION_FILE = (
+    "Name the option file that says which network it is, and this file as its weights: --model OPTIONS.yml --weights {}"
+)
+
+
+def state_dict(path: Path, param_key: ParamKey) -> tuple[dict[str, Tensor], str | None]:
+    """State dict of a checkpoint and the key it was found under.
+
+    Raises:
+        WeightsError: unreadable, or without the key that is asked for by name.
+    """
+    state, key = network_weights(path, "params_ema" if param_key == "auto" else param_key)
+    if param_key not in ("auto", key):
+        held = key or "a bare state dict"
+        raise WeightsError(f"{path} holds no {param_key} (it holds {held}); --param_key auto takes that.")
+    return state, key
