@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from prismsr.utils.weights.files import WeightsError, network_weights, read_file
-from prismsr.utils.weights.spandrel import ParamKey
 
 from torch import Tensor
+
+ParamKey = Literal["auto", "params_ema", "params"]
 
 
 def read_spandrel(path: Path, param_key: ParamKey = "auto", hint: str = "") -> Any:
@@ -40,9 +41,6 @@ def file_hash(path: Path) -> str:
     """SHA-256 of a file, hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-ParamKey = Literal["auto", "params_ema", "params"]
 
 
 _OPTION_FILE = (
