@@ -1,7 +1,7 @@
 """No-reference quality metrics in one form: batches in, one score per image out, frozen and in float32.
 
-What chooses a ground truth by quality, optimises quality, or measures it, gets its metric here. docs/nr_iqa.md lists
-what there is.
+What chooses a ground truth by quality, optimises quality, or measures it, gets its metric here. docs/guide/nr_iqa.md
+lists what there is.
 """
 
 import random

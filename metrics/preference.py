@@ -1,7 +1,7 @@
 """How a quality metric agrees with people's choices: in pairs of images, and among an image's enhanced versions.
 
 The first is what AMO's Table 6 measures (accuracy against the human choice); the second are the misalignments of its
-section 3, whose formulas were not to be had: those here are our reconstruction, and docs/iqa_analysis.md says so.
+section 3, whose formulas were not to be had: those here are our reconstruction, and docs/guide/iqa_analysis.md says so.
 """
 
 from collections.abc import Sequence

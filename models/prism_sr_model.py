@@ -42,7 +42,8 @@ class PrismSRModel(SRModel):
     `optim_d<suffix>`; an AdversarialLoss names the one it plays against.
 
     `train` further says how the step is computed: amp, accum_iter, grad_clip, channels_last, compile,
-    grad_checkpointing, max_skipped_updates (docs/training.md). With their defaults the step is BasicSR's, bit for bit.
+    grad_checkpointing, max_skipped_updates (docs/guide/training.md). With their defaults the step
+    is BasicSR's, bit for bit.
 
     With accum_iter, each part of the batch is treated as the batch of a process of its own would be. The update is that
     of the whole batch for losses that are means over samples. It is not for what looks across samples: batch norm and
@@ -147,7 +148,7 @@ class PrismSRModel(SRModel):
     def feed_data(self, data: dict[str, Any]) -> None:
         """Move a batch to the device: lq, gt (where present), and gt_mask, gt_negative and negative_map likewise.
 
-        With the section `degradation`, a batch with blur kernels gets its LQ images here (docs/degradation.md).
+        With the section `degradation`, a batch with blur kernels gets its LQ images here (docs/guide/degradation.md).
         """
         if self.degradation is not None:
             data = self.degradation.batch(data)

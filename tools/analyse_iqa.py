@@ -3,8 +3,8 @@
     python tools/analyse_iqa.py pairs --pairs FILE.csv --root DIR --metric musiq niqe natural_scene
     python tools/analyse_iqa.py hggt --root DIR --labels DIR --metric musiq niqe natural_scene
 
-Scores are kept as they are made: after Ctrl-C the same command goes on where it stopped. docs/iqa_analysis.md tells
-what each figure is, and which of them are our reconstruction.
+Scores are kept as they are made: after Ctrl-C the same command goes on where it stopped. docs/guide/iqa_analysis.md
+tells what each figure is, and which of them are our reconstruction.
 """
 
 import argparse

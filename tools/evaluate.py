@@ -4,7 +4,7 @@
     python tools/evaluate.py --sr results/x/Set5 --gt datasets/testsets/Set5/GT --metrics psnr ssim lpips-st --y
     python tools/evaluate.py --protocol amo --explain
 
-Scores are kept as they are made: after Ctrl-C the same command goes on where it stopped. docs/evaluation.md tells
+Scores are kept as they are made: after Ctrl-C the same command goes on where it stopped. docs/guide/evaluation.md tells
 what each protocol does.
 """
 

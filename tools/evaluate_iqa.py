@@ -2,8 +2,8 @@
 
     python tools/evaluate_iqa.py niqe --set koniq10k --root datasets/koniq10k
 
-Scores are kept in results/iqa as they are made: after Ctrl-C the same command goes on where it stopped. docs/iqa.md
-tells what each figure is and where to get the sets.
+Scores are kept in results/iqa as they are made: after Ctrl-C the same command goes on where it stopped.
+docs/guide/iqa.md tells what each figure is and where to get the sets.
 """
 
 import argparse

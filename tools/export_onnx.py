@@ -1,4 +1,4 @@
-"""Export a generator to ONNX and check the file against torch. See docs/inference.md.
+"""Export a generator to ONNX and check the file against torch. See docs/guide/inference.md.
 
 python tools/export_onnx.py --model options/demo/compact_gan_ssl_x4.yml -o compact.onnx --dynamic
 """

@@ -1,4 +1,6 @@
-"""Super-resolve images: any option file with its checkpoint, or any weights that spandrel knows. See docs/inference.md.
+"""Super-resolve images: any option file with its checkpoint, or any weights that spandrel knows.
+
+See docs/guide/inference.md.
 
     python tools/infer.py --model options/demo/compact_gan_ssl_x4.yml -i photos -o results/photos
     python tools/infer.py --model RealESRGAN_x4plus.pth -i photo.jpg -o large.png --precision fp16

@@ -4,7 +4,7 @@
     python tools/report.py results/reproduce --experiments experiments --methods l1=L1 "gan_ssl=GAN + SSL"
 
 RESULTS is searched for what tools/evaluate.py and tools/reproduce.py write. The page has no external files.
-docs/report.md tells more.
+docs/guide/report.md tells more.
 """
 
 import argparse

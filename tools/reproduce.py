@@ -5,7 +5,7 @@
     python tools/reproduce.py sfd-1 --rows RRDB+SFD --sets Set5 --run
     python tools/reproduce.py all --plots
 
-Results are kept below --results: after Ctrl-C the same command goes on. docs/reproducing.md tells the rest.
+Results are kept below --results: after Ctrl-C the same command goes on. docs/guide/reproducing.md tells the rest.
 """
 
 import argparse

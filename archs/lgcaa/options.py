@@ -17,7 +17,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "default": {"temperature": "learned", "residual": True},
     "paper_literal": {"temperature": "printed", "residual": False},
 }
-"""What the presets say differently; docs/lgcaa.md shows by a measurement what it does."""
+"""What the presets say differently; docs/papers/lgcaa.md shows by a measurement what it does."""
 
 
 class BaseOptions(Options):

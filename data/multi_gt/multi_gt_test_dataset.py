@@ -20,7 +20,7 @@ from torch.utils.data import Dataset
 
 @DATASET_REGISTRY.register()
 class MultiGTTestDataset(Dataset):
-    """LQ images with one or several references each, over which validation takes the mean (docs/multi_gt.md).
+    """LQ images with one or several references each, over which validation takes the mean (docs/guide/multi_gt.md).
 
     HGGT compares with the positive versions of an image, without the original.
 

@@ -71,7 +71,7 @@ def _missing_labels(test_set: TestSet, root: Path) -> str | None:
 
 
 def _what_to_do(test_set: TestSet) -> str:
-    command = f"run `python tools/prepare.py testset {test_set.name}` (docs/testsets.md)"
+    command = f"run `python tools/prepare.py testset {test_set.name}` (docs/guide/testsets.md)"
     if not test_set.archives:
         return f"{command}, after DIV2K100"
     return f"put {test_set.archives[0].rstrip('*')}, from {test_set.source}, into {DOWNLOADS} and {command}"

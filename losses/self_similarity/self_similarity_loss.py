@@ -1,6 +1,6 @@
 """Self-similarity loss (SSL): an SR image shall resemble itself where, and as much as, the ground truth does.
 
-"SSL: A Self-similarity Loss for Improving Generative Image Super-resolution", ACM MM 2024. docs/ssl.md tells the
+"SSL: A Self-similarity Loss for Improving Generative Image Super-resolution", ACM MM 2024. docs/papers/ssl.md tells the
 mathematics, what the defaults follow, and how the computation goes.
 """
 

@@ -1,4 +1,4 @@
-"""Pairs of images and people's choices between them, from a CSV file (docs/iqa_analysis.md describes it)."""
+"""Pairs of images and people's choices between them, from a CSV file (docs/guide/iqa_analysis.md describes it)."""
 
 import csv
 import math

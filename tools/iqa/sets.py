@@ -29,7 +29,7 @@ PIPAL_KINDS = {
 """PIPAL's types by the number in the middle of the file name, as RecycleD's lists have them."""
 
 SOURCES = {
-    "csv": "a CSV with the columns file, mos and, if wanted, type; docs/iqa.md describes it",
+    "csv": "a CSV with the columns file, mos and, if wanted, type; docs/guide/iqa.md describes it",
     "koniq10k": "https://database.mmsp-kn.de/koniq-10k-database.html (images 1024x768 and the scores)",
     "livec": "https://live.ece.utexas.edu/research/ChallengeDB/ (LIVE In the Wild, by request)",
     "pipal": "https://www.jasongt.com/projectpages/pipal.html (training images and Train_Label)",

@@ -186,7 +186,7 @@ def _not_as_published(name: str, needs: Needs) -> str | None:
         if problems:
             return (
                 f"{name}: is not the published set, --force took it: {problems[0]}; arrange it anew from its archive "
-                "(docs/testsets.md), or evaluate it by tools/evaluate.py"
+                "(docs/guide/testsets.md), or evaluate it by tools/evaluate.py"
             )
     return None
 
@@ -207,7 +207,7 @@ def _look_for_quality_metric(needs: Needs, job: Job, root: Path) -> None:
     places = [use.root, *filter(None, (use.pairs, use.labels))]
     absent = [place for place in places if not (root / place).exists()]
     if absent:
-        source = SOURCES[use.reader] + "; docs/iqa.md" if use.reader else use.source
+        source = SOURCES[use.reader] + "; docs/guide/iqa.md" if use.reader else use.source
         needs.lacks.append(Lack("test set", f"{job.dataset}: {absent[0]} is not there; see {source}"))
     for value in row.metric_options.values():
         if _is_file(value) and not (root / value).is_file():

@@ -1,6 +1,7 @@
 """The papers' tables as tools/reproduce.py makes them: which option file, checkpoint, test set and protocol a cell has.
 
-The mapping is in tools/paper_tables/{ssl,sfd,amo,lgcaa}.yml, one per table; docs/reproducing.md describes the keys.
+The mapping is in tools/paper_tables/{ssl,sfd,amo,lgcaa}.yml, one per table; docs/guide/reproducing.md describes the
+keys.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,6 +1,6 @@
 """Measure what is left of the differences between tokens inside the LGCAA module: `python tools/measure_lgcaa.py`.
 
-The paper's module, read to the letter, makes all tokens of an image equal; docs/lgcaa.md quotes this table.
+The paper's module, read to the letter, makes all tokens of an image equal; docs/papers/lgcaa.md quotes this table.
 """
 
 import argparse

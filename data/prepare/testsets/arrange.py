@@ -84,7 +84,7 @@ def _nothing_found(test_set: TestSet, downloads: Path, archives: list[Path]) -> 
     known = "; ".join(layout.said for layout in test_set.layouts)
     return (
         f"{test_set.name}: none of its files in {', '.join(map(str, archives))}; known layouts: {known} "
-        f"(docs/testsets.md). The set comes from {test_set.source}"
+        f"(docs/guide/testsets.md). The set comes from {test_set.source}"
     )
 
 

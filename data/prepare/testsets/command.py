@@ -1,4 +1,4 @@
-"""Arrange public test sets from their published archives, checked, and make their LR images (docs/testsets.md)."""
+"""Arrange public test sets from their archives, checked, and make their LR images (docs/guide/testsets.md)."""
 
 import argparse
 import textwrap

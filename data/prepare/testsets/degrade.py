@@ -103,7 +103,7 @@ def read_recipe(name: str, scale: int) -> Recipe:
     """The degradation of this name.
 
     Args:
-        name: "ssl" (see docs/testsets.md), a key of RECIPES, or an option file that trains with a degradation.
+        name: "ssl" (see docs/guide/testsets.md), a key of RECIPES, or an option file that trains with a degradation.
         scale: GT size / LR size.
 
     Raises:

@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-i", "--input", type=Path, required=True, help="folder or .lmdb whose first folders are the versions"
     )
     parser.add_argument("-o", "--output", type=Path, required=True, help="CSV of the scores")
-    parser.add_argument("--metric", default="musiq", help="see docs/nr_iqa.md (default: %(default)s)")
+    parser.add_argument("--metric", default="musiq", help="see docs/guide/nr_iqa.md (default: %(default)s)")
     parser.add_argument(
         "--option", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="an option of the metric"
     )

@@ -1,4 +1,4 @@
-"""The table that docs/lgcaa.md quotes, and the explicit matrices that the benchmark compares with."""
+"""The table that docs/papers/lgcaa.md quotes, and the explicit matrices that the benchmark compares with."""
 
 from prismsr.archs.lgcaa import branch as lgcaa_branch
 from prismsr.tools.benchmarks import lgcaa as benchmark_lgcaa

@@ -169,7 +169,7 @@ def test_options_of_the_repository(repository: Path) -> None:
 
 
 def test_example_of_the_docs(repository: Path, tmp_path: Path) -> None:
-    text = (repository / "docs" / "options.md").read_text(encoding="utf8")
+    text = (repository / "docs" / "guide" / "options.md").read_text(encoding="utf8")
     (tmp_path / "ssl").mkdir()
     (tmp_path / "_base_").symlink_to(repository / "options" / "_base_")
     file = tmp_path / "ssl" / "x.yml"
