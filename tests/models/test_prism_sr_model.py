@@ -158,3 +158,14 @@ def test_a_term_that_asks_for_something_unknown_is_told(tmp_path, batches):
     there = "discriminators, gt, gt_mask, gt_negative, gt_usm, lq, negative_map, sr, sr_ema"
     with pytest.raises(KeyError, match=rf"asks for 'depth'; the step has: {there}"):
         model.optimize_parameters(1)
+
+
+def test_swinir_validates_images_of_any_size(make_model):
+    net = {"type": "SwinIR", "upscale": 4, "img_size": 8, "window_size": 4, "depths": [1], "num_heads": [2],
+           "embed_dim": 8, "mlp_ratio": 2, "upsampler": "pixelshuffledirect"}  # fmt: skip
+    model = make_model(None, network_g=net)
+    for height, width in ((9, 14), (8, 8)):
+        model.lq = torch.rand(1, 3, height, width)
+        model.test()
+        assert model.output.shape == (1, 3, 4 * height, 4 * width)
+        assert model.lq.shape == (1, 3, height, width)

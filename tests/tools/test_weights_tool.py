@@ -94,7 +94,7 @@ def test_the_terms_with_weights_are_those_that_there_are():
 
 def test_entries(repository):
     """A line each, with a licence; hashes agree with the file names that carry them."""
-    lines = (repository / "utils/pretrained.yml").read_text().splitlines()
+    lines = (repository / "utils/weights/pretrained.yml").read_text().splitlines()
     entries = read_list()
     assert len([line for line in lines if line and line[0] != "#"]) == len(entries) == len({e.path for e in entries})
     for entry in entries:

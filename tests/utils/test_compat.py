@@ -3,6 +3,7 @@ import sys
 from types import SimpleNamespace
 
 import prismsr
+from prismsr.models.training import basicsr_patches
 from prismsr.utils import compat
 
 import pytest
@@ -64,11 +65,11 @@ def test_launcher_without_its_variables_is_told(monkeypatch):
     for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "SLURM_PROCID"):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(ValueError, match=r"RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR not set; start with torchrun"):
-        compat.init_dist("pytorch")
+        basicsr_patches.init_dist("pytorch")
     with pytest.raises(ValueError, match=r"SLURM_PROCID.*start with srun"):
-        compat.init_dist("slurm")
+        basicsr_patches.init_dist("slurm")
     with pytest.raises(ValueError, match="launcher is 'mpi'"):
-        compat.init_dist("mpi")
+        basicsr_patches.init_dist("mpi")
 
 
 def test_stand_ins_for_stlpips_do_not_stay():

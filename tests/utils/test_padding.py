@@ -12,14 +12,3 @@ def test_mirrored_to_the_next_multiple(height, width, window):
     sides = [-(-side // window) * window for side in (height, width)]
     expected = np.pad(image.numpy(), [(0, 0), (0, 0), (0, sides[0] - height), (0, sides[1] - width)], mode="reflect")
     assert np.array_equal(out.numpy(), expected)
-
-
-def test_swinir_validates_images_of_any_size(make_model):
-    net = {"type": "SwinIR", "upscale": 4, "img_size": 8, "window_size": 4, "depths": [1], "num_heads": [2],
-           "embed_dim": 8, "mlp_ratio": 2, "upsampler": "pixelshuffledirect"}  # fmt: skip
-    model = make_model(None, network_g=net)
-    for height, width in ((9, 14), (8, 8)):
-        model.lq = torch.rand(1, 3, height, width)
-        model.test()
-        assert model.output.shape == (1, 3, 4 * height, 4 * width)
-        assert model.lq.shape == (1, 3, height, width)
