@@ -8,7 +8,14 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
-DATA = ["py.typed", "utils/weights/*.yml", "tools/paper_tables/*", "tools/reporting/*.css", "tools/reporting/*.js"]
+DATA = [
+    "py.typed",
+    "utils/weights/*.yml",
+    "tools/paper_tables/*",
+    "tools/reporting/*.j2",
+    "tools/reporting/*.css",
+    "tools/reporting/*.js",
+]
 
 
 def version() -> str:
@@ -33,6 +40,7 @@ setup(
         "opencv-python",
         "pyyaml",
         "diffusers>=0.37",
+        "jinja2",
         "lmdb",
         "matplotlib",
         "numpy",

@@ -1,4 +1,7 @@
-"""losses.png: the curves of a training, drawn from its losses.csv and metrics.csv."""
+"""Draw the curves of a training, losses.png, from its losses.csv and metrics.csv.
+
+The report page (tools/reporting/curves.py) draws its diagrams by `read_curve` and `draw_panel` as well.
+"""
 
 import io
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,12 +16,13 @@ from prismsr.utils.files import atomic_write
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, LogFormatterSciNotation, MaxNLocator
+from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullLocator
 
 PICTURE = "losses.png"
 COLUMNS = 3
 PANEL = 4.2, 2.7  # inches
-LOG_SPREAD = 30.0
+LOG_SPREAD = 30.0  # values that span more have a logarithmic axis
+HUGE = 1e300  # what is larger cannot be drawn: ranges of it overflow
 SMOOTH_FROM = 30  # points; fewer are drawn as they are
 SMOOTH_SHARE = 40  # the window is this part of the points
 UNITS = {"psnr": "dB"}
@@ -27,7 +31,7 @@ ARROWS = {"higher": " ↑", "lower": " ↓"}
 
 @dataclass
 class Curve:
-    """One line: iterations (n,) and values (n,), NaN where there is none."""
+    """One line: iterations (n,) and values (n,), NaN where one is not finite."""
 
     iterations: np.ndarray
     values: np.ndarray
@@ -42,12 +46,26 @@ class Panel:
         curves: lines by their name in the legend.
         better: "higher" or "lower": each line's best value is marked; None marks nothing.
         smooth: draw a moving average over noisy lines.
+        colours: numbers of the lines' colours by name; in order where there are none.
     """
 
     title: str
     curves: dict[str, Curve] = field(default_factory=dict)
     better: str | None = None
     smooth: bool = False
+    colours: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def caption(self) -> str:
+        """The title, with the number of values that cannot be drawn."""
+        missing = sum(int(np.isnan(curve.values).sum()) for curve in self.curves.values())
+        return self.title + (f"  [{missing} not finite]" if missing else "")
+
+    @property
+    def finite(self) -> np.ndarray:
+        """All values that can be drawn, shape (n,)."""
+        values = np.concatenate([np.empty(0), *(curve.values for curve in self.curves.values())])
+        return values[np.isfinite(values)]
 
 
 def plot_curves(folder: Path, better: Mapping[str, str] | None = None) -> None:
@@ -106,7 +124,7 @@ def _loss_panels(rows: Sequence[Row]) -> list[Panel]:
         else:
             title, label = name, ""
         panel = panels.setdefault(title, Panel(title, smooth=title != "learning rate"))
-        panel.curves[label] = _curve((row["iter"], row[name]) for row in rows)
+        panel.curves[label] = read_curve((row["iter"], row[name]) for row in rows)
     return list(panels.values())
 
 
@@ -117,26 +135,41 @@ def _metric_panels(rows: Sequence[Row], better: Mapping[str, str]) -> list[Panel
         panel = Panel(metric + unit + ARROWS.get(better.get(metric, ""), ""), better=better.get(metric))
         own = [row for row in rows if row["metric"] == metric]
         for dataset in dict.fromkeys(row["dataset"] for row in own):
-            panel.curves[dataset] = _curve((row["iter"], row["value"]) for row in own if row["dataset"] == dataset)
+            panel.curves[dataset] = read_curve((row["iter"], row["value"]) for row in own if row["dataset"] == dataset)
         panels.append(panel)
     return panels
 
 
-def _curve(pairs: Iterable[tuple[str, str]]) -> Curve:
+def read_curve(pairs: Iterable[tuple[str, str]]) -> Curve:
+    """Return the curve of (iteration, value) as a log file has them; pairs with an empty value are left out.
+
+    Raises:
+        ValueError: a value is no number.
+    """
     numbers = [(int(iteration), float(value)) for iteration, value in pairs if value]
-    array = np.array(numbers, dtype=np.float64).reshape(-1, 2)
-    return Curve(array[:, 0], np.where(np.isfinite(array[:, 1]), array[:, 1], np.nan))
+    iterations, values = np.array(numbers, dtype=np.float64).reshape(-1, 2).T
+    return Curve(iterations, np.where(np.abs(values) < HUGE, values, np.nan))
 
 
 # ------------------------------------------------------------------------------------------------ how it is drawn
 
 
 def _draw(axes: Axes, panel: Panel) -> None:
+    draw_panel(axes, panel)
+    axes.set_title(panel.caption, fontsize=10)
+    axes.set_xlabel("iteration", fontsize=8)
+    if any(panel.curves):
+        axes.legend(fontsize=8, framealpha=0.7)
+
+
+def draw_panel(axes: Axes, panel: Panel) -> None:
+    """Draw the lines, the ticks and the grid; title, legend and range of iterations are the caller's."""
     for number, (name, curve) in enumerate(panel.curves.items()):
-        style: dict[str, Any] = {"color": f"C{number}", "label": name, "linewidth": 1.4, "zorder": 3}
+        colour = f"C{panel.colours.get(name, number)}"
+        style: dict[str, Any] = {"color": colour, "label": name, "linewidth": 1.4, "zorder": 3}
         if panel.smooth and len(curve.values) >= SMOOTH_FROM:
-            axes.plot(curve.iterations, curve.values, color=style["color"], linewidth=0.6, alpha=0.35)
-            axes.plot(curve.iterations, smoothed(curve.values), **style)
+            axes.plot(curve.iterations, curve.values, color=colour, linewidth=0.6, alpha=0.35)
+            axes.plot(curve.iterations, smooth(curve.values), **style)
             continue
         style["marker"] = "." if len(curve.values) < SMOOTH_FROM else ""
         if panel.better is not None and np.isfinite(curve.values).any():
@@ -149,15 +182,13 @@ def _draw(axes: Axes, panel: Panel) -> None:
                 "markeredgewidth": 0.6,
                 "zorder": 4,
             }
-            axes.plot(curve.iterations[best], curve.values[best], color=style["color"], **star)
+            axes.plot(curve.iterations[best], curve.values[best], color=colour, **star)
         axes.plot(curve.iterations, curve.values, **style)
-    missing = sum(int(np.isnan(curve.values).sum()) for curve in panel.curves.values())
-    axes.set_title(panel.title + (f"  [{missing} not finite]" if missing else ""), fontsize=10)
     _lay_out(axes, panel)
 
 
-def smoothed(values: np.ndarray) -> np.ndarray:
-    """Centred moving average, shape (n,), over 1/40 of the points, at least 5; NaN is left out."""
+def smooth(values: np.ndarray) -> np.ndarray:
+    """Return the centred moving average, shape (n,), over 1/40 of the points, at least 5; NaN is left out."""
     half = max(len(values) // SMOOTH_SHARE, 5) // 2
     finite = np.isfinite(values)
     kernel = np.ones(2 * half + 1)
@@ -167,22 +198,16 @@ def smoothed(values: np.ndarray) -> np.ndarray:
 
 
 def _lay_out(axes: Axes, panel: Panel) -> None:
-    axes.set_xlabel("iteration", fontsize=8)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-    if _wants_log(panel):
+    values = panel.finite
+    if values.size and values.min() > 0 and values.max() > LOG_SPREAD * values.min():
+        decades = np.log10(values.max()) - np.log10(values.min())
         axes.set_yscale("log")
-        axes.yaxis.set_minor_formatter(LogFormatterSciNotation(minor_thresholds=(2, 0.4)))
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 2.5 else (1,)))
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_locator(NullLocator())
     else:
         axes.ticklabel_format(axis="y", style="sci", scilimits=(-3, 4))
     axes.tick_params(labelsize=8)
-    axes.tick_params(which="minor", labelsize=6)
     axes.grid(True, which="major", linewidth=0.5, alpha=0.5)
-    if any(panel.curves):
-        axes.legend(fontsize=8, framealpha=0.7)
-
-
-def _wants_log(panel: Panel) -> bool:
-    values: Any = np.concatenate([curve.values for curve in panel.curves.values()])
-    values = values[np.isfinite(values)]
-    return values.size > 0 and values.min() > 0 and values.max() > LOG_SPREAD * values.min()

@@ -1,4 +1,4 @@
-"""Crops for tools/report.py: where the methods differ most, cut from all methods, GT and LQ alike."""
+"""Crops of the report page: where the methods differ most, cut from all methods, GT and LQ alike."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from prismsr.tools.inference.pictures import Picture, encode_picture
 from prismsr.tools.reporting.evaluations import Group
-from prismsr.tools.reporting.images import GT, Image, ImageSet
+from prismsr.tools.reporting.images import GT, LQ, Image, ImageSet
 
 import cv2
 import numpy as np
@@ -46,6 +46,11 @@ class Panel:
     data: bytes
     scores: Mapping[str, float]
 
+    @property
+    def is_made(self) -> bool:
+        """False for LQ and GT."""
+        return self.method not in (LQ, GT)
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -66,13 +71,18 @@ class Comparison:
     panels: tuple[Panel, ...]
 
     @property
+    def frame(self) -> dict[str, float]:
+        """The box in the whole image, as shares of its width and height."""
+        return dict(zip(("left", "top", "width", "height"), np.divide(self.box, self.size * 2).tolist(), strict=True))
+
+    @property
     def bytes(self) -> int:
         """Size of its pictures."""
         return len(self.overview) + sum(len(panel.data) for panel in self.panels)
 
 
 def compare(group: Group, options: CropOptions, problems: list[str]) -> list[Comparison]:
-    """The crops of a data set, sorted by image; what is missing or does not fit is added to `problems`."""
+    """Cut the crops of a data set, sorted by image; what is missing or does not fit is added to `problems`."""
     images = ImageSet(group, options.bases, options.lq.get(group.dataset), problems)
     wanted = choose(images, options)
     scores = {one.method: one.scores for one in group.evaluations}
@@ -90,7 +100,7 @@ def compare(group: Group, options: CropOptions, problems: list[str]) -> list[Com
 
 
 def choose(images: ImageSet, options: CropOptions) -> list[tuple[str, Place]]:
-    """Image, left and top of each crop: those that were given, then one each of the most different images."""
+    """Choose image, left and top of each crop: those that were given, then one each of the most different images."""
     names = images.names()
     given = [(name, place) for name in names for place in options.places.get(name, ())]
     left = options.max_images - len(given)
@@ -100,13 +110,13 @@ def choose(images: ImageSet, options: CropOptions) -> list[tuple[str, Place]]:
     for name in names:
         made = [] if name in options.places else list(images.methods(name).values())
         if made:
-            value, place = most_different(made, options.side)
+            value, place = find_most_different(made, options.side)
             ranked.append((-value, name, place))
     return given + [(name, place) for _, name, place in sorted(ranked)[:left]]
 
 
-def most_different(images: Sequence[Image], side: int) -> tuple[float, Place]:
-    """Where images differ most.
+def find_most_different(images: Sequence[Image], side: int) -> tuple[float, Place]:
+    """Find where images differ most.
 
     Args:
         images: (H, W, 3) uint8, of one size; of a single one its detail is taken.
@@ -140,21 +150,21 @@ def _comparison(
     panels = [
         Panel(
             method,
-            webp(image[top : top + box_height, left : left + box_width]),
+            encode_webp(image[top : top + box_height, left : left + box_width]),
             scores.get(method, {}).get(name, {}),
         )
         for method, image in images.items()
     ]
-    return Comparison(name, (left, top, box_width, box_height), (width, height), small_jpeg(whole), tuple(panels))
+    return Comparison(name, (left, top, box_width, box_height), (width, height), encode_overview(whole), tuple(panels))
 
 
-def webp(image: Image) -> bytes:
-    """A lossless WebP file of (H, W, 3) BGR."""
+def encode_webp(image: Image) -> bytes:
+    """Return a lossless WebP file of (H, W, 3) BGR."""
     return encode_picture(Picture(np.ascontiguousarray(image[..., ::-1])), ".webp", "crop")
 
 
-def small_jpeg(image: Image) -> bytes:
-    """A JPEG file of the whole image (H, W, 3) BGR, at most `OVERVIEW` pixels long."""
+def encode_overview(image: Image) -> bytes:
+    """Return a JPEG file of the whole image (H, W, 3) BGR, at most `OVERVIEW` pixels long."""
     small = PillowImage.fromarray(np.ascontiguousarray(image[..., ::-1]))
     small.thumbnail((OVERVIEW, OVERVIEW))
     buffer = io.BytesIO()

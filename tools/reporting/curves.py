@@ -1,40 +1,56 @@
-"""Curves for tools/report.py: losses.csv and metrics.csv of experiments as inline SVG, an experiment a line."""
+"""Curves of experiments on the report page: losses.csv and metrics.csv as inline SVG, an experiment a line."""
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+import io
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from prismsr.models.training.curves import LOG_SPREAD, PICTURE
+from prismsr.models.training.curves import PICTURE, Curve, Panel, draw_panel, read_curve
 from prismsr.models.training.log import LOSSES, METRICS, Row, read_log
-from prismsr.tools.reporting.html import Element, element
 from prismsr.utils.errors import OptionError
 
-WIDTH, HEIGHT = 360, 200
-LEFT, RIGHT, TOP, BOTTOM = 52, 10, 10, 26  # margins around the axes
-POINTS = 240  # of a line; more are averaged in groups, which also smooths noisy losses
-DOTS = 30  # lines of at most so many points have them marked
-COLOURS = 8  # classes c0 to c7 of the style sheet
-Line = list[tuple[float, float]]
+import numpy as np
+from cycler import cycler
+from markupsafe import Markup
+from matplotlib import rc_context
+from matplotlib.figure import Figure
 
+RATE = "learning rate"
+POINTS = 240  # of a line; more are averaged in groups
+COLOURS = 8  # c0 to c7 of the style sheet; c8 is the grid's
+_PAINT = "#00c00"  # with a digit: stands for a colour of the style sheet
+_STYLE = {
+    "axes.facecolor": "none",
+    "axes.prop_cycle": cycler(color=[f"{_PAINT}{number}" for number in range(COLOURS)]),
+    **{f"axes.spines.{side}": False for side in ("left", "right", "top", "bottom")},
+    "figure.facecolor": "none",
+    "grid.color": f"{_PAINT}{COLOURS}",
+    "svg.fonttype": "none",  # text as text: smaller than its outlines, and in the page's font
+    **{f"{axis}tick.{kind}.size": 0 for axis in "xy" for kind in ("major", "minor")},
+}
+_NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 
-@dataclass
-class Chart:
-    """One diagram: lines of (iteration, value) by name; values are finite."""
-
-    title: str
-    lines: dict[str, Line] = field(default_factory=dict)
-    left_out: int = 0
-    """Values that are not finite."""
+Pairs = Iterable[tuple[str, str]]
 
 
 @dataclass
 class Curves:
     """Diagrams of all experiments, and losses.png of those that have no tables."""
 
-    metrics: list[Chart] = field(default_factory=list)
-    losses: list[Chart] = field(default_factory=list)
+    metrics: list[Panel] = field(default_factory=list)
+    losses: list[Panel] = field(default_factory=list)
     pictures: dict[str, bytes] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.metrics or self.losses or self.pictures)
+
+    @property
+    def colours(self) -> dict[str, int]:
+        """The number of each experiment's colour."""
+        names = dict.fromkeys(name for panel in (*self.metrics, *self.losses) for name in panel.curves)
+        return {name: number % COLOURS for number, name in enumerate(names)}
 
 
 def read_experiments(folders: Sequence[Path], problems: list[str]) -> Curves:
@@ -42,27 +58,36 @@ def read_experiments(folders: Sequence[Path], problems: list[str]) -> Curves:
 
     Args:
         folders: experiments, or folders of experiments.
-        problems: receives what has nothing to draw.
+        problems: receives what has nothing to draw and what cannot be read.
 
     Raises:
         OptionError: no such folder.
     """
-    curves = Curves()
-    metrics: dict[str, Chart] = {}
-    losses: dict[str, Chart] = {}
-    for folder in _experiments(folders, problems):
+    curves, metrics, losses = Curves(), dict[str, Panel](), dict[str, Panel]()
+    found = _find_experiments(folders, problems)
+    counts = Counter(folder.name for folder in found)
+    for folder in found:
+        name = folder.name if counts[folder.name] == 1 else str(folder)
         rows, measured = read_log(folder / LOSSES), read_log(folder / METRICS)
-        _add_losses(losses, folder.name, rows)
-        _add_metrics(metrics, folder.name, measured)
+        for file, panels, split in (
+            (LOSSES, losses, _split_losses(rows)),
+            (METRICS, metrics, _split_metrics(measured)),
+        ):
+            try:
+                for panel, pairs in split:
+                    panels.setdefault(panel.title, panel).curves[name] = read_curve(pairs)
+            except (KeyError, ValueError) as error:
+                problems.append(f"{folder / file}: cannot be drawn ({type(error).__name__}: {error})")
         if not rows and not measured and (folder / PICTURE).is_file():
-            curves.pictures[folder.name] = (folder / PICTURE).read_bytes()
+            curves.pictures[name] = (folder / PICTURE).read_bytes()
         elif not rows:
             problems.append(f"{folder}: has no {LOSSES} with a row")
-    curves.metrics, curves.losses = list(metrics.values()), list(losses.values())
+    curves.metrics = list(metrics.values())
+    curves.losses = sorted(losses.values(), key=lambda panel: panel.title.startswith(RATE))
     return curves
 
 
-def _experiments(folders: Sequence[Path], problems: list[str]) -> list[Path]:
+def _find_experiments(folders: Sequence[Path], problems: list[str]) -> list[Path]:
     found: list[Path] = []
     for folder in folders:
         if not folder.is_dir():
@@ -75,124 +100,48 @@ def _experiments(folders: Sequence[Path], problems: list[str]) -> list[Path]:
     return found
 
 
-def _add_losses(charts: dict[str, Chart], experiment: str, rows: Sequence[Row]) -> None:
-    names = dict.fromkeys(name for row in rows for name in row if name not in ("iter", "epoch"))
-    for name in sorted(names, key=lambda name: name.startswith("lr_")):
-        title = "learning rate" + ("" if name == "lr_0" else f", group {name[3:]}") if name.startswith("lr_") else name
-        _add(charts, title, experiment, ((row["iter"], row.get(name, "")) for row in rows))
+def _split_losses(rows: Sequence[Row]) -> Iterator[tuple[Panel, Pairs]]:
+    for name in dict.fromkeys(name for row in rows for name in row if name not in ("iter", "epoch")):
+        title = RATE + ("" if name == "lr_0" else f", group {name[3:]}") if name.startswith("lr_") else name
+        yield Panel(title, smooth=title == name), [(row["iter"], row.get(name, "")) for row in rows]
 
 
-def _add_metrics(charts: dict[str, Chart], experiment: str, rows: Sequence[Row]) -> None:
+def _split_metrics(rows: Sequence[Row]) -> Iterator[tuple[Panel, Pairs]]:
     for metric, dataset in dict.fromkeys((row["metric"], row["dataset"]) for row in rows):
-        own = ((row["iter"], row["value"]) for row in rows if (row["metric"], row["dataset"]) == (metric, dataset))
-        _add(charts, f"{metric}, {dataset}", experiment, own)
+        own = [row for row in rows if (row["metric"], row["dataset"]) == (metric, dataset)]
+        yield Panel(f"{metric}, {dataset}"), [(row["iter"], row["value"]) for row in own]
 
 
-def _add(charts: dict[str, Chart], title: str, experiment: str, pairs: Iterable[tuple[str, str]]) -> None:
-    numbers = [(float(iteration), float(value)) for iteration, value in pairs if value]
-    finite = [(x, y) for x, y in numbers if math.isfinite(y)]
-    chart = charts.setdefault(title, Chart(title))
-    chart.left_out += len(numbers) - len(finite)
-    if finite:
-        chart.lines[experiment] = thinned(finite)
+def thin(curve: Curve) -> Curve:
+    """Return a curve of at most `POINTS` points without NaN: the means of neighbours in groups of equal size."""
+    finite = np.isfinite(curve.values)
+    points = np.stack([curve.iterations[finite], curve.values[finite]])
+    size = -(-points.shape[1] // POINTS) or 1
+    starts = np.arange(0, points.shape[1], size)
+    if len(starts):
+        points = np.add.reduceat(points, starts, axis=1) / np.diff(starts, append=points.shape[1])
+    return Curve(points[0], points[1])
 
 
-def thinned(line: Line) -> Line:
-    """At most `POINTS` points: the means of groups of neighbours of equal size."""
-    size = -(-len(line) // POINTS)
-    groups = [line[start : start + size] for start in range(0, len(line), size)]
-    return [(sum(x for x, _ in group) / len(group), sum(y for _, y in group) / len(group)) for group in groups]
+def draw_svg(panel: Panel, colours: Mapping[str, int], name: str) -> Markup:
+    """Return the lines as an <svg> in the colours of the style sheet; equal for equal arguments.
 
+    It holds no text but the ticks' numbers.
 
-# ------------------------------------------------------------------------------------------------ drawing
-
-
-def draw(chart: Chart, colours: Mapping[str, int]) -> Element:
-    """A figure with the diagram; `colours` has the number of the colour by experiment."""
-    points = [point for line in chart.lines.values() for point in line]
-    caption = chart.title + (f" ({chart.left_out} values not finite)" if chart.left_out else "")
-    figure = element("figure", element("figcaption", caption), class_="chart")
-    if not points:
-        figure.append(element("p", "no finite value"))
-        return figure
-    axes = _Axes([x for x, _ in points], [y for _, y in points])
-    svg = element("svg", viewBox=f"0 0 {WIDTH} {HEIGHT}", role="img", aria_label=caption)
-    svg.extend(axes.grid())
-    for name, line in chart.lines.items():
-        svg.append(_drawn(axes, name, line, colours[name] % COLOURS))
-    figure.append(svg)
-    return figure
-
-
-def _drawn(axes: "_Axes", name: str, line: Line, colour: int) -> Element:
-    places = [axes.place(x, y) for x, y in line]
-    told = element("title", f"{name}: last {line[-1][1]:.6g} at {line[-1][0]:g}")
-    group = element("g", told, class_=f"line c{colour}")
-    group.append(element("polyline", points=" ".join(f"{x:.1f},{y:.1f}" for x, y in places)))
-    if len(line) <= DOTS:
-        group.extend(element("circle", cx=f"{x:.1f}", cy=f"{y:.1f}", r=3) for x, y in places)
-    return group
-
-
-class _Axes:
-    """The mapping of iterations and values to the picture; values logarithmic where they span more than 30-fold."""
-
-    def __init__(self, xs: Sequence[float], ys: Sequence[float]) -> None:
-        self.log = min(ys) > 0 and max(ys) > LOG_SPREAD * min(ys)
-        self.x_range = _widened(min(0.0, *xs), max(xs) * 1.02, 0.0)
-        scaled = [math.log10(y) for y in ys] if self.log else ys
-        self.y_range = _widened(min(scaled), max(scaled), 0.05)
-
-    def place(self, x: float, y: float) -> tuple[float, float]:
-        """Where a point lies, in units of the SVG."""
-        scaled = math.log10(y) if self.log else y
-        across = (x - self.x_range[0]) / (self.x_range[1] - self.x_range[0])
-        up = (scaled - self.y_range[0]) / (self.y_range[1] - self.y_range[0])
-        return LEFT + across * (WIDTH - LEFT - RIGHT), HEIGHT - BOTTOM - up * (HEIGHT - TOP - BOTTOM)
-
-    def grid(self) -> list[Element]:
-        """Lines and numbers of both axes."""
-        parts = []
-        for value in log_ticks(*self.y_range) if self.log else ticks(*self.y_range):
-            y = self.place(self.x_range[0], value)[1]
-            parts.append(element("line", x1=LEFT, x2=WIDTH - RIGHT, y1=f"{y:.1f}", y2=f"{y:.1f}", class_="grid"))
-            parts.append(element("text", f"{value:.4g}", x=LEFT - 5, y=f"{y + 3.5:.1f}", text_anchor="end"))
-        for value in ticks(*self.x_range):
-            x = self.place(value, 1.0)[0]
-            parts.append(
-                element("line", x1=f"{x:.1f}", x2=f"{x:.1f}", y1=TOP, y2=HEIGHT - BOTTOM, class_="grid"),
-            )
-            parts.append(element("text", short(value), x=f"{x:.1f}", y=HEIGHT - 9, text_anchor="middle"))
-        return parts
-
-
-def _widened(low: float, high: float, share: float) -> tuple[float, float]:
-    room = (high - low) * share
-    if high - low <= 1e-12 * max(abs(low), abs(high)):
-        room = abs(high) * 0.1 or 1.0
-    return low - room, high + room
-
-
-def ticks(low: float, high: float, count: int = 5) -> list[float]:
-    """Round numbers in a range, about `count` of them."""
-    raw = (high - low) / count
-    unit = 10.0 ** math.floor(math.log10(raw))
-    step = unit * next((factor for factor in (1, 2, 2.5, 5) if factor * unit >= raw), 10)
-    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-    return [round(number * step, 12) for number in range(first, last + 1)]
-
-
-def log_ticks(low: float, high: float) -> list[float]:
-    """Numbers 1, 2 and 5 times a power of ten, the powers alone where those are many; arguments are logarithms."""
-    powers = range(math.floor(low), math.ceil(high) + 1)
-    factors = (1, 2, 5) if high - low < 2.5 else (1,)
-    values = (factor * 10.0**power for power in powers for factor in factors)
-    return [value for value in values if low <= math.log10(value) <= high]
-
-
-def short(value: float) -> str:
-    """An iteration with k or M for thousands and millions."""
-    for size, letter in ((1e6, "M"), (1e3, "k")):
-        if abs(value) >= size:
-            return f"{value / size:g}{letter}"
-    return f"{value:g}"
+    Args:
+        panel: with a finite value.
+        colours: number of the colour by line.
+        name: of the diagram; ids of two names differ.
+    """
+    curves = {line: thin(curve) for line, curve in panel.curves.items()}
+    with rc_context({**_STYLE, "svg.hashsalt": name}):
+        figure = Figure(figsize=(3.6, 2.0), layout="constrained")
+        axes = figure.add_subplot()
+        draw_panel(axes, replace(panel, curves=curves, colours=colours))
+        axes.set_xlim(0, max(1, *(curve.iterations.max(initial=0) for curve in curves.values())) * 1.02)
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", metadata=_NO_METADATA)
+    svg = buffer.getvalue()
+    svg = re.sub(f"{_PAINT}([0-9])", r"var(--c\1)", svg[svg.index("<svg") :])
+    svg = re.sub(r"<defs>\s*<style.*?</defs>", "", svg, count=1, flags=re.DOTALL)  # would hold for the whole page
+    return Markup(re.sub(r'<g id="[^"]*"', "<g", svg))  # matplotlib numbers groups anew in each figure

@@ -1,4 +1,4 @@
-"""The demo's report: figures of bicubic and both models on unseen photographs, and a picture of crops side by side."""
+"""Write the demo's report: figures of bicubic and both models on unseen photographs, and crops side by side."""
 
 import json
 import subprocess
@@ -11,13 +11,13 @@ from prismsr.tools.evaluation.columns import MetricSpec
 from prismsr.tools.evaluation.folder import evaluate_folder
 from prismsr.tools.evaluation.summary import Summary
 from prismsr.tools.inference.folder import infer_folder, load_generator
-from prismsr.tools.report import write_report as write_page
-from prismsr.tools.reporting.crops import CropOptions
+from prismsr.tools.reporting.build import write_report as write_page
+from prismsr.tools.reporting.crops import CropOptions, Place, find_most_different
 from prismsr.utils.errors import JobError
 from prismsr.utils.images import IMAGE_SUFFIXES, decode_image, read_image, write_png_atomic
 from prismsr.utils.options.files import load_options
+from prismsr.utils.tables import markdown_table
 
-import cv2
 import numpy as np
 from basicsr.utils.matlab_functions import imresize
 from PIL import Image, ImageDraw, ImageFont
@@ -30,6 +30,7 @@ SPECS = {
     "lpips_st": MetricSpec("lpips-st", {"crop_border": 4, "net": "alex"}),
 }
 """What the option files' validation measures."""
+DIGITS = {"psnr_y": 2, "ssim_y": 4, "niqe": 2, "lpips_st": 4}
 TITLES = {"lr": "LR (nearest)", "bicubic": "bicubic", "l1": "L1", "gan_ssl": "GAN + SSL", "gt": "GT"}
 CROP = 96  # pixels of GT
 ZOOM = 3
@@ -50,14 +51,17 @@ def write_report(repository: Path, option_files: Mapping[str, Path], seconds: di
     gt, lq = (repository / val[root] for root in ("dataroot_gt", "dataroot_lq"))
     _make_images(repository, out, option_files, lq)
     methods = ["bicubic", *option_files]
-    found = {method: _evaluate(out, method, gt) for method in methods}
-    figures = _figures(found)
-    report = {"images": figures, "mean": _means(found), "seconds": seconds, "commit": _commit(repository)}
+    found = {
+        method: evaluate_folder(out / "sr" / method, gt, list(SPECS.values()), out / "evaluation" / method, 1, "cpu")
+        for method in methods
+    }
+    figures = _list_figures(found)
+    report = {"images": figures, "mean": _list_means(found), "seconds": seconds, "commit": _read_commit(repository)}
     (out / "report.json").write_text(json.dumps(report, indent=2) + "\n")
-    (out / "report.md").write_text(_markdown(report))
-    _comparison(_all_images(out, methods, gt, lq), figures).save(out / "comparison.png")
+    (out / "report.md").write_text(_write_markdown(report))
+    _draw_comparison(_read_images(out, methods, gt, lq), figures).save(out / "comparison.png")
     _write_page(repository, out, option_files, lq)
-    print(_markdown(report))
+    print(_write_markdown(report))
 
 
 def _make_images(repository: Path, out: Path, option_files: Mapping[str, Path], lq: Path) -> None:
@@ -74,11 +78,7 @@ def _make_images(repository: Path, out: Path, option_files: Mapping[str, Path], 
             raise JobError("; ".join(report.failed))
 
 
-def _evaluate(out: Path, method: str, gt: Path) -> Summary:
-    return evaluate_folder(out / "sr" / method, gt, list(SPECS.values()), out / "evaluation" / method, 1, "cpu")
-
-
-def _figures(found: Mapping[str, Summary]) -> dict[str, dict[str, dict[str, float]]]:
+def _list_figures(found: Mapping[str, Summary]) -> dict[str, dict[str, dict[str, float]]]:
     """Figures by image, method and metric."""
     images = next(iter(found.values())).values[next(iter(SPECS.values())).column]
     return {
@@ -90,14 +90,14 @@ def _figures(found: Mapping[str, Summary]) -> dict[str, dict[str, dict[str, floa
     }
 
 
-def _means(found: Mapping[str, Summary]) -> dict[str, dict[str, float | None]]:
+def _list_means(found: Mapping[str, Summary]) -> dict[str, dict[str, float | None]]:
     return {
         method: {name: summary.metrics[spec.column].mean for name, spec in SPECS.items()}
         for method, summary in found.items()
     }
 
 
-def _all_images(out: Path, methods: Sequence[str], gt: Path, lq: Path) -> dict[str, Images]:
+def _read_images(out: Path, methods: Sequence[str], gt: Path, lq: Path) -> dict[str, Images]:
     """BGR uint8 images of each validation photograph: lr (enlarged by repetition), the methods', gt."""
     result = {}
     for key, path in FolderSource(gt, IMAGE_SUFFIXES).paths.items():
@@ -119,7 +119,7 @@ def _write_page(repository: Path, out: Path, option_files: Mapping[str, Path], l
     )
 
 
-def _commit(repository: Path) -> str | None:
+def _read_commit(repository: Path) -> str | None:
     """Hash of the commit, with "+changes" where the working tree differs from it; None outside git."""
 
     def git(*arguments: str) -> str:
@@ -131,23 +131,28 @@ def _commit(repository: Path) -> str | None:
         return None
 
 
-def _markdown(report: dict[str, Any]) -> str:
-    lines = ["# Demo report", "", f"Commit {report['commit']}; seconds: {report['seconds']}.", ""]
-    lines += ["PSNR and SSIM on Y, NIQE on Y, LPIPS-ST on RGB (AlexNet); border of 4 pixels left out.", ""]
-    lines += ["| image | method | PSNR-Y (dB) ↑ | SSIM-Y ↑ | NIQE ↓ | LPIPS-ST ↓ |", "|---|---|---|---|---|---|"]
-    for key, methods in [*report["images"].items(), ("**mean**", report["mean"])]:
-        for method in report["mean"]:
-            values = methods[method]
-            lines.append(
-                f"| {key} | {TITLES[method]} | {values['psnr_y']:.2f} | {values['ssim_y']:.4f} | {values['niqe']:.2f} "
-                f"| {values['lpips_st']:.4f} |"
-            )
-    return "\n".join([*lines, "", "![comparison](comparison.png)", ""])
+def _write_markdown(report: dict[str, Any]) -> str:
+    header = ["image", "method", "PSNR-Y (dB) ↑", "SSIM-Y ↑", "NIQE ↓", "LPIPS-ST ↓"]
+    rows = [
+        [key, TITLES[method], *(f"{methods[method][name]:.{digits}f}" for name, digits in DIGITS.items())]
+        for key, methods in [*report["images"].items(), ("**mean**", report["mean"])]
+        for method in report["mean"]
+    ]
+    return f"""# Demo report
+
+Commit {report["commit"]}; seconds: {report["seconds"]}.
+
+PSNR and SSIM on Y, NIQE on Y, LPIPS-ST on RGB (AlexNet); border of 4 pixels left out.
+
+{markdown_table(header, rows, "llrrrr")}
+
+![comparison](comparison.png)
+"""
 
 
-def _comparison(images: dict[str, Images], figures: dict[str, dict[str, dict[str, float]]]) -> Image.Image:
+def _draw_comparison(images: dict[str, Images], figures: dict[str, dict[str, dict[str, float]]]) -> Image.Image:
     """Crops of every method side by side, a row each, with PSNR-Y and LPIPS-ST of the whole image below."""
-    rows = [(key, corner) for key in images for corner in CROPS.get(key, [_busiest(images[key])])]
+    rows = [(key, corner) for key in images for corner in CROPS.get(key) or _find_corners(images[key])]
     side, line, gap = CROP * ZOOM, 16, 6
     height = line + gap + len(rows) * (side + 2 * line + gap)
     canvas = Image.new("RGB", (len(TITLES) * (side + gap) + gap, height), "white")
@@ -157,9 +162,7 @@ def _comparison(images: dict[str, Images], figures: dict[str, dict[str, dict[str
         for column, (method, title) in enumerate(TITLES.items()):
             x = gap + column * (side + gap)
             crop = images[key][method][top : top + CROP, left : left + CROP, ::-1]
-            canvas.paste(
-                Image.fromarray(cv2.resize(crop, (side, side), interpolation=cv2.INTER_NEAREST)), (x, y + line)
-            )
+            canvas.paste(Image.fromarray(crop.repeat(ZOOM, 0).repeat(ZOOM, 1)), (x, y + line))
             draw.text((x, y), f"{key}: {title}", "black", font)
             if method in figures[key]:
                 values = figures[key][method]
@@ -168,9 +171,5 @@ def _comparison(images: dict[str, Images], figures: dict[str, dict[str, dict[str
     return canvas
 
 
-def _busiest(variants: Images) -> tuple[int, int]:
-    """Left, top of the crop in which the methods differ most."""
-    difference = np.abs(variants["gan_ssl"].astype(np.float32) - variants["bicubic"]).mean(axis=2)
-    sums = cv2.boxFilter(difference, -1, (CROP, CROP), anchor=(0, 0), borderType=cv2.BORDER_CONSTANT)
-    top, left = np.unravel_index(np.argmax(sums[: -CROP + 1, : -CROP + 1]), sums[: -CROP + 1, : -CROP + 1].shape)
-    return int(left), int(top)
+def _find_corners(variants: Images) -> list[Place]:
+    return [find_most_different([variants["bicubic"], variants["gan_ssl"]], CROP)[1]]

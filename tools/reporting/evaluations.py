@@ -1,4 +1,4 @@
-"""What tools/report.py finds in a tree of results: evaluations by data set and protocol, and tables of reproduction."""
+"""Read the evaluations in a tree of results, by data set and protocol."""
 
 import csv
 import json
@@ -63,6 +63,31 @@ class Group:
         names = [name for one in self.evaluations for name in (*one.metrics, *one.missing)]
         return list(dict.fromkeys(names))
 
+    @property
+    def images(self) -> set[str]:
+        """Names of all images with a score."""
+        return {image for one in self.evaluations for image in one.scores}
+
+    @property
+    def protocols(self) -> list[str]:
+        """What was done; each text once."""
+        return list(dict.fromkeys("\n".join(one.protocol) for one in self.evaluations))
+
+    @property
+    def versions(self) -> list[str]:
+        """Versions of the packages; each text once."""
+        told = (", ".join(f"{name} {version}" for name, version in one.versions.items()) for one in self.evaluations)
+        return list(dict.fromkeys(text for text in told if text))
+
+    @property
+    def folders(self) -> list[str]:
+        """Where each method's images and results lie."""
+        return [
+            f"{one.method}: {shorten_path(one.sr)}{f' against {shorten_path(one.gt)}' if one.gt else ''}, "
+            f"results in {shorten_path(str(one.folder))}"
+            for one in self.evaluations
+        ]
+
 
 @dataclass
 class Results:
@@ -98,12 +123,12 @@ def read_results(root: Path, methods: Sequence[str] = ()) -> Results:
     for path in sorted(root.rglob(SCORES)):
         if not (path.parent / SUMMARY).is_file():
             results.problems.append(f"{path.parent}: has {SCORES} and no {SUMMARY}; evaluate again")
-    results.groups = grouped(chosen(with_unique_names(found), methods))
+    results.groups = split_by_table(choose_methods(make_names_unique(found), methods))
     return results
 
 
 def read_evaluation(folder: Path, problems: list[str]) -> Evaluation:
-    """The evaluation of a folder; scores.csv may be missing, which is told.
+    """Read the evaluation of a folder; scores.csv may be missing, which is told.
 
     Raises:
         OSError, ValueError, KeyError, TypeError, AttributeError: the summary is not what an evaluation writes.
@@ -111,11 +136,11 @@ def read_evaluation(folder: Path, problems: list[str]) -> Evaluation:
     content = json.loads((folder / SUMMARY).read_text(encoding="utf8"))
     metrics = {str(name): _metric(entry) for name, entry in content["metrics"].items()}
     sr, gt = str(content["sr"]), content.get("gt")
-    dataset = dataset_name(sr, gt)
+    dataset = name_dataset(sr, gt)
     failures = [message for told in content.get("failed", {}).values() for message in told]
     problems.extend(f"{folder}: {message}" for message in failures)
     return Evaluation(
-        method_name(sr, dataset),
+        name_method(sr, dataset),
         dataset,
         folder,
         sr,
@@ -154,13 +179,13 @@ def _read_scores(path: Path, problems: list[str]) -> Scores:
 # ------------------------------------------------------------------------------------------------ names
 
 
-def dataset_name(sr: str, gt: str | None) -> str:
-    """Name of the data set: the last folder of the GT's path, or of the SR images', that says something."""
+def name_dataset(sr: str, gt: str | None) -> str:
+    """Return the data set's name: the last folder of the GT's path, or of the SR images', that says something."""
     return _last_telling(gt if gt is not None else sr)
 
 
-def method_name(sr: str, dataset: str) -> str:
-    """Name of the method: the last folder of the SR images' path that says something and is not the data set."""
+def name_method(sr: str, dataset: str) -> str:
+    """Return the method's name: the last folder of the SR images' path that says something and is not the data set."""
     return _last_telling(sr, dataset)
 
 
@@ -170,8 +195,8 @@ def _last_telling(path: str, but: str = "") -> str:
     return (telling or parts or [path])[-1]
 
 
-def with_unique_names(evaluations: Sequence[Evaluation]) -> list[Evaluation]:
-    """The evaluations, with the results' folder in the names of methods that would stand twice in one table."""
+def make_names_unique(evaluations: Sequence[Evaluation]) -> list[Evaluation]:
+    """Put the results' folder into the names of methods that would stand twice in one table."""
     counts: dict[tuple[str, str, str], int] = defaultdict(int)
     for one in evaluations:
         counts[*_table(one), one.method] += 1
@@ -185,8 +210,8 @@ def _table(evaluation: Evaluation) -> tuple[str, str]:
     return evaluation.dataset, evaluation.protocol[0]
 
 
-def chosen(evaluations: Sequence[Evaluation], methods: Sequence[str]) -> list[Evaluation]:
-    """The evaluations of these methods in this order, with their titles; see `read_results`."""
+def choose_methods(evaluations: Sequence[Evaluation], methods: Sequence[str]) -> list[Evaluation]:
+    """Return the evaluations of these methods in this order, with their titles; see `read_results`."""
     if not methods:
         return list(evaluations)
     known = {one.method for one in evaluations}
@@ -199,14 +224,14 @@ def chosen(evaluations: Sequence[Evaluation], methods: Sequence[str]) -> list[Ev
     return picked
 
 
-def grouped(evaluations: Iterable[Evaluation]) -> list[Group]:
-    """A group per data set and protocol, sorted by name; methods keep their order."""
+def split_by_table(evaluations: Iterable[Evaluation]) -> list[Group]:
+    """Return a group per data set and protocol, sorted by name; methods keep their order."""
     tables: dict[tuple[str, str], list[Evaluation]] = defaultdict(list)
     for one in evaluations:
         tables[_table(one)].append(one)
     return [Group(dataset, protocol, tuple(tables[dataset, protocol])) for dataset, protocol in sorted(tables)]
 
 
-def short_path(path: str) -> str:
-    """A path as the page shows it: one in the repository without what lies before it."""
+def shorten_path(path: str) -> str:
+    """Return a path as the page shows it: one in the repository without what lies before it."""
     return Path(path).relative_to(ROOT).as_posix() if Path(path).is_relative_to(ROOT) else path

@@ -1,4 +1,4 @@
-"""The images of a data set for tools/report.py: files of every method, GT and LQ by name, read to one size."""
+"""The images of a data set on the report page: files of every method, GT and LQ by name, read to one size."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -34,27 +34,27 @@ class ImageSet:
         self._methods = {}
         for one in group.evaluations:
             if files := self._files(one.sr, f"{one.method}: the SR images"):
-                self._methods[one.method] = by_name(files, self._gt)
+                self._methods[one.method] = index_by_name(files, self._gt)
         known = TEST_SETS.get(group.dataset)
         folder = str(lq) if lq else known.lq if known and known.lq and locate(known.lq, bases) else None
-        self._lq = by_name(self._files(folder, "the LQ images"), self._gt) if folder else {}
+        self._lq = index_by_name(self._files(folder, "the LQ images"), self._gt) if folder else {}
         if self._methods and not self.names():
             problems.append(f"{group.dataset}: no image is there for every method, so there are no crops")
 
     def names(self) -> list[str]:
-        """Images that all methods have, of those that have any."""
+        """Return the images that all methods have, of those that have any."""
         held = [set(files) for files in self._methods.values()]
         return sorted(set.intersection(*held)) if held else []
 
     def methods(self, name: str) -> dict[str, Image]:
-        """(H, W, 3) BGR of an image by method, all of the first one's size."""
+        """Read (H, W, 3) BGR of an image by method, all of the first one's size."""
         made: dict[str, Image] = {}
         for method, files in self._methods.items():
             self._add(made, method, files[name])
         return made
 
     def with_others(self, name: str, made: Mapping[str, Image]) -> dict[str, Image]:
-        """The methods' images with LQ before them and GT behind them, where there are any."""
+        """Return the methods' images with LQ before them and GT behind them, where there are any."""
         found = dict(made)
         for method, files in ((LQ, self._lq), (GT, self._gt)):
             path = files.get(name, files.get(group_of(name)))
@@ -88,7 +88,7 @@ class ImageSet:
             self._problems.append(f"{self.dataset}, {method}: {error}")
             return
         shape = next(iter(images.values()), image).shape[:2]
-        fitted = enlarged(image, shape) if method == LQ else cut_to(image, shape, method == GT)
+        fitted = enlarge(image, shape) if method == LQ else cut_to(image, shape, method == GT)
         if fitted is None:
             size = f"{image.shape[1]} x {image.shape[0]} pixels, the first method's image {shape[1]} x {shape[0]}"
             self._problems.append(f"{self.dataset}, {method}: {path} does not fit: {size}")
@@ -97,12 +97,12 @@ class ImageSet:
 
 
 def locate(folder: str, bases: Iterable[Path]) -> Path | None:
-    """The folder, from the first of the bases where it is; None where it is nowhere."""
+    """Return the folder, from the first of the bases where it is; None where it is nowhere."""
     return next((base / folder for base in bases if (base / folder).is_dir()), None)
 
 
-def by_name(files: Mapping[str, Path], gt: Mapping[str, Path]) -> dict[str, Path]:
-    """Files by name without the suffix that they have beyond the GTs' names; NAME+ANYTHING stays as it is."""
+def index_by_name(files: Mapping[str, Path], gt: Mapping[str, Path]) -> dict[str, Path]:
+    """Return files by name without the suffix that they have beyond the GTs' names; NAME+ANYTHING stays as it is."""
     suffix = common_suffix(files, gt)
     if suffix.startswith(SEPARATOR):
         return dict(files)
@@ -110,15 +110,15 @@ def by_name(files: Mapping[str, Path], gt: Mapping[str, Path]) -> dict[str, Path
 
 
 def cut_to(image: Image, shape: tuple[int, ...], may_cut: bool) -> Image | None:
-    """The image if it has this (height, width), a larger one cut at the right and bottom if it may be, else None."""
+    """Return the image if it has this (height, width), a larger one cut to it if it may be, else None."""
     if image.shape[:2] == shape:
         return image
     larger = image.shape[0] >= shape[0] and image.shape[1] >= shape[1]
     return image[: shape[0], : shape[1]] if may_cut and larger else None
 
 
-def enlarged(image: Image, shape: tuple[int, ...]) -> Image | None:
-    """An LQ image enlarged to this (height, width) by repeating pixels; None where that is no whole factor."""
+def enlarge(image: Image, shape: tuple[int, ...]) -> Image | None:
+    """Enlarge an LQ image to this (height, width) by repeating pixels; return None where that is no whole factor."""
     factor = shape[0] // image.shape[0]
     if factor < 1 or (image.shape[0] * factor, image.shape[1] * factor) != shape:
         return None

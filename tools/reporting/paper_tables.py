@@ -1,38 +1,55 @@
-"""The tables of tools/reproduce.py on the page of tools/report.py: the paper's figure, ours, and what is to do."""
+"""The tables of tools/reproduce.py on the report page: the paper's figure, ours, and what is to do."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from prismsr.tools.reporting.html import Element, append, data_uri, element
+from prismsr.tools.reporting.tables import ARROWS, Cell, Heading, Table, describe_way
 
 PLOTS = "plots"
-ARROWS = {"higher": "↑", "lower": "↓"}
 VERDICTS = {"within": "✓", "better": "✓ better", "worse": "✗"}
 
+Entry = Mapping[str, Any]
+"""A cell as tools/reproduce.py writes it."""
 
-@dataclass
-class Reproduction:
-    """One table.
+
+@dataclass(frozen=True)
+class DataSet:
+    """The table of a data set, and how many of its figures were made here."""
+
+    name: str
+    made: int
+    count: int
+    table: Table
+
+
+@dataclass(frozen=True)
+class PaperTable:
+    """One table of a paper.
 
     Attributes:
         name, title: such as ssl-1 and what it is.
-        cells: as tools/reproduce.py writes them.
-        made: how a figure of ours was made, by method, data set and metric.
+        made: figures that were made here.
+        makeable: figures of rows that can be made.
+        sets: a table for each data set.
         plots: PNG files by name.
+        todo: what is to do, with the number of cells that wait for it.
     """
 
     name: str
     title: str
-    cells: Sequence[Mapping[str, Any]]
-    made: Mapping[tuple[str, str, str], str] = field(default_factory=dict)
-    plots: Mapping[str, bytes] = field(default_factory=dict)
+    made: int
+    makeable: int
+    sets: Sequence[DataSet]
+    plots: Mapping[str, bytes]
+    todo: Mapping[str, int]
 
 
-def read_reproductions(root: Path, problems: list[str]) -> list[Reproduction]:
-    """All tables below a folder, sorted by file; JSON files of other content are passed over."""
+def read_paper_tables(root: Path, problems: list[str]) -> list[PaperTable]:
+    """Read all tables below a folder, sorted by file; JSON files of other content are passed over."""
     found = []
     for path in sorted(root.rglob("*.json")):
         try:
@@ -44,115 +61,73 @@ def read_reproductions(root: Path, problems: list[str]) -> list[Reproduction]:
         if not (isinstance(content, dict) and {"table", "cells"} <= content.keys()):
             continue
         try:
-            found.append(_reproduction(path, content))
+            found.append(_read_table(path, content))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             problems.append(f"{path}: is no table of tools/reproduce.py ({type(error).__name__}: {error})")
     return found
 
 
-def _reproduction(path: Path, content: Mapping[str, Any]) -> Reproduction:
+def _read_table(path: Path, content: Entry) -> PaperTable:
     name = str(content["table"])
-    cells = [_checked(cell) for cell in content["cells"]]
-    made = {
-        (str(one["method"]), str(one["dataset"]), str(metric)): _how(column)
+    entries = [_check(entry) for entry in content["cells"]]
+    ways = {
+        (str(one["method"]), str(one["dataset"]), str(metric)): _describe(column)
         for one in content.get("results", ())
         for metric, column in one["columns"].items()
     }
-    plots = {file.stem: file.read_bytes() for file in sorted((path.parent / PLOTS).glob(f"{name}_*.png"))}
-    return Reproduction(name, str(content.get("title", "")), cells, made, plots)
+    sets = [
+        _make_set(dataset, [entry for entry in entries if entry["dataset"] == dataset], ways)
+        for dataset in dict.fromkeys(entry["dataset"] for entry in entries)
+    ]
+    return PaperTable(
+        name,
+        str(content.get("title", "")),
+        sum(one.made for one in sets),
+        sum(entry["state"] not in ("paper only", "not made") for entry in entries),
+        sets,
+        {file.stem: file.read_bytes() for file in sorted((path.parent / PLOTS).glob(f"{name}_*.png"))},
+        dict(Counter(text for entry in entries for text in entry["todo"]).most_common()),
+    )
 
 
-def _checked(cell: Mapping[str, Any]) -> dict[str, Any]:
-    texts = {key: str(cell[key]) for key in ("dataset", "method", "metric", "better")}
-    numbers = {key: None if cell.get(key) is None else float(cell[key]) for key in ("paper", "ours", "tolerance")}
-    todo = [str(text) for text in cell.get("todo", ())]
-    return {
-        **texts,
-        **numbers,
-        "verdict": str(cell.get("verdict", "")),
-        "state": str(cell.get("state", "")),
-        "todo": todo,
-    }
+def _check(entry: Entry) -> Entry:
+    texts = {key: str(entry[key]) for key in ("dataset", "method", "metric", "better")}
+    numbers = {key: None if entry.get(key) is None else float(entry[key]) for key in ("paper", "ours", "tolerance")}
+    states = {key: str(entry.get(key, "")) for key in ("verdict", "state")}
+    return {**texts, **numbers, **states, "todo": [str(text) for text in entry.get("todo", ())]}
 
 
-def _how(column: Mapping[str, Any]) -> str:
-    weights = f"weights {column['weights'][:12]}" if column.get("weights") else "no weights"
-    about = [column.get("settings", ""), column.get("version", ""), weights, f"device {column.get('device', '')}"]
-    return "; ".join([*about, f"{column.get('count', '?')} images"])
+def _describe(column: Entry) -> str:
+    about = (str(column.get(key) or "") for key in ("settings", "version", "weights", "device"))
+    return f"{describe_way(*about)}; {column.get('count', '?')} images"
 
 
-def section_content(table: Reproduction) -> list[Element]:
-    """What stands below the table's heading."""
-    ours = [cell for cell in table.cells if cell["ours"] is not None]
-    rows = [cell for cell in table.cells if cell["state"] not in ("paper only", "not made")]
-    told = f"{len(ours)} of {len(rows)} figures of rows that can be made were made here. Cells: the paper's figure; "
-    parts = [element("p", f"{told}ours in bold, ours minus the paper's, ✓ within the tolerance.", class_="soft")]
-    for dataset in dict.fromkeys(cell["dataset"] for cell in table.cells):
-        parts.append(_set([cell for cell in table.cells if cell["dataset"] == dataset], dataset, table))
-    for name, picture in table.plots.items():
-        parts.append(element("img", src=data_uri("image/png", picture), alt=name, class_="picture"))
-    return [*parts, *_todo(table.cells)]
+def _make_set(name: str, entries: Sequence[Entry], ways: Mapping[tuple[str, str, str], str]) -> DataSet:
+    better = {entry["metric"]: entry["better"] for entry in entries}
+    headings = [Heading(f"{metric} {ARROWS.get(way, '')}", way) for metric, way in better.items()]
+    table = Table("", [*headings, Heading("here", "text", "text")])
+    for method in dict.fromkeys(entry["method"] for entry in entries):
+        row = {entry["metric"]: entry for entry in entries if entry["method"] == method}
+        cells = [_fill(row[metric], ways) if metric in row else Cell() for metric in better]
+        states = ", ".join(dict.fromkeys(entry["state"] for entry in row.values()))
+        table.rows.append((method, [*cells, Cell(states, kind="text")]))
+    return DataSet(name, sum(entry["ours"] is not None for entry in entries), len(entries), table)
 
 
-def _set(cells: Sequence[Mapping[str, Any]], dataset: str, table: Reproduction) -> Element:
-    """The table of a data set; closed where it has nothing but the paper's figures."""
-    made = sum(cell["ours"] is not None for cell in cells)
-    heading = element("summary", f"{dataset}: {made} of {len(cells)} figures made here")
-    return element("details", heading, _table(table, cells), open=made > 0)
+def _fill(entry: Entry, ways: Mapping[tuple[str, str, str], str]) -> Cell:
+    """Return the cell; it is sorted by ours where there is one, else by the paper's."""
+    paper, ours = entry["paper"], entry["ours"]
+    text = "–" if paper is None else _format(paper, entry)
+    title = ways.get((entry["method"], entry["dataset"], entry["metric"])) or "; ".join(entry["todo"]) or None
+    if ours is None:
+        return Cell(text, value=None if paper is None else repr(paper), title=title)
+    difference = ""
+    if paper is not None:
+        difference = f"{_format(ours - paper, entry, '+')} {VERDICTS.get(entry['verdict'], '')}".rstrip()
+    kind = "worse" if entry["verdict"] == "worse" else "ours"
+    return Cell(text, _format(ours, entry), difference, repr(ours), kind, title)
 
 
-def _table(table: Reproduction, cells: Sequence[Mapping[str, Any]]) -> Element:
-    better = {cell["metric"]: cell["better"] for cell in cells}
-    by_row: dict[str, dict[str, Mapping[str, Any]]] = {}
-    for cell in cells:
-        by_row.setdefault(cell["method"], {})[cell["metric"]] = cell
-    head = element("tr", element("th", "method", scope="col", data_better="text"))
-    for metric, direction in better.items():
-        label = element("span", f"{metric} {ARROWS.get(direction, '')}", class_="label")
-        head.append(element("th", label, scope="col", data_better=direction))
-    head.append(element("th", "here", scope="col", data_better="text", class_="text"))
-    body = element("tbody")
-    for method, row in by_row.items():
-        made = element("tr", element("th", method, scope="row"))
-        made.extend(_cell(row.get(metric), table.made) for metric in better)
-        made.append(element("td", ", ".join(dict.fromkeys(cell["state"] for cell in row.values())), class_="text"))
-        body.append(made)
-    whole = element("table", element("thead", head), body, class_="sortable")
-    return element("div", whole, class_="wide", tabindex=0)
-
-
-def _cell(cell: Mapping[str, Any] | None, made: Mapping[tuple[str, str, str], str]) -> Element:
-    """Sorted by ours where there is one, else by the paper's."""
-    if cell is None:
-        return element("td")
-    paper, ours = cell["paper"], cell["ours"]
-    value = paper if ours is None else ours
-    told = made.get((cell["method"], cell["dataset"], cell["metric"])) or "; ".join(cell["todo"]) or None
-    shown = element("td", "–" if paper is None else _number(paper, cell), title=told)
-    if value is not None:
-        shown.set("data-value", repr(value))
-    if ours is not None:
-        append(shown, " ")
-        append(shown, element("b", _number(ours, cell)))
-        shown.set("class", "worse" if cell["verdict"] == "worse" else "ours")
-        if paper is not None:
-            mark = VERDICTS.get(cell["verdict"], "")
-            append(shown, element("small", f" {_number(ours - paper, cell, '+')} {mark}".rstrip()))
-    return shown
-
-
-def _number(value: float, cell: Mapping[str, Any], sign: str = "") -> str:
-    digits = 2 if (cell["tolerance"] or 0) >= 0.1 else 4
+def _format(value: float, entry: Entry, sign: str = "") -> str:
+    digits = 2 if (entry["tolerance"] or 0) >= 0.1 else 4
     return f"{value:{sign}.{digits}f}"
-
-
-def _todo(cells: Sequence[Mapping[str, Any]]) -> list[Element]:
-    counts: dict[str, int] = {}
-    for cell in cells:
-        for text in cell["todo"]:
-            counts[text] = counts.get(text, 0) + 1
-    if not counts:
-        return []
-    items = (element("li", f"{text} [{count}]") for text, count in sorted(counts.items(), key=lambda pair: -pair[1]))
-    heading = element("summary", f"To do ({len(counts)}), with the number of cells that wait for each")
-    return [element("details", heading, element("ul", *items))]

@@ -1,157 +1,153 @@
-"""Tables of tools/report.py: methods by metrics, the best marked, each number with how it was made."""
+"""Tables of the report page: methods by metrics, the best marked, each number with how it was made."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from prismsr.tools.evaluation.summary import MetricSummary
-from prismsr.tools.reporting.evaluations import Evaluation, Group, short_path
-from prismsr.tools.reporting.html import Element, append, clean, element
+from prismsr.tools.reporting.evaluations import Evaluation, Group
 
 TWO_DIGITS = ("PSNR", "FID", "MUSIQ")  # the papers print four digits of all others
 ARROWS = {"higher": "↑", "lower": "↓"}
 HASH = 12  # characters of a hash in the notes
 
 
-@dataclass
-class Notes:
-    """Numbered notes of a table, each text once."""
+@dataclass(frozen=True)
+class Heading:
+    """Of a column.
 
-    name: str
-    texts: list[str] = field(default_factory=list)
-
-    def mark(self, text: str) -> Element:
-        """A link to the note."""
-        if text not in self.texts:
-            self.texts.append(text)
-        number = self.texts.index(text) + 1
-        return element("sup", element("a", str(number), href=f"#{self.name}-{number}"))
-
-    def listed(self) -> Element:
-        """All notes."""
-        items = (element("li", text, id=f"{self.name}-{number}") for number, text in enumerate(self.texts, start=1))
-        return element("ol", *items, class_="notes")
-
-
-def number(value: float | None, column: str) -> str:
-    """A value with the digits of its column."""
-    return "–" if value is None else f"{value:.{2 if column in TWO_DIGITS else 4}f}"
-
-
-def how(metric: MetricSummary) -> str:
-    """How a number was made, in words."""
-    weights = f"weights {metric.weights[:HASH]}" if metric.weights else "no weights"
-    return f"{metric.settings}; {metric.version}; {weights}; device {metric.device}"
-
-
-def comparable(metrics: Iterable[MetricSummary]) -> bool:
-    """Whether numbers were made alike: settings, version and weights. The device does not count."""
-    return len({(one.settings, one.version, one.weights, one.better) for one in metrics}) == 1
-
-
-def best(group: Group, column: str) -> set[str]:
-    """Methods with the best value, as it is printed; none where numbers are not comparable or there is but one.
-
-    A mean that is not over all images takes no part.
+    Attributes:
+        text: shown.
+        better: how the column is sorted: "higher" or "lower" numbers first, "text"; None: not at all.
+        kind: class of the style sheet.
+        title: tooltip.
+        note: number of the note, 0 without one.
     """
-    found = {one.method: one.metrics[column] for one in group.evaluations if column in one.metrics}
-    full = {method: metric for method, metric in found.items() if is_whole(metric)}
-    if len(full) < 2 or not comparable(full.values()):
-        return set()
-    choose: Callable[..., float] = max if next(iter(full.values())).better == "higher" else min
-    top = number(choose(metric.mean for metric in full.values()), column)
-    winners = {method for method, metric in full.items() if number(metric.mean, column) == top}
-    return winners if len(winners) < len(full) else set()
+
+    text: str
+    better: str | None = None
+    kind: str | None = None
+    title: str | None = None
+    note: int = 0
 
 
-def is_whole(metric: MetricSummary) -> bool:
-    """Whether the mean is a number and over all images."""
-    return metric.mean is not None and not math.isnan(metric.mean) and metric.count == metric.expected
+@dataclass(frozen=True)
+class Cell:
+    """Texts in a row: plain, bold, small; `value` is what is sorted by; the rest as in `Heading`."""
+
+    text: str = ""
+    bold: str = ""
+    small: str = ""
+    value: str | None = None
+    kind: str | None = None
+    title: str | None = None
+    note: int = 0
 
 
-def table(group: Group, name: str) -> list[Element]:
-    """The table of a data set with its notes; `name` is for the links."""
-    notes = Notes(name)
-    winners = {column: best(group, column) for column in group.columns}
-    head = element("tr", element("th", "method", scope="col", data_better="text"))
-    head.extend(_heading(group, column, notes) for column in group.columns)
-    body = element("tbody")
-    for one in group.evaluations:
-        row = element("tr", element("th", one.method, scope="row"))
-        row.extend(_cell(one, column, one.method in winners[column], group, notes) for column in group.columns)
-        body.append(row)
+@dataclass
+class Table:
+    """Methods by columns; `notes` has the number of each note by its text."""
+
+    caption: str
+    headings: list[Heading] = field(default_factory=list)
+    rows: list[tuple[str, list[Cell]]] = field(default_factory=list)
+    notes: dict[str, int] = field(default_factory=dict)
+
+    def note(self, text: str) -> int:
+        """Add a note once; return its number."""
+        return self.notes.setdefault(text, len(self.notes) + 1)
+
+
+def make_table(group: Group) -> Table:
+    """Return the table of a data set."""
     count = max((metric.expected for one in group.evaluations for metric in one.metrics.values()), default=0)
-    caption = element("caption", f"{count} images. Best in bold, for columns whose numbers were made alike.")
-    made = element("table", caption, element("thead", head), body, class_="sortable")
-    parts = [element("div", made, class_="wide", tabindex=0)]
-    return [*parts, notes.listed()] if notes.texts else parts
+    table = Table(f"{count} images. Best in bold, for columns whose numbers were made alike.")
+    table.headings = [_head(group, column, table) for column in group.columns]
+    winners = {column: find_best(group, column) for column in group.columns}
+    for one in group.evaluations:
+        cells = [_fill(one, column, one.method in winners[column], group, table) for column in group.columns]
+        table.rows.append((one.method, cells))
+    return table
 
 
-def _metrics(group: Group, column: str) -> list[MetricSummary]:
-    return [one.metrics[column] for one in group.evaluations if column in one.metrics]
-
-
-def _heading(group: Group, column: str, notes: Notes) -> Element:
-    found = _metrics(group, column)
-    better = found[0].better if found else None
-    label = element("span", f"{column} {ARROWS.get(better or '', '')}".strip(), class_="label")
-    made = element("th", label, scope="col", data_better=better)
-    ways = list(dict.fromkeys(map(how, found)))
+def _head(group: Group, column: str, table: Table) -> Heading:
+    found = _find_metrics(group, column)
+    if not found:
+        return Heading(column)
+    text, better = f"{column} {ARROWS[found[0].better]}", found[0].better
+    ways = list(dict.fromkeys(map(describe_metric, found)))
     if len(ways) == 1:
-        made.set("title", clean(ways[0]))
-        made.append(notes.mark(f"{column}: {ways[0]}."))
-    elif ways and not comparable(found):
-        made.append(notes.mark(f"{column}: the numbers were not made alike, so none is marked as the best."))
-    return made
+        return Heading(text, better, title=ways[0], note=table.note(f"{column}: {ways[0]}."))
+    if are_comparable(found):
+        return Heading(text, better)
+    note = table.note(f"{column}: the numbers were not made alike, so none is marked as the best.")
+    return Heading(text, better, note=note)
 
 
-def _cell(one: Evaluation, column: str, wins: bool, group: Group, notes: Notes) -> Element:
+def _fill(one: Evaluation, column: str, wins: bool, group: Group, table: Table) -> Cell:
     metric = one.metrics.get(column)
     if metric is None:
         reason = one.missing.get(column, "not among the metrics of this evaluation")
-        return element("td", "not run", notes.mark(f"{column} of {one.method}: {reason}"), class_="none", title=reason)
-    text = number(metric.mean, column)
-    value = None if metric.mean is None else repr(metric.mean)
-    told = f"{how(metric)}; std {number(metric.std, column)}; {metric.count} of {metric.expected} images"
-    made = element("td", element("b", text) if wins else text, title=told, data_value=value)
-    if len({how(other) for other in _metrics(group, column)}) > 1:
-        made.append(notes.mark(f"{column}: {how(metric)}."))
-    if metric.count != metric.expected:
-        made.set("class", "partial")
-        append(made, element("small", f" {metric.count} of {metric.expected}"))
-    return made
-
-
-def protocol(group: Group) -> Element:
-    """What was done, where it lies and with which packages, to be opened."""
-    lines = list(dict.fromkeys("\n".join(one.protocol) for one in group.evaluations))
-    versions = list(dict.fromkeys(_versions(one) for one in group.evaluations))
-    rows = [element("li", _folders(one)) for one in group.evaluations]
-    return element(
-        "details",
-        element("summary", "Protocol, folders, versions"),
-        *(element("pre", text) for text in lines),
-        element("ul", *rows),
-        *(element("p", text) for text in versions if text),
+        return Cell("not run", kind="none", title=reason, note=table.note(f"{column} of {one.method}: {reason}"))
+    text, made = format_number(metric.mean, column), describe_metric(metric)
+    several = len(set(map(describe_metric, _find_metrics(group, column)))) > 1
+    counted = f"{metric.count} of {metric.expected}"
+    partial = metric.count != metric.expected
+    return Cell(
+        "" if wins else text,
+        text if wins else "",
+        counted if partial else "",
+        None if metric.mean is None else repr(metric.mean),
+        "partial" if partial else None,
+        f"{made}; std {format_number(metric.std, column)}; {counted} images",
+        table.note(f"{column}: {made}.") if several else 0,
     )
 
 
-def _folders(one: Evaluation) -> str:
-    against = f" against {short_path(one.gt)}" if one.gt else ""
-    return f"{one.method}: {short_path(one.sr)}{against}, results in {short_path(str(one.folder))}"
+def _find_metrics(group: Group, column: str) -> list[MetricSummary]:
+    return [one.metrics[column] for one in group.evaluations if column in one.metrics]
 
 
-def _versions(one: Evaluation) -> str:
-    return ", ".join(f"{name} {version}" for name, version in one.versions.items())
+def find_best(group: Group, column: str) -> set[str]:
+    """Return the methods with the best value as it is printed.
+
+    There is none where numbers are not comparable, or where there is but one.
+    A mean that is not over all images takes no part.
+    """
+    found = {one.method: one.metrics[column] for one in group.evaluations if column in one.metrics}
+    full = {method: metric.mean for method, metric in found.items() if _is_whole(metric)}
+    if len(full) < 2 or not are_comparable(found[method] for method in full):
+        return set()
+    choose: Callable[..., float] = max if found[next(iter(full))].better == "higher" else min
+    top = format_number(choose(full.values()), column)
+    winners = {method for method, mean in full.items() if format_number(mean, column) == top}
+    return winners if len(winners) < len(full) else set()
 
 
-def problem_list(problems: Sequence[str]) -> list[Element]:
-    """What is missing or could not be read; empty where all is there."""
-    if not problems:
-        return []
-    items = (element("li", text) for text in dict.fromkeys(problems))
-    return [
-        element(
-            "section", element("h2", "Missing or unreadable"), element("ul", *items), id="missing", class_="problems"
-        )
-    ]
+def _is_whole(metric: MetricSummary) -> bool:
+    return metric.mean is not None and not math.isnan(metric.mean) and metric.count == metric.expected
+
+
+def are_comparable(metrics: Iterable[MetricSummary]) -> bool:
+    """Check that numbers were made alike: settings, version and weights. The device does not count."""
+    return len({(one.settings, one.version, one.weights, one.better) for one in metrics}) == 1
+
+
+def describe_metric(metric: MetricSummary) -> str:
+    """Return how a number was made, in words."""
+    return describe_way(metric.settings, metric.version, metric.weights, metric.device)
+
+
+def describe_way(settings: str, version: str, weights: str, device: str) -> str:
+    """Return what a number was made with, in words."""
+    return f"{settings}; {version}; {f'weights {weights[:HASH]}' if weights else 'no weights'}; device {device}"
+
+
+def describe_scores(scores: Mapping[str, float]) -> str:
+    """Return the scores of an image as one text."""
+    return ", ".join(f"{column} {format_number(value, column)}" for column, value in scores.items())
+
+
+def format_number(value: float | None, column: str) -> str:
+    """Return a value with the digits of its column."""
+    return "–" if value is None else f"{value:.{2 if column in TWO_DIGITS else 4}f}"

@@ -1,5 +1,5 @@
 from prismsr.models.training import curves
-from prismsr.models.training.curves import plot_curves, smoothed
+from prismsr.models.training.curves import plot_curves, smooth
 from prismsr.models.training.log import read_log, write_log
 
 import numpy as np
@@ -89,12 +89,12 @@ def test_values_that_are_not_finite(tmp_path):
     assert (tmp_path / "losses.png").is_file()
 
 
-def test_smoothed():
+def test_smooth():
     values = np.full(80, 2.0)
-    assert np.allclose(smoothed(values), 2.0)  # also at both ends
+    assert np.allclose(smooth(values), 2.0)  # also at both ends
     values[40] = np.nan
-    assert np.allclose(smoothed(values), 2.0)
+    assert np.allclose(smooth(values), 2.0)
     noise = np.random.default_rng(0).normal(size=400)
     window = 2 * (400 // 40 // 2) + 1
-    assert np.allclose(smoothed(noise)[200], noise[200 - window // 2 : 200 + window // 2 + 1].mean())
-    assert np.isnan(smoothed(np.full(30, np.nan))).all()
+    assert np.allclose(smooth(noise)[200], noise[200 - window // 2 : 200 + window // 2 + 1].mean())
+    assert np.isnan(smooth(np.full(30, np.nan))).all()

@@ -1,0 +1,43 @@
+import json
+
+from prismsr.models.training.log import write_log
+from prismsr.tools.reporting.demo import write_report
+
+import cv2
+import pytest
+import torch
+import yaml
+from basicsr.archs import build_network
+from report_case import Page, write_image
+
+
+def test_demo_writes_the_page(tmp_path, photograph):
+    gt, val = photograph[40:240, 60:260], tmp_path / "datasets" / "demo" / "val"
+    write_image(val / "HR" / "cat.png", gt)
+    write_image(val / "LR" / "cat.png", cv2.resize(gt, (50, 50), interpolation=cv2.INTER_AREA))
+    network = {"type": "SRVGGNetCompact", "num_feat": 4, "num_conv": 1, "upscale": 4, "act_type": "prelu"}
+    roots = {"dataroot_gt": "datasets/demo/val/HR", "dataroot_lq": "datasets/demo/val/LR"}
+    data = {"val": {**roots, "type": "PairedImageMaskDataset", "name": "v"}}
+    files = {}
+    for seed, method in enumerate(("l1", "gan_ssl")):
+        torch.manual_seed(seed)
+        options = {"name": f"demo_{method}", "scale": 4, "network_g": network, "datasets": data, "train": {}}
+        files[method] = tmp_path / f"{method}.yml"
+        files[method].write_text(yaml.safe_dump({**options, "model_type": "PrismSRModel"}))
+        folder = tmp_path / "experiments" / f"demo_{method}"
+        (folder / "models").mkdir(parents=True)
+        torch.save({"params_ema": build_network(dict(network)).state_dict()}, folder / "models" / "net_g_latest.pth")
+        write_log(folder / "losses.csv", [{"iter": "1", "l_pix": "1"}])
+    write_report(tmp_path, files, {"data": 1.0})
+    out = tmp_path / "results" / "demo"
+    report, page = json.loads((out / "report.json").read_text()), Page((out / "report.html").read_text())
+    assert page.cells()[0] == ["method", "PSNR ↑", "SSIM ↑", "NIQE ↓", "LPIPS-ST ↓"]
+    for row, method, title in zip(page.cells()[1:], report["mean"], ("bicubic", "L1", "GAN + SSL"), strict=True):
+        values = report["mean"][method]
+        assert report["images"]["cat"][method] == pytest.approx(values)
+        figures = [f"{values[name]:.{digits}f}" for name, digits in zip(values, (2, 4, 4, 4), strict=True)]
+        assert row == [title, *figures]
+        assert f"| **mean** | {title} " in (out / "report.md").read_text()
+    assert page.find_panels() == ["LQ", "bicubic", "L1", "GAN + SSL", "GT"]
+    assert len(page.find("svg")) == 1 and "Missing" not in page.text
+    assert (out / "comparison.png").is_file()

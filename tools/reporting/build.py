@@ -1,0 +1,97 @@
+"""Build the report page from a folder of results."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from prismsr.tools.reporting.crops import CropOptions, compare
+from prismsr.tools.reporting.curves import read_experiments
+from prismsr.tools.reporting.evaluations import ROOT, read_results
+from prismsr.tools.reporting.page import render_page
+from prismsr.tools.reporting.paper_tables import read_paper_tables
+from prismsr.utils.errors import OptionError
+from prismsr.utils.files import atomic_write
+from prismsr.utils.names import did_you_mean
+
+
+def write_report(
+    results: Path,
+    output: Path,
+    title: str,
+    options: CropOptions | None = None,
+    methods: Sequence[str] = (),
+    experiments: Sequence[Path] = (),
+) -> list[str]:
+    """Write the page; byte for byte the same for the same results.
+
+    Args:
+        results: folder that is searched.
+        output: the page.
+        title: of the page.
+        options: which crops; `max_bytes` is for all data sets together.
+        methods: see `evaluations.read_results`.
+        experiments: see `curves.read_experiments`.
+
+    Returns:
+        What is missing or could not be read; the page tells it, too.
+
+    Raises:
+        OptionError: there is nothing to show, or the arguments name what is not there.
+        OSError: the page cannot be written.
+    """
+    options = options or CropOptions(bases=(Path(), ROOT))
+    found = read_results(results, methods)
+    problems = found.problems
+    curves = read_experiments(experiments, problems)
+    papers = read_paper_tables(results, problems)
+    if not (found.groups or papers or curves):
+        told = f"; {problems[0]}" if problems else ""
+        raise OptionError(
+            f"{results}: there is nothing to show: no results of tools/evaluate.py or reproduce.py, no curves{told}"
+        )
+    _require_known("--at", options.places, {image for group in found.groups for image in group.images})
+    _require_known("--lq", options.lq, {group.dataset for group in found.groups})
+    share = replace(options, max_bytes=options.max_bytes // max(1, len(found.groups)))
+    groups = [(group, compare(group, share, problems) if share.max_images else []) for group in found.groups]
+    text = render_page(title, groups, curves, papers, problems)
+    atomic_write(output, text.encode("utf8"))
+    return list(dict.fromkeys(problems))
+
+
+def _require_known(option: str, names: Iterable[str], known: set[str]) -> None:
+    for name in names:
+        if name not in known:
+            raise OptionError(f"{option} {name}: the results have no such name{did_you_mean(name, known)}")
+
+
+def parse_places(texts: Sequence[str]) -> dict[str, list[tuple[int, int]]]:
+    """Return the corners of crops by image, from IMAGE=LEFT,TOP.
+
+    Raises:
+        OptionError: one is written otherwise.
+    """
+    places: dict[str, list[tuple[int, int]]] = {}
+    for text in texts:
+        name, _, corner = text.rpartition("=")
+        numbers = corner.split(",")
+        if not name or len(numbers) != 2 or not all(number.isdecimal() for number in numbers):
+            raise OptionError(f"--at {text}: write IMAGE=LEFT,TOP with two whole numbers, in pixels of GT")
+        places.setdefault(name, []).append((int(numbers[0]), int(numbers[1])))
+    return places
+
+
+def parse_folders(texts: Sequence[str]) -> dict[str, Path]:
+    """Return the folders of LQ images by data set, from SET=FOLDER.
+
+    Raises:
+        OptionError: one is written otherwise, or is not there.
+    """
+    folders = {}
+    for text in texts:
+        name, _, folder = text.partition("=")
+        if not (name and folder):
+            raise OptionError(f"--lq {text}: write SET=FOLDER")
+        if not Path(folder).is_dir():
+            raise OptionError(f"--lq {text}: no such folder")
+        folders[name] = Path(folder)
+    return folders
