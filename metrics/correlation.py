@@ -23,6 +23,8 @@ CALLS = 20_000  # of the logistic before the fit is given up
 class CorrelationError(UserError, ValueError):
     """These scores have no such correlation or fit; the message says why."""
 
+    exit_code = 1
+
 
 @dataclass(frozen=True)
 class Correlations:

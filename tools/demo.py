@@ -6,101 +6,16 @@ A second run reuses every step whose inputs are unchanged. Everything is written
 and results/demo.
 """
 
-import hashlib
-import json
-import subprocess
-import sys
-import time
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
-from prismsr.tools.reporting.demo import write_report
-from prismsr.utils.errors import JobError, UserError
-from prismsr.utils.options.files import load_options
-
-REPOSITORY = Path(__file__).resolve().parents[1]
-DATA = REPOSITORY / "datasets" / "demo"
-OPTIONS = REPOSITORY / "options" / "demo"
-TRAIN_SETS = ("HR_sub", "LR_sub_x4")
-STAGES = {"l1": "compact_l1_x4.yml", "gan_ssl": "compact_gan_ssl_x4.yml"}
+from prismsr.tools.demonstration.command import run
+from prismsr.utils.command_line import command, run_main
 
 
-def main() -> int:
-    """Run the demo; 0 on success, the exit code of the step that failed otherwise."""
-    start = time.time()
-    try:
-        seconds: dict[str, float] = {"data": _prepare_data()}
-        print_step("training")
-        for stage, file in STAGES.items():
-            seconds[stage] = _train(OPTIONS / file)
-        print_step("report")
-        write_report(REPOSITORY, {stage: OPTIONS / file for stage, file in STAGES.items()}, seconds)
-    except subprocess.CalledProcessError as error:
-        command = " ".join(map(str, error.cmd[1:]))
-        print(f"demo: `{command}` failed with exit code {error.returncode}, see above.", file=sys.stderr)
-        return error.returncode if error.returncode > 0 else 1
-    except (UserError, JobError) as error:
-        print(f"demo: error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("demo: stopped; run it again to go on from here.", file=sys.stderr)
-        return 130
-    print(f"demo: done in {time.time() - start:.0f} s; see report.html, report.md and comparison.png in results/demo")
-    return 0
-
-
-def print_step(name: str) -> None:
-    """Tell on stdout which part begins."""
-    print(f"\n== demo: {name}", flush=True)
-
-
-def _run(script: str, *arguments: str | Path) -> None:
-    subprocess.run([sys.executable, REPOSITORY / script, *arguments], check=True, cwd=REPOSITORY)
-
-
-def _prepare_data() -> float:
-    print_step("data")
-    start = time.time()
-    prepare = "tools/prepare.py"
-    _run(prepare, "photos", "-o", DATA)
-    train, val = DATA / "train", DATA / "val"
-    _run(prepare, "subimages", "-i", train / "HR", "-o", train / "HR_sub", "--crop", "192", "--step", "96")
-    _run(prepare, "downsample", "-i", train / "HR_sub", "-o", train / "LR_sub_x4", "--scale", "4")
-    _run(prepare, "downsample", "-i", val / "HR", "-o", val / "LR_x4", "--scale", "4")
-    for name in TRAIN_SETS:
-        if not (train / f"{name}.lmdb").exists():
-            _run(prepare, "lmdb", "-i", train / name, "-o", train / f"{name}.lmdb")
-    _run(prepare, "verify", train / "HR_sub.lmdb", "--lq", train / "LR_sub_x4.lmdb", "--scale", "4")
-    return round(time.time() - start, 1)
-
-
-def _train(option_file: Path) -> float:
-    """Train unless this very stage is there already; seconds that its training took when it ran."""
-    options = load_options(option_file)
-    experiment = REPOSITORY / "experiments" / options["name"]
-    record, fingerprint = experiment / "demo.json", _fingerprint(options)
-    if record.exists() and (experiment / "models" / "net_g_latest.pth").exists():
-        done = json.loads(record.read_text())
-        if done["fingerprint"] == fingerprint:
-            print(f"{options['name']}: unchanged, reused")
-            return done["seconds"]
-    start = time.time()
-    _run("basicsr/train.py", "-opt", option_file)
-    seconds = round(time.time() - start, 1)
-    record.write_text(json.dumps({"fingerprint": fingerprint, "seconds": seconds}))
-    return seconds
-
-
-def _fingerprint(options: dict[str, Any]) -> str:
-    """Hash of all that decides what a stage learns: options, training data, and the weights it starts from."""
-    digest = hashlib.sha256(json.dumps(options, sort_keys=True).encode())
-    for name in TRAIN_SETS:
-        digest.update((DATA / "train" / f"{name}.lmdb" / "manifest.json").read_bytes())
-    start = options["path"].get("pretrain_network_g")
-    if start:
-        digest.update((REPOSITORY / start).read_bytes())
-    return digest.hexdigest()
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the demo; exit code 0 done, that of the step that failed, or 130 stopped by Ctrl-C."""
+    return command("demo.py", __doc__, lambda parser: None, run, argv)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_main(main)

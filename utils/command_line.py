@@ -1,11 +1,66 @@
-"""How the command-line tools begin and end."""
+"""Run a command of tools/: arguments in, one line on stderr for what went wrong, an exit code out."""
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NoReturn
 
+from prismsr.utils.errors import DataError, JobError, UserError
 from prismsr.utils.processes import default_workers
+
+ROOT = Path(__file__).resolve().parents[1]
+"""The repository's folder; in a wheel the package's."""
+GOES_ON = "stopped; what is finished is kept, the same command goes on from there"
+SHOWN = 20  # messages printed before the rest is only counted
+
+
+def command(
+    program: str,
+    description: str | None,
+    add_arguments: Callable[[argparse.ArgumentParser], None],
+    run: Callable[[argparse.Namespace], int | None],
+    argv: Sequence[str] | None,
+    *,
+    stopped: str = GOES_ON,
+    failures: tuple[type[Exception], ...] = (),
+) -> int:
+    """Parse the arguments, run, and print an expected error as one line on stderr.
+
+    Args:
+        program: name of the command, as `infer.py`.
+        description: its docstring, printed by --help as it is.
+        add_arguments: declares the arguments.
+        run: does the work; what it returns is the exit code, None is 0.
+        argv: the arguments; None for those of the process.
+        stopped: message after Ctrl-C.
+        failures: errors of other packages that are expected, besides OSError.
+
+    Returns:
+        Exit code: 0 done, 1 failed, 2 wrong arguments, options or weights, 130 stopped by Ctrl-C.
+    """
+    parser = argparse.ArgumentParser(
+        prog=program, description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_arguments(parser)
+    args = parser.parse_args(argv)
+    try:
+        return run(args) or 0
+    except JobError as error:
+        cause = error.__cause__  # such as weights that are not there: a worker found it, the user has to mend it
+        return fail(program, *(_told(cause, args) if isinstance(cause, UserError) else (error, 1)))
+    except UserError as error:
+        return fail(program, *_told(error, args))
+    except (OSError, *failures) as error:
+        return fail(program, error, 1)
+    except KeyboardInterrupt:
+        return fail(program, stopped, 130)
+
+
+def _told(error: UserError, args: argparse.Namespace) -> tuple[str, int]:
+    """Return the message and the exit code of an error."""
+    skipped = isinstance(error, DataError) and hasattr(args, "on_error")
+    return f"{error}{'; --on-error skip goes on without such images' if skipped else ''}", error.exit_code
 
 
 def fail(program: str, message: object, code: int) -> int:
@@ -30,11 +85,8 @@ def run_main(main: Callable[[], int]) -> NoReturn:
     sys.exit(main())
 
 
-SHOWN = 20  # messages printed before the rest is only counted
-
-
 def whole_number(minimum: int) -> Callable[[str], int]:
-    """An argparse type: a whole number of `minimum` or more."""
+    """Return an argparse type: a whole number of `minimum` or more."""
 
     def parse(text: str) -> int:
         if not text.lstrip("+").isdecimal() or int(text) < minimum:

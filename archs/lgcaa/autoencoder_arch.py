@@ -20,7 +20,7 @@ class ImageAutoencoder(nn.Module):
     """diffusers' AutoencoderKL from a config, trained to give back its input. Ours; LGCAA itself never trains a VAE.
 
     While it trains, the latent gets Gaussian noise of `noise` times its standard deviation, so that the decoder bears
-    latents that a diffusion model got a little wrong. There is no KL term: `tools/export_lgcaa.py vae` measures the
+    latents that a diffusion model got a little wrong. There is no KL term: `tools/export.py diffusers vae` measures the
     scaling factor instead.
 
     Its weights begin so that it is nearly linear (start_nearly_linear): a few hundred steps then suffice.

@@ -26,6 +26,8 @@ class ImageSourceError(UserError, ValueError):
 class DamagedSourceError(ImageSourceError):
     """An LMDB is there but truncated or otherwise unreadable."""
 
+    exit_code = 1
+
 
 def encode_key(key: str) -> str:
     """LMDB key of an image: dots, blanks, percent signs and non-ASCII characters as %XX, all else unchanged.

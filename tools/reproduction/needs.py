@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 from prismsr.data.prepare.common import recorded
 from prismsr.data.test_sets.sets import count_images, find_test_set, missing
-from prismsr.tools import weights as weights_tool
 from prismsr.tools.evaluation.protocols import Protocol, find_protocol
 from prismsr.tools.iqa.sets import SOURCES
 from prismsr.tools.reproduction.tables import Job
+from prismsr.tools.weight_files.wanted import METRICS, WITHOUT
 from prismsr.utils.errors import OptionError
 from prismsr.utils.options.files import load_options
 from prismsr.utils.weights import needs as weight_needs
@@ -231,8 +231,8 @@ def metric_lack(metric: str, root: Path) -> Lack | None:
     Metrics that the list of weights does not have are left to pyiqa, which fetches theirs at the first use.
     """
     entries = metric_weights(metric)
-    plain = metric.removeprefix(weights_tool.PYIQA)
-    if metric not in weights_tool.WITHOUT and importlib.util.find_spec("pyiqa") is None:
+    plain = metric.removeprefix(weight_needs.PYIQA)
+    if metric not in WITHOUT and importlib.util.find_spec("pyiqa") is None:
         return Lack("metric weights", f"{plain}: the package pyiqa is not installed (pip install pyiqa)")
     absent = [entry for entry in entries if not is_there(entry, root)]
     if not absent:
@@ -244,12 +244,12 @@ def metric_lack(metric: str, root: Path) -> Lack | None:
 
 def metric_weights(metric: str) -> list[Weights]:
     """The entries of the list of weights that a metric needs."""
-    plain = metric.removeprefix(weights_tool.PYIQA)
+    plain = metric.removeprefix(weight_needs.PYIQA)
     if plain == "sfd_iqa":
         return [entry for entry in read_list() if entry.serves(CLIP)]
-    if metric in weights_tool.WITHOUT:
+    if metric in WITHOUT:
         return []
-    return [entry for entry in read_list() if entry.serves(f"metric:{weights_tool.METRICS.get(plain, plain)}")]
+    return [entry for entry in read_list() if entry.serves(f"metric:{METRICS.get(plain, plain)}")]
 
 
 def is_there(entry: Weights, root: Path) -> bool:

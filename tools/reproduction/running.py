@@ -2,7 +2,8 @@
 
 import csv
 import sys
-from collections.abc import Mapping, Sequence
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -10,11 +11,11 @@ from typing import Any
 
 from prismsr.data.test_sets.sets import count_images
 from prismsr.metrics.correlation import CorrelationError
-from prismsr.tools import analyse_iqa, evaluate_iqa
 from prismsr.tools.evaluation.folder import evaluate_folder
 from prismsr.tools.evaluation.results import markdown
 from prismsr.tools.evaluation.summary import Summary
 from prismsr.tools.inference.folder import Generator, infer_folder, load_generator
+from prismsr.tools.iqa import opinions_command, people_command
 from prismsr.tools.reproduction.kept_results import (
     IMAGES,
     How,
@@ -214,7 +215,7 @@ def _opinion(found: Found, setup: Setup) -> dict[str, Result]:
     line += ["--workers", str(setup.workers)] if setup.workers else []
     line += ["--metric-options", *options] if options else []
     with redirect_stdout(sys.stderr):
-        evaluate_iqa.run(evaluate_iqa.build_parser().parse_args([str(part) for part in line]))
+        opinions_command.run(_parsed(opinions_command.add_arguments, line))
     with (found.folder / "scores_correlations.csv").open(encoding="utf8", newline="") as file:
         groups = {cells["group"]: cells for cells in csv.DictReader(file)}
     cells = groups.get(use.group)
@@ -234,10 +235,16 @@ def _people(found: Found, setup: Setup) -> dict[str, Result]:
     line = ["pairs", "--pairs", setup.root / str(use.pairs), "--root", setup.root / str(use.root), "-o", found.folder]
     line += ["--metric", row.metric, "--name", "pairs", "--device", _quality_device(setup)]
     with redirect_stdout(sys.stderr):
-        analyse_iqa.run_pairs(analyse_iqa.build_parser().parse_args([str(part) for part in line]))
+        people_command.run(_parsed(people_command.add_arguments, line))
     with (found.folder / "pairs" / "accuracy.csv").open(encoding="utf8", newline="") as file:
         cells = next(csv.DictReader(file))
     return {"Accuracy": Result(found.keys["Accuracy"], float(cells["accuracy"]), int(cells["compared"]), "pairs")}
+
+
+def _parsed(add_arguments: Callable[[ArgumentParser], None], line: Sequence[Any]) -> Namespace:
+    parser = ArgumentParser()
+    add_arguments(parser)
+    return parser.parse_args([str(part) for part in line])
 
 
 def _absolute(value: Any, root: Path) -> Any:

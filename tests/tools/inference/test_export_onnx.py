@@ -1,11 +1,11 @@
-"""tools/export_onnx.py: what is missing is told; where onnx is installed, the file computes what torch does."""
+"""tools/export.py onnx: what is missing is told; where onnx is installed, the file computes what torch does."""
 
 import importlib.util
 from pathlib import Path
 from types import ModuleType
 
-from prismsr.tools import export_onnx
-from prismsr.tools.inference import onnx_export
+from prismsr.tools import export
+from prismsr.tools.inference import export_command, onnx_export
 from prismsr.tools.inference.generator import load_generator
 
 import numpy as np
@@ -18,16 +18,15 @@ INSTALLED = all(importlib.util.find_spec(name) is not None for name in onnx_expo
 
 @pytest.fixture
 def tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    module = export_onnx
-    monkeypatch.setattr(module, "ROOT", tmp_path)
-    return module
+    monkeypatch.setattr(export_command, "ROOT", tmp_path)
+    return export
 
 
 def test_missing_packages_are_named(
     tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(onnx_export, "PACKAGES", ("onnx_is_not_here", "torch"))
-    command = ["--model", str(write_model(tmp_path)), "-o", str(tmp_path / "net.onnx")]
+    command = ["onnx", "--model", str(write_model(tmp_path)), "-o", str(tmp_path / "net.onnx")]
     assert tool.main(command) == 2
     assert "Export needs onnx_is_not_here, not installed here: pip install onnx_is_not_here" in capsys.readouterr().err
     assert not (tmp_path / "net.onnx").exists()
@@ -47,7 +46,7 @@ def test_exported_file_computes_what_torch_does(
     if not INSTALLED:
         return  # then the message above is all there is
     path = tmp_path / "net.onnx"
-    command = ["--model", str(write_model(tmp_path)), "-o", str(path), "--size", "12"]
+    command = ["onnx", "--model", str(write_model(tmp_path)), "-o", str(path), "--size", "12"]
     assert tool.main([*command, *(["--dynamic"] if dynamic else [])]) == 0
     assert "differs from torch by at most" in capsys.readouterr().out
     run, _ = onnx_export._runner(path)

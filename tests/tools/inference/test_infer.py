@@ -4,6 +4,7 @@ from pathlib import Path
 from types import ModuleType
 
 from prismsr.tools import infer
+from prismsr.tools.inference import command as infer_command
 from prismsr.utils.images import read_image
 
 import numpy as np
@@ -14,9 +15,8 @@ from generator_cases import write_images, write_model
 
 @pytest.fixture
 def tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    module = infer
-    monkeypatch.setattr(module, "ROOT", tmp_path)
-    return module
+    monkeypatch.setattr(infer_command, "ROOT", tmp_path)
+    return infer
 
 
 @pytest.fixture
@@ -71,16 +71,16 @@ def test_ctrl_c(
     def interrupted(*arguments: object, **options: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(tool, "infer_folder", interrupted)
+    monkeypatch.setattr(infer_command, "infer_folder", interrupted)
     assert tool.main(command) == 130
     assert "the same command goes on from there" in capsys.readouterr().err
 
 
-def test_devices(tool: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert tool.split_devices("auto", 1) == []
-    assert tool.split_devices("cpu", 2) == ["cpu", "cpu"]
+def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert infer_command.split_devices("auto", 1) == []
+    assert infer_command.split_devices("cpu", 2) == ["cpu", "cpu"]
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert tool.split_devices("all", 1) == ["cuda:0", "cuda:1"]
+    assert infer_command.split_devices("all", 1) == ["cuda:0", "cuda:1"]
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    assert tool.split_devices("all", 1) == ["cuda:0"]
+    assert infer_command.split_devices("all", 1) == ["cuda:0"]

@@ -5,12 +5,14 @@ import json
 import shutil
 from copy import deepcopy
 from dataclasses import replace
+from functools import partial
 
-from prismsr.tools import reproduce
 from prismsr.tools.evaluation.protocols import find_protocol
 from prismsr.tools.inference.generator import load_generator
 from prismsr.tools.reproduction import cells as table_cells
+from prismsr.tools.reproduction import command as reproduce
 from prismsr.tools.reproduction import kept_results, needs, plots, running, tables
+from prismsr.utils.command_line import command
 from prismsr.utils.errors import OptionError
 
 import cv2
@@ -35,7 +37,6 @@ NAMES = ("baby", "bird", "butterfly", "head", "woman")
 @pytest.fixture(scope="module")
 def tools():
     return {
-        "reproduce": reproduce,
         "tables": tables,
         "results": kept_results,
         "running": running,
@@ -94,7 +95,7 @@ def expected_psnr(root, net):
 
 def run(tools, root, *arguments):
     line = [*map(str, arguments), "--device", "cpu", "--workers", "1"]
-    return tools["reproduce"].main(line, root)
+    return command("reproduce.py", "", reproduce.add_arguments, partial(reproduce.run, root=root), line)
 
 
 def cells(root, table="ssl-1", results="results/reproduce"):

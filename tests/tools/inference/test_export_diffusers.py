@@ -1,6 +1,6 @@
-"""tools/export_lgcaa.py: what was trained as a folder of diffusers; files of another module are refused."""
+"""tools/export.py diffusers: what was trained as a folder of diffusers; files of another module are refused."""
 
-from prismsr.tools import export_lgcaa
+from prismsr.tools.export import main
 from prismsr.tools.inference.diffusers_export import load_exported
 
 import pytest
@@ -10,13 +10,8 @@ from basicsr.archs import build_network
 from lgcaa_tiny import NETWORK
 
 
-@pytest.fixture(scope="module")
-def tool():
-    return export_lgcaa
-
-
 @pytest.fixture
-def export(tool, tmp_path):
+def export(tmp_path):
     net = build_network(NETWORK)
     average = {name: value + 0.05 for name, value in net.state_dict().items()}
     torch.save({"params": net.state_dict(), "params_ema": average, "lgcaa": net.sections}, tmp_path / "net_g.pth")
@@ -24,7 +19,7 @@ def export(tool, tmp_path):
     def run(what="net", **changes):
         (tmp_path / "x.yml").write_text(yaml.safe_dump({"network_g": {**NETWORK, **changes}}))
         line = ["-opt", tmp_path / "x.yml", "-i", tmp_path / "net_g.pth", "-o", tmp_path / "out"]
-        return tool.main([what, *(str(part) for part in line)])
+        return main(["diffusers", what, *(str(part) for part in line)])
 
     return run
 

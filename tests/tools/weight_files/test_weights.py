@@ -2,11 +2,13 @@
 
 import hashlib
 import inspect
+from functools import partial
 from pathlib import Path
 
 from prismsr.archs.lgcaa.options import SD2_BASE, BaseOptions
 from prismsr.archs.lgcaa.stable_diffusion import build_unet, build_vae
-from prismsr.tools import weights
+from prismsr.tools.weight_files.command import add_arguments, run
+from prismsr.utils.command_line import command
 from prismsr.utils.options.files import load_options
 from prismsr.utils.weights.needs import _DEFAULT_BACKBONES, _DEFAULT_METRICS, WITHOUT_WEIGHTS, needs_of
 from prismsr.utils.weights.published import READABLE, Weights, examine, maker_of, place, read_list, uncovered
@@ -16,11 +18,6 @@ import torch
 from basicsr.utils.registry import LOSS_REGISTRY, METRIC_REGISTRY
 from lgcaa_tiny import BASE
 from safetensors.torch import save_file
-
-
-@pytest.fixture(scope="module")
-def tool():
-    return weights
 
 
 @pytest.fixture(scope="module")
@@ -135,45 +132,49 @@ def published(tmp_path):
     return start, Weights.model_validate(vgg)
 
 
-def test_list(tool, root, published, capsys):
-    assert tool.main(["list"], root, published) == 0
+def run_tool(line, root, entries=None):
+    return command("weights.py", "", add_arguments, partial(run, root=root, entries=entries), line)
+
+
+def test_list(root, published, capsys):
+    assert run_tool(["list"], root, published) == 0
     told = capsys.readouterr().out
     assert "start.pth: not there\n  to    start.pth\n  from  file://" in told and "  terms MIT\n" in told
     assert f"to    {root}/torch/hub/checkpoints/vgg19-x.pth" in told
     assert "experiments/one/models/net_g_latest.pth: not there\n  made by " in told
-    assert tool.main(["list", "--options", str(root / "options/one.yml")], root, published) == 0
+    assert run_tool(["list", "--options", str(root / "options/one.yml")], root, published) == 0
     assert "vgg19" not in capsys.readouterr().out
 
 
-def test_check_and_fetch(tool, root, published, capsys):
+def test_check_and_fetch(root, published, capsys):
     one = ["--options", str(root / "options/one.yml")]
-    assert tool.main(["check", *one], root, published) == 1
+    assert run_tool(["check", *one], root, published) == 1
     assert "missing start.pth: not there; to be put at start.pth, from file://" in capsys.readouterr().out
-    assert tool.main(["fetch", *one], root, published) == 0
+    assert run_tool(["fetch", *one], root, published) == 0
     assert "start.pth: fetched to start.pth" in capsys.readouterr().out
-    assert tool.main(["check", *one], root, published) == 0
+    assert run_tool(["check", *one], root, published) == 0
     assert f"SHA-256 {published[0].sha256} (as published)" in capsys.readouterr().out
     time = (root / "start.pth").stat().st_mtime_ns
-    assert tool.main(["fetch", *one], root, published) == 0 and (root / "start.pth").stat().st_mtime_ns == time
+    assert run_tool(["fetch", *one], root, published) == 0 and (root / "start.pth").stat().st_mtime_ns == time
     (root / "start.pth").write_bytes(b"something else")
-    assert tool.main(["fetch", *one], root, published) == 1
+    assert run_tool(["fetch", *one], root, published) == 1
     assert "has 14 bytes instead of" in (told := capsys.readouterr().out) and "--overwrite" in told
-    assert tool.main(["fetch", "--overwrite", *one], root, published) == 0
-    assert tool.main(["check", *one], root, published) == 0
+    assert run_tool(["fetch", "--overwrite", *one], root, published) == 0
+    assert run_tool(["check", *one], root, published) == 0
 
 
-def test_two_stages_and_what_has_no_address(tool, root, published, capsys):
+def test_two_stages_and_what_has_no_address(root, published, capsys):
     two = ["--options", str(root / "options/two.yml")]
-    assert tool.main(["fetch", *two], root, published) == 1
+    assert run_tool(["fetch", *two], root, published) == 1
     told = capsys.readouterr()
     assert "experiments/one/models/net_g_latest.pth: not published; train it with " in told.out
     assert "there is no direct address; get it from https://pytorch.org and put it at " in told.err
     for path in (root / "experiments/one/models/net_g_latest.pth", place(published[1], root)):
         path.parent.mkdir(parents=True)
         torch.save({"w": torch.ones(2)}, path)
-    assert tool.main(["check", *two], root, published) == 0
+    assert run_tool(["check", *two], root, published) == 0
     assert "(none is published)" in capsys.readouterr().out
-    assert tool.main(["check", *two], root, published[:1]) == 1
+    assert run_tool(["check", *two], root, published[:1]) == 1
     assert "vgg19: nothing is known of it; for " in capsys.readouterr().out
 
 
@@ -190,8 +191,8 @@ def test_files_that_would_run_code_or_are_cut(root, published):
     assert ".mat" not in READABLE
 
 
-def test_metrics(tool, root, capsys):
-    assert tool.main(["list", "--metrics", "pyiqa:paq2piq", "topiq", "psnr", "niqe"], root) == 0
+def test_metrics(root, capsys):
+    assert run_tool(["list", "--metrics", "pyiqa:paq2piq", "topiq", "psnr", "niqe"], root) == 0
     told = capsys.readouterr().out
     assert (
         "P2P_RoIPoolModel" in told
@@ -200,7 +201,7 @@ def test_metrics(tool, root, capsys):
         and "musiq" not in told
         and "niqe_" not in told
     )
-    assert tool.main(["list", "--metrics", "musik"], root) == 2
+    assert run_tool(["list", "--metrics", "musik"], root) == 2
     assert "did you mean 'musiq'" in capsys.readouterr().err
 
 
@@ -217,12 +218,12 @@ def test_metrics_of_the_list_are_those_of_pyiqa(repository):
     assert all(name not in pyiqa.list_models() for name in WITHOUT_WEIGHTS)
 
 
-def test_offline_hub(tool, root, monkeypatch, capsys):
+def test_offline_hub(root, monkeypatch, capsys):
     """The hub's client is not asked for long: offline it says at once what to do."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(root / "hf"))
     entry = Weights.model_validate({"path": "hf:timm/x/model.safetensors", "licence": "MIT", "for": ["vgg19"]})
-    assert tool.main(["fetch", "--options", str(root / "options/two.yml")], root, [entry]) == 1
+    assert run_tool(["fetch", "--options", str(root / "options/two.yml")], root, [entry]) == 1
     assert "hf download timm/x model.safetensors" in capsys.readouterr().err
 
 
@@ -245,24 +246,24 @@ def cached(root, monkeypatch):
     return snapshots
 
 
-def test_networks_of_lgcaa_in_the_hub_s_cache(tool, root, cached, capsys):
+def test_networks_of_lgcaa_in_the_hub_s_cache(root, cached, capsys):
     """What check finds is what the loaders take; fetch leaves it alone."""
     (root / "lgcaa.yml").write_text("name: lgcaa\nnetwork_g: {type: LGCAANet}\n")
     arguments = ["--options", str(root / "lgcaa.yml")]
-    assert tool.main(["check", *arguments], root) == 0
+    assert run_tool(["check", *arguments], root) == 0
     told = capsys.readouterr().out
     assert f" bytes of {SD2_BASE}/unet, SHA-256 " in told and "5 files, 0 missing or damaged, 0 unknown" in told
     assert build_unet(BaseOptions()).config.cross_attention_dim == 48
     assert build_vae(BaseOptions()).config.norm_num_groups == 4
-    assert tool.main(["fetch", *arguments], root) == 0
+    assert run_tool(["fetch", *arguments], root) == 0
     (cached[SD2_BASE] / "vae" / "diffusion_pytorch_model.safetensors").write_bytes(b"cut")
     (cached[SD2_BASE] / "unet" / "config.json").unlink()
-    assert tool.main(["check", *arguments], root) == 1
+    assert run_tool(["check", *arguments], root) == 1
     told = capsys.readouterr().out
     assert (
         f"missing unet/config.json: not there; to be put at the Hugging Face cache (HF_HOME), {SD2_BASE}/unet/" in told
     )
     assert "vae/diffusion_pytorch_model.safetensors is truncated" in told and "5 files, 2 missing" in told
-    assert tool.main(["list", *arguments], root) == 0
+    assert run_tool(["list", *arguments], root) == 0
     told = capsys.readouterr().out
     assert told.count("terms CreativeML Open RAIL++-M") == 4 and told.count("config.json: not there") == 1

@@ -1,0 +1,97 @@
+"""Arguments and run of tools/evaluate.py."""
+
+import argparse
+import json
+from pathlib import Path
+
+from prismsr.metrics.fid import MODES
+from prismsr.tools.evaluation.columns import KNOWN
+from prismsr.tools.evaluation.folder import evaluate_folder
+from prismsr.tools.evaluation.matching import REFERENCES
+from prismsr.tools.evaluation.protocols import PROTOCOLS
+from prismsr.tools.evaluation.results import SCORES, SUMMARY, markdown
+from prismsr.tools.evaluation.settings import chosen_protocol
+from prismsr.utils.command_line import add_workers, whole_number
+from prismsr.utils.errors import OptionError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("--sr", type=Path, help="folder of SR images")
+    parser.add_argument("--gt", type=Path, help="folder of ground truths")
+    parser.add_argument("--protocol", help=f"one of {', '.join(PROTOCOLS)}, or a table such as ssl-1")
+    parser.add_argument(
+        "--metrics", nargs="+", help=f"{', '.join(KNOWN)}, pyiqa:NAME; with --protocol, only these of it"
+    )
+    parser.add_argument("--explain", action="store_true", help="print exactly what is done, and stop")
+    parser.add_argument("-o", "--output", type=Path, help="folder of the results (default: results/evaluation/NAME)")
+    _add_settings(parser)
+    _add_matching(parser)
+    parser.add_argument("--device", help="cpu, cuda (all GPUs, a process each), cuda:1 ... (default: what is there)")
+    parser.add_argument("--batch", type=whole_number(1), default=8, help="images of equal size at once (default: 8)")
+    parser.add_argument("--skip-missing", action="store_true", help="go on without metrics whose weights are not there")
+    add_workers(parser)
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("settings, over those of the protocol")
+    group.add_argument(
+        "--crop-border", type=whole_number(0), help="pixels left out at each edge, by all metrics but fid"
+    )
+    channels = group.add_mutually_exclusive_group()
+    channels.add_argument("--y", dest="y_channel", action="store_true", default=None, help="PSNR and SSIM of Y")
+    channels.add_argument("--rgb", dest="y_channel", action="store_false", help="PSNR and SSIM of R, G and B")
+    group.add_argument("--lpips-net", choices=["alex", "vgg", "squeeze"], help="backbone of lpips")
+    group.add_argument("--niqe", choices=["basicsr", "pyiqa"], help="whose NIQE")
+    group.add_argument("--fid-mode", choices=MODES, help="how images are resized for FID")
+    group.add_argument(
+        "--fid-patches", type=whole_number(1), help="FID on patches of this side instead of whole images"
+    )
+    group.add_argument(
+        "--metric-options", nargs="+", default=[], metavar="METRIC.KEY=VALUE", help="such as sfd-iqa.feat_d=FILE"
+    )
+
+
+def _add_matching(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("which image belongs to which")
+    group.add_argument("--suffix", help="what SR names have beyond the GT's, such as _x4 (default: found by itself)")
+    group.add_argument("--references", choices=REFERENCES, help="which versions of several GTs per image count")
+    group.add_argument("--labels", type=Path, help="annotators' folder or CSV (default: labels beside the GT folder)")
+    group.add_argument(
+        "--several", action=argparse.BooleanOptionalAction, help="SR images NAME+ANYTHING belong to the GT NAME"
+    )
+    group.add_argument("--align", choices=["equal", "crop"], help="crop: a larger GT is cut to the SR image's size")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Evaluate and print; returns 0, or 1 where images failed."""
+    protocol = chosen_protocol(args)
+    if args.explain:
+        print("\n".join(protocol.explained()))
+        return 0
+    if args.sr is None:
+        raise OptionError("--sr: the folder of SR images is needed")
+    output = args.output or default_output(args.sr, protocol.name)
+    summary = evaluate_folder(
+        args.sr, args.gt, protocol, output, args.workers, args.device,
+        suffix=args.suffix, labels=args.labels, batch=args.batch, skip_missing=args.skip_missing,
+    )  # fmt: skip
+    print(markdown(summary))
+    print(f"\nwritten: {output / SCORES} and {SUMMARY}")
+    return 0 if summary.complete else 1
+
+
+def default_output(sr: Path, protocol: str) -> Path:
+    """results/evaluation/NAME; folders of several methods often have one name, that of the test set.
+
+    Raises:
+        OptionError: results of another folder are there.
+    """
+    output = Path("results/evaluation") / f"{sr.resolve().name}_{protocol}"
+    try:
+        other = str(json.loads((output / SUMMARY).read_text(encoding="utf8"))["sr"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return output
+    if Path(other).resolve() != sr.resolve():
+        raise OptionError(f"{output} holds the results of {other}; name another folder by -o")
+    return output

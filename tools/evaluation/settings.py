@@ -1,0 +1,63 @@
+"""A protocol with the settings that a command line gives."""
+
+import argparse
+from dataclasses import replace
+from typing import Any
+
+from prismsr.tools.evaluation.protocols import (
+    Protocol,
+    custom_protocol,
+    find_protocol,
+    narrowed,
+    overridden,
+    with_crop_border,
+    with_y_channel,
+)
+from prismsr.utils.errors import OptionError
+from prismsr.utils.options.yaml_loader import read_yaml
+
+
+def chosen_protocol(args: argparse.Namespace) -> Protocol:
+    """The protocol of the command line with all settings that it changes.
+
+    Raises:
+        OptionError: neither protocol nor metrics, an unknown one, or a setting that does not fit.
+    """
+    if args.protocol is None and not args.metrics:
+        raise OptionError("give --protocol or --metrics; --help lists both")
+    protocol = custom_protocol(args.metrics) if args.protocol is None else find_protocol(args.protocol)
+    if args.protocol is not None and args.metrics:
+        protocol = narrowed(protocol, args.metrics)
+    if args.niqe:
+        protocol = _with_niqe(protocol, args.niqe)
+    if args.crop_border is not None:
+        protocol = with_crop_border(protocol, args.crop_border)
+    if args.y_channel is not None:
+        protocol = with_y_channel(protocol, args.y_channel)
+    for metric, key, value in _single_settings(args):
+        protocol = overridden(protocol, {metric: {key: value}})
+    changes = {"references": args.references, "several": args.several, "align": args.align}
+    return replace(protocol, **{key: value for key, value in changes.items() if value is not None})
+
+
+def _with_niqe(protocol: Protocol, whose: str) -> Protocol:
+    wanted = "niqe" if whose == "basicsr" else "niqe-pyiqa"
+    if not any(spec.column == "NIQE" for spec in protocol.metrics):
+        raise OptionError("--niqe: NIQE is not among the metrics")
+    specs = (
+        replace(spec, metric=wanted, basis=f"{spec.basis}; changed by you") if spec.column == "NIQE" else spec
+        for spec in protocol.metrics
+    )
+    return replace(protocol, metrics=tuple(specs))
+
+
+def _single_settings(args: argparse.Namespace) -> list[tuple[str, str, Any]]:
+    given = [("lpips", "net", args.lpips_net), ("fid", "mode", args.fid_mode), ("fid", "patches", args.fid_patches)]
+    found: list[tuple[str, str, Any]] = [setting for setting in given if setting[2] is not None]
+    for text in args.metric_options:
+        name, equals, value = text.partition("=")
+        metric, dot, key = name.rpartition(".")
+        if not (equals and dot and metric and key):
+            raise OptionError(f"--metric-options {text}: write METRIC.KEY=VALUE")
+        found.append((metric, key, read_yaml(value, f"--metric-options {name}")[0]))
+    return found

@@ -1,0 +1,1 @@
+"""Files of weights: those that are needed, and adapters merged into networks."""

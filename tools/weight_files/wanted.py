@@ -1,0 +1,90 @@
+"""Which weights option files and metrics ask for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from prismsr.utils.errors import OptionError
+from prismsr.utils.names import did_you_mean
+from prismsr.utils.options.files import load_options, shown
+from prismsr.utils.weights.needs import PYIQA, WITHOUT_WEIGHTS, needs_of
+from prismsr.utils.weights.published import Weights, maker_of, read_list
+
+METRICS = {"topiq": "topiq_nr", "niqe-pyiqa": "niqe"}
+"""Names of tools/evaluate.py that are not pyiqa's."""
+WITHOUT = (*WITHOUT_WEIGHTS, "psnr", "ssim", "niqe", "lpips-st", "natural-scene", "sfd-iqa")
+"""Metrics that download nothing: they have no weights, a package brings them, or files are named (SFD-IQA)."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a command line asks for.
+
+    Attributes:
+        entries: entries of the list, with those that need each of them.
+        made: checkpoints that an option file's training writes: path -> (that file, those that need it).
+        unknown: needs that nothing is known of, with those that have them.
+    """
+
+    entries: dict[Weights, list[str]]
+    made: dict[str, tuple[str, list[str]]]
+    unknown: dict[str, list[str]]
+
+
+def option_files(paths: Sequence[Path]) -> dict[str, dict[str, Any]]:
+    """The merged option files below the folders, and the files; fragments below `_base_` are left out."""
+    files = [file for path in paths for file in (sorted(path.rglob("*.yml")) if path.is_dir() else [path])]
+    return {shown(file): load_options(file) for file in files if "_base_" not in file.parts}
+
+
+def wanted(
+    options: dict[str, dict[str, Any]] | None,
+    metrics: Sequence[str] | None,
+    root: Path,
+    entries: Sequence[Weights] | None = None,
+) -> Wanted:
+    """Sort out who needs what.
+
+    Args:
+        options: merged option files; None for all of the repository.
+        metrics: names of metrics; None for none where `options` is given, else for all.
+        root: the repository's folder.
+        entries: the list of weights; None for the repository's.
+
+    Raises:
+        OptionError: a metric of which no weights are known.
+    """
+    entries, everything = read_list() if entries is None else entries, options is None and metrics is None
+    makers = option_files([root / "options"]) if (root / "options").is_dir() else {}
+    chosen = makers if everything else options or {}
+    found: dict[Weights, list[str]] = {entry: [] for entry in entries} if everything else {}
+    made: dict[str, tuple[str, list[str]]] = {}
+    unknown: dict[str, list[str]] = {}
+    for file, content in chosen.items():
+        for need in needs_of(content):
+            serving = [entry for entry in entries if entry.serves(need.what)]
+            maker = maker_of(need.what, {**makers, **chosen})
+            for entry in serving:
+                found.setdefault(entry, []).append(file)
+            if not serving and maker is not None:
+                made.setdefault(need.what.removeprefix("file:"), (maker, []))[1].append(file)
+            elif not serving:
+                unknown.setdefault(need.what, []).append(f"{file} ({need.where})")
+    for name in metrics or ():
+        for entry in _of_metric(name, entries):
+            found.setdefault(entry, []).append(f"the metric {name}")
+    return Wanted(found, made, unknown)
+
+
+def _of_metric(name: str, entries: Sequence[Weights]) -> list[Weights]:
+    if name in WITHOUT:
+        return []
+    plain = name.removeprefix(PYIQA)
+    found = [entry for entry in entries if entry.serves(f"metric:{METRICS.get(plain, plain)}")]
+    if not found:
+        known = [
+            what.removeprefix("metric:") for entry in entries for what in entry.needed_by if what.startswith("metric:")
+        ]
+        raise OptionError(f"--metrics {name}: no weights of it are listed{did_you_mean(name, known)}")
+    return found
