@@ -34,6 +34,7 @@ class RealESRGANMaskDataset(Dataset):
     """
 
     OPTIONS: ClassVar = RealESRGANMaskOptions
+    GIVES: ClassVar = ("gt", "gt_mask")
 
     def __init__(self, opt: dict[str, Any]) -> None:
         self.opt = opt

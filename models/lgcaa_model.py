@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 from prismsr.archs.lgcaa.checkpoint import require_same_options
 from prismsr.archs.lgcaa.lgcaa_arch import copy_sharing_frozen, trainable_state
@@ -13,25 +13,14 @@ from prismsr.archs.lgcaa.stable_diffusion import decode_latents, posterior_momen
 from prismsr.models.lgcaa.noise import clean_prediction, drawn, noised, sampled_latents, signal_levels
 from prismsr.models.lgcaa.options import DecodedOptions, LGCAATrainOptions
 from prismsr.models.prism_sr_model import PrismSRModel
-from prismsr.models.step.loss_terms import DEFAULT_INPUTS, StepInputs
+from prismsr.models.step.batch_parts import Batch, pick_samples
+from prismsr.models.step.loss_terms import StepInputs
+from prismsr.utils.loss_inputs import input_names
 
 import torch
 from basicsr.utils import get_root_logger
 from basicsr.utils.registry import MODEL_REGISTRY
 from torch import Tensor, nn
-
-
-class LatentPart(NamedTuple):
-    """Samples of a batch with what was drawn for them, see Draws; moments (b, 2 C, h, w) where they are cached."""
-
-    lq: Tensor
-    gt: Tensor
-    gt_mask: Tensor | None
-    gt_usm: Tensor | None
-    posterior: Tensor
-    noise: Tensor
-    timesteps: Tensor
-    moments: Tensor | None
 
 
 @MODEL_REGISTRY.register()
@@ -47,8 +36,6 @@ class LGCAAModel(PrismSRModel):
 
     OPTIONS: ClassVar = LGCAATrainOptions
     network_state = staticmethod(trainable_state)
-
-    moments: Tensor | None = None
 
     def __init__(self, opt: dict[str, Any]) -> None:
         sampling = dict((opt.get("val") or {}).get("sampling") or {})
@@ -98,58 +85,47 @@ class LGCAAModel(PrismSRModel):
 
     # ------------------------------------------------------------------------------------------------ the step
 
-    def feed_data(self, data: dict[str, Any]) -> None:
-        """As PrismSRModel's, with gt_latents where the dataset has cached posteriors."""
-        super().feed_data(data)
-        self.moments = data["gt_latents"].to(self.device) if "gt_latents" in data else None
-
-    def _batch(self) -> Any:
+    def _batch(self) -> Batch:
         net = self.get_bare_model(self.net_g)
         height, width = (side // net.factor for side in self.gt.shape[-2:])
         draws = drawn(torch.Size((len(self.gt), net.unet.config.in_channels, height, width)), self.device)
-        return LatentPart(self.lq, self.gt, self.gt_mask, self.gt_usm, *draws, self.moments)
+        return {**self.batch, **draws._asdict()}
 
-    def _run_part(self, part: Any) -> tuple[Tensor, StepInputs]:
+    def _run_part(self, part: Batch) -> tuple[Tensor, StepInputs]:
         net = self.get_bare_model(self.net_g)
-        level = self.levels[part.timesteps]
+        level = self.levels[part["timesteps"]]
         with self.precision.autocast():
-            z_t = noised(self._latents(net, part), part.noise, level)
-            lr_up = enlarged(part.lq, part.gt.shape[-2:])
-            prediction, x_rgb = self.net_g(z_t, part.timesteps, lr_up, part.lq)
+            z_t = noised(self._latents(net, part), part["noise"], level)
+            lr_up = enlarged(part["lq"], part["gt"].shape[-2:])
+            prediction, x_rgb = self.net_g(z_t, part["timesteps"], lr_up, part["lq"])
         prediction = self.precision.full(prediction)
 
         def decoded(_: StepInputs) -> StepInputs | None:
-            chosen = decoded_samples(part.timesteps, self.decoded)
+            chosen = decoded_samples(part["timesteps"], self.decoded)
             if not len(chosen):
                 return None
             clean = clean_prediction(z_t[chosen], prediction[chosen], level[chosen])
             with self.precision.autocast():
                 images = decode_latents(net.vae, clean)
-            names = ("lq", "gt", "gt_mask", "gt_usm")
-            given = {name: None if (value := getattr(part, name)) is None else value[chosen] for name in names}
-            return StepInputs(sr=self.precision.full(images), **given)
+            return StepInputs({**pick_samples(part, chosen), "sr": self.precision.full(images)})
 
-        inputs = StepInputs(
-            noise_prediction=prediction,
-            noise=part.noise,
-            x_rgb=None if x_rgb is None else [self.precision.full(image) for image in x_rgb],
-            gt=part.gt,
-            lq=part.lq,
-            gt_mask=part.gt_mask,
-            gt_usm=part.gt_usm,
-            decoded=decoded,
-        )
-        return prediction, inputs
+        computed = {
+            "noise_prediction": prediction,
+            "x_rgb": None if x_rgb is None else [self.precision.full(image) for image in x_rgb],
+            "decoded": decoded,
+        }
+        return prediction, StepInputs({**part, **computed})
 
     @torch.no_grad()
-    def _latents(self, net: Any, part: LatentPart) -> Tensor:
-        moments = part.moments if part.moments is not None else posterior_moments(net.vae, part.gt)
-        return sampled_latents(moments, part.posterior, net.vae.config.scaling_factor)
+    def _latents(self, net: Any, part: Batch) -> Tensor:
+        """Latents drawn from the posteriors of GT, which the dataset gives as gt_latents or the VAE computes."""
+        moments = part["gt_latents"] if "gt_latents" in part else posterior_moments(net.vae, part["gt"])
+        return sampled_latents(moments, part["posterior"], net.vae.config.scaling_factor)
 
     def _evaluate_terms(self, inputs: StepInputs) -> "OrderedDict[str, Tensor]":
         values: OrderedDict[str, Tensor] = OrderedDict()
         for name, term in self.terms.items():
-            source = inputs["decoded"] if "sr" in getattr(term, "inputs", DEFAULT_INPUTS) else inputs
+            source = inputs["decoded"] if "sr" in input_names(term) else inputs
             if source is None:  # in the log all the same: processes have to agree on its names
                 values[name] = 0 * inputs["noise_prediction"].sum()
             else:

@@ -6,18 +6,17 @@ from contextlib import nullcontext
 from functools import partial
 from typing import Any, ClassVar
 
-from prismsr.data.degradation.real_esrgan import RealESRGANDegradation
-from prismsr.data.multi_gt.degradation import build_degradation
+from prismsr.data.degradation.real_esrgan import RealESRGANDegradation, build_degradation
 from prismsr.losses.adversarial_loss import AdversarialLoss
 from prismsr.models.lora.adapters import merged_state
 from prismsr.models.lora.training import Lora, add_lora
 from prismsr.models.options import PrismTrainOptions
 from prismsr.models.step import gradients
-from prismsr.models.step.batch_parts import Part, add_figures, communicating, joined, split_batch
+from prismsr.models.step.batch_parts import Batch, add_figures, communicating, joined, split_batch
 from prismsr.models.step.clip_inputs import ClipInputs
 from prismsr.models.step.finite_guard import GENERATOR, FiniteGuard
 from prismsr.models.step.gradient_checkpointing import checkpoint_blocks
-from prismsr.models.step.loss_terms import StepInputs, build_terms, evaluate_term, negative_entries, term_inputs
+from prismsr.models.step.loss_terms import StepInputs, build_terms, evaluate_term, term_inputs
 from prismsr.models.step.memory import compile_in_place, explaining_out_of_memory, to_channels_last, uncompiled
 from prismsr.models.step.moving_average import build_average, update_average
 from prismsr.models.step.precision import Precision
@@ -53,11 +52,7 @@ class PrismSRModel(SRModel):
 
     OPTIONS: ClassVar = PrismTrainOptions
 
-    lq: Tensor
-    gt: Tensor
-    gt_usm: Tensor | None = None
-    gt_negative: Tensor | None = None
-    negative_map: Tensor | None = None
+    batch: Batch
     degradation: RealESRGANDegradation | None = None
     clip: ClipInputs | None = None
     lora: Lora | None = None
@@ -146,20 +141,18 @@ class PrismSRModel(SRModel):
         return OPTIMIZERS[optim_type](params, lr=lr, **kwargs)
 
     def feed_data(self, data: dict[str, Any]) -> None:
-        """Move a batch to the device: lq, gt (where present), and gt_mask, gt_negative and negative_map likewise.
+        """Take over a batch, its tensors moved to the device; BasicSR's code finds lq and gt as attributes too.
 
         With the section `degradation`, a batch with blur kernels gets its LQ images here (docs/guide/degradation.md).
         """
         if self.degradation is not None:
             data = self.degradation.batch(data)
-        super().feed_data(data)
-        self.gt_mask: Tensor | None = data["gt_mask"].to(self.device) if "gt_mask" in data else None
-        self.gt_usm = data.get("gt_usm")
-        for name in ("gt_negative", "negative_map"):
-            setattr(self, name, data[name].to(self.device) if name in data else None)
-        self.samples: list[str] | None = data.get("gt_path") or data.get("lq_path")
+        self.batch = {
+            name: value.to(self.device) if isinstance(value, Tensor) else value for name, value in data.items()
+        }
         if self.is_train and self.channels_last:
-            self.lq = self.lq.to(memory_format=torch.channels_last)
+            self.batch["lq"] = self.batch["lq"].to(memory_format=torch.channels_last)
+        super().feed_data(self.batch)
 
     def optimize_parameters(self, current_iter: int) -> None:
         """One step: generator (every net_d_iters, after net_d_init_iters), then each discriminator, then the EMA.
@@ -187,7 +180,7 @@ class PrismSRModel(SRModel):
                 return
         else:
             with torch.no_grad():
-                outputs = [self._generate(part.lq) for part in parts]
+                outputs = [self._generate(part["lq"]) for part in parts]
             self._inputs = [self._step_inputs(output, part) for output, part in zip(outputs, parts, strict=True)]
             self.output = joined(outputs)
         for term in self.terms.values():
@@ -196,8 +189,8 @@ class PrismSRModel(SRModel):
         if self.ema_decay > 0:
             self.model_ema(decay=self.ema_decay)
 
-    def _batch(self) -> Part:
-        return Part(self.lq, self.gt, self.gt_mask, self.gt_usm, self.gt_negative, self.negative_map)
+    def _batch(self) -> Batch:
+        return self.batch
 
     def _require_discriminator_gradients(self, required: bool) -> None:
         for net in self.discriminators.values():
@@ -205,7 +198,7 @@ class PrismSRModel(SRModel):
 
     # ---------------------------------------------------------------------------------------------- generator
 
-    def _step_generator(self, parts: list[Part]) -> bool:
+    def _step_generator(self, parts: list[Batch]) -> bool:
         self.optimizer_g.zero_grad()
         outputs = []
         losses: OrderedDict[str, Tensor] = OrderedDict()
@@ -223,8 +216,8 @@ class PrismSRModel(SRModel):
         self._log.update(losses)
         return self._update(GENERATOR, self.optimizer_g, losses)
 
-    def _run_part(self, part: Part) -> tuple[Tensor, StepInputs]:
-        output = self._generate(part.lq)
+    def _run_part(self, part: Batch) -> tuple[Tensor, StepInputs]:
+        output = self._generate(part["lq"])
         return output, self._step_inputs(output, part)
 
     def _generate(self, lq: Tensor) -> Tensor:
@@ -242,18 +235,13 @@ class PrismSRModel(SRModel):
         with self.precision.of_term(term):
             return evaluate_term(name, term, inputs)
 
-    def _step_inputs(self, output: Tensor, part: Part) -> StepInputs:
-        return StepInputs(
-            sr=output,
-            gt=part.gt,
-            lq=part.lq,
-            gt_mask=part.gt_mask,
-            gt_usm=part.gt_usm,
-            **negative_entries(part.gt_negative, part.negative_map),
-            sr_ema=lambda inputs: self._ema_output(inputs["lq"]),
-            discriminators=self.discriminators,
-            **({} if self.clip is None else self.clip.entries()),
-        )
+    def _step_inputs(self, output: Tensor, part: Batch) -> StepInputs:
+        computed: dict[str, Any] = {"sr": output, "discriminators": self.discriminators}
+        if self.ema_decay > 0:
+            computed["sr_ema"] = lambda inputs: self._ema_output(inputs["lq"])
+        if self.clip is not None:
+            computed |= self.clip.entries()
+        return StepInputs({**part, **computed})
 
     @torch.no_grad()
     def _ema_output(self, lq: Tensor) -> Tensor:
@@ -296,12 +284,13 @@ class PrismSRModel(SRModel):
         return True
 
     def _suspects(self) -> list[str]:
-        """Names of the samples whose lq or gt is not finite; of the whole batch where all are."""
-        names = list(self.samples or [])
-        if len(names) != len(self.lq):
-            names = [f"number {position} of the batch" for position in range(1, len(self.lq) + 1)]
-        finite = [bool(lq.isfinite().all() and gt.isfinite().all()) for lq, gt in zip(self.lq, self.gt, strict=True)]
-        return [name for name, fine in zip(names, finite, strict=True) if not fine] or names
+        """Names of the samples that hold a value that is not finite; of the whole batch where none or all do."""
+        count = len(self.batch["lq"])
+        names = list(self.batch.get("gt_path") or self.batch.get("lq_path") or [])
+        if len(names) != count:
+            names = [f"number {position} of the batch" for position in range(1, count + 1)]
+        samples = zip(names, split_batch(self.batch, count), strict=True)
+        return [name for name, sample in samples if not _is_finite(sample)] or names
 
     def model_ema(self, decay: float = 0.999) -> None:
         """Update net_g_ema as BasicSR does, and copy net_g's buffers (batch-norm statistics), which BasicSR leaves."""
@@ -349,3 +338,7 @@ class PrismSRModel(SRModel):
         for name, net in self.discriminators.items():
             self.save_network(net, f"net_{name}", current_iter)
         self.save_training_state(epoch, current_iter)  # last: a state on disk means that its networks are there too
+
+
+def _is_finite(batch: Batch) -> bool:
+    return all(bool(value.isfinite().all()) for value in batch.values() if isinstance(value, Tensor))

@@ -86,7 +86,10 @@ class TrainingPool:
         places = self._order[: self.filled]
         samples = {name: _to_bytes(value[places].cpu()) for name, value in self._samples.items()}
         names = [self._names[place] for place in places.tolist()]
-        return {"size": self.size, "filled": self.filled, "samples": samples, "names": names}
+        as_bytes = [name for name, value in samples.items() if value.dtype != self._samples[name].dtype]
+        return {
+            "size": self.size, "filled": self.filled, "samples": samples, "names": names, "as_bytes": as_bytes,
+        }  # fmt: skip
 
     def load_state(self, state: dict[str, Any], device: torch.device | str = "cpu") -> None:
         """Go on from a state that `state` returned.
@@ -102,14 +105,17 @@ class TrainingPool:
         self._order = torch.arange(self.size)
         self._names = list(state["names"])
         self._samples = {}
+        as_bytes = state.get("as_bytes", state["samples"])  # states of older versions hold no other bytes
         for name, value in state["samples"].items():
-            kept = _from_bytes(value).to(device)
+            kept = (_from_bytes(value) if name in as_bytes else value).to(device)
             self._samples[name] = kept.new_zeros(self.size, *kept.shape[1:])
             self._samples[name][: self.filled] = kept
 
 
 def _to_bytes(value: Tensor) -> Tensor:
     """The values as uint8 where `_from_bytes` gives exactly the same back, else as they are."""
+    if value.dtype != torch.float32:
+        return value.clone()
     as_bytes = (value * 255).round().clamp(0, 255).to(torch.uint8)
     return as_bytes if torch.equal(_from_bytes(as_bytes), value) else value.clone()
 

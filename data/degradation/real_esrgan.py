@@ -8,12 +8,12 @@ give equal batches.
 import random
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from prismsr.data.degradation.options import DegradationOptions
 from prismsr.data.degradation.pool import Batch, TrainingPool
-from prismsr.data.multi_gt.ground_truths import Choice, GroundTruths
 from prismsr.utils.errors import UserError
+from prismsr.utils.options.entries import find_registered
 
 import numpy as np
 import torch
@@ -25,6 +25,21 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 MODES = ("area", "bilinear", "bicubic")
+KERNELS = ("kernel1", "kernel2", "sinc_kernel")
+
+
+class Pairing(Protocol):
+    """Makes what is trained on of what was cut, for a dataset that gives several ground truths of an image.
+
+    Attributes:
+        takes: names of the tensors that it needs beside gt.
+    """
+
+    takes: Sequence[str]
+
+    def __call__(self, cut: Batch) -> Batch:
+        """Return lq, gt and what else goes into the pool, of lq, gt and all that the dataset gives, cut."""
+        ...
 
 
 class Order(NamedTuple):
@@ -46,26 +61,28 @@ class RealESRGANDegradation(nn.Module):
     resize to 1 / scale with the sinc filter, in either sequence. One order (HGGT's one-stage degradation): blur,
     resize, noise, JPEG, resize to 1 / scale with the first resize's interpolation. The result is rounded to 8 bits.
 
-    Where the images have several versions (MultiGTDataset), LQ is made of the original; all versions are cut at the
-    same place, and the one that becomes gt is chosen before the pool, which so holds one ground truth for a sample.
+    Tensors that the dataset gives of GT's height and width, such as masks, are cut at the same place; both these and
+    others go through the pool with their samples.
 
     Args:
         options: the section `degradation` of the option file, validated.
         scale: upscaling factor of the task.
-
-    Attributes:
-        choice: picks a version by scores of the crops; None where the dataset picks.
+        along: names of the tensors beside gt and kernels that `batch` takes from the dataset.
+        pairing: makes the training pairs of what was cut; None: they are what was cut.
     """
 
-    def __init__(self, options: DegradationOptions, scale: int) -> None:
+    def __init__(
+        self, options: DegradationOptions, scale: int, along: Sequence[str] = (), pairing: Pairing | None = None
+    ) -> None:
         super().__init__()
         self.options = options
         self.scale = scale
+        self.along = (*along, *(pairing.takes if pairing else ()))
+        self.pairing = pairing
         # a copy, for all of BasicSR's DiffJPEG share their tables: moving one to a GPU would move those of the others
         self.jpeg = deepcopy(DiffJPEG(differentiable=False)).requires_grad_(False)
         self.sharpen = USMSharp() if options.gt_usm else None
         self.pool = TrainingPool(options.queue_size)
-        self.choice: Choice | None = None
         self.orders = [_order(options, suffix) for suffix in ("", "2")[: options.orders]]
 
     @torch.no_grad()
@@ -75,9 +92,8 @@ class RealESRGANDegradation(nn.Module):
         kernel1: Tensor,
         kernel2: Tensor | None = None,
         sinc_kernel: Tensor | None = None,
-        gt_mask: Tensor | None = None,
-        names: Sequence[str] = (),
-        truths: GroundTruths | None = None,
+        gt_path: Sequence[str] = (),
+        **others: Tensor,
     ) -> dict[str, Any]:
         """Make one batch of training pairs.
 
@@ -86,18 +102,16 @@ class RealESRGANDegradation(nn.Module):
             kernel1: (B, k, k) blur kernels, k odd.
             kernel2: (B, k, k), needed with two orders.
             sinc_kernel: (B, k, k), needed with two orders.
-            gt_mask: (B, 1, H, W) masks of the GT images, cut and mixed along with them.
-            names: what the images are called in messages.
-            truths: the versions of which gt is the original; one of them is chosen. Not together with gt_mask.
+            gt_path: what the images are called in messages.
+            others: (B, ..., H, W), cut along with the GT images, or (B, ...) of fewer than four dimensions.
 
         Returns:
-            lq (B, 3, gt_size / scale, gt_size / scale), gt (B, 3, gt_size, gt_size), gt_mask (B, 1, gt_size, gt_size)
-            where masks came in, gt_usm, the sharpened gt, with the option gt_usm, and gt_path, the names. With
-            negatives also gt_negative (B, 3, gt_size, gt_size) and negative_map (B, 1, gt_size, gt_size).
+            lq (B, 3, gt_size / scale, gt_size / scale), gt (B, 3, gt_size, gt_size), others, or what the pairing makes
+            of all these; gt_usm, the sharpened gt, with the option gt_usm; and gt_path.
 
         Raises:
-            UserError: images or kernels do not fit the options, the batch does not fit the pool, or there are versions
-                but nothing to choose by.
+            UserError: images or kernels do not fit the options, the batch does not fit the pool, or the pairing lacks
+                something.
         """
         self._require_fitting(gt, kernel2, sinc_kernel)
         gt = gt.contiguous()
@@ -108,7 +122,10 @@ class RealESRGANDegradation(nn.Module):
         else:
             degraded = self._second_order(degraded, kernel2, sinc_kernel, self._lq_size(gt))
         lq = torch.clamp((degraded * 255.0).round(), 0, 255) / 255.0
-        pairs, names = self.pool.exchange(self._pairs(lq, gt, gt_mask, truths), names)
+        pairs = self._crop(lq, gt, others)
+        if self.pairing is not None:
+            pairs = self.pairing(pairs)
+        pairs, names = self.pool.exchange(pairs, gt_path)
         if self.sharpen is not None:  # after the pool, since it gives back other images
             pairs["gt_usm"] = self.sharpen(pairs["gt"])
         result: dict[str, Any] = {name: value.contiguous() for name, value in pairs.items()}  # else DDP warns
@@ -118,21 +135,15 @@ class RealESRGANDegradation(nn.Module):
         """A loader's batch with LQ images, on the module's device; one without kernels (validation) as it is.
 
         Args:
-            data: gt, kernel1 and perhaps kernel2, sinc_kernel, gt_mask and gt_path, see `forward`, and the fields of
-                GroundTruths. Anything else is left out: the pool gives back other images.
+            data: gt, kernel1 and perhaps kernel2, sinc_kernel, gt_path and the tensors of `along`, see `forward`.
+                Anything else is left out: the pool gives back other images.
         """
         if "kernel1" not in data:
             return dict(data)
         device = next(self.jpeg.parameters()).device
-        names = ("gt", "kernel1", "kernel2", "sinc_kernel", "gt_mask")
-        given: dict[str, Any]
-        given, versions = (
-            {name: data[name].to(device, non_blocking=True) for name in group if name in data}
-            for group in (names, GroundTruths._fields)
-        )
-        if versions:
-            given["truths"] = GroundTruths(**versions)
-        pairs: dict[str, Any] = self(**given, names=data.get("gt_path", ()))
+        names = [name for name in ("gt", *KERNELS, *self.along) if isinstance(data.get(name), Tensor)]
+        given = {name: data[name].to(device, non_blocking=True) for name in names}
+        pairs: dict[str, Any] = self(**given, gt_path=data.get("gt_path", ()))
         return pairs
 
     def _lq_size(self, gt: Tensor) -> tuple[int, int]:
@@ -164,15 +175,17 @@ class RealESRGANDegradation(nn.Module):
         # DiffJPEG returns channels last, which the padding on the CPU keeps and BasicSR's filter2D does not take
         return self.jpeg(image.clamp(0, 1), quality=quality).contiguous()
 
-    def _pairs(self, lq: Tensor, gt: Tensor, gt_mask: Tensor | None, truths: GroundTruths | None) -> Batch:
-        if truths is None:
-            return self._crop(lq, gt, {} if gt_mask is None else {"gt_mask": gt_mask})
-        return truths.pairs(self._crop(lq, gt, truths.images()), self.choice)
-
     def _crop(self, lq: Tensor, gt: Tensor, others: Batch) -> Batch:
-        # in a list of two even without others: BasicSR unwraps lists of one
-        cut, lq = paired_random_crop([gt, *others.values(), gt], lq, self.options.gt_size, self.scale)
-        return {"lq": lq, **dict(zip(("gt", *others), cut, strict=False))}
+        images = {"gt": gt, **{name: value for name, value in others.items() if _is_image(name, value, gt)}}
+        planes = [image.reshape(len(image), -1, *gt.shape[2:]) for image in images.values()]
+        # gt a second time: BasicSR unwraps lists of one
+        cut, lq = paired_random_crop([*planes, gt], lq, self.options.gt_size, self.scale)
+        parts = zip(images.items(), cut, strict=False)
+        return {
+            "lq": lq,
+            **others,
+            **{name: part.reshape(*image.shape[:-2], *part.shape[-2:]) for (name, image), part in parts},
+        }
 
     def _require_fitting(self, gt: Tensor, kernel2: Tensor | None, sinc_kernel: Tensor | None) -> None:
         height, width = gt.shape[2:]
@@ -200,6 +213,19 @@ class RealESRGANDegradation(nn.Module):
         self.pool.load_state(state["pool"], next(self.jpeg.parameters()).device)
 
 
+def _is_image(name: str, value: Tensor, gt: Tensor) -> bool:
+    """Whether a tensor has GT's height and width; UserError where it is one of images, but of another size."""
+    if value.shape[-2:] == gt.shape[-2:]:
+        return True
+    if value.ndim >= 4:
+        sizes = ["x".join(map(str, part.shape[:-3:-1])) for part in (value, gt)]
+        raise UserError(
+            f"The dataset gives {name} of {sizes[0]} pixels, but gt of {sizes[1]}: with the section degradation they "
+            "must be of one size, since both are cut at the same place."
+        )
+    return False
+
+
 def _order(options: DegradationOptions, suffix: str) -> Order:
     return Order(*(getattr(options, f"{name}{suffix}") for name in Order._fields))
 
@@ -219,3 +245,24 @@ def add_noise(image: Tensor, order: Order) -> Tensor:
     if np.random.uniform() < order.gaussian_noise_prob:
         return random_add_gaussian_noise_pt(image, sigma_range=order.noise_range, **common)
     return random_add_poisson_noise_pt(image, scale_range=order.poisson_scale_range, **common)
+
+
+def build_degradation(opt: Mapping[str, Any], device: torch.device | str = "cpu") -> RealESRGANDegradation | None:
+    """Build the degradation that an option file asks for; None where it has no section `degradation`.
+
+    The class of datasets.train may declare `GIVES`, the names of what goes along with gt to the losses, and
+    `build_pairing(opt, device)`, which returns a Pairing.
+
+    Args:
+        opt: the whole option file; `degradation`, `scale` and `datasets.train` are read, and what the pairing reads.
+        device: where it works.
+    """
+    if opt.get("degradation") is None:
+        return None
+    options = DegradationOptions.model_validate(opt["degradation"])
+    train = (opt.get("datasets") or {}).get("train") or {}
+    dataset = find_registered("dataset", str(train.get("type")))
+    build_pairing = getattr(dataset, "build_pairing", None)
+    pairing = None if build_pairing is None else build_pairing(opt, device)
+    along = [name for name in getattr(dataset, "GIVES", ()) if name not in ("gt", *KERNELS)]
+    return RealESRGANDegradation(options, opt["scale"], along, pairing).to(device)

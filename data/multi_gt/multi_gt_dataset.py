@@ -1,5 +1,6 @@
 """Several ground truths for each image, one of them chosen for each sample, for the degradation in the model."""
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -9,9 +10,11 @@ from prismsr.data.images.augmentation import Patch, random_patch
 from prismsr.data.images.source import open_source
 from prismsr.data.loading.sampler import sample_rng
 from prismsr.data.multi_gt.draws import Judgements, Taken, VersionDraws, candidates, judgements, kept_groups
+from prismsr.data.multi_gt.ground_truths import GroundTruths
 from prismsr.data.multi_gt.group_images import GroupImages
 from prismsr.data.multi_gt.groups import SHOWN, Groups, group_keys
 from prismsr.data.multi_gt.labels import read_labels
+from prismsr.data.multi_gt.online_choice import build_gt_choice
 from prismsr.data.multi_gt.options import MultiGTOptions
 from prismsr.data.multi_gt.sampling_rules import choice_weights
 from prismsr.data.multi_gt.score_file import ScoreFileError, read_scores
@@ -51,6 +54,7 @@ class MultiGTDataset(Dataset):
     """
 
     OPTIONS: ClassVar = MultiGTOptions
+    GIVES: ClassVar = ("gt", "gt_negative", "negative_map")
 
     def __init__(self, opt: dict[str, Any]) -> None:
         self.opt = opt
@@ -63,6 +67,11 @@ class MultiGTDataset(Dataset):
         self.labels = Judgements(labels.codes[rows], labels.votes[rows])
         self.draws = self._draws()
         self.kernels = ItemKernels.read(settings.model_dump())
+
+    @classmethod
+    def build_pairing(cls, opt: Mapping[str, Any], device: torch.device | str) -> GroundTruths:
+        """Build what the degradation of an option file needs for the versions, see build_degradation."""
+        return GroundTruths(build_gt_choice(opt, device))
 
     def _draws(self) -> VersionDraws:
         settings, codes = self.settings, self.labels.codes

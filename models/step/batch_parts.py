@@ -1,42 +1,48 @@
 """Gradient accumulation: a batch in equal parts, one after the other, then one update."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, NamedTuple, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+Batch = dict[str, Any]
+"""What a dataset gives, collated: tensors (B, ...) and lists of B values by name, `lq` (B, C, h, w) among them."""
 
-class Part(NamedTuple):
-    """Samples of a batch; None where absent.
 
-    lq (b, C, h, w); gt, gt_usm and gt_negative (b, C, H, W); gt_mask and negative_map (b, 1, H, W).
+def map_samples(batch: Mapping[str, Any], take: Callable[[Any], Any]) -> Batch:
+    """Return the batch with `take` applied to each tensor and list that has one value for each sample."""
+    count = len(batch["lq"])
+    return {name: take(value) if _is_per_sample(value, count) else value for name, value in batch.items()}
+
+
+def _is_per_sample(value: Any, count: int) -> bool:
+    return (isinstance(value, list) or (isinstance(value, Tensor) and value.ndim > 0)) and len(value) == count
+
+
+def split_batch(batch: Mapping[str, Any], parts: int) -> list[Batch]:
+    """Split a batch into `parts` parts of equal size, in order.
+
+    Args:
+        batch: see Batch; an entry without a value for each sample goes to every part as it is.
+        parts: their number.
+
+    Raises:
+        ValueError: the batch cannot be divided.
     """
-
-    lq: Tensor
-    gt: Tensor
-    gt_mask: Tensor | None = None
-    gt_usm: Tensor | None = None
-    gt_negative: Tensor | None = None
-    negative_map: Tensor | None = None
-
-
-Samples = TypeVar("Samples", bound=tuple[Any, ...])
-"""A named tuple of tensors or None whose first is lq: Part, or another model's."""
-
-
-def split_batch(batch: Samples, parts: int) -> list[Samples]:
-    """The batch in `parts` parts of equal size, in order; ValueError where it cannot be divided."""
-    if parts == 1:
-        return [batch]
-    samples = len(batch[0])
+    samples = len(batch["lq"])
     size, rest = divmod(samples, parts)
     if rest or not size:
         raise ValueError(f"train.accum_iter: {parts} equal parts of a batch of {samples} samples do not exist.")
-    split = [[None] * parts if tensor is None else tensor.split(size) for tensor in batch]
-    return [type(batch)(*part) for part in zip(*split, strict=True)]
+    return [map_samples(batch, lambda value, at=at: value[at : at + size]) for at in range(0, samples, size)]
+
+
+def pick_samples(batch: Mapping[str, Any], indices: Tensor) -> Batch:
+    """Return a batch of the samples of these indices, (n,) long, in their order."""
+    places = indices.tolist()
+    return map_samples(batch, lambda value: value[indices] if isinstance(value, Tensor) else [value[i] for i in places])
 
 
 def joined(outputs: list[Tensor]) -> Tensor:

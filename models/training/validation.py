@@ -160,7 +160,7 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def _forget(model: BaseModel) -> None:
-    for name in ("lq", "gt", "output"):
+    for name in ("batch", "lq", "gt", "output"):
         vars(model).pop(name, None)
 
 

@@ -135,13 +135,13 @@ def test_decoded_images_are_about_0_to_1_like_their_ground_truth(tmp_path):
     """Of a batch with hardly any noise the prediction of the clean latent decodes to the VAE's reconstruction."""
     model = case.make(tmp_path, losses={**case.LOSSES, **case.SSL})
     model.feed_data(case.batch())
-    part = model._batch()._replace(timesteps=torch.tensor([0, 999]))
+    part = {**model._batch(), "timesteps": torch.tensor([0, 999])}
     _, inputs = model._run_part(part)
     with torch.no_grad():
         decoded = inputs["decoded"]
         wanted = (model.net_g.vae.decode(model._latents(model.net_g, part) / 0.18215).sample + 1) / 2
     assert (decoded["sr"][0] - wanted[0]).abs().mean() < 0.05
-    assert torch.equal(decoded["gt"], part.gt)
+    assert torch.equal(decoded["gt"], part["gt"])
 
 
 def test_which_samples_are_decoded():

@@ -120,7 +120,7 @@ def test_training_state_holds_the_pool(tmp_path, batches):
     expected = []
     for batch in batches[3:]:
         model.feed_data(batch)
-        expected.append((model.lq, model.gt, model.gt_usm))
+        expected.append([model.batch[name] for name in ("lq", "gt", "gt_usm")])
     other = build_model(deepcopy(options))
     other.load_training_state(state)
     random.setstate(generators[0])
@@ -128,7 +128,9 @@ def test_training_state_holds_the_pool(tmp_path, batches):
     torch.set_rng_state(generators[2])
     for batch, tensors in zip(batches[3:], expected, strict=True):
         other.feed_data(batch)
-        assert all(torch.equal(*pair) for pair in zip((other.lq, other.gt, other.gt_usm), tensors, strict=True))
+        assert all(
+            torch.equal(*pair) for pair in zip((other.lq, other.gt, other.batch["gt_usm"]), tensors, strict=True)
+        )
 
 
 def test_validation_and_parts_of_a_batch(tmp_path, batches):

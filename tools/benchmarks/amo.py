@@ -62,7 +62,7 @@ def build_amo_step(net: str, gt: Tensor, device: torch.device, score_only: bool)
     candidates = batch["gt_candidates"].to(device)
 
     def score() -> Tensor:
-        return model.degradation.choice(crops, candidates).sum()
+        return model.degradation.pairing.choice(crops, candidates).sum()
 
     def step() -> Tensor:
         model.feed_data(dict(batch))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import prismsr  # noqa: F401  (before basicsr)
-from prismsr.data.multi_gt.degradation import build_degradation
+from prismsr.data.degradation.real_esrgan import build_degradation
 from prismsr.utils.images import encode_png, read_image
 from prismsr.utils.options.files import load_options
 

@@ -10,8 +10,8 @@ from prismsr.data.degradation.kernels import (
 )
 from prismsr.data.degradation.options import DegradationOptions
 from prismsr.data.degradation.pool import TrainingPool
-from prismsr.data.degradation.real_esrgan import RealESRGANDegradation
-from prismsr.data.multi_gt.degradation import build_degradation
+from prismsr.data.degradation.real_esrgan import RealESRGANDegradation, build_degradation
+from prismsr.data.real_esrgan_dataset import RealESRGANMaskDataset
 from prismsr.utils.errors import UserError
 
 import numpy as np
@@ -20,6 +20,7 @@ import torch
 from basicsr.models.realesrgan_model import RealESRGANModel
 from basicsr.utils import DiffJPEG, USMSharp, set_random_seed
 from basicsr.utils.img_process_util import filter2D
+from basicsr.utils.registry import DATASET_REGISTRY
 from pydantic import ValidationError
 from torch import nn
 from torch.nn import functional as F
@@ -149,6 +150,38 @@ def test_lq_shows_the_same_place_as_gt_and_mask(photograph_tensor):
         small = F.interpolate(out["gt"], scale_factor=1 / SCALE, mode="area")
         assert (small - out["lq"]).abs().mean() < 0.03
         assert torch.equal(out["gt_mask"], (out["gt"][:, :1] > 0.5).float())
+
+
+def test_what_a_dataset_declares_goes_along_with_its_samples(batches, monkeypatch):
+    """Images of any kind at the same place, anything else as it is, and what is not declared not at all."""
+
+    class Dataset(RealESRGANMaskDataset):
+        GIVES = (*RealESRGANMaskDataset.GIVES, "depth", "labels", "views", "kind")
+
+    monkeypatch.setitem(DATASET_REGISTRY._obj_map, "Dataset", Dataset)
+    section = {**COMMON, **FIRST, **SECOND}
+    datasets = {"train": {"type": "Dataset"}}
+    degradation = build_degradation({"scale": SCALE, "degradation": section, "datasets": datasets})
+    for number, batch in enumerate(batches):
+        gt = batch["gt"]
+        given = {
+            "depth": gt[:, 1:2] / 2,
+            "labels": (gt[:, 0] * 255).to(torch.uint8),
+            "views": torch.stack([gt, 1 - gt], 1),
+            "kind": torch.tensor([[2 * number, 0], [2 * number + 1, 0]]),
+        }
+        names = [f"{2 * number}", f"{2 * number + 1}"]
+        out = degradation.batch({**batch, **given, "gt_path": names, "secret": gt})
+        cut = out["gt"]
+        assert set(out) == {"lq", "gt", "gt_path", *given}
+        assert torch.equal(out["depth"], cut[:, 1:2] / 2)
+        assert torch.equal(out["labels"], (cut[:, 0] * 255).to(torch.uint8))
+        assert torch.equal(out["views"], torch.stack([cut, 1 - cut], 1))
+        assert [str(kind) for kind in out["kind"][:, 0].tolist()] == out["gt_path"]
+        state = degradation.training_state()
+        degradation.load_training_state(state)  # as after each checkpoint
+    with pytest.raises(UserError, match="depth of 48x48 pixels, but gt of 96x96"):
+        degradation.batch({**batches[0], **given, "depth": batches[0]["gt"][..., ::2, ::2]})
 
 
 def test_one_order(batches):

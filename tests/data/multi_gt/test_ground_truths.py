@@ -4,7 +4,9 @@ import io
 import random
 
 from prismsr.data.degradation.kernels import KernelSettings, global_generators_from, random_blur_kernel
-from prismsr.data.multi_gt.degradation import build_degradation
+from prismsr.data.degradation.options import DegradationOptions
+from prismsr.data.degradation.real_esrgan import RealESRGANDegradation, build_degradation
+from prismsr.data.multi_gt.ground_truths import GroundTruths
 from prismsr.losses.negative_loss import negative_map
 from prismsr.utils.errors import UserError
 
@@ -67,10 +69,13 @@ def batches(photograph_tensor):
     return result
 
 
-def _degradation(**changes):
-    degradation = build_degradation({"scale": SCALE, "degradation": {**ONE_ORDER, **changes}})
-    degradation.choice = Choice()
-    return degradation
+def _degradation(queue_size=QUEUE, choice=None):
+    options = DegradationOptions(**{**ONE_ORDER, "queue_size": queue_size})
+    return RealESRGANDegradation(options, SCALE, pairing=GroundTruths(choice))
+
+
+def _plain_degradation(queue_size=QUEUE):
+    return RealESRGANDegradation(DegradationOptions(**{**ONE_ORDER, "queue_size": queue_size}), SCALE)
 
 
 def _plain(batch):
@@ -79,8 +84,9 @@ def _plain(batch):
 
 def test_one_crop_for_all_and_the_chosen_one_is_gt(batches):
     """Against cutting each image by itself at the place where the original was cut."""
-    degradation = _degradation(queue_size=2 * len(batches))  # nothing is mixed
-    reference = _degradation(queue_size=2 * len(batches))
+    choice = Choice()
+    degradation = _degradation(2 * len(batches), choice)  # nothing is mixed
+    reference = _plain_degradation(2 * len(batches))
     for number, batch in enumerate(batches):
         set_random_seed(number)
         plain = reference.batch(_plain(batch))
@@ -88,7 +94,7 @@ def test_one_crop_for_all_and_the_chosen_one_is_gt(batches):
         out = degradation.batch(batch)
         assert torch.equal(out["lq"], plain["lq"])  # of the original, whatever is chosen
         assert out["gt_path"] == plain["gt_path"]
-        versions, candidates = degradation.choice.calls[-1]
+        versions, candidates = choice.calls[-1]
         assert versions.shape == (BATCH, VERSIONS, 3, GT_SIZE, GT_SIZE)
         assert torch.equal(candidates, batch["gt_candidates"])
         for sample in range(BATCH):
@@ -113,12 +119,11 @@ def test_one_crop_for_all_and_the_chosen_one_is_gt(batches):
             )
             assert torch.equal(out["negative_map"][sample], weights[0])
             assert bool(weights.any()) == (sample == 0)
-    assert len(degradation.choice.calls) == len(batches)
+    assert len(choice.calls) == len(batches)
 
 
 def test_one_version_needs_no_choice(batches):
     degradation = _degradation()
-    degradation.choice = None
     for number, batch in enumerate(batches):
         out = degradation.batch({**_plain(batch), "gt_versions": batch["gt_versions"][:, 1:2]})
         assert set(out) == {"lq", "gt", "gt_path"}
@@ -130,7 +135,6 @@ def test_one_version_needs_no_choice(batches):
 
 def test_without_anything_to_choose_by(batches):
     degradation = _degradation()
-    degradation.choice = None
     with pytest.raises(UserError, match=r"gives 3 versions .* section scoring, or datasets\.train\.scores"):
         degradation.batch(batches[0])
 
@@ -138,10 +142,10 @@ def test_without_anything_to_choose_by(batches):
 def test_the_original_alone_gives_what_plain_images_give(batches):
     """Bit for bit through the pool, so that origins_only is plain training."""
     outputs = []
-    for pick in (_plain, lambda batch: {**_plain(batch), "gt_versions": batch["gt"][:, None]}):
-        degradation = _degradation()
+    alone = [{**_plain(batch), "gt_versions": batch["gt"][:, None]} for batch in batches]
+    for degradation, given in ((_plain_degradation(), map(_plain, batches)), (_degradation(), alone)):
         set_random_seed(0)
-        outputs.append([degradation.batch(pick(batch)) for batch in batches])
+        outputs.append([degradation.batch(batch) for batch in given])
     for plain, versions in zip(*outputs, strict=True):
         assert plain.keys() == versions.keys()
         for key in plain:
@@ -150,7 +154,7 @@ def test_the_original_alone_gives_what_plain_images_give(batches):
 
 def test_samples_stay_together_in_the_pool(batches):
     """LQ, chosen version, negative and map of one sample come out together, under its name."""
-    degradation, alone = _degradation(), _degradation(queue_size=20)
+    degradation, alone = _degradation(choice=Choice()), _degradation(20, Choice())
     kept = {}
     for number, batch in enumerate(batches):
         states = random.getstate(), np.random.get_state(), torch.get_rng_state()
@@ -173,8 +177,7 @@ def test_resumes_exactly(batches, steps):
     def choice(versions, candidates):
         return (torch.rand(len(versions)) * VERSIONS).long()
 
-    degradation = _degradation()
-    degradation.choice = choice
+    degradation = _degradation(choice=choice)
     set_random_seed(5)
     for batch in batches[:steps]:
         degradation.batch(batch)
@@ -183,8 +186,7 @@ def test_resumes_exactly(batches, steps):
     generators = random.getstate(), np.random.get_state(), torch.get_rng_state()
     expected = [degradation.batch(batch) for batch in batches[steps:]]
 
-    resumed = _degradation()
-    resumed.choice = choice
+    resumed = _degradation(choice=choice)
     file.seek(0)
     resumed.load_training_state(torch.load(file, weights_only=True))
     random.setstate(generators[0])
@@ -198,9 +200,9 @@ def test_resumes_exactly(batches, steps):
 
 def test_the_option_file_says_who_chooses():
     opt = {"scale": SCALE, "degradation": ONE_ORDER, "scoring": {"metric": "natural_scene"}}
-    train = {"sampling": "amo", "tau": 10.0}
-    online = build_degradation({**opt, "datasets": {"train": train}})
-    assert (online.choice.rule, online.choice.metric.name) == ("amo", "natural_scene")
+    train = {"type": "MultiGTDataset", "sampling": "amo", "tau": 10.0}
+    choice = build_degradation({**opt, "datasets": {"train": train}}).pairing.choice
+    assert (choice.rule, choice.metric.name) == ("amo", "natural_scene")
     for changes in ({"sampling": "upos"}, {"scores": "x.csv"}):
-        assert build_degradation({**opt, "datasets": {"train": {**train, **changes}}}).choice is None
-    assert build_degradation({**opt, "datasets": {"train": {"type": "RealESRGANMaskDataset"}}}).choice is None
+        assert build_degradation({**opt, "datasets": {"train": {**train, **changes}}}).pairing.choice is None
+    assert build_degradation({**opt, "datasets": {"train": {"type": "RealESRGANMaskDataset"}}}).pairing is None

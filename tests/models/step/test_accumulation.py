@@ -42,19 +42,20 @@ def test_a_batch_that_cannot_be_divided_is_told(make_model, make_batch):
         model.optimize_parameters(1)
 
 
-def test_masks_go_with_their_samples(make_model, make_batch):
+@pytest.mark.parametrize("name", ["gt_mask", "depth"])
+def test_masks_and_whatever_else_go_with_their_samples(make_model, make_batch, name):
     class Term(torch.nn.Module):
-        inputs = ("sr", "gt", "gt_mask")
+        inputs = ("sr", "gt", name)
 
-        def forward(self, sr, gt, gt_mask):
-            seen.append((gt.clone(), gt_mask.clone()))
+        def forward(self, sr, gt, other):
+            seen.append((gt.clone(), other.clone()))
             return (sr - gt).abs().mean()
 
     seen = []
     model = make_model(None, accum_iter=2)
     model.terms["l_masked"] = Term()
     batch = make_batch()
-    model.feed_data({**batch, "gt_mask": batch["gt"][:, :1]})
+    model.feed_data({**batch, name: batch["gt"][:, :1]})
     model.optimize_parameters(1)
     assert len(seen) == 2
     assert torch.equal(torch.cat([gt for gt, _ in seen]), batch["gt"])
