@@ -1,6 +1,7 @@
-"""Every repair that BasicSR 1.4.2 needs on a current stack, each with its reason. Nothing else patches BasicSR.
+"""Repair what cannot be imported on a current stack, each repair with its reason.
 
-`repair_imports` runs before the first import of basicsr, `repair_basicsr` after it; importing prismsr runs both.
+Importing prismsr calls `repair_imports`, which has to run before the first import of basicsr or torchvision. What a run
+needs otherwise in BasicSR itself is in prismsr.models.training.basicsr_patches.
 """
 
 import importlib

@@ -1,14 +1,24 @@
-"""Replace what a run needs otherwise in BasicSR 1.4.2, each part with its reason; the launchers do it."""
+"""Replace, by name, what a run needs otherwise in BasicSR 1.4.2, each part with its reason.
+
+The launchers call `patch_basicsr`; importing prismsr does not. Besides, `launch.Run` takes over names of BasicSR's
+training and test programs for one run. Nothing else in prismsr replaces a part of BasicSR.
+"""
 
 import difflib
 import os
 import subprocess
 from typing import Any
 
+MODEL_FILES = ("save_network", "save_training_state", "resume_training", "load_network", "validation")
+"""Methods of BaseModel that the functions of these names in models/training/model_files.py replace."""
 
-def repair_basicsr() -> None:
-    """Replace, by name, the parts of BasicSR that do not work here; safe to call more than once."""
-    from prismsr.models.training import model_files as model_state
+
+def patch_basicsr() -> None:
+    """Replace the parts of BasicSR's classes that a run by the launchers replaces; safe to call more than once.
+
+    A script that builds, saves or validates models itself calls it before, as `prismsr.patch_basicsr()`.
+    """
+    from prismsr.models.training import model_files
     from prismsr.models.training.validation import validate
 
     from basicsr.models.base_model import BaseModel
@@ -24,8 +34,8 @@ def repair_basicsr() -> None:
     # DistributedDataParallel gets device_ids=[current CUDA device], which a CPU build refuses.
     BaseModel.model_to_device = _model_to_device
     # Files are written in place, failures passed over, weights read in one layout; see models/training/model_files.py.
-    for name in ("save_network", "save_training_state", "resume_training", "load_network", "validation"):
-        setattr(BaseModel, name, getattr(model_state, name))
+    for name in MODEL_FILES:
+        setattr(BaseModel, name, getattr(model_files, name))
     # Rank 0 validates alone; see prismsr.models.training.validation. A subclass's own nondist_validation still applies.
     SRModel.nondist_validation = validate
     SRModel.dist_validation = _dist_validation

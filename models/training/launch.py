@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from prismsr.models.training.basicsr_patches import patch_basicsr
 from prismsr.models.training.rank_agreement import leave
 from prismsr.models.training.run_options import (
     check_run,
@@ -134,6 +135,7 @@ def _package(title: str, name: str) -> str:
 
 
 def _run_one(is_train: bool, root: Path, argv: Sequence[str] | None, file: str) -> int:
+    patch_basicsr()
     run = Run(argv)
     pipeline = run.hook_basicsr(is_train)
     try:

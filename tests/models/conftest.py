@@ -4,11 +4,15 @@ import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import prismsr
+
 import pytest
 import torch
 from basicsr.models import build_model
 from basicsr.utils import set_random_seed
 from torch.nn import functional as F
+
+prismsr.patch_basicsr()  # the models here are built, saved and validated as under the launchers
 
 GENERATOR = {"type": "RRDBNet", "num_in_ch": 3, "num_out_ch": 3, "num_feat": 8, "num_block": 2, "num_grow_ch": 4}
 DISCRIMINATORS = {

@@ -8,8 +8,7 @@ import os
 import sys
 from pathlib import Path
 
-import prismsr  # noqa: F401
-from prismsr.models.training.basicsr_patches import init_dist
+from prismsr.models.training.basicsr_patches import init_dist, patch_basicsr
 from prismsr.models.training.rank_agreement import leave
 
 import torch
@@ -24,6 +23,7 @@ SGD = {"type": "SGD", "lr": 0.1}
 
 def main(out: str, batch: int, accum_iter: int, spoilt: int) -> None:
     """Train and write the result of this process."""
+    patch_basicsr()
     several = "RANK" in os.environ
     if several:
         init_dist("pytorch")

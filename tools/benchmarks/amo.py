@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from prismsr.models.training.basicsr_patches import patch_basicsr
 from prismsr.utils.options.files import load_options
 
 import torch
@@ -113,6 +114,7 @@ def _options(file: str, gt: Tensor, device: torch.device) -> dict[str, Any]:
 def _built(opt: dict[str, Any]) -> Any:
     logging.getLogger("basicsr").setLevel(logging.WARNING)
     set_random_seed(0)
+    patch_basicsr()
     return build_model(opt)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from prismsr.archs.lgcaa.branch import LGCAABranch
 from prismsr.archs.lgcaa.sampling.options import SamplingOptions
 from prismsr.archs.lgcaa.sampling.sampler import Sampler
+from prismsr.models.training.basicsr_patches import patch_basicsr
 from prismsr.tools.benchmarks.clock import PartClock
 from prismsr.tools.benchmarks.lgcaa import NARROW
 from prismsr.tools.benchmarks.measure import PeakMemory, give_memory_back, photographs, timed
@@ -116,6 +117,7 @@ def _built(section: Mapping[str, Any], device: torch.device) -> Any:
         opt["train"] |= {"amp": None, "grad_checkpointing": False}
     logging.getLogger("basicsr").setLevel(logging.WARNING)
     _seed(device)
+    patch_basicsr()
     return build_model(opt)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from prismsr.models.training.basicsr_patches import patch_basicsr
 from prismsr.tools.benchmarks.measure import mega
 from prismsr.utils.options.files import load_options
 
@@ -60,6 +61,7 @@ def build_sfd_step(workload: str, gt: Tensor, device: torch.device) -> Callable[
     logging.getLogger("basicsr").setLevel(logging.WARNING)
     set_random_seed(0)
     gt = gt.contiguous()
+    patch_basicsr()
     model = build_model(opt)
     model.feed_data({"gt": gt, "lq": F.interpolate(gt, scale_factor=0.25, mode="bicubic", antialias=True)})
 

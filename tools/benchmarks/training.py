@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from prismsr.models.training.basicsr_patches import patch_basicsr
 from prismsr.utils.images import read_image
 from prismsr.utils.resize import imresize_bicubic
 
@@ -113,6 +114,7 @@ def build_step(model_type: str, batch: dict[str, torch.Tensor], full: bool) -> C
     options |= {"rank": 0, "world_size": 1, "path": {}, "train": train}
     options["network_g"] = {"type": "RRDBNet", "num_in_ch": 3, "num_out_ch": 3, **size}
     options["network_d"] = {"type": "VGGStyleDiscriminator", "num_in_ch": 3, "num_feat": 64 if full else 8}
+    patch_basicsr()
     model = build_model(options)
     model.feed_data(batch)
     return lambda: model.optimize_parameters(1)

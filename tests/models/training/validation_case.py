@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from prismsr.models.training import signals
-from prismsr.models.training.basicsr_patches import init_dist
+from prismsr.models.training.basicsr_patches import init_dist, patch_basicsr
 from prismsr.models.training.rank_agreement import leave
 from prismsr.models.training.validation import validate
 
@@ -202,6 +202,7 @@ def _broken(root, out):
 
 def main(task, root, out):
     root, out = Path(root), Path(out)
+    patch_basicsr()
     init_dist("pytorch")
     tasks = {"ranks": _on_ranks, "interrupted": _interrupted, "broken": _broken}
     result = {name: tasks[name](root, out) for name in task.split(",")}

@@ -1,0 +1,101 @@
+"""Importing prismsr leaves BasicSR as it is; patch_basicsr replaces what the launchers replace."""
+
+import json
+import subprocess
+import sys
+
+from prismsr.models.training.basicsr_patches import MODEL_FILES, init_dist
+from prismsr.utils import compat
+
+import pytest
+import torch
+from basicsr.archs import build_network
+from basicsr.models.base_model import BaseModel
+from basicsr.utils.registry import LOSS_REGISTRY
+
+LIST = """
+import inspect, json, runpy, sys
+
+def functions():
+    # where the code of every function and method of BasicSR comes from
+    found = {}
+    for name, module in sorted(sys.modules.items()):
+        if name.partition(".")[0] == "basicsr":
+            found.update(owned(name, vars(module)))
+            for label, value in vars(module).items():
+                if inspect.isclass(value) and value.__module__ == name:
+                    found.update(owned(f"{name}.{label}", vars(value)))
+    return found
+
+def owned(prefix, names):
+    code = {name: getattr(inspect.unwrap(value), "__code__", None) for name, value in names.items() if callable(value)}
+    return {f"{prefix}.{name}": f"{c.co_filename}:{c.co_qualname}" for name, c in code.items() if c}
+"""
+BARE = LIST + "runpy.run_path(sys.argv[1])['repair_imports'](); import basicsr; print(json.dumps([functions()]))"
+OURS = (
+    LIST
+    + """
+import prismsr; import basicsr
+states = [functions()]
+for _ in range(2):
+    prismsr.patch_basicsr()
+    states.append(functions())
+print(json.dumps(states))
+"""
+)
+PATCHED = {
+    *(f"basicsr.models.base_model.BaseModel.{name}" for name in MODEL_FILES),
+    "basicsr.models.base_model.BaseModel.model_to_device",
+    "basicsr.models.sr_model.SRModel.nondist_validation",
+    "basicsr.models.sr_model.SRModel.dist_validation",
+    "basicsr.utils.registry.Registry.get",
+    "basicsr.utils.dist_util.init_dist",
+    "basicsr.utils.options.init_dist",
+}
+
+
+def _states(code):
+    command = [sys.executable, "-c", code, compat.__file__]
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return json.loads(output.splitlines()[-1])
+
+
+def test_importing_leaves_basicsr_as_it_is_and_patching_replaces_what_is_named():
+    [original] = _states(BARE)
+    imported, patched, again = _states(OURS)
+    assert len(original) > 500 and set(original) >= PATCHED
+    assert imported == original
+    assert {name for name in original if patched[name] != original[name]} == PATCHED
+    assert again == patched
+
+
+def test_names_with_basicsr_suffix_are_found_without_a_word(capsys):
+    net = build_network({"type": "SRVGGNetCompact", "num_feat": 4, "num_conv": 1, "upscale": 2})
+    assert net(torch.rand(1, 3, 5, 5)).shape == (1, 3, 10, 10)
+    assert "not found" not in capsys.readouterr().out
+
+
+def test_unknown_name_gives_the_nearest():
+    with pytest.raises(KeyError, match=r"No loss is called 'AdversarialLos'\. Did you mean 'AdversarialLoss'\?"):
+        LOSS_REGISTRY.get("AdversarialLos")
+
+
+def test_closing_validation_has_the_last_iteration():
+    calls = []
+    model = BaseModel({"num_gpu": 0, "is_train": True, "dist": False, "train": {"total_iter": 12}})
+    model.nondist_validation = lambda *args: calls.append(args)
+    model.validation("loader", 14, None)
+    model.validation("loader", 8, None, True)
+    assert [call[1] for call in calls] == [12, 8]
+    assert [call[3] for call in calls] == [False, True]
+
+
+def test_launcher_without_its_variables_is_told(monkeypatch):
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "SLURM_PROCID"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(ValueError, match=r"RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR not set; start with torchrun"):
+        init_dist("pytorch")
+    with pytest.raises(ValueError, match=r"SLURM_PROCID.*start with srun"):
+        init_dist("slurm")
+    with pytest.raises(ValueError, match="launcher is 'mpi'"):
+        init_dist("mpi")
