@@ -1,5 +1,6 @@
 """LQ/GT pairs of one size with the latents of GT, made beforehand by `tools/prepare.py latents`."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -35,6 +36,7 @@ class LatentPairsDataset(PairedImageMaskDataset):
     """
 
     OPTIONS: ClassVar[type[PairedMaskDatasetOptions]] = LatentPairsOptions
+    GIVES: ClassVar[Mapping[str, str]] = {**PairedImageMaskDataset.GIVES, "gt_latents": ""}
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         item = super().__getitem__(index)

@@ -49,6 +49,7 @@ class PairedImageMaskDataset(Dataset):
     """
 
     OPTIONS: ClassVar = PairedMaskDatasetOptions
+    GIVES: ClassVar[Mapping[str, str]] = {"lq": "", "gt": "", "gt_mask": "dataroot_gt_mask"}
 
     def __init__(self, opt: dict[str, Any]) -> None:
         self.opt = opt

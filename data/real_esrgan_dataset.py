@@ -1,5 +1,6 @@
 """GT images and blur kernels for Real-ESRGAN's degradation, with an optional edge mask, from folders or LMDBs."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from prismsr.data.degradation.kernel_options import RealESRGANMaskOptions
@@ -34,7 +35,8 @@ class RealESRGANMaskDataset(Dataset):
     """
 
     OPTIONS: ClassVar = RealESRGANMaskOptions
-    GIVES: ClassVar = ("gt", "gt_mask")
+    GIVES: ClassVar[Mapping[str, str]] = {"gt": "", "gt_mask": "dataroot_gt_mask"}
+    """Without the kernels, which the degradation uses up."""
 
     def __init__(self, opt: dict[str, Any]) -> None:
         self.opt = opt

@@ -35,6 +35,10 @@ class LGCAAModel(PrismSRModel):
     """
 
     OPTIONS: ClassVar = LGCAATrainOptions
+    HANDS: ClassVar[Mapping[str, str]] = {
+        **dict.fromkeys(("noise_prediction", "noise", "x_rgb", "sr", "gt", "lq"), ""),
+        "gt_usm": "degradation.gt_usm",
+    }
     network_state = staticmethod(trainable_state)
 
     def __init__(self, opt: dict[str, Any]) -> None:

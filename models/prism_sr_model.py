@@ -51,6 +51,14 @@ class PrismSRModel(SRModel):
     """
 
     OPTIONS: ClassVar = PrismTrainOptions
+    HANDS: ClassVar[Mapping[str, str]] = {
+        **dict.fromkeys(("sr", "gt", "lq", "discriminators"), ""),
+        "gt_usm": "degradation.gt_usm",
+        "sr_ema": "train.ema_decay",
+        "sr_clip": "clip",
+        "gt_clip": "clip",
+    }
+    """Inputs that loss terms may ask for, each with the key of the option file that it needs."""
 
     batch: Batch
     degradation: RealESRGANDegradation | None = None

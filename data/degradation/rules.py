@@ -5,12 +5,9 @@ from dataclasses import replace
 from typing import Any
 
 from prismsr.data.degradation.options import DegradationOptions
-from prismsr.utils.options.problems import Problem, join
+from prismsr.utils.options.problems import Problem
 from prismsr.utils.options.rules import patch_sizes
 from prismsr.utils.options.schema import TrainOptions
-
-LOSS_GTS = ("gt", "gt_usm")
-"""What a loss term may name as its `gt`: the GT image, or the sharpened one that the degradation makes."""
 
 
 def degradation(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOptions] | None) -> Iterator[Problem]:
@@ -18,11 +15,6 @@ def degradation(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOption
     if not is_train or schema is None or "degradation" not in schema.TOP.model_fields:
         return
     section, dataset = opt.get("degradation"), _mapping(_mapping(opt.get("datasets")).get("train"))
-    for name, entry in _mapping(_mapping(opt.get("train")).get("losses")).items():
-        if _mapping(entry).get("gt") == "gt_usm" and _mapping(section).get("gt_usm") is not True:
-            yield Problem(
-                join("train.losses", name, "gt"), "is gt_usm, which there is with degradation.gt_usm: true only"
-            )
     if section is None:
         if "kernel_list" in dataset and "dataroot_lq" not in dataset:
             yield Problem(

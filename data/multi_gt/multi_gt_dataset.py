@@ -54,7 +54,8 @@ class MultiGTDataset(Dataset):
     """
 
     OPTIONS: ClassVar = MultiGTOptions
-    GIVES: ClassVar = ("gt", "gt_negative", "negative_map")
+    GIVES: ClassVar[Mapping[str, str]] = {"gt": "", "gt_negative": "negatives", "negative_map": "negatives"}
+    """What the degradation makes of a batch."""
 
     def __init__(self, opt: dict[str, Any]) -> None:
         self.opt = opt

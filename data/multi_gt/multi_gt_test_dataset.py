@@ -38,6 +38,7 @@ class MultiGTTestDataset(Dataset):
     """
 
     OPTIONS: ClassVar = MultiGTTestOptions
+    GIVES: ClassVar = ("lq", "gt", "gt_references")
 
     def __init__(self, opt: dict[str, Any]) -> None:
         self.opt = opt

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from prismsr.utils.options.entries import find_registered
-from prismsr.utils.options.problems import Problem, join
+from prismsr.utils.options.problems import Problem
 from prismsr.utils.options.schema import TrainOptions
 
 DATASET = "MultiGTDataset"
@@ -38,16 +38,10 @@ def _scoring(opt: Mapping[str, Any], dataset: Mapping[str, Any]) -> Iterator[Pro
 
 
 def _negatives(opt: Mapping[str, Any], dataset: Mapping[str, Any]) -> Iterator[Problem]:
-    given, used = dataset.get("negatives") is True, False
-    for name, entry in _mapping(_mapping(opt.get("train")).get("losses")).items():
-        kind = str(_mapping(entry).get("type"))
-        if NEGATIVES.isdisjoint(getattr(find_registered("loss", kind), "inputs", ())):
-            continue
-        used = True
-        if not given:
-            text = f"{kind} needs negative versions: {DATASET} with negatives: true as datasets.train"
-            yield Problem(join("train.losses", name), text)
-    if given and not used:
+    losses = _mapping(_mapping(opt.get("train")).get("losses")).values()
+    found = [find_registered("loss", str(_mapping(entry).get("type"))) for entry in losses]
+    used = any(not NEGATIVES.isdisjoint(getattr(loss, "inputs", ())) for loss in found)
+    if dataset.get("negatives") is True and not used:
         yield Problem("datasets.train.negatives", "no loss uses them (NegativeLoss does)", "note")
 
 

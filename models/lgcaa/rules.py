@@ -8,8 +8,6 @@ from prismsr.utils.options.problems import Problem, join
 from prismsr.utils.options.schema import TrainOptions
 
 NETWORK, MODEL = "LGCAANet", "LGCAAModel"
-INPUTS = frozenset(("noise_prediction", "noise", "x_rgb", "sr", "gt", "gt_usm", "gt_mask", "lq"))
-"""What LGCAAModel hands to loss terms."""
 ON_ALEXNET = ("AlexNetFeatureLoss", "LPIPSLoss")
 """Losses that compare X_RGB by an AlexNet, whatever their backbone."""
 REDUCED = ("down", "multiscale")
@@ -113,11 +111,6 @@ def _unsupported(opt: Mapping[str, Any]) -> Iterator[Problem]:
     for key, value in opt.items():
         if key.startswith("network_d") and value is not None:
             yield Problem(key, f"{MODEL} trains without a discriminator: set it to null (~)")
-    for name, entry in _mapping(_mapping(opt.get("train")).get("losses")).items():
-        loss = find_registered("loss", str(_mapping(entry).get("type")))
-        odd = [key for key in getattr(loss, "inputs", ()) if key not in INPUTS]
-        if odd:
-            yield Problem(join("train.losses", name), f"asks for {odd[0]}, which {MODEL} has not")
 
 
 def _latents(opt: Mapping[str, Any]) -> Iterator[Problem]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from prismsr.data.degradation.rules import LOSS_GTS, degradation
+from prismsr.data.degradation.rules import degradation
 from prismsr.data.multi_gt.rules import multi_gt
 from prismsr.metrics.catalog import quality_metrics
 from prismsr.models.lgcaa.rules import lgcaa
@@ -33,6 +33,7 @@ from prismsr.utils.options.schema import (
     ValOptions,
     entry_kind,
 )
+from prismsr.utils.options.tensors import LOSS_GTS, check_inputs
 
 from pydantic import create_model
 
@@ -104,6 +105,7 @@ class _Check:
         yield from self._path()
         if self.is_train:
             yield from self._train()
+            yield from check_inputs(self.opt)
             yield from self._section("logger", LoggerOptions, required=True)
         yield from self._val()
         yield from self._section("dist_params", DistOptions)

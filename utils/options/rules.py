@@ -123,18 +123,13 @@ def some_loss(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOptions]
         yield Problem("train.losses", "lists no loss")
 
 
-def loss_inputs(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOptions] | None) -> Iterator[Problem]:
-    """What a loss term asks for is there: its discriminator with an optimiser, the EMA network."""
+def discriminators(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOptions] | None) -> Iterator[Problem]:
+    """The discriminators that loss terms play against are there, each with an optimiser."""
     train = _mapping(opt, "train")
     played = set()
     for name, entry in _mapping(train, "losses").items():
         loss = find_registered("loss", str(entry.get("type"))) if isinstance(entry, dict) else None
-        inputs = getattr(loss, "inputs", ())
-        if "sr_ema" in inputs and not train.get("ema_decay"):
-            yield Problem(
-                "train.ema_decay", f"must be greater than 0: train.losses.{name} compares with the EMA output"
-            )
-        if loss is not None and "discriminators" in inputs:
+        if "discriminators" in getattr(loss, "inputs", ()):
             net = str(entry.get("discriminator", default_of(loss, "discriminator")))
             played.add(net)
             if opt.get(f"network_{net}") is None:
@@ -196,7 +191,7 @@ RULES: tuple[Rule, ...] = (
     accumulation,
     schedule,
     some_loss,
-    loss_inputs,
+    discriminators,
     lora_base,
     metric_data,
     best_metric,

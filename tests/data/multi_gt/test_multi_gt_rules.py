@@ -76,7 +76,7 @@ def test_missing_score_file_is_told(experiment):
     ("changes", "key", "message"),
     [
         ({"degradation": None}, "degradation", "is required: datasets.train gives GT images and blur kernels"),
-        ({"train": {"losses": NEGATIVE}}, "train.losses.l_g_neg", "NegativeLoss needs negative versions"),
+        ({"train": {"losses": NEGATIVE}}, "train.losses.l_g_neg", "datasets.train.negatives"),
         (_train(dataroot_labels=None), "datasets.train.dataroot_labels", "is required with sampling: upos"),
         (_train(scores="x.csv"), "datasets.train.scores", "is not read with sampling: upos"),
     ],
