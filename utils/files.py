@@ -1,5 +1,6 @@
-"""Write files that are never half there."""
+"""Write files that are never half there, and hash them."""
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -20,3 +21,13 @@ def atomic_write(path: Path, data: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def hash_file(path: Path) -> str:
+    """Return the SHA-256 of a file, hexadecimal.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

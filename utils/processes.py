@@ -1,25 +1,27 @@
-"""Work on many files by several processes, with a progress bar and bad items by policy."""
+"""Work in several processes: many small jobs in order (`run_jobs`), or a few long shares (`iterate_in_processes`)."""
 
 import multiprocessing
 import os
+import queue
 import signal
 import sys
 import threading
 import traceback
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any, Literal
 
-from prismsr.utils.errors import DataError, JobError
+from prismsr.utils.errors import DataError, JobError, UserError
 
 import cv2
 import torch
 from tqdm import tqdm
 
 OnError = Literal["stop", "skip"]
+ALIVE_CHECK = 1.0  # seconds without news after which the processes are looked at
 JOBS_IN_FLIGHT = 4  # per worker: keeps the workers busy while few results wait in memory
 
 
@@ -115,9 +117,13 @@ def _in_processes(work: Callable[..., Any], jobs: Sequence[tuple[Any, ...]], wor
 
 
 def _start_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the main process ends the work
-    torch.set_num_threads(1)  # the processes are the parallelism
+    _prepare_process(threads=1)  # the processes are the parallelism
     threading.Thread(target=_leave_with_parent, daemon=True).start()
+
+
+def _prepare_process(threads: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the main process ends the work
+    torch.set_num_threads(threads)
 
 
 def _leave_with_parent() -> None:
@@ -137,3 +143,75 @@ def _failure(job: tuple[Any, ...], error: Exception) -> JobError:
     if isinstance(error, OSError):
         return JobError(f"{job[0]}: {error}")
     return JobError(f"{job[0]}: unexpected error\n{''.join(traceback.format_exception(error)).rstrip()}")
+
+
+# ----------------------------------------------------------------------------------------------------- long shares
+
+
+def iterate_in_processes(
+    work: Callable[..., Iterable[Any]], shares: Sequence[tuple[Any, ...]], advice: str
+) -> Iterator[Any]:
+    """Iterate over `work(*share)` in a process for each share; items come as they are ready, in no order.
+
+    The processes begin without threads or CUDA of this one, so that each may use a GPU.
+
+    Args:
+        work: picklable function of a module; iterates over picklable items.
+        shares: its arguments in each process.
+        advice: what to do where a process died, for the message.
+
+    Raises:
+        UserError: raised by `work`.
+        JobError: raised by `work`, instead of any other error, or since a process died. The other processes end after
+            the item they are at.
+    """
+    context: Any = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
+    if sys.platform == "linux":
+        context.set_forkserver_preload([__name__, work.__module__])  # imported once, for all
+    news, stop = context.Queue(), context.Event()
+    threads = max(1, default_workers() // max(1, len(shares)))
+    workers = [
+        context.Process(target=_report, args=(work, share, threads, news, stop), daemon=True) for share in shares
+    ]
+    try:
+        for worker in workers:
+            worker.start()
+        yield from _receive(news, workers, advice)
+    finally:
+        stop.set()
+        for worker in workers:
+            if worker.pid is not None:
+                worker.join()
+
+
+def _receive(news: Any, workers: Sequence[Any], advice: str) -> Iterator[Any]:
+    """Yield what the processes report, until all have said that they are through."""
+    running = len(workers)
+    while running:
+        report: Any = ()
+        with suppress(queue.Empty):
+            report = news.get(timeout=ALIVE_CHECK)
+        if isinstance(report, Exception):
+            raise report
+        if report is None:
+            running -= 1
+        yield from report or ()
+        codes = [worker.exitcode for worker in workers if worker.exitcode not in (None, 0)]
+        if codes and news.empty():
+            raise JobError(f"a process died (exit code {codes[0]}), most likely for want of memory; {advice}")
+
+
+def _report(work: Callable[..., Iterable[Any]], share: tuple[Any, ...], threads: int, news: Any, stop: Any) -> None:
+    """Put each item as a list of one, then None or the error; runs in a process of its own."""
+    _prepare_process(threads)
+    parent = multiprocessing.parent_process()
+    try:
+        for item in work(*share):
+            news.put([item])
+            if stop.is_set() or (parent is not None and not parent.is_alive()):
+                return
+        news.put(None)
+    except (UserError, JobError) as error:
+        news.put(error)
+    except Exception as error:  # an exception of torch's may not survive the way to the main process
+        news.put(JobError(f"process {os.getpid()}: {type(error).__name__}: {error}"))

@@ -1,13 +1,8 @@
 """Compute the scores that are missing: numpy's in several processes, the networks' in batches, one process per GPU."""
 
 import math
-import multiprocessing
-import os
-import signal
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -17,8 +12,8 @@ from prismsr.metrics.psnr_ssim import Plane, planes, psnr, ssim
 from prismsr.tools.evaluation.columns import MetricSpec, Scorer, build_network
 from prismsr.tools.evaluation.matching import Item
 from prismsr.tools.evaluation.score_store import Unit
-from prismsr.utils.errors import DataError, JobError, UserError
-from prismsr.utils.processes import run_jobs
+from prismsr.utils.errors import DataError, UserError
+from prismsr.utils.processes import iterate_in_processes, run_jobs
 
 import cv2
 import numpy as np
@@ -232,67 +227,40 @@ def run_networks(
     """
     if not work:
         return
-    outcomes = _here(work, scorers, align, devices[0]) if len(devices) == 1 else _spread(work, scorers, align, devices)
+    if len(devices) == 1:
+        networks = {
+            scorer.column: (scorer.spec, scorer.network.to(devices[0]), scorer.batched)
+            for scorer in scorers
+            if scorer.network
+        }
+        outcomes = _score_batches(work, networks, align, devices[0])
+    else:
+        made = [(scorer.spec, scorer.batched) for scorer in scorers]
+        shares = [(work[index :: len(devices)], made, align, device) for index, device in enumerate(devices)]
+        outcomes = iterate_in_processes(_score_share, shares, "use a smaller --batch or one --device")
     with tqdm(total=sum(map(len, work)), desc=", ".join(scorer.column for scorer in scorers), unit="image") as bar:
         for count, outcome in outcomes:
             consume(outcome)
             bar.update(count)
 
 
-def _here(work: Sequence[Batch], scorers: Sequence[Scorer], align: Align, device: str) -> Iterator[tuple[int, Outcome]]:
-    networks = {
-        scorer.column: (scorer.spec, scorer.network.to(device), scorer.batched) for scorer in scorers if scorer.network
-    }
-    with ThreadPoolExecutor(1) as reader:  # decodes the next batch meanwhile
-        loading = reader.submit(Loaded, work[0], align)
+def _score_batches(
+    work: Sequence[Batch], networks: Networks, align: Align, device: str
+) -> Iterator[tuple[int, Outcome]]:
+    """Yield the number of images of each batch and its scores; the next batch is decoded meanwhile."""
+    with ThreadPoolExecutor(1) as reader:
+        loading = reader.submit(Loaded, work[0], align) if work else None
         for index, batch in enumerate(work):
+            assert loading is not None
             loaded = loading.result()
             if index + 1 < len(work):
                 loading = reader.submit(Loaded, work[index + 1], align)
             yield len(batch), score_batch(loaded, networks, device)
 
 
-def _spread(
-    work: Sequence[Batch], scorers: Sequence[Scorer], align: Align, devices: Sequence[str]
+def _score_share(
+    work: Sequence[Batch], made: Sequence[tuple[MetricSpec, bool]], align: Align, device: str
 ) -> Iterator[tuple[int, Outcome]]:
-    context = multiprocessing.get_context("spawn")  # CUDA does not survive a fork
-    queue = context.Queue()
-    for device in devices:
-        queue.put(device)
-    made = [(scorer.spec, scorer.batched) for scorer in scorers]
-    pool = ProcessPoolExecutor(len(devices), mp_context=context, initializer=_start, initargs=(queue, made, align))
-    try:
-        futures: dict[Future[Outcome], int] = {pool.submit(_score_there, batch): len(batch) for batch in work}
-        for future in as_completed(futures):
-            yield futures[future], future.result()
-    except BrokenProcessPool as error:
-        raise JobError(
-            f"a process of {', '.join(devices)} died; its message is above, if it had one. Try one --device"
-        ) from error
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-_WORKER: dict[str, Any] = {}  # what a process of `_spread` keeps between its batches
-
-
-def _start(queue: Any, made: Sequence[tuple[MetricSpec, bool]], align: Align) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the main process ends the work
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
-    device = queue.get()
-    if torch.device(device).type == "cpu":
-        torch.set_num_threads(1)
+    """As `_score_batches`, in a process that builds the networks itself."""
     networks = {spec.column: (spec, build_network(spec).to(device), batched) for spec, batched in made}
-    _WORKER.update(device=device, networks=networks, align=align)
-
-
-def _leave_with_parent() -> None:
-    """End this process when the main one was killed outright; it would hold the GPU and wait forever."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-def _score_there(batch: Batch) -> Outcome:
-    return score_batch(Loaded(batch, _WORKER["align"]), _WORKER["networks"], _WORKER["device"])
+    return _score_batches(work, networks, align, device)

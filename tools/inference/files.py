@@ -1,6 +1,6 @@
 """The work on a list of images: read, enlarge, write, side by side."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,13 +23,12 @@ class Outcome:
     """What the output's format could not hold."""
 
 
-def infer_files(upscaler: Upscaler, jobs: Sequence[Job], stop: Callable[[], bool] = lambda: False) -> Iterator[Outcome]:
+def infer_files(upscaler: Upscaler, jobs: Sequence[Job]) -> Iterator[Outcome]:
     """Super-resolve images one by one; the next is read, and the last written, while the network works.
 
     Args:
         upscaler: what is done to each picture.
         jobs: from `plan_jobs`.
-        stop: asked before each image; true ends the run.
 
     Yields:
         An outcome for each image, in order.
@@ -41,12 +40,9 @@ def infer_files(upscaler: Upscaler, jobs: Sequence[Job], stop: Callable[[], bool
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
         writing: Future[Outcome] | None = None
         for job, picture in _pictures(jobs, reader):
-            if stop():
-                break
-            outcome = _upscaled(upscaler, job, picture)
-            if writing is not None:
-                yield writing.result()
-            writing = writer.submit(_written, job, outcome)
+            last, writing = writing, writer.submit(_written, job, _upscaled(upscaler, job, picture))
+            if last is not None:
+                yield last.result()
         if writing is not None:
             yield writing.result()
 

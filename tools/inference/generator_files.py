@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from prismsr.utils.errors import OptionError
+from prismsr.utils.files import hash_file
 from prismsr.utils.options.check import resolve_path
 from prismsr.utils.options.entries import check_entry, find_registered
 from prismsr.utils.options.files import LoadedOptions, load_with_lines, shown
 from prismsr.utils.weights.files import WeightsError, require_fit
-from prismsr.utils.weights.spandrel import ParamKey, file_hash, read_spandrel, state_dict
+from prismsr.utils.weights.spandrel import ParamKey, read_spandrel, state_dict
 
 import torch
 from torch import Tensor, nn
@@ -44,7 +45,7 @@ def from_options(file: Path, weights: Path | None, param_key: ParamKey, root: Pa
     net.load_state_dict(state)
     net.eval().requires_grad_(False)
     multiple = _multiple(options)
-    settings = {"network": json.loads(json.dumps(options)), "weights": file_hash(path), "param_key": key}
+    settings = {"network": json.loads(json.dumps(options)), "weights": hash_file(path), "param_key": key}
     return Built(net, str(loaded.options.get("name") or file.stem), _scale(net, multiple, file), multiple, settings)
 
 
@@ -125,7 +126,7 @@ def from_weights(path: Path, param_key: ParamKey) -> Built:
         path.stem,
         model.scale,
         model.size_requirements.multiple_of,
-        {"network": kind, "weights": file_hash(path), "param_key": param_key},
+        {"network": kind, "weights": hash_file(path), "param_key": param_key},
         channels[0],
         model.tiling.name == "INTERNAL",
         tuple(name for name, fits in fit.items() if fits),

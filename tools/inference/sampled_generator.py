@@ -7,8 +7,9 @@ from typing import Any
 
 from prismsr.tools.inference.generator_files import Built, build_network_g, checkpoint_of
 from prismsr.utils.errors import OptionError
+from prismsr.utils.files import hash_file
 from prismsr.utils.options.files import load_options, load_with_lines
-from prismsr.utils.weights.spandrel import ParamKey, file_hash, state_dict
+from prismsr.utils.weights.spandrel import ParamKey, state_dict
 
 import torch
 from torch import Tensor
@@ -76,7 +77,7 @@ def from_sampling_options(file: Path, weights: Path | None, param_key: ParamKey,
     require_same_options(net, path, strict=True)
     load_trainable(net, state, path)
     seed = int(options.get("manual_seed") or 0)
-    settings = {"network": json.loads(json.dumps(options["network_g"])), "weights": file_hash(path), "param_key": key}
+    settings = {"network": json.loads(json.dumps(options["network_g"])), "weights": hash_file(path), "param_key": key}
     settings |= {"sampling": sampling, "seed": seed}
     sampled = SampledNetwork(net.eval().requires_grad_(False), sampler, seed)
     name = str(options.get("name") or file.stem)

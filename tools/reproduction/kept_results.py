@@ -17,10 +17,9 @@ from typing import Any
 from prismsr.tools.evaluation.columns import MetricSpec
 from prismsr.tools.reproduction.needs import Needs, metric_weights
 from prismsr.tools.reproduction.tables import Job
-from prismsr.utils.files import atomic_write
+from prismsr.utils.files import atomic_write, hash_file
 from prismsr.utils.options.files import load_options
 from prismsr.utils.weights.published import place
-from prismsr.utils.weights.spandrel import file_hash
 from prismsr.version import __version__
 
 RECORD = "result.json"
@@ -79,10 +78,10 @@ def image_settings(job: Job, needs: Needs, how: How) -> dict[str, Any]:
 def quality_settings(job: Job, root: Path) -> dict[str, Any]:
     """What the scores of a quality metric depend on, with the files that its options name."""
     options = {
-        key: [value, file_hash(root / value)] if isinstance(value, str) and (root / value).is_file() else value
+        key: [value, hash_file(root / value)] if isinstance(value, str) and (root / value).is_file() else value
         for key, value in job.row.metric_options.items()
     }
-    lists = [file_hash(root / file) for file in (job.use.pairs, job.use.labels) if file and (root / file).is_file()]
+    lists = [hash_file(root / file) for file in (job.use.pairs, job.use.labels) if file and (root / file).is_file()]
     images = folder_fingerprint(root / str(job.use.root))
     return {"metric": job.row.metric, "options": options, "images": images, "lists": lists, "versions": _versions()}
 
@@ -162,7 +161,7 @@ def _state(path: Path) -> list[int]:
 @lru_cache(maxsize=64)
 def _file_hash(path: Path, size: int, changed: int) -> str:
     """SHA-256, read again only when the file changes."""
-    return file_hash(path)
+    return hash_file(path)
 
 
 @lru_cache(maxsize=1)

@@ -1,6 +1,5 @@
 """Download a file: resumed where it was cut, compared with what is published, in its place only when it is whole."""
 
-import hashlib
 import os
 import urllib.request
 from email.message import Message
@@ -10,6 +9,7 @@ from typing import Any
 from urllib.error import HTTPError, URLError
 
 from prismsr.utils.errors import UserError
+from prismsr.utils.files import hash_file
 
 from tqdm import tqdm
 
@@ -107,8 +107,7 @@ def _whole_size(headers: Message) -> int | None:
 
 def _require_published(url: str, partial: Path, size: int | None, sha256: str) -> None:
     held = partial.stat().st_size
-    with partial.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = hash_file(partial)
     if (size is not None and held != size) or not digest.startswith(sha256):
         partial.unlink()
         raise DownloadError(

@@ -1,12 +1,12 @@
 """The published weights (pretrained.yml): where each belongs on this machine, and whether it is there and whole."""
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
+from prismsr.utils.files import hash_file
 from prismsr.utils.options.yaml_loader import read_yaml
 from prismsr.utils.weights.files import WeightsError, read_file
 from prismsr.utils.weights.needs import Need
@@ -19,7 +19,6 @@ HUB, HF = "torch_hub:", "hf:"
 READABLE = (".pth", ".pt", ".safetensors")
 FULL = 64
 """Digits of a whole SHA-256."""
-_BLOCK = 2**20
 State = Literal["there", "missing", "damaged"]
 
 
@@ -122,7 +121,7 @@ def examine(weights: Weights, root: Path) -> Finding:
     size = path.stat().st_size
     if weights.size is not None and size != weights.size:
         return Finding("damaged", f"has {size:,} bytes instead of {weights.size:,}: incomplete or another file")
-    digest = sha256_of(path)
+    digest = hash_file(path)
     if not digest.startswith(weights.sha256):
         return Finding("damaged", f"SHA-256 is {digest}, published is {weights.sha256}: damaged or another file")
     if weights.format == "tensors" and path.suffix in READABLE:
@@ -139,15 +138,6 @@ def _agreement(published: str) -> str:
     if not published:
         return "none is published"
     return "as published" if len(published) == FULL else f"published: begins with {published}"
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file in hex."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def maker_of(what: str, options: dict[str, dict[str, Any]]) -> str | None:

@@ -1,6 +1,5 @@
 """Read a network and its weights from one file by spandrel."""
 
-import hashlib
 from pathlib import Path
 from typing import Any, Literal
 
@@ -35,12 +34,6 @@ def read_spandrel(path: Path, param_key: ParamKey = "auto", hint: str = "") -> A
             f"{path}: spandrel {getattr(spandrel, '__version__', '')} finds no network in it that it knows ({reason}). "
             + (hint or _OPTION_FILE.format(path))
         ) from error
-
-
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 _OPTION_FILE = (

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from prismsr.data.prepare.versions.enhancement_networks import SUFFIXES, enhance, file_hash, load_model
+from prismsr.data.prepare.versions.enhancement_networks import SUFFIXES, enhance, load_model
 from prismsr.data.prepare.versions.filters import CLASSICAL, parameters
 from prismsr.utils.devices import find_device
 from prismsr.utils.errors import OptionError, UserError
+from prismsr.utils.files import hash_file
 from prismsr.utils.names import did_you_mean
 
 import numpy as np
@@ -37,7 +38,11 @@ class Enhancement:
         if not self.is_network:
             return parameters(self.source)
         path = Path(self.source)
-        return {"file": path.name, "sha256": file_hash(path), "tile": self.tile, "tile_pad": self.tile_pad}
+        try:
+            sha256 = hash_file(path)
+        except OSError as error:
+            raise OptionError(f"{path}: cannot be read ({error.strerror})") from error
+        return {"file": path.name, "sha256": sha256, "tile": self.tile, "tile_pad": self.tile_pad}
 
     def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """(H, W, 3) BGR to the same."""

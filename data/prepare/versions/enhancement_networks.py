@@ -1,6 +1,5 @@
 """Enhancers from weights: any x1 image restoration network that spandrel knows, from its file alone, in tiles."""
 
-import hashlib
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -94,16 +93,3 @@ def enhance_tiled(image: Tensor, model: Any, tile: int, tile_pad: int) -> Tensor
 @torch.no_grad()
 def _run(model: Any, image: Tensor) -> Tensor:
     return torch.as_tensor(model(image.to(model.device))).float().cpu()
-
-
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal.
-
-    Raises:
-        WeightsError: it cannot be read.
-    """
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise WeightsError(f"{path}: cannot be read ({error.strerror})") from error

@@ -3,7 +3,6 @@
 import csv
 import json
 import os
-import queue
 
 from prismsr.metrics.lpips_st_metric import calculate_lpips_st
 from prismsr.metrics.psnr_ssim import planes, psnr, ssim
@@ -298,7 +297,7 @@ def test_missing_weights_end_the_run_before_it_starts(folders, monkeypatch):
     assert "MUSIQ" not in json.loads((folders[2] / "summary.json").read_text())["metrics"]
 
 
-def test_processes_of_several_devices_do_the_same(folders, monkeypatch):
+def test_processes_of_several_devices_do_the_same(folders):
     """What a process of `--device cuda:0,cuda:1` does, here in this process."""
     items = match(*folders[:2])
     spec = MetricSpec("natural-scene", {})
@@ -307,16 +306,7 @@ def test_processes_of_several_devices_do_the_same(folders, monkeypatch):
     work = batches(jobs, sizes, 8)
     assert [[item.name for item, _ in batch] for batch in work] == [["a", "b"], ["c"]]
     assert [len(batch) for batch in batches(jobs, sizes, 1)] == [1, 1, 1]
-    devices = queue.Queue()
-    devices.put("cpu")
-    monkeypatch.setattr(evaluation_running.signal, "signal", lambda *arguments: None)
-    threads = torch.get_num_threads()
-    try:
-        evaluation_running._start(devices, [(spec, True)], "equal")
-        outcomes = [evaluation_running._score_there(batch) for batch in work]
-    finally:
-        torch.set_num_threads(threads)
-        evaluation_running._WORKER.clear()
+    outcomes = [outcome for _, outcome in evaluation_running._score_share(work, [(spec, True)], "equal", "cpu")]
     found = {unit.name: value for outcome in outcomes for unit, value in outcome.values.items()}
     summary = evaluate_folder(*folders[:2], [spec], folders[2], device="cpu", batch=1)
     assert summary.values["natural-scene"] == pytest.approx(found, rel=1e-5)

@@ -3,7 +3,7 @@
 import pickle
 import sys
 
-from prismsr.data.prepare.versions.enhancement_networks import enhance, enhance_tiled, file_hash, load_model
+from prismsr.data.prepare.versions.enhancement_networks import enhance, enhance_tiled, load_model
 from prismsr.utils.weights.files import WeightsError
 
 import numpy as np
@@ -95,10 +95,3 @@ def test_without_spandrel(tmp_path, monkeypatch):
     path = save_network(tmp_path / "compact.pth")
     with pytest.raises(WeightsError, match="pip install spandrel"):
         load_model(str(path), "cpu")
-
-
-def test_hash_follows_the_content(tmp_path):
-    (tmp_path / "a").write_bytes(b"abc")
-    assert file_hash(tmp_path / "a").startswith("ba7816bf8f01cfea")
-    with pytest.raises(WeightsError, match="cannot be read"):
-        file_hash(tmp_path / "b")

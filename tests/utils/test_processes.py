@@ -1,12 +1,13 @@
+"""Work in several processes: order, bad items, and what happens where a process fails, dies or is stopped."""
+
+import itertools
 import multiprocessing
 import os
 import time
 from functools import partial
-from pathlib import Path
 
 from prismsr.utils.errors import DataError, JobError
-from prismsr.utils.files import atomic_write
-from prismsr.utils.processes import default_workers, run_jobs
+from prismsr.utils.processes import default_workers, iterate_in_processes, run_jobs
 
 import pytest
 
@@ -79,22 +80,19 @@ def test_no_jobs():
     assert default_workers() >= 1
 
 
-def test_atomic_write_replaces_or_leaves_nothing(tmp_path, monkeypatch):
-    path = tmp_path / "new" / "file"
-    atomic_write(path, b"one")
-    atomic_write(path, b"two")
-    assert path.read_bytes() == b"two"
-    write_bytes = Path.write_bytes
+def test_shares_are_iterated_in_processes_of_their_own():
+    assert sorted(iterate_in_processes(range, [(0, 3), (10, 12), (5, 5)], "")) == [0, 1, 2, 10, 11]
 
-    def disk_full(self, data):
-        write_bytes(self, data[:2])
-        raise OSError(28, "No space left on device")
 
-    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space"):
-        patch.setattr(Path, "write_bytes", disk_full)
-        atomic_write(path, b"three")
-    assert path.read_bytes() == b"two"
-    (tmp_path / "folder").mkdir()
-    with pytest.raises(OSError, match="folder"):
-        atomic_write(tmp_path / "folder", b"four")
-    assert sorted(p.name for p in tmp_path.rglob("*")) == ["file", "folder", "new"]
+def test_an_error_or_a_death_in_a_share_ends_all():
+    with pytest.raises(JobError, match=r"process \d+: ValueError: invalid literal"):
+        list(iterate_in_processes(int, [("x",)], ""))
+    with pytest.raises(JobError, match=r"exit code 3\).*; use a smaller tile"):
+        list(iterate_in_processes(os._exit, [(3,)], "use a smaller tile"))
+
+
+def test_leaving_the_iteration_ends_the_processes():
+    items = iterate_in_processes(itertools.count, [(0,), (0,)], "")
+    assert next(items) == 0
+    items.close()
+    assert multiprocessing.active_children() == []
