@@ -21,7 +21,7 @@ import torch
 from tqdm import tqdm
 
 OnError = Literal["stop", "skip"]
-ALIVE_CHECK = 1.0  # seconds without news after which the processes are looked at
+ALIVE_CHECK, STOP_CHECK = 1.0, 0.05  # seconds without news after which the processes are looked at
 JOBS_IN_FLIGHT = 4  # per worker: keeps the workers busy while few results wait in memory
 
 
@@ -179,9 +179,9 @@ def iterate_in_processes(
         yield from _receive(news, workers, advice)
     finally:
         stop.set()
-        for worker in workers:
-            if worker.pid is not None:
-                worker.join()
+        while any(worker.is_alive() for worker in workers):
+            with suppress(queue.Empty):  # a process does not end before its news are taken
+                news.get(timeout=STOP_CHECK)
 
 
 def _receive(news: Any, workers: Sequence[Any], advice: str) -> Iterator[Any]:
