@@ -4,6 +4,7 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+from prismsr.utils.run_record import describe_differences
 from prismsr.utils.weights.files import WeightsError
 
 import torch
@@ -38,14 +39,14 @@ def require_same_options(net: nn.Module, path: str | Path, strict: bool) -> None
     changed = _differences(notes.get("lgcaa", {}), sections["lgcaa"])
     if changed and strict:
         raise WeightsError(
-            f"{path} was trained with other options of network_g.lgcaa: {'; '.join(changed)}. Set them as they were, "
+            f"{path} was trained with other options of network_g.lgcaa: {changed}. Set them as they were, "
             "or path.strict_load_g: false to load it all the same."
         )
     for part in ("base", "dino"):
         if others := _differences(notes.get(part, {}), sections[part]):
-            get_root_logger().warning(f"{path} was trained beside other frozen weights: {part}: {'; '.join(others)}.")
+            get_root_logger().warning(f"{path} was trained beside other frozen weights: {part}: {others}.")
 
 
-def _differences(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    keys = [key for key in now if key != "preset" and key in then and then[key] != now[key]]
-    return [f"{key} {then[key]}, now {now[key]}" for key in keys]
+def _differences(then: dict[str, Any], now: dict[str, Any]) -> str:
+    shared = [key for key in now if key != "preset" and key in then]
+    return describe_differences({key: then[key] for key in shared}, {key: now[key] for key in shared})

@@ -1,7 +1,6 @@
 """What the steps of `tools/prepare.py` share: arguments, the record in the output folder, a run over a folder."""
 
 import argparse
-import json
 import os
 from collections.abc import Callable
 from functools import partial
@@ -11,11 +10,11 @@ from typing import Any
 from prismsr.data.images.source import FolderSource
 from prismsr.utils.command_line import add_on_error, add_workers, print_list
 from prismsr.utils.errors import OptionError
-from prismsr.utils.files import TEMPORARY_SUFFIX, atomic_write
+from prismsr.utils.files import TEMPORARY_SUFFIX
 from prismsr.utils.images import IMAGE_SUFFIXES
 from prismsr.utils.processes import run_jobs
+from prismsr.utils.run_record import PREPARED, as_recorded, describe_differences, read_record, write_record
 
-RECORD = ".prepare.json"  # hidden, because BasicSR takes every visible file of a folder for an image
 OUTPUT_SUFFIXES = (".png", ".mat")
 
 
@@ -65,51 +64,31 @@ def claim_folder(folder: Path, parameters: dict[str, Any], overwrite: bool) -> N
     Raises:
         OptionError: the folder holds files that no run recorded, or an earlier run had other parameters.
     """
-    parameters = json.loads(json.dumps(parameters))  # as they come back from the file: tuples are lists
-    earlier = recorded(folder)
+    parameters = as_recorded(parameters)
+    earlier = read_record(folder / PREPARED)
     if earlier is not None:
         if overwrite:
             _remove(folder, OUTPUT_SUFFIXES)
         elif earlier != parameters:
             raise OptionError(
-                f"{folder} was made with other parameters ({_differences(earlier, parameters)}); "
+                f"{folder} was made with other parameters ({describe_differences(earlier, parameters)}); "
                 "add --overwrite to make it anew, or choose another folder with -o"
             )
     elif folder.exists() and any(not path.name.startswith(".") for path in folder.iterdir()):
         raise OptionError(
-            f"{folder} holds files that tools/prepare.py did not make (no {RECORD}); choose another folder with -o"
+            f"{folder} holds files that tools/prepare.py did not make (no {PREPARED}); choose another folder with -o"
         )
     _remove(folder, (TEMPORARY_SUFFIX,))  # left by a run that was killed
-    atomic_write(folder / RECORD, json.dumps(parameters, indent=1).encode())
-
-
-def recorded(folder: Path) -> dict[str, Any] | None:
-    """Parameters of the run that made a folder, None where no run did.
-
-    Raises:
-        OptionError: the record is damaged.
-    """
-    record = folder / RECORD
-    if not record.is_file():
-        return None
-    try:
-        return dict(json.loads(record.read_text(encoding="utf8")))
-    except ValueError as error:
-        raise OptionError(f"{record} is damaged ({error}); delete that folder, or choose another with -o") from error
+    write_record(folder / PREPARED, parameters)
 
 
 def _remove(folder: Path, suffixes: tuple[str, ...]) -> None:
     """Delete the files with these suffixes; a folder inside that has a record of its own is another run's."""
     for path in folder.iterdir() if folder.exists() else ():
-        if path.is_dir() and not path.is_symlink() and not (path / RECORD).exists():
+        if path.is_dir() and not path.is_symlink() and not (path / PREPARED).exists():
             _remove(path, suffixes)
         elif path.is_file() and path.suffix in suffixes:
             path.unlink()
-
-
-def _differences(earlier: dict[str, Any], now: dict[str, Any]) -> str:
-    names = [name for name in {**earlier, **now} if earlier.get(name) != now.get(name)]
-    return ", ".join(f"{name}: {earlier.get(name)} then, {now.get(name)} now" for name in names)
 
 
 def run_step(

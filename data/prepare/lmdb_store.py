@@ -11,8 +11,8 @@ from types import TracebackType
 from typing import Any
 
 from prismsr.data.images.source import MANIFEST, META_INFO, close_lmdb
-from prismsr.data.prepare.common import RECORD
 from prismsr.utils.files import atomic_write
+from prismsr.utils.run_record import PREPARED
 
 import lmdb
 from tqdm import tqdm
@@ -129,7 +129,7 @@ def publish(folder: Path, entries: dict[str, Entry], final: Path, compress_level
     manifest = {"format": 1, "compress_level": compress_level, "images": {k: asdict(e) for k, e in entries.items()}}
     atomic_write(folder / META_INFO, meta_info.encode("ascii"))
     atomic_write(folder / MANIFEST, json.dumps(manifest, indent=1).encode("ascii"))
-    for name in (JOURNAL, RECORD):
+    for name in (JOURNAL, PREPARED):
         (folder / name).unlink(missing_ok=True)
     replaced = final.with_name(f"{final.name}.replaced")
     if final.exists():

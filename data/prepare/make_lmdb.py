@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from prismsr.data.images.source import encode_key
-from prismsr.data.prepare.common import add_run_arguments, claim_folder, images_of, recorded, relative_input
+from prismsr.data.prepare.common import add_run_arguments, claim_folder, images_of, relative_input
 from prismsr.data.prepare.lmdb_store import INITIAL_MAP_SIZE, LmdbStore, publish
 from prismsr.utils.command_line import print_list, whole_number
 from prismsr.utils.errors import JobError, OptionError
 from prismsr.utils.images import encode_png, read_image
 from prismsr.utils.processes import run_jobs
+from prismsr.utils.run_record import PREPARED, read_record
 
 KEY_BYTES = 511  # the longest key of LMDB
 
@@ -60,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
         "compress_level": args.compress_level,
         "overwrite": args.overwrite,
     }
-    if args.overwrite and recorded(building) not in (None, parameters):
+    if args.overwrite and read_record(building / PREPARED) not in (None, parameters):
         shutil.rmtree(building)  # begun for another purpose; an interrupted --overwrite of this kind is continued
     claim_folder(building, parameters, overwrite=False)
     with LmdbStore(building, images, args.map_size) as store:

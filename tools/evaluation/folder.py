@@ -12,10 +12,11 @@ from prismsr.tools.evaluation.results import write_results
 from prismsr.tools.evaluation.score_store import ScoreStore, Unit, references_of
 from prismsr.tools.evaluation.scoring import Outcome, batches, run_networks, run_pixels
 from prismsr.tools.evaluation.summary import MetricSummary, Summary, mean_of_groups, versions
-from prismsr.tools.inference.plan import RECORD, leftovers
+from prismsr.tools.inference.plan import leftovers
 from prismsr.utils.devices import find_device
 from prismsr.utils.errors import OptionError, UserError
 from prismsr.utils.processes import default_workers
+from prismsr.utils.run_record import INFERRED
 
 import numpy as np
 import torch
@@ -87,9 +88,9 @@ def _matched(plan: Protocol, sr: Path, gt: Path | None, suffix: str | None, labe
     items = match(sr, gt, suffix=suffix, references=plan.references, several=plan.several, labels=labels)
     if old := leftovers(sr, [item.sr for item in items]):
         raise MatchingError(
-            f"{len(old)} of {len(items)} images of {sr} are older than the settings that {RECORD} there says they were "
-            f"made with: {shown([path.name for path in old])}. tools/infer.py is at work there or did not end: wait "
-            f"for it, or run its command again; remove {sr / RECORD} if the images are right"
+            f"{len(old)} of {len(items)} images of {sr} are older than the settings that {INFERRED} there says they "
+            f"were made with: {shown([path.name for path in old])}. tools/infer.py is at work there or did not end: "
+            f"wait for it, or run its command again; remove {sr / INFERRED} if the images are right"
         )
     return items
 

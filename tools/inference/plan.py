@@ -1,6 +1,5 @@
 """Which image becomes which file, what is done already, and the record of the settings it was made with."""
 
-import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,8 +9,8 @@ from typing import Any
 from prismsr.tools.inference.upscaler import InferenceError
 from prismsr.utils.files import atomic_write
 from prismsr.utils.images import IMAGE_SUFFIXES
+from prismsr.utils.run_record import INFERRED, as_recorded, describe_differences, read_record, write_record
 
-RECORD = ".infer.json"  # hidden: what reads images from the folder must not take it for one
 _LOSSLESS = (".png", ".bmp", ".tif", ".tiff")
 EXTENSIONS = ("auto", "same", "png", "jpg", "jpeg", "bmp", "tif", "tiff", "webp")
 
@@ -99,13 +98,15 @@ def claim_output(jobs: Sequence[Job], output: Path, settings: dict[str, Any], ov
     Raises:
         InferenceError: an output was made otherwise, or nobody knows how, and `overwrite` is false.
     """
-    settings = json.loads(json.dumps(settings))  # as they come back from the file
-    path = record_folder(output) / RECORD
+    settings = as_recorded(settings)
+    path = record_folder(output) / INFERRED
     earlier, since = _recorded(path)
     there = [job.target for job in jobs if job.target.exists()]
     others = [target for target in there if earlier != settings or target.stat().st_mtime_ns < since]
     if others and not overwrite:
-        text = _differences(earlier, settings) or f"it is older than {path}" if earlier else f"there is no {path}"
+        text = (
+            describe_differences(earlier, settings) or f"it is older than {path}" if earlier else f"there is no {path}"
+        )
         raise InferenceError(
             f"{others[0]} and {len(others) - 1} more outputs are there and were made with other settings, or by "
             f"another tool ({text}); add --overwrite to make them anew, or choose another folder with -o"
@@ -118,7 +119,7 @@ def _write_record(path: Path, settings: dict[str, Any]) -> None:
     try:
         atomic_write(path, b"{}")
         since = path.stat().st_mtime_ns  # by the clock of the file system, as for the outputs
-        atomic_write(path, json.dumps({"since": since, "settings": settings}, indent=1).encode())
+        write_record(path, {"since": since, "settings": settings})
     except OSError as error:
         raise InferenceError(f"{path}: cannot be written ({error.strerror})") from error
 
@@ -126,7 +127,7 @@ def _write_record(path: Path, settings: dict[str, Any]) -> None:
 def _recorded(path: Path) -> tuple[dict[str, Any], int]:
     """Settings in the record and since when; none where it is missing or damaged: then the outputs are nobody's."""
     try:
-        content = json.loads(path.read_text(encoding="utf8"))
+        content = read_record(path) or {}
         return dict(content["settings"]), int(content["since"])
     except (OSError, ValueError, KeyError, TypeError):
         return {}, 0
@@ -137,13 +138,8 @@ def leftovers(folder: Path, files: Iterable[Path]) -> list[Path]:
 
     A run with other settings that was stopped, or failed at some images, leaves such; without a record there are none.
     """
-    since = _recorded(folder / RECORD)[1]
+    since = _recorded(folder / INFERRED)[1]
     return [path for path in files if path.stat().st_mtime_ns < since]
-
-
-def _differences(earlier: dict[str, Any], now: dict[str, Any]) -> str:
-    names = [name for name in {**earlier, **now} if earlier.get(name) != now.get(name)]
-    return ", ".join(f"{name}: {earlier.get(name)} then, {now.get(name)} now" for name in names)
 
 
 def split_done(jobs: Sequence[Job], overwrite: bool) -> tuple[list[Job], list[Job]]:

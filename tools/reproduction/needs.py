@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from prismsr.data.prepare.common import recorded
 from prismsr.data.test_sets.sets import count_images, find_test_set, missing
 from prismsr.tools.evaluation.protocols import Protocol, find_protocol
 from prismsr.tools.iqa.sets import SOURCES
@@ -14,6 +13,7 @@ from prismsr.tools.reproduction.tables import Job
 from prismsr.tools.weight_files.wanted import METRICS, WITHOUT
 from prismsr.utils.errors import OptionError
 from prismsr.utils.options.files import load_options
+from prismsr.utils.run_record import PREPARED, read_record
 from prismsr.utils.weights import needs as weight_needs
 from prismsr.utils.weights.published import Weights, place, read_list
 
@@ -180,7 +180,7 @@ def _not_as_published(name: str, needs: Needs) -> str | None:
     """What is wrong with a set that `prepare.py testset --force` took all the same."""
     for folder in filter(None, (needs.gt, needs.lq)):
         try:
-            problems = (recorded(folder.parent) or {}).get("problems")
+            problems = (read_record(folder.parent / PREPARED) or {}).get("problems")
         except OptionError as error:
             return str(error)
         if problems:

@@ -8,13 +8,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from prismsr.data.prepare.common import RECORD, recorded
 from prismsr.data.prepare.testsets.archive import find_archives, fingerprint, list_files, read_files
 from prismsr.data.prepare.testsets.check import name_problems, size_problems
 from prismsr.data.test_sets.layouts import Layout, TestSet
 from prismsr.utils.errors import DataError, OptionError
 from prismsr.utils.files import atomic_write
 from prismsr.utils.images import decode_image, encode_png
+from prismsr.utils.run_record import PREPARED, read_record, write_record
 
 from tqdm import tqdm
 
@@ -112,8 +112,8 @@ def arrange(
     folder = output / test_set.name
     if folder.exists() and not overwrite:
         return _arranged_before(test_set, folder)
-    if folder.exists() and recorded(folder) is None:
-        raise OptionError(f"{folder} was not made by tools/prepare.py (no {RECORD}); choose another folder with -o")
+    if folder.exists() and read_record(folder / PREPARED) is None:
+        raise OptionError(f"{folder} was not made by tools/prepare.py (no {PREPARED}); choose another folder with -o")
     plan = make_plan(test_set, downloads)
     _refuse(test_set, plan.problems, force)
     read = {str(archive): fingerprint(archive) for archive in sorted({place[0] for place in plan.files.values()})}
@@ -121,17 +121,17 @@ def arrange(
     _extract(test_set, plan, staging)
     problems = plan.problems + size_problems(test_set, staging)
     _refuse(test_set, problems, force)
-    _write_record(staging, {**plan.record(test_set), "problems": problems})
+    write_record(staging / PREPARED, {**plan.record(test_set), "problems": problems})
     _swap(staging, folder)
     return problems
 
 
 def _arranged_before(test_set: TestSet, folder: Path) -> list[str]:
-    record = recorded(folder)
+    record = read_record(folder / PREPARED)
     if record is None or record.get("set") != test_set.name:
         raise OptionError(
-            f"{folder} was not made by tools/prepare.py testset (no {RECORD}); move it away, or choose another folder "
-            "with -o"
+            f"{folder} was not made by tools/prepare.py testset (no {PREPARED}); move it away, or choose another "
+            "folder with -o"
         )
     accepted = record.get("problems") or []
     held = [path.relative_to(folder).with_suffix("").as_posix() for path in _arranged_files(test_set, folder)]
@@ -158,16 +158,13 @@ def _refuse(test_set: TestSet, problems: list[str], force: bool) -> None:
 
 def _staging(folder: Path, record: Mapping[str, object]) -> Path:
     """An empty folder, or that of an interrupted run that read the same."""
-    if folder.exists() and recorded(folder) != record:
-        if recorded(folder) is None:
-            raise OptionError(f"{folder} was not made by tools/prepare.py (no {RECORD}); move it away")
+    earlier = read_record(folder / PREPARED)
+    if folder.exists() and earlier != record:
+        if earlier is None:
+            raise OptionError(f"{folder} was not made by tools/prepare.py (no {PREPARED}); move it away")
         shutil.rmtree(folder)
-    _write_record(folder, record)
+    write_record(folder / PREPARED, record)
     return folder
-
-
-def _write_record(folder: Path, record: Mapping[str, object]) -> None:
-    atomic_write(folder / RECORD, json.dumps(record, indent=1).encode())
 
 
 def _extract(test_set: TestSet, plan: Plan, staging: Path) -> None:

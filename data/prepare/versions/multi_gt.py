@@ -14,7 +14,6 @@ from prismsr.data.prepare.versions.filters import CLASSICAL
 from prismsr.data.prepare.versions.multi_gt_patches import ImageResult, write_patches, write_selection
 from prismsr.data.prepare.versions.patch_selection import PatchRule
 from prismsr.utils.command_line import whole_number
-from prismsr.utils.errors import JobError, OptionError
 from prismsr.utils.processes import run_jobs
 
 STEP = "multi-gt"
@@ -63,20 +62,15 @@ def run(args: argparse.Namespace) -> int:
         write_patches, output=args.output, enhancers=enhancements, rule=rule, seed=args.seed, run_id=run_id(made_by)
     )
     results: list[ImageResult] = []
-    try:
-        skipped = run_jobs(
-            work,
-            [(path, key) for key, path in images.items()],
-            # a network uses all cores by itself, and CUDA does not survive a fork
-            workers=1 if any(each.is_network for each in enhancements) else args.workers,
-            on_error=args.on_error,
-            label=STEP,
-            consume=results.append,
-        )
-    except JobError as error:
-        if isinstance(error.__cause__, OptionError):
-            raise error.__cause__ from error
-        raise
+    skipped = run_jobs(
+        work,
+        [(path, key) for key, path in images.items()],
+        # a network uses all cores by itself, and CUDA does not survive a fork
+        workers=1 if any(each.is_network for each in enhancements) else args.workers,
+        on_error=args.on_error,
+        label=STEP,
+        consume=results.append,
+    )
     found = sum(len(result.patches) for result in results)
     kept = write_selection(args.output / SELECTION, results, rule, len(enhancements))
     note = f"; {kept} of {found} patches kept, figures of all in {SELECTION}"

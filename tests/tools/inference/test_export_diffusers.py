@@ -34,7 +34,7 @@ def test_the_folder_holds_the_moving_average(export, tmp_path, capsys):
 
 def test_another_module_or_network_is_refused(export, tmp_path, capsys):
     assert export(lgcaa={"clamp": None}) == 2  # no tensor differs
-    assert "clamp 1.0, now None" in capsys.readouterr().err
+    assert "clamp: 1.0 then" in capsys.readouterr().err
     assert export("vae") == 2
     assert "ImageAutoencoder is wanted" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
