@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 from prismsr.archs.lgcaa.branch import LGCAABranch
@@ -10,8 +9,8 @@ from prismsr.archs.lgcaa.sampling.options import SamplingOptions
 from prismsr.archs.lgcaa.sampling.sampler import Sampler
 from prismsr.models.training.basicsr_patches import patch_basicsr
 from prismsr.tools.benchmarks.clock import PartClock
-from prismsr.tools.benchmarks.lgcaa import NARROW
 from prismsr.tools.benchmarks.measure import PeakMemory, give_memory_back, photographs, timed
+from prismsr.utils.command_line import ROOT
 from prismsr.utils.options.files import load_options
 
 import torch
@@ -21,9 +20,26 @@ from basicsr.utils import set_random_seed
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-OPTIONS = Path(__file__).resolve().parents[2] / "options" / "lgcaa" / "lgcaa_x4.yml"
+OPTIONS = ROOT / "options" / "lgcaa" / "lgcaa_x4.yml"
 MODES = ("none", "full")
 """network_g.lgcaa.mode, without and with the module."""
+NARROW: dict[str, Any] = {
+    "base": {
+        "path": None,
+        "unet": {
+            "block_out_channels": [32, 64],
+            "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D"],
+            "up_block_types": ["CrossAttnUpBlock2D", "UpBlock2D"],
+            "layers_per_block": 1,
+            "attention_head_dim": [2, 4],
+            "cross_attention_dim": 64,
+            "norm_num_groups": 8,
+        },
+        "vae": {"block_out_channels": [32, 64, 64, 64], "layers_per_block": 2, "norm_num_groups": 8},
+    },
+    "dino": {"config": {"embed_dim": 24, "depth": 2, "num_heads": 2, "img_size": 32, "patch_size": 8}, "size": 32},
+}
+"""SD-2's VAE with a quarter of its channels, and a UNet of two levels."""
 SIZES: dict[str, dict[str, Any]] = {
     "full": {"base": {"path": None}, "dino": {"pretrained": False}},
     "tiny": NARROW,

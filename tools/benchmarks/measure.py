@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from prismsr.utils.command_line import ROOT
+
 import numpy as np
 import skimage
 import torch
@@ -47,7 +49,7 @@ def measure(workload: str, repeat: int, **settings: Any) -> dict[str, Any]:
     """
     command = [
         sys.executable,
-        str(Path(__file__).resolve().parents[1] / "benchmark.py"),
+        str(ROOT / "tools" / "benchmark.py"),
         "--workload",
         workload,
         "--repeat",

@@ -2,11 +2,11 @@
 
 import logging
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from prismsr.models.training.basicsr_patches import patch_basicsr
-from prismsr.tools.benchmarks.measure import mega
+from prismsr.tools.benchmarks.measure import measure, mega
+from prismsr.utils.command_line import ROOT
 from prismsr.utils.options.files import load_options
 
 import torch
@@ -15,17 +15,12 @@ from basicsr.utils import set_random_seed
 from torch import Tensor
 from torch.nn import functional as F
 
-OPTIONS = Path(__file__).resolve().parents[2] / "options" / "sfd"
+OPTIONS = ROOT / "options" / "sfd"
 FILES = {"sfd-step": "rrdb_sfd_x4.yml", "vanilla-step": "vanilla_x4.yml"}
 
 
-def sfd(repeat: int, measure: Callable[..., dict[str, Any]]) -> None:
-    """Print the comparison.
-
-    Args:
-        repeat: runs of which the best counts.
-        measure: runs a workload in a process of its own; tools/benchmark_measure.py has it.
-    """
+def sfd(repeat: int) -> None:
+    """Print the comparison; of `repeat` runs the best counts."""
     batch = 8 if torch.cuda.is_available() else 1
     settings = {"size": 256, "batch": batch}
     print(f"\nGT {batch} x 256x256, best of {repeat} steps, without the VGG loss, which both have\n")

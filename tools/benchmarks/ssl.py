@@ -2,19 +2,17 @@
 
 import importlib.util
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from prismsr.losses.self_similarity.self_similarity_loss import edge_mask, self_similarity_loss
 from prismsr.tools.benchmarks.measure import measure, mega
+from prismsr.utils.command_line import ROOT
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-REFERENCE = (
-    Path(__file__).resolve().parents[2] / "tests" / "losses" / "self_similarity" / "self_similarity_reference.py"
-)
+REFERENCE = ROOT / "tests" / "losses" / "self_similarity" / "self_similarity_reference.py"
 
 
 def self_similarity(size: int, batch: int, repeat: int) -> None:

@@ -1,22 +1,15 @@
-"""Benchmarks `downsample` and `gan-step`: ours beside BasicSR's own, in turn, in one process."""
+"""Benchmark `gan-step`: an ESRGAN step of PrismSRModel beside BasicSR's own, in turn, in one process."""
 
 import logging
 import statistics
 import time
 from collections.abc import Callable
-from functools import partial
-from pathlib import Path
 
 from prismsr.models.training.basicsr_patches import patch_basicsr
-from prismsr.utils.images import read_image
-from prismsr.utils.resize import imresize_bicubic
 
-import numpy as np
-import skimage
 import torch
 from basicsr.models import build_model
 from basicsr.utils import set_random_seed
-from basicsr.utils.matlab_functions import imresize
 
 
 def _in_turn(
@@ -36,21 +29,6 @@ def _in_turn(
                 torch.cuda.synchronize()
             record.append(clock() - start)
     return times
-
-
-def downsample() -> None:
-    """imresize_bicubic beside basicsr's imresize on a 512x512 RGB photograph, one thread."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    image = read_image(Path(skimage.__file__).parent / "data" / "astronaut.png").astype(np.float32) / 255
-    print("512x512x3 float32, one thread, median/best of 40 calls in turn")
-    print(f"{'scale':>5} {'ours ms':>14} {'basicsr ms':>14} ratio")
-    for scale in (2, 3, 4):
-        ours, theirs = _in_turn(partial(imresize_bicubic, image, scale), partial(imresize, image, 1 / scale), 40)
-        pairs = [(1e3 * statistics.median(times), 1e3 * min(times)) for times in (ours, theirs)]
-        columns = " ".join(f"{median:7.2f}/{best:6.2f}" for median, best in pairs)
-        print(f"{scale:>5} {columns} {pairs[1][0] / pairs[0][0]:.1f}/{pairs[1][1] / pairs[0][1]:.1f}")
-    torch.set_num_threads(threads)
 
 
 def gan_step(rounds: int = 40) -> None:

@@ -1,11 +1,8 @@
-"""The table that docs/papers/lgcaa.md quotes, and the explicit matrices that the benchmark compares with."""
+"""The table that docs/papers/lgcaa.md quotes."""
 
-from prismsr.archs.lgcaa import branch as lgcaa_branch
-from prismsr.tools.benchmarks import lgcaa as benchmark_lgcaa
 from prismsr.tools.studies import measure_lgcaa
 
 import pytest
-import torch
 
 
 def test_table_of_variations(capsys):
@@ -17,12 +14,3 @@ def test_table_of_variations(capsys):
     assert table["paper_literal"][0] > 0.999 and table["paper_literal"][-1] < 1e-10
     assert table["default"][0] < 0.99 and table["default"][-1] > 0.4
     assert all(row[1] == pytest.approx(0.8, abs=0.05) for row in table.values())
-
-
-def test_benchmark_compares_the_same_maths(monkeypatch):
-    tool = benchmark_lgcaa
-    monkeypatch.setattr(lgcaa_branch, "attention", lgcaa_branch.attention)  # put back what the tool changes
-    value = tool.build_lgcaa(6, 1, torch.device("cpu"), explicit=False)()
-    explicit = tool.build_lgcaa(6, 1, torch.device("cpu"), explicit=True)()
-    assert lgcaa_branch.attention is tool.explicit_attention
-    torch.testing.assert_close(value, explicit)
