@@ -9,7 +9,7 @@ each side gives what it gives for the whole image, up to rounding.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -18,10 +18,13 @@ from torch import Tensor
 
 DEFAULT_TILE = 384
 DEFAULT_OVERLAP = 32
+VARIANCE = 0.01
+"""Of Gaussian weights, on an axis where the tile is 1 long: SeeSR's and StableSR's value."""
+Window = Literal["cosine", "gaussian"]
 
 
 @dataclass(frozen=True)
-class Span:
+class AxisTile:
     """One tile along one axis."""
 
     start: int
@@ -34,8 +37,8 @@ class Span:
     """Weights of those output pixels; over all tiles they sum to 1 everywhere."""
 
 
-def tile_starts(length: int, tile: int, overlap: int, multiple: int = 1) -> list[int]:
-    """First pixels of tiles of one size that cover an axis evenly and overlap by `overlap` or more.
+def tile_slices(length: int, tile: int, overlap: int, multiple: int = 1) -> list[slice]:
+    """Return tiles of one size that cover an axis evenly and overlap by `overlap` or more.
 
     Args:
         length: pixels along the axis; a multiple of `multiple`.
@@ -45,9 +48,13 @@ def tile_starts(length: int, tile: int, overlap: int, multiple: int = 1) -> list
 
     Raises:
         ValueError: `overlap` is more than half of the tile, or the tile smaller than `multiple`.
+
+    Example:
+        >>> tile_slices(10, 6, 2)
+        [slice(0, 6, None), slice(4, 10, None)]
     """
     if tile == 0 or length <= tile:
-        return [0]
+        return [slice(0, length)]
     units, side = length // multiple, tile // multiple
     stride = (side * multiple - overlap) // multiple
     if side < 1 or stride < 1 or overlap < 0 or 2 * overlap > side * multiple:
@@ -55,25 +62,45 @@ def tile_starts(length: int, tile: int, overlap: int, multiple: int = 1) -> list
             f"tile {tile} and overlap {overlap}: the overlap is at most half of a tile (on a {multiple}-grid)"
         )
     steps = -(-(units - side) // stride)
-    return [index * (units - side) // steps * multiple for index in range(steps + 1)]
+    starts = [index * (units - side) // steps * multiple for index in range(steps + 1)]
+    return [slice(start, start + side * multiple) for start in starts]
 
 
-def spans(length: int, tile: int, overlap: int, scale: int, multiple: int = 1) -> list[Span]:
-    """The tiles along one axis with their weights for an output that is `scale` times as long; see `tile_starts`."""
-    starts = tile_starts(length, tile, overlap, multiple)
-    side = length if len(starts) == 1 else tile // multiple * multiple
-    cuts = [scale * (after + start + side) / 2 for start, after in pairwise(starts)]
+def axis_tiles(
+    length: int, tile: int, overlap: int, scale: int = 1, multiple: int = 1, window: Window = "cosine"
+) -> list[AxisTile]:
+    """Return the tiles along one axis with their weights for an output that is `scale` times as long.
+
+    Args:
+        length, tile, overlap, multiple: see `tile_slices`.
+        scale: of the output.
+        window: "cosine" fades between neighbours and leaves a tile's border out; "gaussian" weighs all of a tile, most
+            its middle.
+
+    Raises:
+        ValueError: see `tile_slices`.
+    """
+    tiles = tile_slices(length, tile, overlap, multiple)
+    weigh = {"cosine": _cosine_weights, "gaussian": _gaussian_weights}[window]
     result = []
-    for index, start in enumerate(starts):
-        position = scale * start + np.arange(scale * side) + 0.5  # centres of the output pixels
-        weights = np.ones(scale * side)
+    for part, weights in zip(tiles, weigh(tiles, overlap, scale), strict=True):
+        kept = np.flatnonzero(weights)
+        used = slice(int(kept[0]), int(kept[-1]) + 1)
+        result.append(AxisTile(part.start, part.stop, used, weights[used].astype(np.float32)))
+    return result
+
+
+def _cosine_weights(tiles: list[slice], overlap: int, scale: int) -> list[NDArray[np.float64]]:
+    cuts = [scale * (after.start + part.stop) / 2 for part, after in pairwise(tiles)]
+    result = []
+    for index, part in enumerate(tiles):
+        position = np.arange(scale * part.start, scale * part.stop) + 0.5  # centres of the output pixels
+        weights = np.ones(len(position))
         if index > 0:
             weights *= _rise(position - cuts[index - 1], scale * overlap / 4)
         if index < len(cuts):
             weights *= 1 - _rise(position - cuts[index], scale * overlap / 4)
-        kept = np.flatnonzero(weights)
-        used = slice(int(kept[0]), int(kept[-1]) + 1)
-        result.append(Span(start, start + side, used, weights[used].astype(np.float32)))
+        result.append(weights)
     return result
 
 
@@ -82,6 +109,18 @@ def _rise(distance: NDArray[Any], width: float) -> NDArray[Any]:
     if width <= 0:
         return (distance > 0).astype(np.float64)
     return 0.5 - 0.5 * np.cos(np.pi * (distance / width + 0.5).clip(0, 1))
+
+
+def _gaussian_weights(tiles: list[slice], overlap: int, scale: int) -> list[NDArray[np.float64]]:
+    """Symmetric about a tile's centre; the widely copied form has its centre half a pixel off in one axis."""
+    side = scale * (tiles[0].stop - tiles[0].start)
+    distance = (torch.arange(side, dtype=torch.float64) + 0.5) / side - 0.5
+    weights = torch.exp(-distance.square() / (2 * VARIANCE))
+    total = torch.zeros(scale * tiles[-1].stop, dtype=torch.float64)
+    places = [slice(scale * part.start, scale * part.stop) for part in tiles]
+    for place in places:
+        total[place] += weights
+    return [(weights / total[place]).numpy() for place in places]
 
 
 def blended_rows(
@@ -101,10 +140,10 @@ def blended_rows(
         First output row of the band, and its rows (C', h, scale * W) float32 on the CPU, which may be overwritten.
 
     Raises:
-        ValueError: see `tile_starts`.
+        ValueError: see `tile_slices`.
     """
-    rows = spans(image.shape[-2], tile, overlap, scale, multiple)
-    columns = spans(image.shape[-1], tile, overlap, scale, multiple)
+    rows = axis_tiles(image.shape[-2], tile, overlap, scale, multiple)
+    columns = axis_tiles(image.shape[-1], tile, overlap, scale, multiple)
     rest: Tensor | None = None  # of the band above: what the next row of tiles adds to
     for index, row in enumerate(rows):
         band = _band(run, image, scale, row, columns)
@@ -116,7 +155,7 @@ def blended_rows(
         rest = band[:, finished:].clone()
 
 
-def _band(run: Callable[[Tensor], Tensor], image: Tensor, scale: int, row: Span, columns: list[Span]) -> Tensor:
+def _band(run: Callable[[Tensor], Tensor], image: Tensor, scale: int, row: AxisTile, columns: list[AxisTile]) -> Tensor:
     """Weighted sum of the tiles of one row, (C', scale * tile, scale * W) float32."""
     band: Tensor | None = None
     down = torch.from_numpy(row.weights)[:, None]

@@ -1,9 +1,10 @@
 """Tiles: they cover an axis, their weights sum to one, and their blend is what the network makes of the whole image."""
 
+import math
 from collections.abc import Callable
 from itertools import pairwise
 
-from prismsr.utils.tiling import blended_rows, spans, tile_starts
+from prismsr.utils.tiling import axis_tiles, blended_rows, tile_slices
 
 import pytest
 import torch
@@ -25,18 +26,17 @@ AXES = [
 
 @pytest.mark.parametrize(("length", "tile", "overlap", "multiple"), AXES)
 def test_tiles_cover_the_axis_on_their_grid(length: int, tile: int, overlap: int, multiple: int) -> None:
-    starts = tile_starts(length, tile, overlap, multiple)
-    side = length if len(starts) == 1 else tile // multiple * multiple
-    assert starts[0] == 0
-    assert starts[-1] + side == length
-    assert all(start % multiple == 0 for start in starts)
-    assert all(start + side - after >= overlap for start, after in pairwise(starts))
+    tiles = tile_slices(length, tile, overlap, multiple)
+    side = length if len(tiles) == 1 else tile // multiple * multiple
+    assert all(part.stop - part.start == side and part.start % multiple == 0 for part in tiles)
+    assert tiles[0].start == 0 and tiles[-1].stop == length
+    assert all(part.stop - after.start >= overlap for part, after in pairwise(tiles))
 
 
 @pytest.mark.parametrize(("length", "tile", "overlap", "multiple"), AXES)
 def test_weights_sum_to_one_and_leave_out_the_border(length: int, tile: int, overlap: int, multiple: int) -> None:
     scale, total = 3, torch.zeros(3 * length)
-    tiles = spans(length, tile, overlap, scale, multiple)
+    tiles = axis_tiles(length, tile, overlap, scale, multiple)
     for number, span in enumerate(tiles):
         first = scale * span.start + span.used.start
         total[first : first + len(span.weights)] += torch.from_numpy(span.weights)
@@ -46,16 +46,32 @@ def test_weights_sum_to_one_and_leave_out_the_border(length: int, tile: int, ove
     assert torch.allclose(total, torch.ones(()), atol=1e-6)
 
 
+@pytest.mark.parametrize(("length", "tile", "overlap", "multiple"), AXES)
+def test_gaussian_weights_are_those_of_the_formula(length: int, tile: int, overlap: int, multiple: int) -> None:
+    """exp(-d^2 / (2 * 0.01)) of the distance d to the tile's centre in tiles, over the sum of all tiles."""
+    tiles = axis_tiles(length, tile, overlap, 2, multiple, window="gaussian")
+    side = 2 * (tiles[0].stop - tiles[0].start)
+    raw = [math.exp(-(((index + 0.5) / side - 0.5) ** 2) / 0.02) for index in range(side)]
+    total = [0.0] * (2 * length)
+    for part in tiles:
+        for index, weight in enumerate(raw):
+            total[2 * part.start + index] += weight
+    for part in tiles:
+        expected = [weight / total[2 * part.start + index] for index, weight in enumerate(raw)]
+        assert (part.used.start, part.used.stop) == (0, side)
+        assert part.weights == pytest.approx(expected, rel=1e-6)
+
+
 @pytest.mark.parametrize(("tile", "overlap", "multiple"), [(32, 17, 1), (4, 0, 8), (8, 8, 8), (32, -1, 1)])
 def test_impossible_tiles_are_refused(tile: int, overlap: int, multiple: int) -> None:
     with pytest.raises(ValueError, match=f"tile {tile} and overlap {overlap}"):
-        tile_starts(64, tile, overlap, multiple)
+        tile_slices(64, tile, overlap, multiple)
 
 
 def naive_blend(run: Callable[[Tensor], Tensor], image: Tensor, scale: int, tile: int, overlap: int) -> Tensor:
-    """Weighted sum over the whole output at once, with the weights of `spans`."""
-    rows = spans(image.shape[-2], tile, overlap, scale)
-    columns = spans(image.shape[-1], tile, overlap, scale)
+    """Weighted sum over the whole output at once, with the weights of `axis_tiles`."""
+    rows = axis_tiles(image.shape[-2], tile, overlap, scale)
+    columns = axis_tiles(image.shape[-1], tile, overlap, scale)
     result = torch.zeros(1, 3, scale * image.shape[-2], scale * image.shape[-1])
     for row in rows:
         for column in columns:

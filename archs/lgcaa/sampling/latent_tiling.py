@@ -1,16 +1,13 @@
 """Overlapping tiles over a map of latents, blended with Gaussian weights."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from itertools import pairwise, product
 from typing import NamedTuple
 
-from prismsr.utils.tiling import tile_starts
+from prismsr.utils.tiling import axis_tiles, tile_slices
 
 import torch
 from torch import Tensor
-
-VARIANCE = 0.01
-"""Of the weights, on an axis where the tile is 1 long: SeeSR's and StableSR's value."""
 
 
 class Window(NamedTuple):
@@ -43,9 +40,9 @@ def windows(height: int, width: int, tile: int, overlap: int) -> list[Window]:
         overlap: what neighbours share at the least, up to half of `tile`.
 
     Raises:
-        ValueError: see `prismsr.utils.tiling.tile_starts`.
+        ValueError: see `prismsr.utils.tiling.tile_slices`.
     """
-    rows, columns = (_slices(length, tile, overlap) for length in (height, width))
+    rows, columns = (tile_slices(length, tile, overlap) for length in (height, width))
     return [Window(*place) for place in product(rows, columns)]
 
 
@@ -56,42 +53,11 @@ def cores(height: int, width: int, tile: int, overlap: int) -> list[Window]:
     """
 
     def middles(length: int) -> list[slice]:
-        tiles = _slices(length, tile, overlap)
+        tiles = tile_slices(length, tile, overlap)
         cuts = [0, *((after.start + part.stop) // 2 for part, after in pairwise(tiles)), length]
         return [slice(a - part.start, b - part.start) for part, (a, b) in zip(tiles, pairwise(cuts), strict=True)]
 
     return [Window(*place) for place in product(middles(height), middles(width))]
-
-
-def _slices(length: int, tile: int, overlap: int) -> list[slice]:
-    side = length if tile == 0 or length <= tile else tile
-    return [slice(start, start + side) for start in tile_starts(length, tile, overlap)]
-
-
-def gaussian_weights(length: int, variance: float = VARIANCE) -> Tensor:
-    """Weights (length,) float64 above 0 of a tile along one axis, symmetric about its centre.
-
-    The widely copied form has its centre half a pixel off in one axis.
-    """
-    distance = (torch.arange(length, dtype=torch.float64) + 0.5) / length - 0.5
-    return torch.exp(-distance.square() / (2 * variance))
-
-
-def shares(tiles: Iterable[slice], length: int) -> dict[int, Tensor]:
-    """Each tile's share (n,) float32 in the weighted mean along one axis, by the tile's start; they sum to 1.
-
-    The tiles of a map form a grid, and a weight is a product of one for each axis, so that the shares are, too.
-
-    Args:
-        tiles: along the axis; the same ones may come again.
-        length: of the axis.
-    """
-    parts = {part.start: part for part in tiles}
-    weights = {start: gaussian_weights(part.stop - start) for start, part in parts.items()}
-    total = torch.zeros(length, dtype=torch.float64)
-    for start, part in parts.items():
-        total[part] += weights[start]
-    return {start: (weights[start] / total[part]).float() for start, part in parts.items()}
 
 
 def blended(
@@ -115,15 +81,13 @@ def blended(
     places = windows(height, width, tile, overlap)
     if len(places) == 1:
         return run(places[0])
-    targets = [place.enlarged(factor) for place in places]
-    rows = shares((target.rows for target in targets), factor * height)
-    columns = shares((target.columns for target in targets), factor * width)
+    rows, columns = (axis_tiles(side, tile, overlap, factor, window="gaussian") for side in (height, width))
     total: Tensor | None = None
-    for place, target in zip(places, targets, strict=True):
+    for place, (down, across) in zip(places, product(rows, columns), strict=True):
         part = run(place).float()
         if total is None:
             total = part.new_zeros(*part.shape[:2], factor * height, factor * width)
-        weights = torch.outer(rows[target.rows.start], columns[target.columns.start])
-        target.of(total).add_(part * weights.to(part.device))
+        weights = torch.outer(torch.from_numpy(down.weights), torch.from_numpy(across.weights))
+        place.enlarged(factor).of(total).add_(part * weights.to(part.device))
     assert total is not None
     return total
