@@ -31,8 +31,7 @@ def find_test_set(name: str) -> TestSet:
     by_plain = {_plain(known): known for known in TEST_SETS} | _ALIASES
     found = by_plain.get(_plain(name))
     if found is None:
-        near = did_you_mean(name, TEST_SETS)
-        raise UserError(f"there is no test set {name!r}{near or '; known: ' + ', '.join(TEST_SETS)}")
+        raise UserError(f"there is no test set {name!r}{did_you_mean(name, TEST_SETS)}")
     return TEST_SETS[found]
 
 

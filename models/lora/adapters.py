@@ -104,7 +104,7 @@ def _of_another_kind(target: str, matched: Mapping[str, nn.Module], others: Sequ
 
 
 def _matches_nothing(net: nn.Module, target: str, names: list[str]) -> str:
-    hint = did_you_mean(target, names) or f"; it has, for example, {', '.join(names[:_SHOWN])}"
+    hint = did_you_mean(target, names)
     what = f"no linear layer or convolution of network_g, {type(net).__name__}"
     return f"lora.targets: {target!r} matches {what}{hint if names else '; it has none'}"
 

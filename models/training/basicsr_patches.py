@@ -4,10 +4,11 @@ The launchers call `patch_basicsr`; importing prismsr does not. Besides, `launch
 training and test programs for one run. Nothing else in prismsr replaces a part of BasicSR.
 """
 
-import difflib
 import os
 import subprocess
 from typing import Any
+
+from prismsr.utils.names import did_you_mean
 
 MODEL_FILES = ("save_network", "save_training_state", "resume_training", "load_network", "validation")
 """Methods of BaseModel that the functions of these names in models/training/model_files.py replace."""
@@ -49,9 +50,7 @@ def _registry_get(self: Any, name: str, suffix: str = "basicsr") -> Any:
     for candidate in (name, f"{name}_{suffix}"):
         if candidate in self:
             return self._obj_map[candidate]
-    near = difflib.get_close_matches(name, list(self.keys()), n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise KeyError(f"No {self._name} is called {name!r}.{hint}")
+    raise KeyError(f"no {self._name} is called {name!r}{did_you_mean(name, self.keys())}")
 
 
 def init_dist(launcher: str, backend: str | None = None, port: int | None = None, **kwargs: Any) -> None:

@@ -67,7 +67,7 @@ def test_named_model_with_a_local_file(tmp_path):
 def test_missing_weights_say_what_to_fetch(hub):
     with pytest.raises(WeightsError, match=rf"hf download timm/{MODEL} model\.safetensors.*dino\.weights"):
         build_vit(DinoOptions(model=MODEL))
-    with pytest.raises(OptionError, match=r"did you mean 'vit_base_patch16_224\.dino'"):
+    with pytest.raises(OptionError, match=r"known: vit_base_patch16_224\.dino"):
         build_vit(DinoOptions(model="vit_base_patch16_224.dyno"))
 
 
