@@ -13,8 +13,8 @@ _LISTED = 300
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """Return the known name that `name` is a typo of, or None.
 
-    Capitals and separators do not count. A word may miss, double or swap a letter, or have an s too much; a longer one may
-    have a wrong letter, a long one two. Short words and numbers that differ otherwise are other words: `lq` is no misspelt `gt`.
+    Capitals and separators do not count. A word may miss, double or swap a letter, or have an s too much.
+    From 5 letters on it may have one wrong letter, from 9 on two. All else is another word: `lq` is no misspelt `gt`.
 
     Example:
         >>> nearest("loss_wieght", ["loss_weight", "reduction"])

@@ -326,7 +326,7 @@ def test_pyiqas_variant_rounds_y_for_ssim_alone(folders):
 @pytest.mark.parametrize(
     ("specs", "message"),
     [
-        ([MetricSpec("psmr")], "no metric named 'psmr'; did you mean 'psnr'"),
+        ([MetricSpec("psnrr")], "no metric named 'psnrr'; did you mean 'psnr'"),
         ([MetricSpec("niqe"), MetricSpec("niqe-pyiqa")], "niqe and niqe-pyiqa both make the column NIQE"),
         ([], "no metrics; known: psnr, ssim"),
         ([MetricSpec("psnr", {"net": "alex"})], "psnr has no setting 'net'"),

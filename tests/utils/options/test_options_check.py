@@ -6,7 +6,6 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any, ClassVar
 
-from prismsr.utils.names import nearest
 from prismsr.utils.options.check import check_options
 from prismsr.utils.options.files import load_options, load_with_lines
 from prismsr.utils.options.problems import Problem, errors_among, report
@@ -237,9 +236,9 @@ PROBLEMS = [
     ("train.total_iter", 0.5, "train.total_iter: must be a whole number; got 0.5"),
     ("train.total_iter", 2e3, None),
     ("train.ema_decay", 1.5, "train.ema_decay: must be less than 1; got 1.5"),
-    ("train.warmup", 3, "train.warmup: unknown key; did you mean 'warmup_iter'?"),
+    ("train.warmup", 3, "train.warmup: unknown key; known: "),
     ("train.optim_d", {"type": "Adam", "lr": 1.0}, "train.optim_d: unknown key"),
-    ("train.optim_g.type", "Adan", "train.optim_g.type: no optimizer named 'Adan'; did you mean 'Adam'?"),
+    ("train.optim_g.type", "Adan", "train.optim_g.type: no optimizer named 'Adan'; known: Adam,"),
     ("train.optim_g.lr", ..., "train.optim_g.lr: is required (learning rate)"),
     ("train.optim_g.lr", "fast", "train.optim_g.lr: must be a number; got the text 'fast'"),
     ("train.optim_g.momentum", 0.9, "train.optim_g.momentum: unknown argument of AdamW"),
@@ -248,7 +247,7 @@ PROBLEMS = [
     (
         "train.scheduler.type",
         "StepLR",
-        "train.scheduler.type: no scheduler named 'StepLR'; did you mean 'MultiStepLR'?",
+        "train.scheduler.type: no scheduler named 'StepLR'; known: Cosine",
     ),
     ("train.scheduler.milestones", [2, 1], "train.scheduler.milestones: must rise; got [2, 1]"),
     ("train.scheduler.milestones", ..., "train.scheduler.milestones: is required by MultiStepRestartLR"),
@@ -259,11 +258,7 @@ PROBLEMS = [
     ),
     ("train.losses.pix", {"type": "L1Loss"}, "train.losses.pix: the name of a loss begins with l_, as in l_g_pix"),
     ("train.losses.l_pix.reduction", "avg", "train.losses.l_pix.reduction: must be one of 'none', 'mean', 'sum'"),
-    (
-        "train.losses.l_pix.weight",
-        1,
-        "train.losses.l_pix.weight: unknown argument of L1Loss; did you mean 'loss_weight'?",
-    ),
+    ("train.losses.l_pix.weight", 1, "train.losses.l_pix.weight: unknown argument of L1Loss; known: loss_weight"),
     ("train.losses.l_pix", "L1Loss", "train.losses.l_pix: must be a mapping with a type; got the text 'L1Loss'"),
     ("train.losses.l_pix", None, "train.losses: lists no loss"),
     ("val.val_freq", None, "val.val_freq: must be a whole number; got null (~)"),
@@ -295,7 +290,7 @@ def test_one_problem(
 
 
 STOCK_PROBLEMS = [
-    ("train.optim_g.type", "AdamW", "train.optim_g.type: no optimizer named 'AdamW'; did you mean 'Adam'?"),
+    ("train.optim_g.type", "AdamW", "train.optim_g.type: no optimizer named 'AdamW'; known: Adam"),
     ("train.gan_opt", ..., "train.gan_opt: is required (adversarial loss)"),
     ("train.gan_opt.gan_type", "wgn", "train.gan_opt.gan_type: must be one of 'vanilla', 'lsgan', 'wgan'"),
     ("train.gan_opt.gan_type", ..., "train.gan_opt.gan_type: is required by GANLoss"),
@@ -356,7 +351,7 @@ def test_adversarial_loss_names_its_discriminator(find: Callable[..., list[str]]
     assert find(experiment) == ["train.losses.l_g_gan.discriminator: 'd2': there is no network_d2"]
     experiment["network_d"] = {"type": "UNetDiscriminatorSN", "num_in_ch": 3}
     assert find(experiment) == [
-        "train.losses.l_g_gan.discriminator: 'd2': there is no network_d2; did you mean 'd'?",
+        "train.losses.l_g_gan.discriminator: 'd2': there is no network_d2; known: d",
         "train.optim_d: is required (optimiser of network_d)",
     ]
     del experiment["train"]["losses"]["l_g_gan"]["discriminator"]
@@ -453,11 +448,6 @@ def test_nothing_in_a_file_makes_the_check_itself_fail(
 def test_report_puts_errors_last() -> None:
     problems = [Problem("a", "x"), Problem("b", "y", "note"), Problem("c", "z", where="f.yml:1")]
     assert report(problems) == "note: b: y\nerror: a: x\nerror: f.yml:1: c: z"
-
-
-def test_nearest() -> None:
-    assert nearest("l1loss", ["L1Loss", "MSELoss"]) == "L1Loss"
-    assert nearest("zzz", ["L1Loss", "MSELoss"]) is None
 
 
 def test_takes_less_than_a_second(stock: dict[str, Any], workplace: Path) -> None:

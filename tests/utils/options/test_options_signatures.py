@@ -30,8 +30,8 @@ def messages(target: Any, given: dict[str, Any], **options: Any) -> list[str]:
 
 def test_names() -> None:
     assert messages(Annotated_, {"size": 1}) == []
-    assert messages(Annotated_, {"sise": 1}) == [
-        "net.sise: unknown argument of Annotated_; did you mean 'size'?",
+    assert messages(Annotated_, {"siz": 1}) == [
+        "net.siz: unknown argument of Annotated_; did you mean 'size'?",
         "net.size: is required by Annotated_",
     ]
     assert messages(by_default, {}, supplied=("x",)) == []
