@@ -1,9 +1,11 @@
 """Frozen AlexNet feature maps for perceptual losses: torchvision's, or the shift-tolerant AlexNet of ST-LPIPS."""
 
-from typing import Literal
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
 
 from prismsr.utils.compat import import_stlpips
 from prismsr.utils.weights.files import load_state_dict, load_torchvision_weights, require_fit
+from prismsr.utils.weights.needs import Need, backbone_needs
 
 import torch
 from basicsr.utils.registry import ARCH_REGISTRY
@@ -43,6 +45,11 @@ class AlexNetFeatures(nn.Module):
         self.register_buffer("mean", torch.tensor(_IMAGENET_MEAN).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(_IMAGENET_STD).view(1, 3, 1, 1))
         self.eval().requires_grad_(False)
+
+    @classmethod
+    def weights_needed(cls, arguments: Mapping[str, Any], key: str) -> Iterator[Need]:
+        """Yield the weights of the backbone."""
+        return backbone_needs(arguments, key, "alexnet")
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Maps relu1 to relu5, (B, C_l, H_l, W_l), of RGB images (B, 3, H, W) in [0, 1]; differentiable to x.

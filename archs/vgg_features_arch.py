@@ -2,10 +2,12 @@
 
 import re
 from collections import OrderedDict
-from typing import Literal
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
 
 from prismsr.utils.compat import import_stlpips
 from prismsr.utils.weights.files import load_state_dict, load_torchvision_weights
+from prismsr.utils.weights.needs import Need, backbone_needs
 
 import torch
 from basicsr.archs.vgg_arch import NAMES
@@ -50,6 +52,11 @@ class VGGFeatures(nn.Module):
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1))
         self.eval().requires_grad_(False)
+
+    @classmethod
+    def weights_needed(cls, arguments: Mapping[str, Any], key: str) -> Iterator[Need]:
+        """Yield the weights of the backbone."""
+        return backbone_needs(arguments, key, "vgg19")
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """Map RGB images (B, 3, H, W) in [0, 1] to {layer: (B, C_l, H_l, W_l)}; differentiable to x."""

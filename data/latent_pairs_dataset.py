@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from prismsr.data.paired_image_mask_dataset import PairedImageMaskDataset, PairedMaskDatasetOptions
 from prismsr.utils.errors import DataError
@@ -17,6 +17,8 @@ class LatentPairsOptions(PairedMaskDatasetOptions):
     """Keys of LatentPairsDataset."""
 
     dataroot_latents: str = Field(description="folder that `prepare.py latents` made of dataroot_gt")
+    use_hflip: Literal[False] = Field(default=False, description="latents are not flipped")
+    use_rot: Literal[False] = Field(default=False, description="latents are not rotated")
 
 
 @DATASET_REGISTRY.register()

@@ -1,7 +1,12 @@
 """Adversarial loss: standard (SRGAN) or relativistic average (ESRGAN), for any number of discriminators."""
 
-from collections.abc import Callable, Mapping
-from typing import Literal
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Literal
+
+from prismsr.utils.options.entries import find_registered
+from prismsr.utils.options.problems import Problem, join
+from prismsr.utils.options.sections import section
+from prismsr.utils.options.signatures import default_of
 
 import torch
 from basicsr.losses.gan_loss import GANLoss
@@ -30,6 +35,27 @@ class AdversarialLoss(nn.Module):
 
     inputs: tuple[str, ...] = ("sr", "gt", "discriminators")
     autocast = True  # the discriminator; its logits are float32 before they are compared
+
+    @classmethod
+    def check_options(
+        cls, entry: Mapping[str, Any], key: str, opt: Mapping[str, Any], is_train: bool
+    ) -> Iterator[Problem]:
+        """Check that a discriminator of features gets them, and no other does."""
+        network = f"network_{entry.get('discriminator', default_of(cls, 'discriminator'))}"
+        arch, features = str(section(opt, network).get("type")), entry.get("features")
+        judge = find_registered("arch", arch)
+        if features is None:
+            if hasattr(judge, "features"):
+                text = f"must be clip: {network} is a {arch}, which judges CLIP's features"
+                yield Problem(join(key, "features"), text)
+            return
+        if judge is not None and not hasattr(judge, "features"):
+            yield Problem(join(key, "features"), f"must not be given: {network} is a {arch}, which judges images")
+        if opt.get("clip") is None:
+            text = f"is required, since {key} uses its features; clip: {{pretrained: openai}} is the paper's"
+            yield Problem("clip", text)
+        if entry.get("gt") == "gt_usm":
+            yield Problem(join(key, "gt"), "must be gt: features are computed of the plain GT image")
 
     def __init__(
         self,

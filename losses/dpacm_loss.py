@@ -3,12 +3,14 @@
 X_RGB is made from c_f alone, so that their gradients reach ControlNet's conditioning embedding and the RGB head only.
 """
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal
 
-from prismsr.archs.alexnet_features_arch import CHANNELS, LAYERS, AlexNetFeatures
+from prismsr.archs.alexnet_features_arch import CHANNELS, LAYERS, MIN_SIDE, AlexNetFeatures
 from prismsr.utils.compat import import_stlpips
+from prismsr.utils.options.problems import join
 from prismsr.utils.weights.files import WeightsError, load_state_dict, load_torchvision_weights
+from prismsr.utils.weights.needs import Need, file_needs
 
 import torch
 from basicsr.utils.registry import LOSS_REGISTRY
@@ -119,6 +121,9 @@ class AlexNetFeatureLoss(_LossOnRGB):
         ValueError, WeightsError: an unknown layer; see AlexNetFeatures.
     """
 
+    MIN_SIDE = MIN_SIDE
+    weights_needed = AlexNetFeatures.weights_needed
+
     def __init__(
         self,
         loss_weight: float = 1.0,
@@ -154,6 +159,16 @@ class LPIPSLoss(_LossOnRGB):
     Raises:
         WeightsError: the weights are not at hand, or others.
     """
+
+    MIN_SIDE = MIN_SIDE
+
+    @classmethod
+    def weights_needed(cls, arguments: Mapping[str, Any], key: str) -> Iterator[Need]:
+        """Yield the weights of AlexNet and of its channels."""
+        yield from AlexNetFeatures.weights_needed(arguments, key)
+        yield from file_needs(arguments, key, "linear_weights")
+        if arguments["backbone"] == "alexnet" and not arguments["linear_weights"]:
+            yield Need("lpips-linear", join(key, "linear_weights"))
 
     def __init__(
         self,

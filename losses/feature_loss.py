@@ -29,6 +29,7 @@ class FeatureLoss(nn.Module):
 
     inputs = ("sr", "gt")
     autocast = True  # with train.amp the frozen network runs in half precision
+    weights_needed = VGGFeatures.weights_needed
 
     def __init__(
         self,

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from prismsr.metrics.no_reference import NRMetric, build_nr_metric
+from prismsr.metrics.catalog import check_no_reference
+from prismsr.metrics.no_reference import NRMetric, build_nr_metric, nr_metric_needs
 from prismsr.utils.errors import OptionError, UserError
 
 from basicsr.utils.registry import LOSS_REGISTRY
@@ -38,6 +39,8 @@ class IQALoss(nn.Module):
     """
 
     inputs = ("sr",)
+    check_options = staticmethod(check_no_reference)
+    weights_needed = staticmethod(nr_metric_needs)
 
     def __init__(
         self, loss_weight: float = 0.05, metric: str = "musiq", metric_options: dict[str, Any] | None = None

@@ -1,4 +1,4 @@
-"""The no-reference metrics that an option file names are there; told without building or importing them."""
+"""Check that the no-reference metrics which an option file names are there, without building or importing them."""
 
 import importlib.util
 from collections.abc import Iterator, Mapping
@@ -8,7 +8,6 @@ from typing import Any
 
 from prismsr.utils.names import did_you_mean
 from prismsr.utils.options.problems import Problem, join
-from prismsr.utils.options.schema import TrainOptions
 
 OWN = ("natural_scene", "sfd_iqa")
 PYIQA = "pyiqa:"
@@ -16,24 +15,13 @@ OF_SETS = ("fid", "sfid", "fid_dinov2", "inception_score")
 """pyiqa's metrics of whole sets of images, which it counts among those without reference."""
 
 
-def quality_metrics(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOptions] | None) -> Iterator[Problem]:
-    """What `scoring`, IQALoss and calculate_nr_iqa name is a metric of ours or a no-reference one of pyiqa."""
-    for key, entry in _entries(opt, is_train):
-        name = entry.get("metric", "musiq")
-        if not isinstance(name, str):
-            yield Problem(join(key, "metric"), f"must be the name of a metric; got {name!r}")
-        elif name not in OWN and (problem := _of_pyiqa(name)):
-            yield Problem(join(key, "metric"), problem)
-
-
-def _entries(opt: Mapping[str, Any], is_train: bool) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    if is_train and isinstance(opt.get("scoring"), dict):
-        yield "scoring", opt["scoring"]
-    places = [("val", "metrics", "calculate_nr_iqa"), *([("train", "losses", "IQALoss")] if is_train else [])]
-    for section, table, kind in places:
-        for name, entry in _mapping(_mapping(opt.get(section)).get(table)).items():
-            if _mapping(entry).get("type") == kind:
-                yield join(f"{section}.{table}", name), entry
+def check_no_reference(entry: Mapping[str, Any], key: str, opt: Mapping[str, Any], is_train: bool) -> Iterator[Problem]:
+    """Check that `metric` of an entry is a no-reference metric of ours or of pyiqa; the hook of whoever builds it."""
+    name = entry.get("metric", "musiq")
+    if not isinstance(name, str):
+        yield Problem(join(key, "metric"), f"must be the name of a metric; got {name!r}")
+    elif name not in OWN and (problem := _of_pyiqa(name)):
+        yield Problem(join(key, "metric"), problem)
 
 
 def _of_pyiqa(name: str) -> str:
@@ -59,7 +47,3 @@ def pyiqa_metrics() -> tuple[str, ...] | None:
     spec.loader.exec_module(module)
     named = module.DEFAULT_CONFIGS.items()
     return tuple(name for name, config in named if config.get("metric_mode") == "NR" and name not in OF_SETS)
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}

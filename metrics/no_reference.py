@@ -12,12 +12,15 @@ from typing import Any
 
 from prismsr.metrics.natural_scene import SCORE_RANGE, NaturalScene
 from prismsr.metrics.pyiqa_networks import load_pyiqa
-from prismsr.metrics.sfd_iqa import load_sfd_iqa
+from prismsr.metrics.sfd_iqa import load_sfd_iqa, sfd_iqa_needs
 from prismsr.utils.errors import OptionError
 from prismsr.utils.names import nearest
+from prismsr.utils.options.problems import join
+from prismsr.utils.options.sections import section
 from prismsr.utils.options.signatures import check_arguments
 from prismsr.utils.rng import generators_kept
 from prismsr.utils.weights.files import weights_hash
+from prismsr.utils.weights.needs import Need, file_needs
 from prismsr.version import __version__
 
 import numpy as np
@@ -159,6 +162,19 @@ def build_nr_metric(metric: str = "musiq", **options: Any) -> NRMetric:
     if score_range is not None:
         made._range = score_range
     return made
+
+
+def nr_metric_needs(arguments: Mapping[str, Any], key: str) -> Iterator[Need]:
+    """Yield what build_nr_metric loads for an entry with `metric` and, in it or in `metric_options`, its options."""
+    inner = section(arguments, "metric_options")
+    options, place = (inner, join(key, "metric_options")) if inner else (arguments, key)
+    name = str(arguments.get("metric", "musiq")).removeprefix(PYIQA)
+    if name == "sfd_iqa":
+        yield from sfd_iqa_needs(options, place)
+    elif options.get("weights"):
+        yield from file_needs(options, place, "weights")
+    elif name not in _OWN and options.get("pretrained") is not False:
+        yield Need(f"metric:{name}", join(key, "metric"))
 
 
 def _given_range(given: Sequence[float] | None) -> tuple[float, float] | None:

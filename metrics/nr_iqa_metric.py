@@ -5,9 +5,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from prismsr.metrics.no_reference import NRMetric, build_nr_metric
+from prismsr.metrics.catalog import check_no_reference
+from prismsr.metrics.no_reference import NRMetric, build_nr_metric, nr_metric_needs
 from prismsr.metrics.preloading import loads
 from prismsr.utils.images import metric_tensor
+from prismsr.utils.options.named import declares
 
 import numpy as np
 import torch
@@ -15,6 +17,7 @@ from basicsr.utils.registry import METRIC_REGISTRY
 
 
 @METRIC_REGISTRY.register()
+@declares(check_options=check_no_reference, weights_needed=nr_metric_needs)
 @torch.no_grad()
 def calculate_nr_iqa(
     img: np.ndarray,

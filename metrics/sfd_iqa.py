@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
@@ -12,8 +12,12 @@ from prismsr.archs.clip.features import at_least_float32
 from prismsr.archs.feat_d_arch import FeatD
 from prismsr.archs.prompt_discriminator_arch import PromptDiscriminator, similarity_score
 from prismsr.utils.errors import OptionError
+from prismsr.utils.options.named import complete_arguments
+from prismsr.utils.options.problems import join
+from prismsr.utils.options.sections import section
 from prismsr.utils.options.signatures import check_arguments
 from prismsr.utils.weights.files import network_weights, require_fit
+from prismsr.utils.weights.needs import Need, file_needs
 
 import torch
 from torch import Tensor, nn
@@ -156,6 +160,12 @@ def load_sfd_iqa(
     files = tuple((str(path), _changed_at(path)) for path in (feat_d, prompts))
     options = {"clip": clip or {}, "feat_d_options": feat_d_options or {}, "prompt_options": prompt_options or {}}
     return _loaded(files, json.dumps({**options, "scoring": scoring}, sort_keys=True), device)
+
+
+def sfd_iqa_needs(arguments: Mapping[str, Any], key: str) -> Iterator[Need]:
+    """Yield the files that load_sfd_iqa reads, and the weights of its CLIP."""
+    yield from file_needs(arguments, key, "feat_d", "prompts")
+    yield from Clip.weights_needed(complete_arguments(Clip, section(arguments, "clip")), join(key, "clip"))
 
 
 def _changed_at(path: str | os.PathLike[str]) -> int | None:

@@ -3,8 +3,9 @@
 from typing import Any, Literal
 
 from prismsr.metrics.preloading import loads
-from prismsr.metrics.sfd_iqa import ANTONYMS, SFDIQA, load_sfd_iqa
+from prismsr.metrics.sfd_iqa import ANTONYMS, SFDIQA, load_sfd_iqa, sfd_iqa_needs
 from prismsr.utils.images import metric_tensor
+from prismsr.utils.options.named import declares
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from basicsr.utils.registry import METRIC_REGISTRY
 
 
 @METRIC_REGISTRY.register()
+@declares(weights_needed=sfd_iqa_needs)
 def calculate_sfd_iqa(
     img: np.ndarray,
     feat_d: str,

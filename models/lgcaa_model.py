@@ -10,6 +10,7 @@ from prismsr.archs.lgcaa.sampling.enlarged_image import enlarged
 from prismsr.archs.lgcaa.sampling.options import SamplingOptions
 from prismsr.archs.lgcaa.sampling.sampler import Sampler
 from prismsr.archs.lgcaa.stable_diffusion import decode_latents, posterior_moments
+from prismsr.models.lgcaa.check import check_lgcaa
 from prismsr.models.lgcaa.noise import clean_prediction, drawn, noised, sampled_latents, signal_levels
 from prismsr.models.lgcaa.options import DecodedOptions, LGCAATrainOptions
 from prismsr.models.prism_sr_model import PrismSRModel
@@ -39,6 +40,7 @@ class LGCAAModel(PrismSRModel):
         **dict.fromkeys(("noise_prediction", "noise", "x_rgb", "sr", "gt", "lq"), ""),
         "gt_usm": "degradation.gt_usm",
     }
+    check_options = staticmethod(check_lgcaa)
     network_state = staticmethod(trainable_state)
 
     def __init__(self, opt: dict[str, Any]) -> None:

@@ -1,9 +1,12 @@
 """The keys of an option file that PrismSRModel reads."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 from prismsr.data.degradation.options import DegradationOptions
+from prismsr.data.multi_gt.online_choice import GTChoice
 from prismsr.models.lora.options import LoraOptions
+from prismsr.models.step.clip_inputs import ClipInputs
 from prismsr.utils.options.optimizers import OPTIMIZERS
 from prismsr.utils.options.schema import Count, LossEntries, TopOptions, TrainOptions
 
@@ -12,6 +15,13 @@ from pydantic import Field
 
 class PrismTop(TopOptions):
     """PrismSRModel's top level."""
+
+    SECTIONS: ClassVar[Mapping[str, type]] = {
+        "degradation": DegradationOptions,
+        "clip": ClipInputs,
+        "scoring": GTChoice,
+        "lora": LoraOptions,
+    }
 
     degradation: DegradationOptions | None = Field(default=None, description="how LQ images are made from GT images")
     clip: dict[str, Any] | None = Field(default=None, description="the frozen CLIP, arguments of the arch Clip")

@@ -6,7 +6,7 @@ from contextlib import nullcontext
 from functools import partial
 from typing import Any, ClassVar
 
-from prismsr.data.degradation.real_esrgan import RealESRGANDegradation, build_degradation
+from prismsr.data.degradation.real_esrgan import RealESRGANDegradation, build_degradation, check_lq_source
 from prismsr.losses.adversarial_loss import AdversarialLoss
 from prismsr.models.lora.adapters import merged_state
 from prismsr.models.lora.training import Lora, add_lora
@@ -53,12 +53,10 @@ class PrismSRModel(SRModel):
     OPTIONS: ClassVar = PrismTrainOptions
     HANDS: ClassVar[Mapping[str, str]] = {
         **dict.fromkeys(("sr", "gt", "lq", "discriminators"), ""),
-        "gt_usm": "degradation.gt_usm",
-        "sr_ema": "train.ema_decay",
-        "sr_clip": "clip",
-        "gt_clip": "clip",
+        **{"gt_usm": "degradation.gt_usm", "sr_ema": "train.ema_decay", "sr_clip": "clip", "gt_clip": "clip"},
     }
     """Inputs that loss terms may ask for, each with the key of the option file that it needs."""
+    check_options = staticmethod(check_lq_source)
 
     batch: Batch
     degradation: RealESRGANDegradation | None = None

@@ -1,10 +1,13 @@
 """One frozen CLIP for a whole training: image encoder and text encoder over weights that are loaded once."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from prismsr.archs.clip.build import MODEL, build_clip, open_clip
 from prismsr.archs.clip.features import ClipImageEncoder, PosEmbedding
+from prismsr.utils.options.problems import join
+from prismsr.utils.weights.needs import Need
 
 import torch
 from basicsr.utils.registry import ARCH_REGISTRY
@@ -95,6 +98,14 @@ class Clip(nn.Module):
     Raises:
         ValueError, WeightsError: see build_clip.
     """
+
+    @classmethod
+    def weights_needed(cls, arguments: Mapping[str, Any], key: str) -> Iterator[Need]:
+        """Yield the weights that `pretrained` names."""
+        if arguments["pretrained"] is not None:
+            tag = str(arguments["pretrained"])
+            is_file = bool(Path(tag).suffix) or "/" in tag
+            yield Need(f"file:{tag}" if is_file else f"clip:{arguments['model']}:{tag}", join(key, "pretrained"))
 
     def __init__(
         self,

@@ -1,12 +1,15 @@
 """The frozen image encoder whose tokens take the place of text: DINO's ViT (Caron et al., ICCV 2021), by timm."""
 
 import importlib
+from collections.abc import Iterator
 from typing import Any, Literal
 
 from prismsr.archs.lgcaa.options import DinoOptions
 from prismsr.utils.errors import OptionError
 from prismsr.utils.names import did_you_mean
+from prismsr.utils.options.problems import join
 from prismsr.utils.weights.files import WeightsError, load_state_dict, require_fit
+from prismsr.utils.weights.needs import Need
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +26,7 @@ def build_vit(options: DinoOptions) -> Any:
         OptionError: timm has no such model, it is no ViT, or its arguments are wrong.
         WeightsError: the weights are not at hand, or do not fit.
     """
-    load = options.pretrained and options.weights is None and options.config is None
+    load = _is_downloaded(options)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(options.seed)  # not CUDA's, which fork_rng leaves out
         net = _configured(options.config) if options.config is not None else _named(options.model, load)
@@ -32,6 +35,23 @@ def build_vit(options: DinoOptions) -> Any:
         require_fit(net, state, options.weights)
         net.load_state_dict(state)
     return net.eval().requires_grad_(False)
+
+
+def vit_needs(options: DinoOptions, key: str) -> Iterator[Need]:
+    """Yield what build_vit loads.
+
+    Args:
+        options: the section `dino`, perhaps unchecked.
+        key: its key path.
+    """
+    if options.weights is not None:
+        yield Need(f"file:{options.weights}", join(key, "weights"))
+    elif _is_downloaded(options):
+        yield Need(f"timm:{options.model}", join(key, "model"))
+
+
+def _is_downloaded(options: DinoOptions) -> bool:
+    return options.pretrained and options.weights is None and options.config is None
 
 
 def _configured(config: dict[str, Any]) -> Any:

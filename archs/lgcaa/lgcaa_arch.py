@@ -1,15 +1,24 @@
 """LGCAA's network (arXiv 2510.13649): Stable Diffusion 2 with the attention module, ControlNet, DINO, X_RGB's head."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from prismsr.archs.lgcaa.dino_condition import DinoEncoder, TokenProjection
-from prismsr.archs.lgcaa.options import BaseOptions, DinoOptions, LgcaaOptions, parse_section
-from prismsr.archs.lgcaa.stable_diffusion import build_controlnet, build_unet, build_vae, vae_factor
+from prismsr.archs.lgcaa.dino_condition import DinoEncoder, TokenProjection, vit_needs
+from prismsr.archs.lgcaa.options import (
+    BaseOptions,
+    DinoOptions,
+    LgcaaOptions,
+    fill_defaults,
+    parse_section,
+    section_problems,
+)
+from prismsr.archs.lgcaa.stable_diffusion import base_needs, build_controlnet, build_unet, build_vae, vae_factor
 from prismsr.utils.errors import OptionError
+from prismsr.utils.options.problems import Problem, join
 from prismsr.utils.weights.files import require_fit
+from prismsr.utils.weights.needs import Need
 
 import torch
 from basicsr.utils.registry import ARCH_REGISTRY
@@ -51,6 +60,21 @@ class LGCAANet(nn.Module):
         OptionError: an option is wrong; the message has its key.
         WeightsError: weights are not at hand.
     """
+
+    @classmethod
+    def check_options(
+        cls, entry: Mapping[str, Any], key: str, opt: Mapping[str, Any], is_train: bool
+    ) -> Iterator[Problem]:
+        """Check the nested sections, and that the model is LGCAA's."""
+        yield from section_problems(entry, key)
+        if opt.get("model_type") != "LGCAAModel":
+            yield Problem("model_type", f"LGCAAModel and {key} of type {cls.__name__} go together")
+
+    @classmethod
+    def weights_needed(cls, arguments: Mapping[str, Any], key: str) -> Iterator[Need]:
+        """Yield the weights of Stable Diffusion's networks and of the image encoder."""
+        yield from base_needs(fill_defaults(BaseOptions, arguments["base"]), join(key, "base"))
+        yield from vit_needs(fill_defaults(DinoOptions, arguments["dino"]), join(key, "dino"))
 
     def __init__(
         self,

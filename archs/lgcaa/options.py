@@ -128,6 +128,12 @@ def section_problems(entry: Mapping[str, Any], prefix: str) -> list[Problem]:
     ]
 
 
+def fill_defaults(schema: type[Section], data: Any) -> Section:
+    """Return a section with defaults filled in, unchecked: wrong values stay, and keys that the schema has not go."""
+    given = data if isinstance(data, Mapping) else {}
+    return schema.model_construct(**{name: given[name] for name in schema.model_fields if name in given})
+
+
 def parse_section(schema: type[Section], data: Mapping[str, Any] | None, name: str) -> Section:
     """A section as an object, defaults filled in; OptionError naming all keys that are wrong."""
     problems = validate_section(schema, dict(data or {}), name, is_train=False)

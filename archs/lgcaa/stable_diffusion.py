@@ -6,14 +6,16 @@ diffusers is imported when it is first needed: that takes seconds, and GAN train
 import importlib
 import inspect
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from prismsr.archs.lgcaa.options import BaseOptions
 from prismsr.utils.errors import OptionError
 from prismsr.utils.names import did_you_mean
+from prismsr.utils.options.problems import join
 from prismsr.utils.weights.files import WeightsError
+from prismsr.utils.weights.needs import Need
 
 import torch
 from torch import Tensor, nn
@@ -155,6 +157,27 @@ def _random(kind: str, config: Mapping[str, Any], seed: int, key: str) -> Any:
             raise OptionError(f"{key} does not suit diffusers' {kind}: {error}") from error
 
 
+def is_on_hub(path: str) -> bool:
+    """Return whether a path is no folder but a repository of the Hugging Face hub."""
+    return not Path(path).expanduser().is_dir() and path.count("/") == 1 and not path.startswith((".", "~", os.sep))
+
+
+def base_needs(options: BaseOptions, key: str) -> Iterator[Need]:
+    """Yield what build_unet, build_vae and build_controlnet load from the hub; folders say themselves what they lack.
+
+    Args:
+        options: the section `base`, perhaps unchecked.
+        key: its key path.
+    """
+    places = {"unet": "path", "vae": "vae_path" if options.vae_path else "path", "controlnet": "controlnet_path"}
+    for part, name in places.items():
+        repository = getattr(options, name)
+        if isinstance(repository, str) and is_on_hub(repository):
+            pinned = options.revision and part != "controlnet" and repository == options.path
+            source = f"{repository}@{options.revision}" if pinned else repository
+            yield Need(f"diffusers:{source}:{part}", join(key, name))
+
+
 def _loaded(kind: str, path: str, subfolder: str, revision: str | None) -> Any:
     """A network from a folder (its own, or one with subfolders) or the hub: from its cache first, then downloaded."""
     network = getattr(diffusers(), kind)
@@ -162,7 +185,7 @@ def _loaded(kind: str, path: str, subfolder: str, revision: str | None) -> Any:
     if folder.is_dir():
         inner = folder if (folder / "config.json").is_file() else folder / subfolder
         return _read(network, str(inner), {})
-    if path.count("/") != 1 or path.startswith((".", "~", os.sep)):
+    if not is_on_hub(path):
         raise WeightsError(f"No folder at {path}; it is to have diffusers' layout, with {subfolder}/config.json.")
     settings = {"subfolder": subfolder, "revision": revision}
     try:

@@ -1,8 +1,12 @@
 """The keys of the section `degradation` of an option file."""
 
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
+from prismsr.utils.options.problems import Problem, join
+from prismsr.utils.options.rules import check_patch
 from prismsr.utils.options.schema import Options, Probability, bounds, weights
+from prismsr.utils.options.sections import count, section
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
@@ -59,3 +63,33 @@ class DegradationOptions(Options):
         if orders == 1 and value is not None:
             raise ValueError("is not read with orders: 1; leave it out, or take it back with ~")
         return value
+
+    @classmethod
+    def check_options(
+        cls, entry: Mapping[str, Any], key: str, opt: Mapping[str, Any], is_train: bool
+    ) -> Iterator[Problem]:
+        """Check that the dataset gives what the degradation needs, and that its batches and patches fit."""
+        dataset = section(opt, "datasets", "train")
+        if "kernel_list" not in dataset:
+            text = "must be a dataset that gives blur kernels, as RealESRGANMaskDataset does"
+            yield Problem("datasets.train.type", text)
+        elif entry.get("orders", 2) == 2 and dataset.get("kernel_list2") is None:
+            yield Problem("datasets.train.kernel_list2", f"is required with {key}.orders 2")
+        queue = count(entry.get("queue_size", cls.model_fields["queue_size"].default))
+        batch = count(dataset.get("batch_size_per_gpu"))
+        if queue and batch and queue % batch:
+            text = f"must be a multiple of datasets.train.batch_size_per_gpu, {batch}; got {queue}"
+            yield Problem(join(key, "queue_size"), text)
+        yield from check_patch(entry.get("gt_size"), join(key, "gt_size"), opt)
+        yield from _check_crop(count(dataset.get("crop_pad_size")), count(entry.get("gt_size")), key, opt)
+
+
+def _check_crop(size: int | None, patch: int | None, key: str, opt: Mapping[str, Any]) -> Iterator[Problem]:
+    """Check the side of the images that the dataset gives, from which patches are cut."""
+    scale = count(opt.get("scale")) or 1
+    if size and patch and patch > size:
+        text = f"must be at most datasets.train.crop_pad_size, {size}; got {patch}"
+        yield Problem(join(key, "gt_size"), text)
+    if size and size % scale:
+        text = f"must be a multiple of scale, {scale}, by which the patch is reduced; got {size}"
+        yield Problem("datasets.train.crop_pad_size", text)

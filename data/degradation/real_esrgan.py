@@ -6,7 +6,7 @@ give equal batches.
 """
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from typing import Any, NamedTuple, Protocol
 
@@ -14,6 +14,8 @@ from prismsr.data.degradation.options import DegradationOptions
 from prismsr.data.degradation.pool import Batch, TrainingPool
 from prismsr.utils.errors import UserError
 from prismsr.utils.options.entries import find_registered
+from prismsr.utils.options.problems import Problem
+from prismsr.utils.options.sections import section
 
 import numpy as np
 import torch
@@ -266,3 +268,11 @@ def build_degradation(opt: Mapping[str, Any], device: torch.device | str = "cpu"
     pairing = None if build_pairing is None else build_pairing(opt, device)
     along = [name for name in getattr(dataset, "GIVES", ()) if name not in ("gt", *KERNELS)]
     return RealESRGANDegradation(options, opt["scale"], along, pairing).to(device)
+
+
+def check_lq_source(entry: Mapping[str, Any], key: str, opt: Mapping[str, Any], is_train: bool) -> Iterator[Problem]:
+    """Check that something makes the LQ images; the hook of models that have the section `degradation`."""
+    dataset = section(opt, "datasets", "train") if is_train and opt.get("degradation") is None else {}
+    if "kernel_list" in dataset and "dataroot_lq" not in dataset:
+        text = "is required: datasets.train gives GT images and blur kernels, but no LQ images"
+        yield Problem("degradation", text)

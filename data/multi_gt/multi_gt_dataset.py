@@ -1,6 +1,6 @@
 """Several ground truths for each image, one of them chosen for each sample, for the degradation in the model."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,9 +16,12 @@ from prismsr.data.multi_gt.groups import SHOWN, Groups, group_keys
 from prismsr.data.multi_gt.labels import read_labels
 from prismsr.data.multi_gt.online_choice import build_gt_choice
 from prismsr.data.multi_gt.options import MultiGTOptions
-from prismsr.data.multi_gt.sampling_rules import choice_weights
+from prismsr.data.multi_gt.sampling_rules import choice_weights, chooses_online
 from prismsr.data.multi_gt.score_file import ScoreFileError, read_scores
 from prismsr.utils.errors import DataError
+from prismsr.utils.loss_inputs import input_names
+from prismsr.utils.options.named import model_schema, named_losses
+from prismsr.utils.options.problems import Problem, join
 
 import numpy as np
 import torch
@@ -54,8 +57,27 @@ class MultiGTDataset(Dataset):
     """
 
     OPTIONS: ClassVar = MultiGTOptions
-    GIVES: ClassVar[Mapping[str, str]] = {"gt": "", "gt_negative": "negatives", "negative_map": "negatives"}
+    NEGATIVES: ClassVar = ("gt_negative", "negative_map")
+    GIVES: ClassVar[Mapping[str, str]] = {"gt": "", **dict.fromkeys(NEGATIVES, "negatives")}
     """What the degradation makes of a batch."""
+
+    @classmethod
+    def check_options(
+        cls, entry: Mapping[str, Any], key: str, opt: Mapping[str, Any], is_train: bool
+    ) -> Iterator[Problem]:
+        """Check that the model makes LQ images and scores where it has to, and that negatives are used."""
+        model = model_schema(opt)
+        if key != "datasets.train" or model is None:
+            return
+        if "degradation" not in model.TOP.model_fields:
+            text = f"must be a model with the section degradation, which makes LQ images of {cls.__name__}'s"
+            yield Problem("model_type", text)
+        if chooses_online(entry) and opt.get("scoring") is None:
+            text = f"is required, since {key}.sampling is {entry['sampling']} and there is no score file (scores)"
+            yield Problem("scoring", f"{text}; scoring: {{metric: musiq}} is the paper's")
+        used = {name for loss, *_ in named_losses(opt) for name in input_names(loss)}
+        if entry.get("negatives") is True and used.isdisjoint(cls.NEGATIVES):
+            yield Problem(join(key, "negatives"), "no loss uses them (NegativeLoss does)", "note")
 
     def __init__(self, opt: dict[str, Any]) -> None:
         self.opt = opt

@@ -1,11 +1,16 @@
 """The version of each ground truth that a step is trained on, chosen online by the quality of the crops (AMO, 2025)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from prismsr.data.multi_gt.sampling_rules import SCORED, Rule, choice_weights, draw
-from prismsr.metrics.no_reference import NRMetric, build_nr_metric
+from prismsr.data.multi_gt.options import MultiGTOptions
+from prismsr.data.multi_gt.sampling_rules import Rule, choice_weights, chooses_online, draw
+from prismsr.metrics.catalog import check_no_reference
+from prismsr.metrics.no_reference import NRMetric, build_nr_metric, nr_metric_needs
 from prismsr.utils.errors import UserError
+from prismsr.utils.options.named import dataset_schema
+from prismsr.utils.options.problems import Problem
+from prismsr.utils.options.sections import section
 
 import numpy as np
 import torch
@@ -20,6 +25,18 @@ class GTChoice:
         tau: temperature of sma and smp.
         metric: on the device of the images.
     """
+
+    weights_needed = staticmethod(nr_metric_needs)
+
+    @classmethod
+    def check_options(
+        cls, entry: Mapping[str, Any], key: str, opt: Mapping[str, Any], is_train: bool
+    ) -> Iterator[Problem]:
+        """Check the section `scoring`: its metric is there, and the dataset leaves the choice to it."""
+        yield from check_no_reference(entry, key, opt, is_train)
+        dataset = section(opt, "datasets", "train")
+        if not (issubclass(dataset_schema(dataset) or object, MultiGTOptions) and chooses_online(dataset)):
+            yield Problem(key, "scores no crop: datasets.train chooses its versions without it", "note")
 
     def __init__(self, rule: Rule, tau: float, metric: NRMetric) -> None:
         self.rule = rule
@@ -65,12 +82,11 @@ def build_gt_choice(opt: Mapping[str, Any], device: torch.device | str) -> GTCho
         OptionError, WeightsError, UserError: see build_nr_metric; the message begins with `scoring`.
     """
     train = (opt.get("datasets") or {}).get("train") or {}
-    rule = train.get("sampling")
-    if rule not in SCORED or train.get("scores") is not None:
+    if not chooses_online(train):
         return None
     try:
         metric = build_nr_metric(**(opt.get("scoring") or {}))
         _ = metric.score_range  # tells at once where there is no scale
     except UserError as error:
         raise type(error)(f"scoring: {error}") from error
-    return GTChoice(rule, train.get("tau") or 10.0, metric.to(device))
+    return GTChoice(train["sampling"], train.get("tau") or 10.0, metric.to(device))

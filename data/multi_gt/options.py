@@ -4,7 +4,7 @@ from typing import Any, Literal, Self
 
 from prismsr.data.degradation.kernel_options import KernelOptions
 from prismsr.data.multi_gt.labels import ORIGINAL
-from prismsr.data.multi_gt.sampling_rules import LABELLED, SCORED, Rule
+from prismsr.data.multi_gt.sampling_rules import LABELLED, SCORED, Rule, chooses_online
 from prismsr.utils.options.schema import DatasetOptions
 
 from pydantic import Field, ValidationInfo, field_validator
@@ -66,7 +66,7 @@ class MultiGTOptions(KernelOptions, _Versions):
     @property
     def online(self) -> bool:
         """Whether the version is chosen by scores of the crops, in the model."""
-        return self.sampling in SCORED and self.scores is None
+        return chooses_online({"sampling": self.sampling, "scores": self.scores})
 
     @property
     def labelled(self) -> bool:

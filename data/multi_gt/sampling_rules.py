@@ -6,7 +6,8 @@ judged positive (SMP), uniformly from the positives (UPos, the training of HGGT,
 (AMO). OriginsOnly trains on the unchanged image.
 """
 
-from typing import Literal, get_args
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,6 +18,15 @@ SCORED: tuple[Rule, ...] = ("sma", "smp", "amo")
 """Rules that need a quality of each version."""
 LABELLED: tuple[Rule, ...] = ("upos", "smp")
 """Rules whose candidates are the versions that people judged positive."""
+
+
+def chooses_online(dataset: Mapping[str, Any]) -> bool:
+    """Return whether versions are chosen by scores of the crops, in the model.
+
+    Args:
+        dataset: the section of MultiGTDataset.
+    """
+    return dataset.get("sampling") in SCORED and dataset.get("scores") is None
 
 
 def choice_weights(

@@ -1,9 +1,11 @@
 """The keys of an option file that LGCAAModel reads beside PrismSRModel's."""
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from prismsr.archs.lgcaa.sampling.options import SamplingOptions
 from prismsr.data.degradation.options import DegradationOptions
+from prismsr.data.multi_gt.online_choice import GTChoice
 from prismsr.models.options import PrismTrainOptions
 from prismsr.utils.options.schema import Options, TopOptions, ValOptions
 
@@ -19,6 +21,8 @@ class DecodedOptions(Options):
 
 class LGCAATop(TopOptions):
     """LGCAAModel's top level."""
+
+    SECTIONS: ClassVar[Mapping[str, type]] = {"degradation": DegradationOptions, "scoring": GTChoice}
 
     degradation: DegradationOptions | None = Field(default=None, description="how LQ images are made from GT images")
 

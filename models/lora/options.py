@@ -1,6 +1,11 @@
 """The keys of the section `lora` of an option file."""
 
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from prismsr.utils.options.problems import Problem
 from prismsr.utils.options.schema import Options
+from prismsr.utils.options.sections import section
 
 from pydantic import Field
 
@@ -11,3 +16,11 @@ class LoraOptions(Options):
     rank: int = Field(gt=0, description="rank of each update")
     alpha: float | None = Field(default=None, gt=0, description="factor of the updates times rank; null: rank")
     targets: list[str] = Field(min_length=1, description="patterns of layer names, as layers.*.mlp.fc?")
+
+    @classmethod
+    def check_options(
+        cls, entry: Mapping[str, Any], key: str, opt: Mapping[str, Any], is_train: bool
+    ) -> Iterator[Problem]:
+        """Check that there is a network to adapt."""
+        if not section(opt, "path").get("pretrain_network_g"):
+            yield Problem("path.pretrain_network_g", f"is required with {key}, which adapts a trained network")

@@ -1,12 +1,16 @@
 """CLIP features for loss terms: one frozen encoder, one pass over SR and one over GT in a step, for all terms."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from prismsr.archs.clip.clip_arch import Clip
 from prismsr.archs.clip.features import ClipFeatures
 from prismsr.losses.adversarial_loss import AdversarialLoss
 from prismsr.models.step.loss_terms import StepInputs
+from prismsr.utils.options.named import complete_arguments
+from prismsr.utils.options.problems import Problem
+from prismsr.utils.options.signatures import check_arguments
+from prismsr.utils.weights.needs import Need
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +26,18 @@ class ClipInputs:
         options: arguments of Clip.
         device: where the features are computed.
     """
+
+    @classmethod
+    def check_options(
+        cls, entry: Mapping[str, Any], key: str, opt: Mapping[str, Any], is_train: bool
+    ) -> Iterator[Problem]:
+        """Check the section's arguments, which are Clip's."""
+        yield from check_arguments(Clip, entry, key)
+
+    @classmethod
+    def weights_needed(cls, arguments: Mapping[str, Any], key: str) -> Iterator[Need]:
+        """Yield the weights of Clip."""
+        return Clip.weights_needed(complete_arguments(Clip, arguments), key)
 
     def __init__(self, options: Mapping[str, Any], device: torch.device) -> None:
         self.clip = Clip(**options).to(device)

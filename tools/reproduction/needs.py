@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from prismsr.data.test_sets.sets import count_images, find_test_set, missing
+from prismsr.metrics.catalog import PYIQA
 from prismsr.tools.evaluation.protocols import Protocol, find_protocol
 from prismsr.tools.iqa.sets import SOURCES
 from prismsr.tools.reproduction.tables import Job
@@ -231,7 +232,7 @@ def metric_lack(metric: str, root: Path) -> Lack | None:
     Metrics that the list of weights does not have are left to pyiqa, which fetches theirs at the first use.
     """
     entries = metric_weights(metric)
-    plain = metric.removeprefix(weight_needs.PYIQA)
+    plain = metric.removeprefix(PYIQA)
     if metric not in WITHOUT and importlib.util.find_spec("pyiqa") is None:
         return Lack("metric weights", f"{plain}: the package pyiqa is not installed (pip install pyiqa)")
     absent = [entry for entry in entries if not is_there(entry, root)]
@@ -244,7 +245,7 @@ def metric_lack(metric: str, root: Path) -> Lack | None:
 
 def metric_weights(metric: str) -> list[Weights]:
     """The entries of the list of weights that a metric needs."""
-    plain = metric.removeprefix(weight_needs.PYIQA)
+    plain = metric.removeprefix(PYIQA)
     if plain == "sfd_iqa":
         return [entry for entry in read_list() if entry.serves(CLIP)]
     if metric in WITHOUT:

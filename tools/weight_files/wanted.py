@@ -5,15 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from prismsr.metrics.catalog import OWN, PYIQA
 from prismsr.utils.errors import OptionError
 from prismsr.utils.names import did_you_mean
 from prismsr.utils.options.files import load_options, shown
-from prismsr.utils.weights.needs import PYIQA, WITHOUT_WEIGHTS, needs_of
+from prismsr.utils.weights.needs import needs_of
 from prismsr.utils.weights.published import Weights, maker_of, read_list
 
 METRICS = {"topiq": "topiq_nr", "niqe-pyiqa": "niqe"}
 """Names of tools/evaluate.py that are not pyiqa's."""
-WITHOUT = (*WITHOUT_WEIGHTS, "psnr", "ssim", "niqe", "lpips-st", "natural-scene", "sfd-iqa")
+WITHOUT = (*OWN, "psnr", "ssim", "niqe", "lpips-st", "natural-scene", "sfd-iqa")
 """Metrics that download nothing: they have no weights, a package brings them, or files are named (SFD-IQA)."""
 
 

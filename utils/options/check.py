@@ -1,7 +1,8 @@
 """Check a whole option file before anything is built: every problem at once, each with its key path.
 
-Sections are compared with their declared keys (option_schema.py), {type: X, **arguments} entries with the registries
-and X's signature (option_entries.py); what has to agree across sections stands in option_rules.py.
+Sections are compared with their declared keys (schema.py), {type: X, **arguments} entries with the registries and X's
+signature (entries.py). What has to agree across sections stands in rules.py and tensors.py, and for one class alone in
+its hook `check_options` (named.py).
 """
 
 import os
@@ -11,18 +12,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from prismsr.data.degradation.rules import degradation
-from prismsr.data.multi_gt.rules import multi_gt
-from prismsr.metrics.catalog import quality_metrics
-from prismsr.models.lgcaa.rules import lgcaa
-from prismsr.models.step.clip_rules import clip
-from prismsr.utils.names import did_you_mean, nearest
-from prismsr.utils.options.basicsr_tables import DATASETS, MODELS
+from prismsr.utils.names import did_you_mean
 from prismsr.utils.options.entries import check_entry, check_metric, find_registered, registered_names
+from prismsr.utils.options.named import dataset_schema, model_schema, named_parts
 from prismsr.utils.options.problems import Problem, join, show, validate_section
 from prismsr.utils.options.rules import RULES
 from prismsr.utils.options.schema import (
-    DatasetOptions,
     DistOptions,
     LoggerOptions,
     OptimizerEntry,
@@ -64,21 +59,13 @@ def check_options(
     Returns:
         The problems in the order of the sections, errors and notes mixed; empty where all is well.
     """
-    check = _Check(opt, is_train, missing_paths, Path(root), _model_schema(opt))
+    check = _Check(opt, is_train, missing_paths, Path(root), model_schema(opt))
     return [_located(problem, source, lines or {}) for problem in check.problems()]
 
 
 def resolve_path(path: str, root: str | os.PathLike[str]) -> str:
     """Absolute form of a path from an option file: `~` is the home folder, relative paths start from `root`."""
     return os.path.normpath(os.path.join(root, os.path.expanduser(path)))
-
-
-def _model_schema(opt: Mapping[str, Any]) -> type[TrainOptions] | None:
-    # A misspelt model type is checked as the one it is nearest to, so that the rest of the file is seen as well.
-    name = str(opt.get("model_type"))
-    known = registered_names("model")
-    name = name if name in known else nearest(name, known) or name
-    return getattr(find_registered("model", name), "OPTIONS", None) or MODELS.get(name)
 
 
 def _located(problem: Problem, source: str, lines: Mapping[str, str]) -> Problem:
@@ -109,8 +96,11 @@ class _Check:
             yield from self._section("logger", LoggerOptions, required=True)
         yield from self._val()
         yield from self._section("dist_params", DistOptions)
-        for rule in (*RULES, degradation, clip, multi_gt, quality_metrics, lgcaa):
+        for rule in RULES:
             yield from rule(self.opt, self.is_train, self.schema)
+        for part in named_parts(self.opt, self.is_train):
+            if hasattr(part.target, "check_options"):
+                yield from part.target.check_options(part.entry, part.key, self.opt, self.is_train)
 
     def _section(self, key: str, schema: type[Options], *, required: bool = False) -> Iterator[Problem]:
         data = self.opt.get(key)
@@ -165,9 +155,9 @@ class _Check:
 
     def _dataset(self, entry: Any, prefix: str, *, is_train: bool) -> Iterator[Problem]:
         yield from check_entry("dataset", entry, prefix)
-        if not isinstance(entry, dict) or (cls := find_registered("dataset", str(entry.get("type")))) is None:
+        if not isinstance(entry, dict) or find_registered("dataset", str(entry.get("type"))) is None:
             return
-        schema: type[DatasetOptions] | None = getattr(cls, "OPTIONS", None) or DATASETS.get(str(entry["type"]))
+        schema = dataset_schema(entry)
         if schema is None:
             yield Problem(prefix, f"{entry['type']} declares no OPTIONS; its keys are not checked", "note")
         else:

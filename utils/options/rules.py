@@ -6,40 +6,28 @@ from typing import Any
 from prismsr.utils.names import did_you_mean
 from prismsr.utils.options.basicsr_tables import DATASETS, SRTrainOptions
 from prismsr.utils.options.entries import METRIC_DATA, find_registered
+from prismsr.utils.options.named import dataset_schema, named_losses
 from prismsr.utils.options.problems import Problem, join
 from prismsr.utils.options.schema import DatasetOptions, TrainOptions
+from prismsr.utils.options.sections import number, section
 from prismsr.utils.options.signatures import default_of, takes
 
 Rule = Callable[[Mapping[str, Any], bool, type[TrainOptions] | None], Iterator[Problem]]
 
 
-def _mapping(opt: Mapping[str, Any], *keys: str) -> dict[str, Any]:
-    """The mapping at a key path; empty where there is none (its absence is reported elsewhere)."""
-    value: Any = opt
-    for key in keys:
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value if isinstance(value, dict) else {}
-
-
-def _number(value: Any) -> float | None:
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
-
-
 def _datasets(opt: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any], type[DatasetOptions] | None]]:
-    for key, entry in _mapping(opt, "datasets").items():
+    for key, entry in section(opt, "datasets").items():
         if isinstance(entry, dict):
-            name = str(entry.get("type"))
-            schema = getattr(find_registered("dataset", name), "OPTIONS", None) or DATASETS.get(name)
-            yield join("datasets", key), entry, schema
+            yield join("datasets", key), entry, dataset_schema(entry)
 
 
 def _arch(opt: Mapping[str, Any], network: str) -> Any:
-    return find_registered("arch", str(_mapping(opt, network).get("type")))
+    return find_registered("arch", str(section(opt, network).get("type")))
 
 
 def one_scale(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOptions] | None) -> Iterator[Problem]:
     """`scale` is there where a dataset reads it, and network_g upscales by it (a class may fix it as SCALE)."""
-    scale = _number(opt.get("scale"))
+    scale = number(opt.get("scale"))
     if scale is None:
         used = any(dataset is not None and dataset.USES_SCALE for _, _, dataset in _datasets(opt))
         if used and opt.get("scale") is None:
@@ -52,27 +40,38 @@ def one_scale(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOptions]
     for key in ("upscale", "scale"):
         if arch is None or not takes(arch, key):
             continue
-        given = _mapping(opt, "network_g").get(key, default_of(arch, key))
-        if _number(given) is not None and given != scale:
-            origin = "is" if key in _mapping(opt, "network_g") else f"is not given and {arch.__name__}'s default is"
+        given = section(opt, "network_g").get(key, default_of(arch, key))
+        if number(given) is not None and given != scale:
+            origin = "is" if key in section(opt, "network_g") else f"is not given and {arch.__name__}'s default is"
             yield Problem(join("network_g", key), f"{origin} {given}, but scale is {scale}")
 
 
 def patch_sizes(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOptions] | None) -> Iterator[Problem]:
-    """The GT patch is a multiple of the scale, and as large as a discriminator of fixed size expects."""
-    scale = _number(opt.get("scale"))
-    for key, section in (("gt_size", opt), ("datasets.train.gt_size", _mapping(opt, "datasets", "train"))):
-        size = _number(section.get("gt_size"))
-        if not is_train or size is None:
-            continue
-        if scale and size % scale:
-            yield Problem(key, f"must be a multiple of scale, {scale}; got {size}")
-        for network in (str(name) for name in opt if str(name).startswith("network_d")):
-            arch = _arch(opt, network)
-            if arch is not None and takes(arch, "input_size"):
-                expected = _mapping(opt, network).get("input_size", default_of(arch, "input_size"))
-                if expected != size:
-                    yield Problem(join(network, "input_size"), f"is {expected}, but {key} is {size}")
+    """The GT patches fit, of the dataset and of BasicSR's models that degrade themselves."""
+    if is_train:
+        yield from check_patch(opt.get("gt_size"), "gt_size", opt)
+        yield from check_patch(section(opt, "datasets", "train").get("gt_size"), "datasets.train.gt_size", opt)
+
+
+def check_patch(size: Any, key: str, opt: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield where a GT patch is no multiple of the scale, or not as large as a discriminator of fixed size expects.
+
+    Args:
+        size: side of the patch; anything but a number is passed over.
+        key: its key path.
+        opt: the option file.
+    """
+    scale = number(opt.get("scale"))
+    if number(size) is None:
+        return
+    if scale and size % scale:
+        yield Problem(key, f"must be a multiple of scale, {scale}; got {size}")
+    for network in (str(name) for name in opt if str(name).startswith("network_d")):
+        arch = _arch(opt, network)
+        if arch is not None and takes(arch, "input_size"):
+            expected = section(opt, network).get("input_size", default_of(arch, "input_size"))
+            if expected != size:
+                yield Problem(join(network, "input_size"), f"is {expected}, but {key} is {size}")
 
 
 def loading(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOptions] | None) -> Iterator[Problem]:
@@ -83,7 +82,7 @@ def loading(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOptions] |
         workers = entry.get("num_worker_per_gpu") if key == "datasets.train" else 0  # BasicSR validates without workers
         if entry.get("persistent_workers") is True and workers == 0:
             yield Problem(join(key, "persistent_workers"), "must be false where there are no workers")
-        if dataset in DATASETS.values() and _mapping(entry, "io_backend").get("type") == "lmdb":
+        if dataset in DATASETS.values() and section(entry, "io_backend").get("type") == "lmdb":
             for name, value in entry.items():
                 if name.startswith("dataroot") and isinstance(value, str) and not value.endswith(".lmdb"):
                     yield Problem(join(key, name), f"must end in .lmdb with io_backend lmdb; got {value}")
@@ -91,22 +90,22 @@ def loading(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOptions] |
 
 def accumulation(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOptions] | None) -> Iterator[Problem]:
     """A process's batch can be divided into train.accum_iter equal parts."""
-    batch = _number(_mapping(opt, "datasets", "train").get("batch_size_per_gpu"))
-    parts = _number(_mapping(opt, "train").get("accum_iter"))
+    batch = number(section(opt, "datasets", "train").get("batch_size_per_gpu"))
+    parts = number(section(opt, "train").get("accum_iter"))
     if is_train and batch and parts and parts > 0 and batch % parts:
         yield Problem("train.accum_iter", f"must divide datasets.train.batch_size_per_gpu, {batch}; got {parts:g}")
 
 
 def schedule(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOptions] | None) -> Iterator[Problem]:
     """The learning rate's schedule covers the training."""
-    total = _number(_mapping(opt, "train").get("total_iter"))
-    entry = _mapping(opt, "train", "scheduler")
+    total = number(section(opt, "train").get("total_iter"))
+    entry = section(opt, "train", "scheduler")
     periods, milestones = entry.get("periods"), entry.get("milestones")
     if total is None:
         return
-    if isinstance(periods, list) and all(_number(item) is not None for item in periods) and sum(periods) < total:
+    if isinstance(periods, list) and all(number(item) is not None for item in periods) and sum(periods) < total:
         yield Problem("train.scheduler.periods", f"must add up to total_iter, {total}, or more; got {sum(periods)}")
-    late = [item for item in milestones if (_number(item) or 0) > total] if isinstance(milestones, list) else []
+    late = [item for item in milestones if (number(item) or 0) > total] if isinstance(milestones, list) else []
     if late:
         text = f"{', '.join(map(str, late))}: beyond total_iter, {total}, and never reached"
         yield Problem("train.scheduler.milestones", text, "note")
@@ -114,7 +113,7 @@ def schedule(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOptions] 
 
 def some_loss(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOptions] | None) -> Iterator[Problem]:
     """There is something to learn from."""
-    train = _mapping(opt, "train")
+    train = section(opt, "train")
     if not is_train or schema is None or not train:
         return
     if schema is SRTrainOptions and not train.get("pixel_opt") and not train.get("perceptual_opt"):
@@ -125,17 +124,16 @@ def some_loss(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOptions]
 
 def discriminators(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOptions] | None) -> Iterator[Problem]:
     """The discriminators that loss terms play against are there, each with an optimiser."""
-    train = _mapping(opt, "train")
+    train = section(opt, "train")
     played = set()
-    for name, entry in _mapping(train, "losses").items():
-        loss = find_registered("loss", str(entry.get("type"))) if isinstance(entry, dict) else None
+    for loss, entry, key in named_losses(opt):
         if "discriminators" in getattr(loss, "inputs", ()):
             net = str(entry.get("discriminator", default_of(loss, "discriminator")))
             played.add(net)
             if opt.get(f"network_{net}") is None:
-                networks = [str(key).removeprefix("network_") for key in opt if str(key).startswith("network_d")]
+                networks = [str(name).removeprefix("network_") for name in opt if str(name).startswith("network_d")]
                 known = did_you_mean(net, networks) if networks else ""
-                yield Problem(join("train.losses", name, "discriminator"), f"{net!r}: there is no network_{net}{known}")
+                yield Problem(join(key, "discriminator"), f"{net!r}: there is no network_{net}{known}")
     if "losses" in train:
         yield from _discriminators(opt, played)
 
@@ -143,17 +141,10 @@ def discriminators(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOpt
 def _discriminators(opt: Mapping[str, Any], played: set[str]) -> Iterator[Problem]:
     for key in (str(key) for key in opt if str(key).startswith("network_d") and opt[key] is not None):
         net = key.removeprefix("network_")
-        if _mapping(opt, "train").get(f"optim_{net}") is None:
+        if section(opt, "train").get(f"optim_{net}") is None:
             yield Problem(f"train.optim_{net}", f"is required (optimiser of {key})")
         if net not in played:
             yield Problem(key, "no loss plays against this network, so that it is never trained", "note")
-
-
-def lora_base(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOptions] | None) -> Iterator[Problem]:
-    """LoRA adapts a network that is there."""
-    reads = schema is not None and "lora" in schema.TOP.model_fields
-    if is_train and reads and opt.get("lora") is not None and not _mapping(opt, "path").get("pretrain_network_g"):
-        yield Problem("path.pretrain_network_g", "is required with lora, which adapts a trained network")
 
 
 def metric_data(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOptions] | None) -> Iterator[Problem]:
@@ -163,7 +154,7 @@ def metric_data(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOption
         for key, _, dataset in _datasets(opt)
         if key != "datasets.train" and dataset is not None and "dataroot_gt" not in dataset.model_fields
     ]
-    for name, entry in _mapping(opt, "val", "metrics").items():
+    for name, entry in section(opt, "val", "metrics").items():
         metric = find_registered("metric", str(entry.get("type"))) if isinstance(entry, dict) else None
         if without and metric is not None and takes(metric, METRIC_DATA[1]) and default_of(metric, "img2") is None:
             yield Problem(join("val.metrics", name), f"compares with GT images, which {', '.join(without)} has not")
@@ -171,16 +162,16 @@ def metric_data(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOption
 
 def best_metric(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOptions] | None) -> Iterator[Problem]:
     """`val.save_best` is one of the metrics."""
-    best = _mapping(opt, "val").get("save_best")
-    metrics = [name for name, entry in _mapping(opt, "val", "metrics").items() if entry is not None]
+    best = section(opt, "val").get("save_best")
+    metrics = [name for name, entry in section(opt, "val", "metrics").items() if entry is not None]
     if isinstance(best, str) and best not in metrics:
         yield Problem("val.save_best", f"no metric in val.metrics is called {best!r}{did_you_mean(best, metrics)}")
 
 
 def wandb(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOptions] | None) -> Iterator[Problem]:
     """Wandb follows TensorBoard's files."""
-    logger = _mapping(opt, "logger")
-    if _mapping(logger, "wandb").get("project") is not None and logger.get("use_tb_logger") is not True:
+    logger = section(opt, "logger")
+    if section(logger, "wandb").get("project") is not None and logger.get("use_tb_logger") is not True:
         yield Problem("logger.use_tb_logger", "must be true for wandb")
 
 
@@ -192,7 +183,6 @@ RULES: tuple[Rule, ...] = (
     schedule,
     some_loss,
     discriminators,
-    lora_base,
     metric_data,
     best_metric,
     wandb,

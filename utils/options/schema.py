@@ -4,7 +4,7 @@ A dataset class declares its keys with `OPTIONS: ClassVar = <subclass of Dataset
 `train` with `OPTIONS: ClassVar = <subclass of TrainOptions>`. BasicSR's own classes are described in option_tables.py.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -59,6 +59,9 @@ def entry_kind(field: FieldInfo) -> str | None:
 
 class TopOptions(Options):
     """The top level, without `network_*`."""
+
+    SECTIONS: ClassVar[Mapping[str, type]] = {}
+    """Who has the hooks (named.py) of sections that training reads, by key."""
 
     name: str = Field(min_length=1, description="experiment name, also the name of its folder")
     model_type: str = Field(description="registered model class")

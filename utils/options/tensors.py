@@ -10,6 +10,7 @@ from typing import Any
 
 from prismsr.utils.loss_inputs import required_inputs
 from prismsr.utils.options.entries import find_registered, registered_names
+from prismsr.utils.options.named import find_model
 from prismsr.utils.options.problems import Problem, join
 from prismsr.utils.options.sections import section
 
@@ -24,12 +25,12 @@ def check_inputs(opt: Mapping[str, Any]) -> Iterator[Problem]:
     Models that declare no HANDS are passed over. A dataset that declares no GIVES gives nothing beside the model.
     """
     entry = section(opt, "datasets", "train")
-    model = find_registered("model", str(opt.get("model_type")))
+    model = find_model(opt)
     dataset = find_registered("dataset", str(entry.get("type")))
     if dataset is None or not hasattr(model, "HANDS"):
         return
     lacks = (_lacking(getattr(dataset, "GIVES", ()), entry, "datasets.train"), _lacking(model.HANDS, opt, ""))
-    nobody = f"which neither {opt['model_type']} nor {entry['type']} (datasets.train) gives"
+    nobody = f"which neither {model.__name__} nor {entry['type']} (datasets.train) gives"
     for name, loss in section(opt, "train", "losses").items():
         found: dict[tuple[str, str], list[str]] = {}
         for tensor, key in _asked(loss, join("train.losses", name)):

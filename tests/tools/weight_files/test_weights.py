@@ -1,21 +1,20 @@
 """tools/weights.py: what each option file needs, whether it is there and whole, and fetching it."""
 
 import hashlib
-import inspect
 from functools import partial
 from pathlib import Path
 
 from prismsr.archs.lgcaa.options import SD2_BASE, BaseOptions
 from prismsr.archs.lgcaa.stable_diffusion import build_unet, build_vae
+from prismsr.metrics.catalog import OWN
 from prismsr.tools.weight_files.command import add_arguments, run
 from prismsr.utils.command_line import command
 from prismsr.utils.options.files import load_options
-from prismsr.utils.weights.needs import _DEFAULT_BACKBONES, _DEFAULT_METRICS, WITHOUT_WEIGHTS, needs_of
+from prismsr.utils.weights.needs import needs_of
 from prismsr.utils.weights.published import READABLE, Weights, examine, maker_of, place, read_list, uncovered
 
 import pytest
 import torch
-from basicsr.utils.registry import LOSS_REGISTRY, METRIC_REGISTRY
 from lgcaa_tiny import BASE
 from safetensors.torch import save_file
 
@@ -49,44 +48,6 @@ def test_examples_of_needs(options):
     assert needs("lgcaa/lgcaa_x4.yml") == [*networks, "alexnet", "lpips-linear"]
     assert needs("lgcaa/test_realsr.yml") == ["file:experiments/lgcaa_x4/models/net_g_latest.pth", *networks]
     assert all(set(networks) <= set(needs(file[8:])) for file in options if file.startswith("options/lgcaa/"))
-
-
-def test_needs_of_terms_with_their_own_files():
-    """A file that is named takes the place of what would be fetched."""
-    losses = {
-        "a": {"type": "FeatureLoss", "backbone": "st_vgg16"},
-        "b": {"type": "FeatureLoss", "weights": "v.pth"},
-        "c": {"type": "IQALoss", "metric": "pyiqa:nima", "metric_options": {"weights": "n.pth"}},
-        "d": {"type": "LPIPSLoss"},
-        "e": {"type": "IQALoss", "metric_options": {"pretrained": False}},
-        "f": None,
-    }
-    metrics = {
-        "s": {"type": "calculate_sfd_iqa", "feat_d": "f.pth", "prompts": "p.pth"},
-        "n": {"type": "calculate_nr_iqa", "metric": "natural_scene"},
-        "m": {"type": "calculate_nr_iqa"},
-    }
-    found = needs_of({"train": {"losses": losses}, "val": {"metrics": metrics}, "clip": {"pretrained": None}})
-    assert {(need.what, need.where) for need in found} == {
-        ("file:v.pth", "train.losses.b.weights"),
-        ("file:n.pth", "train.losses.c.weights"),
-        ("alexnet", "train.losses.d.backbone"),
-        ("lpips-linear", "train.losses.d.linear_weights"),
-        ("file:f.pth", "val.metrics.s.feat_d"),
-        ("file:p.pth", "val.metrics.s.prompts"),
-        ("clip:RN50-quickgelu:openai", "val.metrics.s.clip.pretrained"),
-        ("metric:musiq", "val.metrics.m.metric"),
-    }
-
-
-def test_the_terms_with_weights_are_those_that_there_are():
-    """Each registered loss or metric with such an argument is known, with its default."""
-    for registry in (LOSS_REGISTRY, METRIC_REGISTRY):
-        for name, kind in registry:
-            arguments = inspect.signature(kind).parameters
-            for argument, known in (("backbone", _DEFAULT_BACKBONES), ("metric", _DEFAULT_METRICS)):
-                if argument in arguments and kind.__module__.startswith("prismsr"):
-                    assert known.get(name) == arguments[argument].default, name
 
 
 def test_entries(repository):
@@ -215,7 +176,7 @@ def test_metrics_of_the_list_are_those_of_pyiqa(repository):
             assert not what.startswith("metric:") or what.removeprefix("metric:") in pyiqa.list_models(), what
         if entry.path.startswith("torch_hub:pyiqa/"):
             assert Path(entry.path).name in sources, entry.path
-    assert all(name not in pyiqa.list_models() for name in WITHOUT_WEIGHTS)
+    assert all(name not in pyiqa.list_models() for name in OWN)
 
 
 def test_offline_hub(root, monkeypatch, capsys):

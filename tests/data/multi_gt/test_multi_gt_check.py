@@ -1,6 +1,5 @@
 """The check of option files whose ground truths have several versions."""
 
-from prismsr.data.multi_gt import rules as multi_gt_rules
 from prismsr.data.multi_gt import sampling_rules as gt_sampling
 from prismsr.utils.options.check import check_options
 from prismsr.utils.options.files import load_options, merge
@@ -42,10 +41,6 @@ def experiment(repository):
 
 def _train(**changes):
     return {"datasets": {"train": changes}}
-
-
-def test_the_rules_are_those_of_the_sampling():
-    assert multi_gt_rules.SCORED == gt_sampling.SCORED
 
 
 @pytest.mark.parametrize("sampling", gt_sampling.RULES)

@@ -1,0 +1,57 @@
+"""The check of option files whose discriminators judge CLIP's features."""
+
+from prismsr.utils.options.check import check_options
+from prismsr.utils.options.files import load_options, merge
+from prismsr.utils.options.problems import errors_among
+
+import pytest
+
+UNET = {"_replace_": True, "type": "UNetDiscriminatorSN", "num_in_ch": 3}
+
+
+@pytest.fixture(scope="module")
+def experiment(repository):
+    return load_options(repository / "options" / "sfd" / "feat_d_only_x4.yml")
+
+
+def _errors(opt):
+    problems = check_options(opt, "x.yml", missing_paths="note", is_train=True)
+    return {problem.key: problem.message for problem in errors_among(problems)}
+
+
+def _changed(experiment, **changes):
+    return {"train": {"losses": {_term(experiment): changes}}}
+
+
+def _term(experiment):
+    losses = experiment["train"]["losses"].items()
+    return next(name for name, entry in losses if entry and entry["type"] == "AdversarialLoss")
+
+
+def test_the_file_passes(experiment):
+    assert _errors(experiment) == {}
+
+
+def test_a_discriminator_of_features_gets_them(experiment):
+    key = f"train.losses.{_term(experiment)}.features"
+    errors = _errors(merge(experiment, _changed(experiment, features=None)))
+    assert list(errors) == [key] and "must be clip" in errors[key]
+
+
+def test_a_discriminator_of_images_does_not(experiment):
+    name = _term(experiment)
+    network = f"network_{experiment['train']['losses'][name]['discriminator']}"
+    errors = _errors(merge(experiment, {network: UNET}))
+    assert list(errors) == [f"train.losses.{name}.features"]
+    assert _errors(merge(experiment, {network: UNET, **_changed(experiment, features=None)})) == {}
+
+
+def test_the_section_is_required_and_checked(experiment):
+    assert list(_errors(merge(experiment, {"clip": None}))) == ["clip"]
+    assert list(_errors(merge(experiment, {"clip": {"modl": "RN50"}}))) == ["clip.modl"]
+
+
+def test_features_are_of_the_plain_gt(experiment):
+    name = _term(experiment)
+    errors = _errors(merge(experiment, _changed(experiment, gt="gt_usm")))
+    assert list(errors) == [f"train.losses.{name}.gt"]
