@@ -6,7 +6,7 @@ from pathlib import Path
 
 from prismsr.tools.reporting.crops import CropOptions, compare
 from prismsr.tools.reporting.curves import read_experiments
-from prismsr.tools.reporting.evaluations import ROOT, read_results
+from prismsr.tools.reporting.evaluations import read_results
 from prismsr.tools.reporting.page import render_page
 from prismsr.tools.reporting.paper_tables import read_paper_tables
 from prismsr.utils.errors import OptionError
@@ -39,20 +39,20 @@ def write_report(
         OptionError: there is nothing to show, or the arguments name what is not there.
         OSError: the page cannot be written.
     """
-    options = options or CropOptions(bases=(Path(), ROOT))
-    found = read_results(results, methods)
-    problems = found.problems
+    options = options or CropOptions()
+    problems: list[str] = []
+    found = read_results(results, methods, problems)
     curves = read_experiments(experiments, problems)
     papers = read_paper_tables(results, problems)
-    if not (found.groups or papers or curves):
+    if not (found or papers or curves):
         told = f"; {problems[0]}" if problems else ""
         raise OptionError(
             f"{results}: there is nothing to show: no results of tools/evaluate.py or reproduce.py, no curves{told}"
         )
-    _require_known("--at", options.places, {image for group in found.groups for image in group.images})
-    _require_known("--lq", options.lq, {group.dataset for group in found.groups})
-    share = replace(options, max_bytes=options.max_bytes // max(1, len(found.groups)))
-    groups = [(group, compare(group, share, problems) if share.max_images else []) for group in found.groups]
+    _require_known("--at", options.places, {image for group in found for image in group.images})
+    _require_known("--lq", options.lq, {group.dataset for group in found})
+    share = replace(options, max_bytes=options.max_bytes // max(1, len(found)))
+    groups = [(group, compare(group, share, problems) if share.max_images else []) for group in found]
     text = render_page(title, groups, curves, papers, problems)
     atomic_write(output, text.encode("utf8"))
     return list(dict.fromkeys(problems))
@@ -62,36 +62,3 @@ def _require_known(option: str, names: Iterable[str], known: set[str]) -> None:
     for name in names:
         if name not in known:
             raise OptionError(f"{option} {name}: the results have no such name{did_you_mean(name, known)}")
-
-
-def parse_places(texts: Sequence[str]) -> dict[str, list[tuple[int, int]]]:
-    """Return the corners of crops by image, from IMAGE=LEFT,TOP.
-
-    Raises:
-        OptionError: one is written otherwise.
-    """
-    places: dict[str, list[tuple[int, int]]] = {}
-    for text in texts:
-        name, _, corner = text.rpartition("=")
-        numbers = corner.split(",")
-        if not name or len(numbers) != 2 or not all(number.isdecimal() for number in numbers):
-            raise OptionError(f"--at {text}: write IMAGE=LEFT,TOP with two whole numbers, in pixels of GT")
-        places.setdefault(name, []).append((int(numbers[0]), int(numbers[1])))
-    return places
-
-
-def parse_folders(texts: Sequence[str]) -> dict[str, Path]:
-    """Return the folders of LQ images by data set, from SET=FOLDER.
-
-    Raises:
-        OptionError: one is written otherwise, or is not there.
-    """
-    folders = {}
-    for text in texts:
-        name, _, folder = text.partition("=")
-        if not (name and folder):
-            raise OptionError(f"--lq {text}: write SET=FOLDER")
-        if not Path(folder).is_dir():
-            raise OptionError(f"--lq {text}: no such folder")
-        folders[name] = Path(folder)
-    return folders

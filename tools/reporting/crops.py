@@ -4,10 +4,11 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from prismsr.tools.inference.pictures import Picture, encode_picture
-from prismsr.tools.reporting.evaluations import Group
-from prismsr.tools.reporting.images import GT, LQ, Image, ImageSet
+from prismsr.tools.reporting.evaluations import Group, Scores
+from prismsr.tools.reporting.images import GT, Image, ImageSet
+from prismsr.utils.command_line import ROOT
 
 import cv2
 import numpy as np
@@ -35,7 +36,7 @@ class CropOptions:
     max_bytes: int = 24 << 20
     places: Mapping[str, Sequence[Place]] = field(default_factory=dict)
     lq: Mapping[str, Path] = field(default_factory=dict)
-    bases: Sequence[Path] = (Path(),)
+    bases: Sequence[Path] = (Path(), ROOT)
 
 
 @dataclass(frozen=True)
@@ -45,11 +46,6 @@ class Panel:
     method: str
     data: bytes
     scores: Mapping[str, float]
-
-    @property
-    def is_made(self) -> bool:
-        """False for LQ and GT."""
-        return self.method not in (LQ, GT)
 
 
 @dataclass(frozen=True)
@@ -91,7 +87,7 @@ def compare(group: Group, options: CropOptions, problems: list[str]) -> list[Com
         panels = images.with_others(name, images.methods(name))
         if not panels:
             continue
-        one = _comparison(name, panels, place, options.side, scores)
+        one = _cut(name, panels, place, options.side, scores)
         if sum(other.bytes for other in made) + one.bytes > options.max_bytes:
             problems.append(f"{group.dataset}: {len(made)} of {len(wanted)} crops are shown, to bound the page's size")
             break
@@ -136,37 +132,24 @@ def find_most_different(images: Sequence[Image], side: int) -> tuple[float, Plac
     return float(sums[top, left] / (height * width)), (int(left), int(top))
 
 
-def _comparison(
-    name: str,
-    images: Mapping[str, Image],
-    place: Place,
-    side: int,
-    scores: Mapping[str, Mapping[str, Mapping[str, float]]],
-) -> Comparison:
+def _cut(name: str, images: Mapping[str, Image], place: Place, side: int, scores: Mapping[str, Scores]) -> Comparison:
     whole = images.get(GT, next(iter(images.values())))
     height, width = whole.shape[:2]
     box_width, box_height = min(side, width), min(side, height)
     left, top = min(place[0], width - box_width), min(place[1], height - box_height)
-    panels = [
-        Panel(
-            method,
-            encode_webp(image[top : top + box_height, left : left + box_width]),
-            scores.get(method, {}).get(name, {}),
-        )
+    rows, columns = slice(top, top + box_height), slice(left, left + box_width)
+    panels = tuple(
+        Panel(method, encode(image[rows, columns], "WEBP", lossless=True), scores.get(method, {}).get(name, {}))
         for method, image in images.items()
-    ]
-    return Comparison(name, (left, top, box_width, box_height), (width, height), encode_overview(whole), tuple(panels))
+    )
+    overview = encode(whole, "JPEG", OVERVIEW, quality=80)
+    return Comparison(name, (left, top, box_width, box_height), (width, height), overview, panels)
 
 
-def encode_webp(image: Image) -> bytes:
-    """Return a lossless WebP file of (H, W, 3) BGR."""
-    return encode_picture(Picture(np.ascontiguousarray(image[..., ::-1])), ".webp", "crop")
-
-
-def encode_overview(image: Image) -> bytes:
-    """Return a JPEG file of the whole image (H, W, 3) BGR, at most `OVERVIEW` pixels long."""
-    small = PillowImage.fromarray(np.ascontiguousarray(image[..., ::-1]))
-    small.thumbnail((OVERVIEW, OVERVIEW))
+def encode(image: Image, kind: str, longest: int | None = None, **settings: Any) -> bytes:
+    """Return a file of (H, W, 3) BGR, made smaller where a side is longer than `longest`."""
+    picture = PillowImage.fromarray(np.ascontiguousarray(image[..., ::-1]))
+    picture.thumbnail((longest or picture.width, longest or picture.height))
     buffer = io.BytesIO()
-    small.save(buffer, "JPEG", quality=80)
+    picture.save(buffer, kind, **settings)
     return buffer.getvalue()

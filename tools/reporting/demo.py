@@ -1,20 +1,22 @@
 """Write the demo's report: figures of bicubic and both models on unseen photographs, and crops side by side."""
 
+import io
 import json
 import subprocess
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from prismsr.data.images.source import FolderSource, open_source
+from prismsr.data.images.source import open_source
 from prismsr.tools.evaluation.columns import MetricSpec
 from prismsr.tools.evaluation.folder import evaluate_folder
-from prismsr.tools.evaluation.summary import Summary
 from prismsr.tools.inference.folder import infer_folder, load_generator
 from prismsr.tools.reporting.build import write_report as write_page
-from prismsr.tools.reporting.crops import CropOptions, Place, find_most_different
+from prismsr.tools.reporting.crops import Comparison, CropOptions, compare
+from prismsr.tools.reporting.evaluations import read_results
 from prismsr.utils.errors import JobError
-from prismsr.utils.images import IMAGE_SUFFIXES, decode_image, read_image, write_png_atomic
+from prismsr.utils.images import decode_image, write_png_atomic
 from prismsr.utils.options.files import load_options
 from prismsr.utils.tables import markdown_table
 
@@ -22,7 +24,7 @@ import numpy as np
 from basicsr.utils.matlab_functions import imresize
 from PIL import Image, ImageDraw, ImageFont
 
-Images = dict[str, np.ndarray]
+NEAREST = Image.Resampling.NEAREST
 SPECS = {
     "psnr_y": MetricSpec("psnr", {"y_channel": True, "crop_border": 4}),
     "ssim_y": MetricSpec("ssim", {"y_channel": True, "crop_border": 4}),
@@ -31,7 +33,7 @@ SPECS = {
 }
 """What the option files' validation measures."""
 DIGITS = {"psnr_y": 2, "ssim_y": 4, "niqe": 2, "lpips_st": 4}
-TITLES = {"lr": "LR (nearest)", "bicubic": "bicubic", "l1": "L1", "gan_ssl": "GAN + SSL", "gt": "GT"}
+TITLES = {"bicubic": "bicubic", "l1": "L1", "gan_ssl": "GAN + SSL"}
 CROP = 96  # pixels of GT
 ZOOM = 3
 # where the methods can be told apart: left, top of a crop in GT pixels
@@ -55,13 +57,28 @@ def write_report(repository: Path, option_files: Mapping[str, Path], seconds: di
         method: evaluate_folder(out / "sr" / method, gt, list(SPECS.values()), out / "evaluation" / method, 1, "cpu")
         for method in methods
     }
-    figures = _list_figures(found)
-    report = {"images": figures, "mean": _list_means(found), "seconds": seconds, "commit": _read_commit(repository)}
+    columns = {name: spec.column for name, spec in SPECS.items()}
+    means = {
+        method: {name: summary.metrics[column].mean for name, column in columns.items()}
+        for method, summary in found.items()
+    }
+    figures = {
+        image: {
+            method: {name: summary.values[column][image] for name, column in columns.items()}
+            for method, summary in found.items()
+        }
+        for image in found["bicubic"].values[columns["psnr_y"]]
+    }
+    report = {"images": figures, "mean": means, "seconds": seconds, "commit": _read_commit(repository)}
     (out / "report.json").write_text(json.dumps(report, indent=2) + "\n")
     (out / "report.md").write_text(_write_markdown(report))
-    _draw_comparison(_read_images(out, methods, gt, lq), figures).save(out / "comparison.png")
-    _write_page(repository, out, option_files, lq)
     print(_write_markdown(report))
+    titles = [f"{method}={TITLES[method]}" for method in methods]
+    experiments = [repository / "experiments" / load_options(file)["name"] for file in option_files.values()]
+    options = CropOptions(lq={"demo": lq}, bases=(repository,))
+    write_page(out / "evaluation", out / "report.html", "PRISM-SR demo", options, titles, experiments)
+    (group,) = read_results(out / "evaluation", titles, [])
+    draw_comparison(compare(group, replace(options, side=CROP, places=CROPS), [])).save(out / "comparison.png")
 
 
 def _make_images(repository: Path, out: Path, option_files: Mapping[str, Path], lq: Path) -> None:
@@ -76,47 +93,6 @@ def _make_images(repository: Path, out: Path, option_files: Mapping[str, Path], 
         report = infer_folder(generator, [lq], out / "sr" / method, overwrite=True, progress=False)
         if report.failed:
             raise JobError("; ".join(report.failed))
-
-
-def _list_figures(found: Mapping[str, Summary]) -> dict[str, dict[str, dict[str, float]]]:
-    """Figures by image, method and metric."""
-    images = next(iter(found.values())).values[next(iter(SPECS.values())).column]
-    return {
-        image: {
-            method: {name: summary.values[spec.column][image] for name, spec in SPECS.items()}
-            for method, summary in found.items()
-        }
-        for image in images
-    }
-
-
-def _list_means(found: Mapping[str, Summary]) -> dict[str, dict[str, float | None]]:
-    return {
-        method: {name: summary.metrics[spec.column].mean for name, spec in SPECS.items()}
-        for method, summary in found.items()
-    }
-
-
-def _read_images(out: Path, methods: Sequence[str], gt: Path, lq: Path) -> dict[str, Images]:
-    """BGR uint8 images of each validation photograph: lr (enlarged by repetition), the methods', gt."""
-    result = {}
-    for key, path in FolderSource(gt, IMAGE_SUFFIXES).paths.items():
-        small = read_image(lq / f"{key}.png")
-        made = {method: read_image(out / "sr" / method / f"{key}.png") for method in methods}
-        result[key] = {"lr": small.repeat(4, 0).repeat(4, 1), **made, "gt": read_image(path)}
-    return result
-
-
-def _write_page(repository: Path, out: Path, option_files: Mapping[str, Path], lq: Path) -> None:
-    """results/demo/report.html."""
-    write_page(
-        out / "evaluation",
-        out / "report.html",
-        "PRISM-SR demo",
-        CropOptions(lq={"demo": lq}, bases=(repository,)),
-        methods=[f"{method}={TITLES[method]}" for method in ("bicubic", *option_files)],
-        experiments=[repository / "experiments" / load_options(file)["name"] for file in option_files.values()],
-    )
 
 
 def _read_commit(repository: Path) -> str | None:
@@ -150,26 +126,21 @@ PSNR and SSIM on Y, NIQE on Y, LPIPS-ST on RGB (AlexNet); border of 4 pixels lef
 """
 
 
-def _draw_comparison(images: dict[str, Images], figures: dict[str, dict[str, dict[str, float]]]) -> Image.Image:
-    """Crops of every method side by side, a row each, with PSNR-Y and LPIPS-ST of the whole image below."""
-    rows = [(key, corner) for key in images for corner in CROPS.get(key) or _find_corners(images[key])]
+def draw_comparison(crops: Sequence[Comparison]) -> Image.Image:
+    """Draw crops of every method side by side, a row each, with PSNR and LPIPS-ST of the whole image below."""
     side, line, gap = CROP * ZOOM, 16, 6
-    height = line + gap + len(rows) * (side + 2 * line + gap)
-    canvas = Image.new("RGB", (len(TITLES) * (side + gap) + gap, height), "white")
+    width, height = side + gap, side + 2 * line + gap
+    canvas = Image.new(
+        "RGB", (gap + width * max(len(crop.panels) for crop in crops), gap + height * len(crops)), "white"
+    )
     draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(13)
-    for row, (key, (left, top)) in enumerate(rows):
-        y = line + gap + row * (side + 2 * line + gap)
-        for column, (method, title) in enumerate(TITLES.items()):
-            x = gap + column * (side + gap)
-            crop = images[key][method][top : top + CROP, left : left + CROP, ::-1]
-            canvas.paste(Image.fromarray(crop.repeat(ZOOM, 0).repeat(ZOOM, 1)), (x, y + line))
-            draw.text((x, y), f"{key}: {title}", "black", font)
-            if method in figures[key]:
-                values = figures[key][method]
-                text = f"{values['psnr_y']:.2f} dB, LPIPS-ST {values['lpips_st']:.3f}"
-                draw.text((x, y + line + side), text, "black", font)
+    for row, crop in enumerate(crops):
+        for column, panel in enumerate(crop.panels):
+            x, y = gap + width * column, gap + height * row
+            picture = Image.open(io.BytesIO(panel.data))
+            canvas.paste(picture.resize((picture.width * ZOOM, picture.height * ZOOM), NEAREST), (x, y + line))
+            draw.text((x, y), f"{crop.image}: {panel.method}", "black", font)
+            if panel.scores:
+                told = f"{panel.scores['PSNR']:.2f} dB, LPIPS-ST {panel.scores['LPIPS-ST']:.3f}"
+                draw.text((x, y + line + side), told, "black", font)
     return canvas
-
-
-def _find_corners(variants: Images) -> list[Place]:
-    return [find_most_different([variants["bicubic"], variants["gan_ssl"]], CROP)[1]]

@@ -30,10 +30,10 @@ class ImageSet:
 
     def __init__(self, group: Group, bases: Sequence[Path], lq: Path | None, problems: list[str]) -> None:
         self.dataset, self._bases, self._problems = group.dataset, bases, problems
-        self._gt = self._ground_truths(sorted({one.gt for one in group.evaluations if one.gt is not None}))
+        self._gt = self._ground_truths(sorted({gt for one in group.evaluations if (gt := one.summary.gt) is not None}))
         self._methods = {}
         for one in group.evaluations:
-            if files := self._files(one.sr, f"{one.method}: the SR images"):
+            if files := self._files(one.summary.sr, f"{one.method}: the SR images"):
                 self._methods[one.method] = index_by_name(files, self._gt)
         known = TEST_SETS.get(group.dataset)
         folder = str(lq) if lq else known.lq if known and known.lq and locate(known.lq, bases) else None

@@ -8,7 +8,7 @@ from typing import Any
 
 from prismsr.tools.reporting.crops import Comparison
 from prismsr.tools.reporting.curves import Curves, draw_svg
-from prismsr.tools.reporting.evaluations import Group
+from prismsr.tools.reporting.evaluations import Group, shorten_path
 from prismsr.tools.reporting.paper_tables import PaperTable
 from prismsr.tools.reporting.tables import describe_scores, make_table
 
@@ -43,7 +43,7 @@ def render_page(
         trim_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"data_uri": encode_uri, "scores": describe_scores, "svg": draw_svg}
+    environment.filters |= {"base64": encode, "path": shorten_path, "scores": describe_scores, "svg": draw_svg}
     return environment.get_template("page.html.j2").render(
         title=title,
         style=_read_markup("style.css"),
@@ -69,6 +69,6 @@ def clean(value: Any) -> str:
     return Markup(text) if isinstance(value, Markup) else text
 
 
-def encode_uri(data: bytes, kind: str) -> str:
-    """Return a file's content as an address: `kind` is its media type, such as image/webp."""
-    return f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"
+def encode(data: bytes) -> str:
+    """Return a file's content in base64."""
+    return base64.b64encode(data).decode("ascii")

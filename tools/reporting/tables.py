@@ -1,8 +1,8 @@
 """Tables of the report page: methods by metrics, the best marked, each number with how it was made."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from prismsr.tools.evaluation.summary import MetricSummary
 from prismsr.tools.reporting.evaluations import Evaluation, Group
@@ -13,32 +13,21 @@ HASH = 12  # characters of a hash in the notes
 
 
 @dataclass(frozen=True)
-class Heading:
-    """Of a column.
+class Cell:
+    """Plain, bold and small text in a heading or a row.
 
     Attributes:
-        text: shown.
-        better: how the column is sorted: "higher" or "lower" numbers first, "text"; None: not at all.
+        text, bold, small: the parts, in this order.
+        sort: of a heading "text", or which numbers are best, "higher" or "lower"; of a cell its number.
         kind: class of the style sheet.
         title: tooltip.
         note: number of the note, 0 without one.
     """
 
-    text: str
-    better: str | None = None
-    kind: str | None = None
-    title: str | None = None
-    note: int = 0
-
-
-@dataclass(frozen=True)
-class Cell:
-    """Texts in a row: plain, bold, small; `value` is what is sorted by; the rest as in `Heading`."""
-
     text: str = ""
     bold: str = ""
     small: str = ""
-    value: str | None = None
+    sort: str | None = None
     kind: str | None = None
     title: str | None = None
     note: int = 0
@@ -46,12 +35,20 @@ class Cell:
 
 @dataclass
 class Table:
-    """Methods by columns; `notes` has the number of each note by its text."""
+    """Methods by columns.
 
-    caption: str
-    headings: list[Heading] = field(default_factory=list)
+    Attributes:
+        headings, rows: beside and below "method".
+        notes: the number of each note by its text.
+        count: images, or figures of the paper.
+        made: figures that were made here.
+    """
+
+    headings: list[Cell] = field(default_factory=list)
     rows: list[tuple[str, list[Cell]]] = field(default_factory=list)
     notes: dict[str, int] = field(default_factory=dict)
+    count: int = 0
+    made: int = 0
 
     def note(self, text: str) -> int:
         """Add a note once; return its number."""
@@ -60,61 +57,57 @@ class Table:
 
 def make_table(group: Group) -> Table:
     """Return the table of a data set."""
-    count = max((metric.expected for one in group.evaluations for metric in one.metrics.values()), default=0)
-    table = Table(f"{count} images. Best in bold, for columns whose numbers were made alike.")
-    table.headings = [_head(group, column, table) for column in group.columns]
-    winners = {column: find_best(group, column) for column in group.columns}
+    found: dict[str, dict[str, MetricSummary]] = {column: {} for column in group.columns}
     for one in group.evaluations:
-        cells = [_fill(one, column, one.method in winners[column], group, table) for column in group.columns]
+        for column, metric in one.summary.metrics.items():
+            found[column][one.method] = metric
+    table = Table(count=max((metric.expected for row in found.values() for metric in row.values()), default=0))
+    table.headings = [_head(column, list(metrics.values()), table) for column, metrics in found.items()]
+    winners = {column: find_best(metrics, column) for column, metrics in found.items()}
+    several = {column for column, metrics in found.items() if len(set(map(describe_metric, metrics.values()))) > 1}
+    for one in group.evaluations:
+        cells = [_fill(one, column, one.method in winners[column], column in several, table) for column in found]
         table.rows.append((one.method, cells))
     return table
 
 
-def _head(group: Group, column: str, table: Table) -> Heading:
-    found = _find_metrics(group, column)
+def _head(column: str, found: Sequence[MetricSummary], table: Table) -> Cell:
     if not found:
-        return Heading(column)
-    text, better = f"{column} {ARROWS[found[0].better]}", found[0].better
-    ways = list(dict.fromkeys(map(describe_metric, found)))
+        return Cell(column)
+    head = Cell(f"{column} {ARROWS.get(found[0].better, '')}", sort=found[0].better)
+    ways = set(map(describe_metric, found))
     if len(ways) == 1:
-        return Heading(text, better, title=ways[0], note=table.note(f"{column}: {ways[0]}."))
+        (way,) = ways
+        return replace(head, title=way, note=table.note(f"{column}: {way}."))
     if are_comparable(found):
-        return Heading(text, better)
-    note = table.note(f"{column}: the numbers were not made alike, so none is marked as the best.")
-    return Heading(text, better, note=note)
+        return head
+    return replace(head, note=table.note(f"{column}: the numbers were not made alike, so none is marked as the best."))
 
 
-def _fill(one: Evaluation, column: str, wins: bool, group: Group, table: Table) -> Cell:
-    metric = one.metrics.get(column)
+def _fill(one: Evaluation, column: str, wins: bool, several: bool, table: Table) -> Cell:
+    metric = one.summary.metrics.get(column)
     if metric is None:
-        reason = one.missing.get(column, "not among the metrics of this evaluation")
+        reason = one.summary.missing.get(column, "not among the metrics of this evaluation")
         return Cell("not run", kind="none", title=reason, note=table.note(f"{column} of {one.method}: {reason}"))
-    text, made = format_number(metric.mean, column), describe_metric(metric)
-    several = len(set(map(describe_metric, _find_metrics(group, column)))) > 1
-    counted = f"{metric.count} of {metric.expected}"
-    partial = metric.count != metric.expected
+    text, way = format_number(metric.mean, column), describe_metric(metric)
+    counted, partial = f"{metric.count} of {metric.expected}", metric.count != metric.expected
     return Cell(
         "" if wins else text,
         text if wins else "",
         counted if partial else "",
         None if metric.mean is None else repr(metric.mean),
         "partial" if partial else None,
-        f"{made}; std {format_number(metric.std, column)}; {counted} images",
-        table.note(f"{column}: {made}.") if several else 0,
+        f"{way}; std {format_number(metric.std, column)}; {counted} images",
+        table.note(f"{column}: {way}.") if several else 0,
     )
 
 
-def _find_metrics(group: Group, column: str) -> list[MetricSummary]:
-    return [one.metrics[column] for one in group.evaluations if column in one.metrics]
-
-
-def find_best(group: Group, column: str) -> set[str]:
+def find_best(found: Mapping[str, MetricSummary], column: str) -> set[str]:
     """Return the methods with the best value as it is printed.
 
     There is none where numbers are not comparable, or where there is but one.
     A mean that is not over all images takes no part.
     """
-    found = {one.method: one.metrics[column] for one in group.evaluations if column in one.metrics}
     full = {method: metric.mean for method, metric in found.items() if _is_whole(metric)}
     if len(full) < 2 or not are_comparable(found[method] for method in full):
         return set()

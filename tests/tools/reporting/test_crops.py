@@ -75,7 +75,7 @@ def test_places_and_folders_that_cannot_be_used(tree, capsys, option, value):
 def test_size_is_bounded(tree):
     assert not make_page(tree, "--max-images", 0).find("img")
     problems = []
-    (group,) = read_results(tree / "results").groups
+    (group,) = read_results(tree / "results", (), problems)
     both = compare(group, CropOptions(side=32), problems)
     assert [one.image for one in both] == ["cat", "eye"] and problems == []
     whole = sum(one.bytes for one in both)
@@ -100,7 +100,7 @@ def test_versions_of_gt_and_several_lrs(tree, photograph):
         for path in (tree / "sr" / method / "Set9").iterdir():
             path.rename(path.with_name(path.name.replace("_x4", "+07")))
     problems = []
-    (group,) = read_results(tree / "results").groups
+    (group,) = read_results(tree / "results", (), problems)
     made = compare(group, CropOptions(side=99), problems)
     assert [(one.image, one.box) for one in made] == [("cat+07", (0, 0, 80, 64)), ("eye+07", (0, 0, 80, 64))]
     gt = made[0].panels[-1]

@@ -4,11 +4,12 @@ from prismsr.models.training.log import write_log
 from prismsr.tools.reporting.demo import write_report
 
 import cv2
+import numpy as np
 import pytest
 import torch
 import yaml
 from basicsr.archs import build_network
-from report_case import Page, write_image
+from report_case import Page, read_image, write_image
 
 
 def test_demo_writes_the_page(tmp_path, photograph):
@@ -40,4 +41,8 @@ def test_demo_writes_the_page(tmp_path, photograph):
         assert f"| **mean** | {title} " in (out / "report.md").read_text()
     assert page.find_panels() == ["LQ", "bicubic", "L1", "GAN + SSL", "GT"]
     assert len(page.find("svg")) == 1 and "Missing" not in page.text
-    assert (out / "comparison.png").is_file()
+    picture = read_image(out / "comparison.png")  # LQ, three methods, GT: 96 pixels of each, enlarged 3 times
+    assert picture.shape[1] == 5 * (288 + 6) + 6
+    corner = picture[6 + 16 : 6 + 16 + 288 : 3, 6 + 4 * 294 : 6 + 4 * 294 + 288 : 3]
+    places = np.lib.stride_tricks.sliding_window_view(gt, (96, 96, 3)).reshape(-1, 96, 96, 3)
+    assert (places == corner).all(axis=(1, 2, 3)).any()

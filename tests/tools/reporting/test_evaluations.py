@@ -1,7 +1,7 @@
 import shutil
 
 from prismsr.tools import report
-from prismsr.tools.reporting.evaluations import name_dataset, name_method, read_results
+from prismsr.tools.reporting.evaluations import find_name, read_results
 
 import pytest
 from report_case import make_page
@@ -28,8 +28,8 @@ def test_one_name_twice_is_told_apart(tree):
     ],
 )
 def test_names_from_paths(sr, gt, names):
-    dataset = name_dataset(sr, gt)
-    assert (name_method(sr, dataset), dataset) == names
+    dataset = find_name(gt or sr)
+    assert (find_name(sr, dataset), dataset) == names
 
 
 @pytest.mark.parametrize("content", ["{", '{"metrics": {"PSNR": {}}, "sr": "x"}', "[]"])
@@ -37,14 +37,19 @@ def test_damaged_summaries_are_left_out(tree, content):
     path = tree / "results" / "c" / "summary.json"
     path.parent.mkdir()
     path.write_text(content)
-    found = read_results(tree / "results")
-    assert [one.method for one in found.groups[0].evaluations] == ["a", "b"]
-    assert [problem.partition(": ")[0] for problem in found.problems] == [str(path)]
+    problems = []
+    (group,) = read_results(tree / "results", (), problems)
+    assert [one.method for one in group.evaluations] == ["a", "b"]
+    assert [problem.partition(": ")[0] for problem in problems] == [str(path)]
 
 
 def test_scores_without_a_summary_or_a_number_are_told(tree):
     (tree / "results" / "c").mkdir()
     (tree / "results" / "c" / "scores.csv").write_text("image,metric,value\n")
     (tree / "results" / "b" / "scores.csv").write_text("image,metric,value\ncat,PSNR,much\n")
-    places = [problem.partition(": ")[0] for problem in read_results(tree / "results").problems]
-    assert places == [str(tree / "results" / "b" / "scores.csv"), str(tree / "results" / "c")]
+    problems = []
+    read_results(tree / "results", (), problems)
+    assert [problem.partition(": ")[0] for problem in problems] == [
+        str(tree / "results" / "b" / "scores.csv"),
+        str(tree / "results" / "c"),
+    ]

@@ -49,7 +49,7 @@ def test_names_are_escaped(tree):
     (tree / "runs" / "<b>one" / "losses.csv").write_text("iter,<i>$x$\n1,0.5\n")
     line = ("--methods", f"strange={STRANGE}", "a", "--title", STRANGE, "--experiments", tree / "runs")
     page = make_page(tree, *line)
-    assert len(page.find("script")) == 1
+    assert len(page.find("script")) == len(page.find("style")) == 1
     assert page.cells()[1][0] == STRANGE
     assert STRANGE in page.find_panels()
     assert STRANGE in page.tables[0][1][1][2]

@@ -10,7 +10,7 @@ def test_table(tree):
     assert page.tables[0][1][2][2] == f"{how}; std 0.5000; 2 of 2 images"
     for told in (f"NIQE: {how}.", "ours: a table", "torch 2"):
         assert told in page.text
-    assert [found["data-value"] for found in page.find("td")] == ["30.5", "4.0", "29.123456", "3.5"]
+    assert [found["data-sort"] for found in page.find("td")] == ["30.5", "4.0", "29.123456", "3.5"]
     assert "Missing" not in page.text
 
 
