@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from prismsr.models.training.curves import PICTURE, Curve, Panel, draw_panel, read_curve
 from prismsr.models.training.log import LOSSES, METRICS, Row, read_log
@@ -21,7 +22,7 @@ RATE = "learning rate"
 POINTS = 240  # of a line; more are averaged in groups
 COLOURS = 8  # c0 to c7 of the style sheet; c8 is the grid's
 _PAINT = "#00c00"  # with a digit: stands for a colour of the style sheet
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "axes.facecolor": "none",
     "axes.prop_cycle": cycler(color=[f"{_PAINT}{number}" for number in range(COLOURS)]),
     **{f"axes.spines.{side}": False for side in ("left", "right", "top", "bottom")},
