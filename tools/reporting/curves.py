@@ -130,10 +130,12 @@ def draw_svg(panel: Panel, colours: Mapping[str, int], name: str) -> Markup:
     It holds no text but the ticks' numbers.
 
     Args:
-        panel: with a finite value.
+        panel: without a finite value nothing is drawn: "".
         colours: number of the colour by line.
         name: of the diagram; ids of two names differ.
     """
+    if not panel.finite.size:
+        return Markup()
     curves = {line: thin(curve) for line, curve in panel.curves.items()}
     with rc_context({**_STYLE, "svg.hashsalt": name}):
         figure = Figure(figsize=(3.6, 2.0), layout="constrained")

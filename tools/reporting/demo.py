@@ -82,7 +82,7 @@ def write_report(repository: Path, option_files: Mapping[str, Path], seconds: di
 
 
 def _make_images(repository: Path, out: Path, option_files: Mapping[str, Path], lq: Path) -> None:
-    """SR images of every method below results/demo/sr."""
+    """Make the SR images of every method below results/demo/sr."""
     source = open_source(lq)
     for key in source.keys():  # noqa: SIM118  (a source is not a mapping)
         small = decode_image(source.read(key), source.describe(key)).astype(np.float32) / 255
@@ -96,7 +96,7 @@ def _make_images(repository: Path, out: Path, option_files: Mapping[str, Path], 
 
 
 def _read_commit(repository: Path) -> str | None:
-    """Hash of the commit, with "+changes" where the working tree differs from it; None outside git."""
+    """Return the hash of the commit, with "+changes" where the working tree differs from it; None outside git."""
 
     def git(*arguments: str) -> str:
         return subprocess.run(["git", *arguments], cwd=repository, capture_output=True, text=True, check=True).stdout

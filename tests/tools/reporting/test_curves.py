@@ -35,7 +35,8 @@ def test_experiments_are_lines_of_one_diagram(tree):
     write_image(tree / "runs" / "three" / "losses.png", np.zeros((5, 5, 3)))
     page = make_page(tree, "--experiments", tree / "runs")
     assert [found["aria-label"] for found in page.find("div", role="img")] == ["psnr, Set5", "l_pix  [1 not finite]"]
-    assert [found["class"] for found in page.find("li") if "class" in found] == ["c0", "c1"]
+    colours = [found["style"] for found in page.find("li") if "style" in found]
+    assert colours == ["color: var(--c0)", "color: var(--c1)"]
     assert decode(page.find("img")[-1]["src"]).shape == (5, 5, 3)
 
 
