@@ -1,7 +1,60 @@
-"""CSV files that grow line by line while a long run goes on."""
+"""CSV files: read, written at once, or grown line by line while a long run goes on."""
 
+import csv
+import io
 import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+
+from prismsr.utils.files import atomic_write
+
+
+def read_rows(path: Path) -> list[list[str]]:
+    """Return the cells of all lines, the header among them; bytes that are no UTF-8 come as `write_rows` takes them.
+
+    Raises:
+        OSError: the file cannot be read.
+        csv.Error: it is no CSV.
+    """
+    with path.open(encoding="utf8", errors="surrogateescape", newline="") as file:
+        return list(csv.reader(file))
+
+
+def parse_finished(text: str) -> list[list[str]]:
+    r"""Return the cells of all lines that have ended; a run that was killed may leave a last one that has not.
+
+    Example:
+        >>> parse_finished("iter,l_g_pix\n10,0.25\n20,0.2")
+        [['iter', 'l_g_pix'], ['10', '0.25']]
+    """
+    return list(csv.reader(io.StringIO(text[: text.rfind("\n") + 1], newline="")))
+
+
+def format_rows(rows: Iterable[Iterable[object]]) -> str:
+    r"""Return lines of CSV, each ended by a line feed.
+
+    Example:
+        >>> format_rows([["a.png", 0.5], ["b, c.png", None]])
+        'a.png,0.5\n"b, c.png",\n'
+    """
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
+
+
+def write_rows(path: Path, header: Sequence[str], rows: Iterable[Iterable[object]]) -> None:
+    """Write a header and rows; the file is never half there.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    atomic_write(path, format_rows([header, *rows]).encode("utf8", "surrogateescape"))
+
+
+def append_rows(path: Path, rows: Iterable[Iterable[object]]) -> None:
+    """Add rows to a file that is there; they are in the operating system's hands when this returns."""
+    with path.open("ab") as file:
+        file.write(format_rows(rows).encode("utf8", "surrogateescape"))
 
 
 def ready_to_append(path: Path, columns: list[str]) -> None:

@@ -3,16 +3,14 @@
 The files are those of HGGT (Human Guided Ground-truth Generation for Realistic Image Super-resolution, CVPR 2023).
 """
 
-import csv
-import io
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
+from prismsr.utils.csv_files import read_rows, write_rows
 from prismsr.utils.errors import DataError
-from prismsr.utils.files import atomic_write
 from prismsr.utils.images import IMAGE_SUFFIXES
 
 from tqdm import tqdm
@@ -173,27 +171,22 @@ def _label(value: Any, where: str) -> str:
 
 def write_labels(path: Path, labels: Labels) -> int:
     """Write a CSV with the columns name, version, label and votes, and return the number of its rows."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
     rows = [(name, version, *labels[name][version]) for name in sorted(labels) for version in sorted(labels[name])]
-    writer.writerows(rows)
-    atomic_write(path, text.getvalue().encode("utf8", "surrogateescape"))
+    write_rows(path, COLUMNS, rows)
     return len(rows)
 
 
 def _read_csv(path: Path) -> Labels:
+    header, *rows = read_rows(path) or [[]]
+    if header != COLUMNS:
+        raise DataError(f"{path}: the first line must be {','.join(COLUMNS)}; `tools/prepare.py labels` writes it.")
     labels: Labels = defaultdict(dict)
-    with path.open(newline="", encoding="utf8", errors="surrogateescape") as file:
-        reader = csv.reader(file)
-        if next(reader, None) != COLUMNS:
-            raise DataError(f"{path}: the first line must be {','.join(COLUMNS)}; `tools/prepare.py labels` writes it.")
-        for row in reader:
-            where = f"{path}, line {reader.line_num}"
-            if len(row) != len(COLUMNS) or not row[3].isdecimal() or int(row[3]) < 1:
-                raise DataError(f"{where}: must be {','.join(COLUMNS)} with votes of 1 or more; got {','.join(row)}.")
-            name, version, label, votes = row
-            if version in labels[name]:
-                raise DataError(f"{where}: {name} has a second label of the version {version}.")
-            labels[name][version] = Label(_label(label, where), int(votes))
+    for number, row in enumerate(rows, 2):
+        where = f"{path}, line {number}"
+        if len(row) != len(COLUMNS) or not row[3].isdecimal() or int(row[3]) < 1:
+            raise DataError(f"{where}: must be {','.join(COLUMNS)} with votes of 1 or more; got {','.join(row)}.")
+        name, version, label, votes = row
+        if version in labels[name]:
+            raise DataError(f"{where}: {name} has a second label of the version {version}.")
+        labels[name][version] = Label(_label(label, where), int(votes))
     return dict(labels)

@@ -1,7 +1,5 @@
 """Score files: the quality of every version of every ground truth, by one metric, which the first line names."""
 
-import csv
-import io
 import json
 import math
 import re
@@ -10,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from prismsr.metrics.no_reference import NRMetric, quality_of
+from prismsr.utils.csv_files import append_rows, format_rows, parse_finished
 from prismsr.utils.errors import UserError
 from prismsr.utils.files import atomic_write
 
@@ -132,7 +131,7 @@ def read_scores(path: Path) -> ScoreTable:
         raise ScoreFileError(f"{path}: no score file: it is no text") from error
     first, _, rest = text.partition("\n")
     header = ScoreHeader.parse(first, path)
-    rows = list(csv.reader(io.StringIO(rest[: rest.rfind("\n") + 1])))
+    rows = parse_finished(rest)
     if rows[:1] != [COLUMNS]:
         raise ScoreFileError(f"{path}, line 2: the columns must be {','.join(COLUMNS)}")
     scores = {}
@@ -168,7 +167,7 @@ class ScoreWriter:
         self.path = path
         self.done: set[tuple[str, str]] = set()
         if overwrite or not path.is_file() or not path.stat().st_size:
-            atomic_write(path, f"{header.line()}\n{','.join(COLUMNS)}\n".encode())
+            atomic_write(path, f"{header.line()}\n{format_rows([COLUMNS])}".encode())
             return
         table = read_scores(path)
         if table.header != header:
@@ -183,6 +182,5 @@ class ScoreWriter:
 
     def add(self, name: str, version: str, score: float) -> None:
         """Write one finite score down."""
-        with self.path.open("a", encoding="utf8", newline="") as file:
-            csv.writer(file, lineterminator="\n").writerow([name, version, repr(score)])
+        append_rows(self.path, [[name, version, repr(score)]])
         self.done.add((name, version))

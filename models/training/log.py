@@ -4,18 +4,16 @@ Both files hold rows in the order of the iterations and no times, so that a run 
 for byte, the files of one that ran through. A row counts once its line has ended.
 """
 
-import csv
 import datetime
-import io
 import os
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from prismsr.utils.files import atomic_write
+from prismsr.utils.csv_files import append_rows, parse_finished, write_rows
 
 from basicsr.utils.dist_util import get_dist_info
 from basicsr.utils.logger import MessageLogger
@@ -41,8 +39,7 @@ def read_log(path: Path) -> list[Row]:
         text = path.read_text(encoding="utf8", errors="replace")
     except FileNotFoundError:
         return []
-    complete = text.rpartition("\n")[0]
-    lines = list(csv.reader(complete.split("\n")))
+    lines = parse_finished(text)
     if not lines:
         return []
     columns = lines[0]
@@ -78,14 +75,7 @@ def write_log(path: Path, rows: Sequence[Row]) -> None:
     """
     columns = list(dict.fromkeys(column for row in rows for column in row))
     columns = [column for column in columns if any(row.get(column) for row in rows)]
-    lines = [_line(columns), *(_line(row.get(column, "") for column in columns) for row in rows)]
-    atomic_write(path, "".join(lines).encode())
-
-
-def _line(cells: Iterable[str]) -> str:
-    buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerow(cells)
-    return buffer.getvalue()
+    write_rows(path, columns, ([row.get(column, "") for column in columns] for row in rows))
 
 
 def append_metrics(opt: Mapping[str, Any], dataset: str, iteration: int, results: Mapping[str, float]) -> None:
@@ -127,8 +117,7 @@ class LossFile:
             self.columns += new
             write_log(self.path, [*read_log(self.path), row])
             return
-        with self.path.open("ab") as file:
-            file.write(_line(row.get(column, "") for column in self.columns).encode())
+        append_rows(self.path, [[row.get(column, "") for column in self.columns]])
 
 
 # ------------------------------------------------------------------------------------------------ logger

@@ -1,7 +1,5 @@
 """Results of an evaluation as CSV, JSON and Markdown."""
 
-import csv
-import io
 import json
 import math
 from dataclasses import asdict
@@ -9,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from prismsr.tools.evaluation.summary import MetricSummary, Summary
+from prismsr.utils.csv_files import write_rows
 from prismsr.utils.files import atomic_write
 
 SCORES = "scores.csv"
@@ -23,12 +22,10 @@ def write_results(output: Path, summary: Summary) -> None:
     Raises:
         OSError: they cannot be written.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["image", "metric", "value"])
-    for column, values in summary.values.items():
-        writer.writerows([image, column, repr(value)] for image, value in values.items())
-    atomic_write(output / SCORES, text.getvalue().encode("utf8", "surrogateescape"))
+    rows = [
+        [image, column, repr(value)] for column, values in summary.values.items() for image, value in values.items()
+    ]
+    write_rows(output / SCORES, ["image", "metric", "value"], rows)
     atomic_write(output / SUMMARY, (json.dumps(as_json(summary), indent=1) + "\n").encode("utf8"))
 
 

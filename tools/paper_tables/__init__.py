@@ -1,9 +1,10 @@
 """Read the papers' tables in tools/paper_tables/ (its README.md lists them)."""
 
-import csv
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+
+from prismsr.utils.csv_files import read_rows
 
 FOLDER = Path(__file__).resolve().parent
 COLUMNS = ["dataset", "metric", "better", "method", "value"]
@@ -33,8 +34,7 @@ def read_table(name: str) -> tuple[PaperValue, ...]:
         ValueError: other columns, a direction that is neither higher nor lower, or a figure that is no number.
         OSError: there is no such table.
     """
-    with (FOLDER / f"{name}.csv").open(encoding="utf8", newline="") as file:
-        rows = list(csv.reader(file))
+    rows = read_rows(FOLDER / f"{name}.csv")
     if rows[0] != COLUMNS:
         raise ValueError(f"{name}: the columns are {rows[0]}, not {COLUMNS}")
     values = []

@@ -1,7 +1,5 @@
 """The patches of one image and its enhanced versions as files, and the figures by which they were chosen."""
 
-import csv
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +14,7 @@ from prismsr.data.prepare.versions.patch_selection import (
     patch_corners,
     patch_figures,
 )
+from prismsr.utils.csv_files import write_rows
 from prismsr.utils.errors import DataError
 from prismsr.utils.files import atomic_write
 from prismsr.utils.images import eight_bit_bgr, read_image, write_png_atomic
@@ -141,12 +140,10 @@ def write_selection(path: Path, results: Sequence[ImageResult], rule: PatchRule,
     names = [ORIGINAL, *(f"{number:02d}" for number in range(1, count + 1))]
     every = [(result.key, corner, one) for result in results for corner, one in result.patches.items()]
     every.sort(key=lambda entry: (-entry[2].difference, entry[0], entry[1]))
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     columns = [f"{figure}_{name}" for figure in ("std", "laplacian") for name in names]
-    writer.writerow(["name", "row", "col", *columns, "max_mean_difference", "kept"])
+    rows = []
     for key, corner, one in every:
         figures = [f"{value:.4f}" for value in (*one.stds, *one.laplacians, one.difference)]
-        writer.writerow([key, *corner, *figures, int(is_kept(one, rule))])
-    atomic_write(path, text.getvalue().encode("utf8", "surrogateescape"))
+        rows.append([key, *corner, *figures, int(is_kept(one, rule))])
+    write_rows(path, ["name", "row", "col", *columns, "max_mean_difference", "kept"], rows)
     return sum(is_kept(one, rule) for _, _, one in every)

@@ -1,0 +1,23 @@
+"""CSV files: what is written comes back, and a line that a kill cut is left out."""
+
+from prismsr.utils.csv_files import append_rows, parse_finished, read_rows, ready_to_append, write_rows
+
+
+def test_what_is_written_comes_back_byte_for_byte(tmp_path):
+    path = tmp_path / "new" / "scores.csv"
+    write_rows(path, ["image", "value"], [["a, b.png", 0.5], ["\udcff.png", 1]])
+    append_rows(path, [['say "c"', 2]])
+    assert path.read_bytes() == b'image,value\n"a, b.png",0.5\n\xff.png,1\n"say ""c""",2\n'
+    assert read_rows(path) == [["image", "value"], ["a, b.png", "0.5"], ["\udcff.png", "1"], ['say "c"', "2"]]
+
+
+def test_a_line_that_was_cut_is_left_out_and_then_cut_off(tmp_path):
+    path = tmp_path / "log.csv"
+    ready_to_append(path, ["iter", "loss"])
+    append_rows(path, [[10, 0.25]])
+    whole = path.read_bytes()
+    path.write_bytes(whole + b"20,0.1")
+    assert parse_finished(path.read_text())[1:] == [["10", "0.25"]]
+    ready_to_append(path, ["iter", "loss"])
+    assert path.read_bytes() == whole
+    assert parse_finished("iter") == []
