@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from prismsr.tools.benchmarks.lgcaa_parts import MODES
+from prismsr.utils.tables import markdown_table
 
 PARTS = ("step", "sampling", "memory")
 CROP, RESULT = 256, 512
@@ -134,18 +135,17 @@ def report_sampling(results: Results) -> None:
 
 def report_memory(results: Results, sides: Sequence[int]) -> None:
     """Print the memory of sampling at several sides, and how many times the first one's each takes."""
-    print("| pixels | weights | peak memory beyond them | ratio | time |\n" + "|---" * 5 + "|")
+    rows = []
     for result, side in zip(results, sides, strict=True):
         ratio = result["bytes"] / max(1, results[0]["bytes"])
         cells = [_giga(result["held"]), _giga(result["bytes"]), f"{ratio:.2f}", _seconds(result["seconds_in_parts"])]
-        print(f"| {side} x {side} | {' | '.join(cells)} |")
+        rows.append([f"{side} x {side}", *cells])
+    print(markdown_table(["pixels", "weights", "peak memory beyond them", "ratio", "time"], rows))
 
 
 def print_table(title: str, rows: Iterable[tuple[str, Sequence[str]]]) -> None:
     """Print a Markdown table of two columns, without and with LGCAA."""
-    print(f"| {title} | without LGCAA | with LGCAA |\n" + "|---" * 3 + "|")
-    for name, cells in rows:
-        print(f"| {name} | {' | '.join(cells)} |", flush=True)
+    print(markdown_table([title, "without LGCAA", "with LGCAA"], [[name, *cells] for name, cells in rows]), flush=True)
 
 
 def require_memory(needed: float) -> None:

@@ -8,6 +8,7 @@ from prismsr.models.training.basicsr_patches import patch_basicsr
 from prismsr.tools.benchmarks.measure import measure, mega
 from prismsr.utils.command_line import ROOT
 from prismsr.utils.options.files import load_options
+from prismsr.utils.tables import markdown_table
 
 import torch
 from basicsr.models import build_model
@@ -25,10 +26,10 @@ def sfd(repeat: int) -> None:
     settings = {"size": 256, "batch": batch}
     print(f"\nGT {batch} x 256x256, best of {repeat} steps, without the VGG loss, which both have\n")
     sfd, vanilla = (measure(workload, repeat, **settings) for workload in ("sfd-step", "vanilla-step"))
-    print("| step | time | extra peak memory |\n" + "|---" * 3 + "|")
-    for name, result in (("SFD: Feat-D and TG-D", sfd), ("vanilla U-Net discriminator", vanilla)):
-        print(f"| {name} | {result['seconds']:.2f} s | {mega(result)} |")
-    print(f"| ratio | {sfd['seconds'] / vanilla['seconds']:.2f} | {sfd['bytes'] / max(1, vanilla['bytes']):.2f} |")
+    both = (("SFD: Feat-D and TG-D", sfd), ("vanilla U-Net discriminator", vanilla))
+    rows = [[name, f"{result['seconds']:.2f} s", mega(result)] for name, result in both]
+    ratios = [f"{sfd[key] / max(1e-9, vanilla[key]):.2f}" for key in ("seconds", "bytes")]
+    print(markdown_table(["step", "time", "extra peak memory"], [*rows, ["ratio", *ratios]]))
 
 
 def build_sfd_step(workload: str, gt: Tensor, device: torch.device) -> Callable[[], Tensor]:

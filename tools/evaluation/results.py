@@ -9,6 +9,7 @@ from typing import Any
 from prismsr.tools.evaluation.summary import MetricSummary, Summary
 from prismsr.utils.csv_files import write_rows
 from prismsr.utils.files import atomic_write
+from prismsr.utils.tables import markdown_table
 
 SCORES = "scores.csv"
 SUMMARY = "summary.json"
@@ -45,11 +46,9 @@ def _json_number(value: float | None) -> float | str | None:
 def markdown(summary: Summary) -> str:
     """The table for the terminal and for reports, with what is missing below it."""
     head = ["metric", "mean", "std", "images", "better", "settings", "version", "weights", "device"]
-    rows = [head, ["---"] * len(head)]
-    rows += [_cells(column, metric) for column, metric in summary.metrics.items()]
+    rows = [_cells(column, metric) for column, metric in summary.metrics.items()]
     rows += [[column, "not run", *["-"] * (len(head) - 2)] for column in summary.missing]
-    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
-    return "\n".join([table, *_notes(summary)])
+    return "\n".join([markdown_table(head, rows, "lrrrlllll"), *_notes(summary)])
 
 
 def _cells(column: str, metric: MetricSummary) -> list[str]:

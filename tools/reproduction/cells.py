@@ -1,7 +1,5 @@
 """The cells of a paper's table: paper, ours, difference, tolerance and what to do; as Markdown, CSV and JSON."""
 
-import csv
-import io
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,7 +10,9 @@ from typing import Literal
 from prismsr.tools.evaluation.summary import versions
 from prismsr.tools.reproduction.running import Found, provenance
 from prismsr.tools.reproduction.tables import Table
+from prismsr.utils.csv_files import format_rows
 from prismsr.utils.files import atomic_write
+from prismsr.utils.tables import markdown_table
 
 State = Literal["done", "ready", "stale", "missing", "failed", "paper only", "not made"]
 TOLERANCES = {
@@ -137,23 +137,22 @@ def markdown(name: str, table: Table, cells: Sequence[Cell]) -> str:
     ]
     digits = _printed_digits(table)
     for dataset in dict.fromkeys(cell.dataset for cell in cells):
-        lines += [f"## {dataset}", "", *_set_table([cell for cell in cells if cell.dataset == dataset], digits), ""]
+        lines += [f"## {dataset}", "", _set_table([cell for cell in cells if cell.dataset == dataset], digits), ""]
     return "\n".join([*lines, *_summary(cells), *_todo(cells)]).rstrip() + "\n"
 
 
-def _set_table(cells: Sequence[Cell], digits: Mapping[str, int]) -> list[str]:
+def _set_table(cells: Sequence[Cell], digits: Mapping[str, int]) -> str:
     metrics = list(dict.fromkeys(cell.metric for cell in cells))
     arrows = {cell.metric: "↑" if cell.better == "higher" else "↓" for cell in cells}
     by_row: dict[str, dict[str, Cell]] = {}
     for cell in cells:
         by_row.setdefault(cell.method, {})[cell.metric] = cell
-    lines = ["| method | " + " | ".join(f"{metric} {arrows[metric]}" for metric in metrics) + " | here |"]
-    lines.append("|---" * (len(metrics) + 2) + "|")
+    rows = []
     for method, row in by_row.items():
         texts = [_text(row[metric], digits[metric]) if metric in row else "" for metric in metrics]
         states = ", ".join(dict.fromkeys(cell.state for cell in row.values()))
-        lines.append(f"| {method} | {' | '.join(texts)} | {states} |")
-    return lines
+        rows.append([method, *texts, states])
+    return markdown_table(["method", *(f"{metric} {arrows[metric]}" for metric in metrics), "here"], rows)
 
 
 def _printed_digits(table: Table) -> dict[str, int]:
@@ -210,36 +209,24 @@ def write_report(folder: Path, name: str, table: Table, cells: Sequence[Cell], f
 
 def _csv(cells: Sequence[Cell]) -> str:
     """A line per cell; an empty cell where there is no figure."""
-    text = io.StringIO()
     names = ["table", "dataset", "method", "metric", "better", "paper", "ours", "difference", "tolerance"]
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*names, "verdict", "state", "todo"])
+    rows: list[list[str]] = [[*names, "verdict", "state", "todo"]]
     for cell in cells:
         figures = [cell.paper, cell.ours, cell.difference, cell.tolerance]
         shown = ["" if value is None else f"{value:.10g}" for value in figures]
-        writer.writerow(
-            [
-                cell.table,
-                cell.dataset,
-                cell.method,
-                cell.metric,
-                cell.better,
-                *shown,
-                cell.verdict,
-                cell.state,
-                "; ".join(cell.todo),
-            ]
-        )
-    return text.getvalue()
+        about = [cell.table, cell.dataset, cell.method, cell.metric, cell.better]
+        rows.append([*about, *shown, cell.verdict, cell.state, "; ".join(cell.todo)])
+    return format_rows(rows)
 
 
 def overview(cells: Mapping[str, Sequence[Cell]]) -> str:
     """A line per table: how many of its cells are in which state."""
-    lines = ["| table | cells | made here | within tolerance | ready | missing | paper only |", "|---" * 7 + "|"]
+    rows = []
     for name, own in cells.items():
         states = [cell.state for cell in own]
         counts = [len(own), states.count("done"), sum(cell.verdict == "within" for cell in own)]
         counts += [states.count("ready") + states.count("stale"), states.count("missing") + states.count("failed")]
         counts += [states.count("paper only") + states.count("not made")]
-        lines.append(f"| {name} | {' | '.join(map(str, counts))} |")
-    return "\n".join(lines)
+        rows.append([name, *counts])
+    header = ["table", "cells", "made here", "within tolerance", "ready", "missing", "paper only"]
+    return markdown_table(header, rows, "lrrrrrr")

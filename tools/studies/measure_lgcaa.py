@@ -11,6 +11,7 @@ from typing import Any
 import prismsr  # noqa: F401  (before basicsr)
 from prismsr.archs.lgcaa.branch import LGCAABranch, LocalAttention, normalise, split_heads, token_variation
 from prismsr.archs.lgcaa.options import LgcaaOptions
+from prismsr.utils.tables import markdown_table
 
 import torch
 from torch import Tensor
@@ -74,12 +75,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     tokens = sample_tokens(args.tokens, args.channels)
     print(f"{args.tokens} tokens, {args.channels} channels, {args.heads} heads, random weights\n")
-    print(
-        "| module | entropy | tokens' variation: input | after local attention | before the MLP |\n" + "|---" * 5 + "|"
-    )
+    rows = []
     for name, options in ROWS.items():
         entropy, local, merged = measured(options, tokens, args.heads)
-        print(f"| {name} | {entropy:.4f} | {token_variation(tokens):.2f} | {local:.1e} | {merged:.1e} |", flush=True)
+        rows.append([name, f"{entropy:.4f}", f"{token_variation(tokens):.2f}", f"{local:.1e}", f"{merged:.1e}"])
+    header = ["module", "entropy", "tokens' variation: input", "after local attention", "before the MLP"]
+    print(markdown_table(header, rows))
     return 0
 
 

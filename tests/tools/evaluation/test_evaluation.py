@@ -83,7 +83,7 @@ def test_scores_are_those_of_the_packages(folders):
     assert content["versions"]["basicsr"] == "1.4.2"
     assert (
         f"| PSNR | {described.mean:.2f} | {described.std:.2f} | 3 | higher | Y of BT.601, crop_border 4 |"
-        in markdown(summary)
+        in " ".join(markdown(summary).split())
     )
 
 
@@ -291,7 +291,7 @@ def test_missing_weights_end_the_run_before_it_starts(folders, monkeypatch):
     assert list(summary.metrics) == ["PSNR"]
     assert summary.missing == {name.upper(): f"fetch {name}.pth and put it there" for name in ("dists", "musiq")}
     assert summary.complete
-    assert "| DISTS | not run |" in markdown(summary)
+    assert "| DISTS | not run |" in " ".join(markdown(summary).split())
     with pytest.raises(UserError, match="2 metrics cannot run, so nothing was computed:"):
         evaluate_folder(*folders[:2], specs[::2], folders[2], device="cpu", skip_missing=True)
     assert "MUSIQ" not in json.loads((folders[2] / "summary.json").read_text())["metrics"]
