@@ -1,6 +1,6 @@
 """Show what decoding in tiles does to an image: whole, each tile with its own norms, and with norms of all tiles.
 
-    python tools/compare_vae_tiles.py --vae sd2 -i PHOTO.png -o tiles.png
+    python tools/studies/compare_vae_tiles.py --vae sd2 -i PHOTO.png -o tiles.png
 
 Prints how far tiles are from the whole, and writes a picture: above the images, below eight times their difference from
 the whole one.
@@ -17,8 +17,8 @@ from prismsr.archs.lgcaa.options import BaseOptions, parse_section
 from prismsr.archs.lgcaa.sampling.options import SamplingOptions
 from prismsr.archs.lgcaa.sampling.vae_tiles import decode_tiled
 from prismsr.archs.lgcaa.stable_diffusion import build_vae, encode_images, vae_factor
-from prismsr.utils.command_line import fail, run_main
-from prismsr.utils.errors import OptionError, UserError
+from prismsr.utils.command_line import command, run_main
+from prismsr.utils.errors import OptionError
 from prismsr.utils.files import atomic_write
 from prismsr.utils.images import read_tensor
 
@@ -31,9 +31,8 @@ TONE = 32
 """Side in pixels of the squares whose mean differences are told."""
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The command line."""
-    parser = argparse.ArgumentParser(prog="compare_vae_tiles.py", description=str(__doc__).split("\n", maxsplit=1)[0])
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
     parser.add_argument("--vae", required=True, help="a folder in diffusers' layout, or a hub id")
     parser.add_argument("-i", "--input", type=Path, required=True, help="image")
     parser.add_argument("-o", "--output", type=Path, required=True, help="PNG to write")
@@ -46,25 +45,24 @@ def build_parser() -> argparse.ArgumentParser:
         default=[0, DEFAULTS.vae_norm_stages],
         help="values of vae_norm_stages (default: %(default)s)",
     )
-    return parser
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Compare; exit code 0, 2 where the arguments are wrong."""
-    args = build_parser().parse_args(argv)
-    try:
-        sizes = {"vae_tile": args.tile, "vae_overlap": args.overlap}
-        options = [parse_section(SamplingOptions, {**sizes, "vae_norm_stages": n}, "tiles") for n in args.stages]
-        vae = build_vae(BaseOptions(path=None, vae_path=args.vae))
-        results = decoded(vae, _read(args.input, vae_factor(vae)), options)
-        args.output.parent.mkdir(parents=True, exist_ok=True)
-        draw(results, args.output)
-    except (UserError, OSError) as error:
-        return fail("compare_vae_tiles.py", error, 2)
+def run(args: argparse.Namespace) -> None:
+    """Compare and print the distances."""
+    sizes = {"vae_tile": args.tile, "vae_overlap": args.overlap}
+    options = [parse_section(SamplingOptions, {**sizes, "vae_norm_stages": n}, "tiles") for n in args.stages]
+    vae = build_vae(BaseOptions(path=None, vae_path=args.vae))
+    results = decoded(vae, _read(args.input, vae_factor(vae)), options)
+    args.output.parent.mkdir(parents=True, exist_ok=True)
+    draw(results, args.output)
     for name, image in results.items():
         if name != "whole":
             print(f"{name}: {difference(image, results['whole'])}")
-    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; exit code 0, 1 where the picture cannot be written, 2 where the arguments are wrong."""
+    return command("compare_vae_tiles.py", __doc__, add_arguments, run, argv, stopped="stopped")
 
 
 def _read(path: Path, factor: int) -> Tensor:

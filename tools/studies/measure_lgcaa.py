@@ -1,4 +1,6 @@
-"""Measure what is left of the differences between tokens inside the LGCAA module: `python tools/measure_lgcaa.py`.
+"""Measure what is left of the differences between tokens inside the LGCAA module.
+
+    python tools/studies/measure_lgcaa.py
 
 The paper's module, read to the letter, makes all tokens of an image equal; docs/papers/lgcaa.md quotes this table.
 """
@@ -11,6 +13,7 @@ from typing import Any
 import prismsr  # noqa: F401  (before basicsr)
 from prismsr.archs.lgcaa.branch import LGCAABranch, LocalAttention, normalise, split_heads, token_variation
 from prismsr.archs.lgcaa.options import LgcaaOptions
+from prismsr.utils.command_line import command, run_main
 from prismsr.utils.tables import markdown_table
 
 import torch
@@ -66,13 +69,15 @@ def relative_entropy(local: LocalAttention, tokens: Tensor) -> float:
     return float(torch.special.entr(weights).sum(-1).mean() / math.log(tokens.shape[1]))
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Print the table."""
-    parser = argparse.ArgumentParser(prog="measure_lgcaa.py", description=__doc__.splitlines()[0] if __doc__ else None)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
     parser.add_argument("--tokens", type=int, default=1024, help="tokens of an image (default: 1024)")
     parser.add_argument("--channels", type=int, default=320, help="their length (default: 320)")
     parser.add_argument("--heads", type=int, default=5, help="heads of both attentions (default: 5)")
-    args = parser.parse_args(argv)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Print the table."""
     tokens = sample_tokens(args.tokens, args.channels)
     print(f"{args.tokens} tokens, {args.channels} channels, {args.heads} heads, random weights\n")
     rows = []
@@ -81,8 +86,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         rows.append([name, f"{entropy:.4f}", f"{token_variation(tokens):.2f}", f"{local:.1e}", f"{merged:.1e}"])
     header = ["module", "entropy", "tokens' variation: input", "after local attention", "before the MLP"]
     print(markdown_table(header, rows))
-    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command."""
+    return command("measure_lgcaa.py", __doc__, add_arguments, run, argv, stopped="stopped")
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run_main(main)

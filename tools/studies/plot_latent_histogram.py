@@ -1,6 +1,6 @@
 """Compare how the values of LR, SR and HR images are distributed, as figure 11 of the LGCAA paper does.
 
-    python tools/plot_latent_histogram.py --gt GT --sr results/RUN/visualization/RealSR --lq LR -o FILE.png
+    python tools/studies/plot_latent_histogram.py --gt GT --sr results/RUN/visualization/RealSR --lq LR -o FILE.png
 
 Of pixels, and with --vae (a folder in diffusers' layout, or a hub id) of latents, too. The legend has the Wasserstein-1
 distance to GT. SR files may carry a suffix after GT's names.
@@ -15,8 +15,8 @@ import prismsr  # noqa: F401  (before basicsr)
 from prismsr.archs.lgcaa.options import BaseOptions
 from prismsr.archs.lgcaa.sampling.enlarged_image import enlarged
 from prismsr.archs.lgcaa.stable_diffusion import build_vae, encode_images, vae_factor
-from prismsr.utils.command_line import fail, run_main
-from prismsr.utils.errors import OptionError, UserError
+from prismsr.utils.command_line import command, run_main
+from prismsr.utils.errors import OptionError
 from prismsr.utils.files import atomic_write
 from prismsr.utils.images import read_tensor
 
@@ -31,36 +31,32 @@ LEVELS = (np.arange(0, 257, 4) - 0.5) / 255
 """Edges of bins with four of 256 levels each; others would hold now one, now two."""
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="plot_latent_histogram.py", description=str(__doc__).split("\n", maxsplit=1)[0]
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
     parser.add_argument("--gt", type=Path, required=True, help="folder of HR images")
     parser.add_argument("--lq", type=Path, help="folder of LR images of the same names; enlarged bicubically")
     parser.add_argument("--sr", type=Path, action="append", default=[], help="folder of SR images; may be repeated")
     parser.add_argument("--vae", help="also compare latents of this VAE")
     parser.add_argument("-o", "--output", type=Path, required=True, help="PNG to write")
-    return parser
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Plot; exit code 0, 2 where the arguments are wrong."""
-    args = build_parser().parse_args(argv)
-    try:
-        images = read_all(args.gt, args.lq, args.sr)
-        panels = {"pixels": {name: _values(tensors) for name, tensors in images.items()}}
-        if args.vae:
-            vae = build_vae(BaseOptions(path=None, vae_path=args.vae))
-            panels["latents"] = {name: latent_values(vae, tensors) for name, tensors in images.items()}
-        args.output.parent.mkdir(parents=True, exist_ok=True)
-        draw(panels, args.output)
-    except (UserError, OSError) as error:
-        return fail("plot_latent_histogram.py", error, 2)
+def run(args: argparse.Namespace) -> None:
+    """Plot and print the distances."""
+    images = read_all(args.gt, args.lq, args.sr)
+    panels = {"pixels": {name: _values(tensors) for name, tensors in images.items()}}
+    if args.vae:
+        vae = build_vae(BaseOptions(path=None, vae_path=args.vae))
+        panels["latents"] = {name: latent_values(vae, tensors) for name, tensors in images.items()}
+    args.output.parent.mkdir(parents=True, exist_ok=True)
+    draw(panels, args.output)
     for panel, values in panels.items():
         for name, distance in distances(values).items():
             print(f"{panel}: W1({name}, GT) = {distance:.4f}")
-    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; exit code 0, 1 where the picture cannot be written, 2 where the arguments are wrong."""
+    return command("plot_latent_histogram.py", __doc__, add_arguments, run, argv, stopped="stopped")
 
 
 def read_all(gt: Path, lq: Path | None, sr: Sequence[Path]) -> dict[str, list[Tensor]]:
