@@ -1,4 +1,7 @@
-"""Work in several processes: many small jobs in order (`run_jobs`), or a few long shares (`iterate_in_processes`)."""
+"""Work in several processes: many small jobs in order (`run_jobs`), or a few long shares (`iterate_in_processes`).
+
+Packages are imported where they are used, so that a command that only prints its --help is quick.
+"""
 
 import multiprocessing
 import os
@@ -15,10 +18,6 @@ from contextlib import closing, suppress
 from typing import Any, Literal
 
 from prismsr.utils.errors import DataError, JobError, UserError
-
-import cv2
-import torch
-from tqdm import tqdm
 
 OnError = Literal["stop", "skip"]
 ALIVE_CHECK, STOP_CHECK = 1.0, 0.05  # seconds without news after which the processes are looked at
@@ -58,6 +57,8 @@ def run_jobs(
         DataError: a job's data are bad and `on_error` is "stop".
         JobError: a job failed for any other reason, or a worker process died.
     """
+    from tqdm import tqdm
+
     skipped: list[str] = []
     workers = min(workers, len(jobs))
     outcomes = _in_processes(work, jobs, workers) if workers > 1 else _in_this_process(work, jobs)
@@ -91,6 +92,8 @@ def _in_this_process(work: Callable[..., Any], jobs: Sequence[tuple[Any, ...]]) 
 
 
 def _in_processes(work: Callable[..., Any], jobs: Sequence[tuple[Any, ...]], workers: int) -> Generator[Any]:
+    import cv2
+
     opencv_threads = cv2.getNumThreads()
     cv2.setNumThreads(1)  # ends OpenCV's threads: a forked worker would wait for threads that it does not have
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
@@ -122,6 +125,8 @@ def _start_worker() -> None:
 
 
 def _prepare_process(threads: int) -> None:
+    import torch
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the main process ends the work
     torch.set_num_threads(threads)
 

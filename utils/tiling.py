@@ -16,8 +16,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-DEFAULT_TILE = 384
-DEFAULT_OVERLAP = 32
 VARIANCE = 0.01
 """Of Gaussian weights, on an axis where the tile is 1 long: SeeSR's and StableSR's value."""
 Window = Literal["cosine", "gaussian"]

@@ -9,9 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from prismsr.tools.reporting.demo import write_report
 from prismsr.utils.command_line import ROOT, fail
-from prismsr.utils.options.files import load_options
 
 DATA = ROOT / "datasets" / "demo"
 OPTIONS = ROOT / "options" / "demo"
@@ -21,6 +19,8 @@ STAGES = {"l1": "compact_l1_x4.yml", "gan_ssl": "compact_gan_ssl_x4.yml"}
 
 def run(args: argparse.Namespace) -> int:
     """Run the demo; returns 0, or the exit code of the step that failed."""
+    from prismsr.tools.reporting.demo import write_report
+
     start = time.time()
     try:
         seconds: dict[str, float] = {"data": _prepare_data()}
@@ -64,6 +64,8 @@ def _prepare_data() -> float:
 
 def _train(option_file: Path) -> float:
     """Train unless this very stage is there already; seconds that its training took when it ran."""
+    from prismsr.utils.options.files import load_options
+
     options = load_options(option_file)
     experiment = ROOT / "experiments" / options["name"]
     record, fingerprint = experiment / "demo.json", _fingerprint(options)

@@ -4,14 +4,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from prismsr.tools.inference.folder import infer_folder
-from prismsr.tools.inference.generator import PRECISIONS, load_generator
-from prismsr.tools.inference.plan import EXTENSIONS
-from prismsr.tools.inference.upscaler import InferenceError
+from prismsr.tools.inference.defaults import EXTENSIONS, OVERLAP, PRECISIONS, TILE
 from prismsr.utils.command_line import ROOT, print_list, whole_number
-from prismsr.utils.tiling import DEFAULT_OVERLAP, DEFAULT_TILE
-
-import torch
+from prismsr.utils.errors import OptionError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,9 +15,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_arguments(parser)
     add("-i", "--input", type=Path, nargs="+", required=True, help="image files and folders of images")
     add("-o", "--output", type=Path, required=True, help="folder, or for one image a file name")
-    add("--tile", type=whole_number(0), default=DEFAULT_TILE, help="side in input pixels; 0: whole (%(default)s)")
-    add("--overlap", type=whole_number(0), default=DEFAULT_OVERLAP, help="pixels that tiles share (%(default)s)")
-    add("--precision", choices=list(PRECISIONS), default="fp32", help="default: %(default)s")
+    add("--tile", type=whole_number(0), default=TILE, help="side in input pixels; 0: whole (%(default)s)")
+    add("--overlap", type=whole_number(0), default=OVERLAP, help="pixels that tiles share (%(default)s)")
+    add("--precision", choices=PRECISIONS, default="fp32", help="default: %(default)s")
     add("--scale", type=whole_number(1), help="enlargement of the output, a divisor of the network's, its default")
     add("--alpha", choices=["bicubic", "net"], default="bicubic", help="how alpha is enlarged (%(default)s)")
     add("--suffix", default="", help="put at the end of each name, before the extension")
@@ -43,6 +38,8 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Load the generator, go through the images, print what was done; returns 0, or 1 where images failed."""
+    from prismsr.tools.inference.folder import infer_folder, load_generator
+
     devices = split_devices(args.device, args.workers)
     generator = load_generator(
         args.model,
@@ -76,11 +73,13 @@ def split_devices(device: str, workers: int) -> list[str]:
     """The device of each process; empty where this process does the work.
 
     Raises:
-        InferenceError: `all` where there is no GPU.
+        OptionError: `all` where there is no GPU.
     """
+    import torch
+
     if device == "all":
         if not torch.cuda.is_available():
-            raise InferenceError("--device all: torch finds no CUDA device here; use --device cpu (--workers N)")
+            raise OptionError("--device all: torch finds no CUDA device here; use --device cpu (--workers N)")
         devices = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
     else:
         devices = [device]

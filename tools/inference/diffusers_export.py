@@ -8,16 +8,22 @@ import json
 from pathlib import Path
 from typing import Any
 
+from prismsr.archs.lgcaa.checkpoint import require_same_options
 from prismsr.archs.lgcaa.stable_diffusion import build_scheduler
 from prismsr.models.training.checkpoint_files import save_safetensors
+from prismsr.utils.errors import JobError, OptionError
 from prismsr.utils.files import atomic_write
-from prismsr.utils.weights.files import WeightsError, load_state_dict
+from prismsr.utils.images import read_tensor
+from prismsr.utils.options.files import load_options
+from prismsr.utils.weights.files import WeightsError, load_state_dict, network_weights, require_fit
 
 import torch
 from basicsr.archs import build_network
 from torch import Tensor
 
 TENSORS, SECTIONS = "lgcaa.safetensors", "lgcaa.json"
+TYPES = {"net": "LGCAANet", "vae": "ImageAutoencoder"}
+"""What is exported, and the type of its network_g."""
 _INSIDE = ".lgcaa."
 
 
@@ -97,3 +103,53 @@ def normalise_latents(vae: Any, images: list[Tensor]) -> float:
 
 def _is_extra(name: str) -> bool:
     return _INSIDE in name or name.startswith(("projection.", "rgb_head."))
+
+
+def export_trained(
+    what: str, options: Path, checkpoint: Path, output: Path, param_key: str = "params_ema", images: Path | None = None
+) -> None:
+    """Load a trained network into its arch, write it as diffusers does, and print where.
+
+    Args:
+        what: "net", or "vae" for the demo's small VAE.
+        options: option file with the network_g that was trained.
+        checkpoint: net_g_*.pth.
+        output: folder to write.
+        param_key: params or params_ema.
+        images: of a VAE: folder of images that the scaling factor is measured on.
+
+    Raises:
+        OptionError: the option file has another network, or `images` has no image.
+        WeightsError: the checkpoint is another network's.
+        JobError: the folder cannot be written.
+    """
+    entry = load_options(options).get("network_g") or {}
+    if entry.get("type") != TYPES[what]:
+        raise OptionError(f"{options}: network_g is of type {entry.get('type')}; {TYPES[what]} is wanted")
+    if what == "vae" and images is None:
+        raise OptionError("--images is required with vae: the scaling factor is measured on them")
+    state, _ = network_weights(checkpoint, param_key)
+    net = build_network(entry)
+    require_same_options(net, checkpoint, strict=True)
+    require_fit(net, state, checkpoint)
+    net.load_state_dict(state)
+    try:
+        if what == "net" or images is None:
+            export_network(net, output)
+        else:
+            print(f"scaling_factor {export_vae(net.vae, _read_images(images, net.vae), output):.5f}")
+    except OSError as error:
+        raise JobError(f"{output} cannot be written ({error})") from error
+    print(f"written to {output}")
+
+
+def _read_images(folder: Path, vae: Any) -> list[Tensor]:
+    factor = 2 ** (len(vae.config.block_out_channels) - 1)
+    images = []
+    for path in sorted(folder.glob("*.png")):
+        image = read_tensor(path)
+        height, width = (side - side % factor for side in image.shape[-2:])
+        images.append(image[..., :height, :width])
+    if not images:
+        raise OptionError(f"--images {folder}: no PNG in this folder")
+    return images

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 
+from prismsr.tools.inference.defaults import OVERLAP, TILE
 from prismsr.tools.inference.files import Outcome, infer_files
 from prismsr.tools.inference.generator import Generator, GeneratorError, load_generator
 from prismsr.tools.inference.plan import Job, claim_output, plan_jobs, split_done
 from prismsr.tools.inference.upscaler import AlphaMode, InferenceError, Upscaler
 from prismsr.tools.inference.workers import infer_in_processes
-from prismsr.utils.tiling import DEFAULT_OVERLAP, DEFAULT_TILE
 
 from tqdm import tqdm
 
@@ -67,8 +67,8 @@ def infer_folder(
     inputs: Sequence[Path],
     output: Path,
     *,
-    tile: int = DEFAULT_TILE,
-    overlap: int = DEFAULT_OVERLAP,
+    tile: int = TILE,
+    overlap: int = OVERLAP,
     suffix: str = "",
     ext: str = "auto",
     alpha: AlphaMode = "bicubic",

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from prismsr.tools.inference.defaults import PRECISIONS
 from prismsr.tools.inference.generator_files import Built, from_options, from_weights
 from prismsr.tools.inference.sampled_generator import from_sampling_options, samples
 from prismsr.utils.devices import find_device
@@ -14,7 +15,7 @@ from prismsr.utils.weights.spandrel import ParamKey
 import torch
 from torch import Tensor
 
-PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+DTYPES = dict(zip(PRECISIONS, (torch.float32, torch.float16, torch.bfloat16), strict=True))
 WEIGHT_SUFFIXES = (".pth", ".pt", ".ckpt", ".safetensors")
 OPTION_SUFFIXES = (".yml", ".yaml")
 
@@ -71,7 +72,7 @@ class Generator:
         image = padded_to_windows(image.to(self.device, torch.float32), self.window_size)
         if self.channels == 1:
             image = image.transpose(0, 1)
-        dtype = PRECISIONS[self.precision]
+        dtype = DTYPES[self.precision]
         with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
             output = self.net(image)
         if self.channels == 1:

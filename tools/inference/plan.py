@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from prismsr.tools.inference.defaults import EXTENSIONS
 from prismsr.tools.inference.upscaler import InferenceError
 from prismsr.utils.files import atomic_write
 from prismsr.utils.images import IMAGE_SUFFIXES
 from prismsr.utils.run_record import INFERRED, as_recorded, describe_differences, read_record, write_record
 
 _LOSSLESS = (".png", ".bmp", ".tif", ".tiff")
-EXTENSIONS = ("auto", "same", "png", "jpg", "jpeg", "bmp", "tif", "tiff", "webp")
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,13 @@ import sys
 from typing import Any, Literal
 
 from prismsr.models.step.memory import is_out_of_memory
+from prismsr.tools.inference.defaults import OVERLAP, TILE
 from prismsr.tools.inference.generator import Generator
 from prismsr.tools.inference.pictures import Picture
 from prismsr.utils.errors import DataError, UserError
 from prismsr.utils.padding import padded_to_windows
 from prismsr.utils.resize import imresize_bicubic
-from prismsr.utils.tiling import DEFAULT_OVERLAP, DEFAULT_TILE, blended_rows
+from prismsr.utils.tiling import blended_rows
 
 import numpy as np
 import torch
@@ -47,8 +48,8 @@ class Upscaler:
     def __init__(
         self,
         generator: Generator,
-        tile: int = DEFAULT_TILE,
-        overlap: int = DEFAULT_OVERLAP,
+        tile: int = TILE,
+        overlap: int = OVERLAP,
         alpha: AlphaMode = "bicubic",
         scale: int | None = None,
     ) -> None:
@@ -110,7 +111,7 @@ class Upscaler:
         tile = min(self.tile or longest, longest) // 2 // window * window
         if self.generator.whole or tile < max(_SMALLEST_TILE, window):
             raise DataError(f"out of memory ({_first_line(error)}); smaller tiles are of no help") from error
-        self.tile, self.overlap = tile, min(self.overlap or DEFAULT_OVERLAP, tile // 2)
+        self.tile, self.overlap = tile, min(self.overlap or OVERLAP, tile // 2)
         print(f"Out of memory: going on with --tile {tile} --overlap {self.overlap}", file=sys.stderr, flush=True)
 
     def _through_network(self, values: NDArray[Any]) -> NDArray[Any]:

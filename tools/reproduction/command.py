@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from prismsr.tools.inference.generator import PRECISIONS
+from prismsr.tools.inference.defaults import OVERLAP, PRECISIONS
 from prismsr.tools.reproduction.cells import Cell, cells_of, overview, write_report
 from prismsr.tools.reproduction.kept_results import How, folder_fingerprint
 from prismsr.tools.reproduction.plots import draw_plots
@@ -14,7 +14,6 @@ from prismsr.tools.reproduction.tables import Table, find_tables, jobs_of, read_
 from prismsr.utils.command_line import ROOT, add_workers, whole_number
 from prismsr.utils.errors import OptionError
 from prismsr.utils.names import did_you_mean
-from prismsr.utils.tiling import DEFAULT_OVERLAP
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--results", type=Path, help="folder of results (default: results/reproduce)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (default: %(default)s)")
-    parser.add_argument("--precision", choices=list(PRECISIONS), default="fp32", help="default: %(default)s")
+    parser.add_argument("--precision", choices=PRECISIONS, default="fp32", help="default: %(default)s")
     parser.add_argument(
         "--tile", type=whole_number(0), default=0, help="side of tiles in LR pixels, 0 for whole images (default)"
     )
@@ -99,7 +98,7 @@ def _setup(args: argparse.Namespace, root: Path, tables: dict[str, Table]) -> Se
         if not Path(file).is_file():
             raise OptionError(f"--checkpoint {text}: there is no file {file}")
         checkpoints[method] = Path(file)
-    how = How(args.precision, args.tile, DEFAULT_OVERLAP if args.tile else 0)
+    how = How(args.precision, args.tile, OVERLAP if args.tile else 0)
     return Setup(root, args.results or root / "results" / "reproduce", args.device, args.workers, how, checkpoints)
 
 

@@ -3,11 +3,9 @@
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from prismsr.tools.weight_files.actions import check, fetch, show
-from prismsr.tools.weight_files.wanted import option_files, wanted
 from prismsr.utils.command_line import ROOT
-from prismsr.utils.weights.published import Weights
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,8 +16,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--overwrite", action="store_true", help="fetch: replace files that are not as published")
 
 
-def run(args: argparse.Namespace, root: Path = ROOT, entries: Sequence[Weights] | None = None) -> int:
+def run(args: argparse.Namespace, root: Path = ROOT, entries: Sequence[Any] | None = None) -> int:
     """List, check or fetch; a test may give another repository and another list."""
+    from prismsr.tools.weight_files.actions import check, fetch, show
+    from prismsr.tools.weight_files.wanted import option_files, wanted
+
     options = None if args.options is None else option_files(args.options)
     want = wanted(options, args.metrics, root, entries)
     if args.command == "fetch":

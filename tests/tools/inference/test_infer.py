@@ -5,6 +5,7 @@ from types import ModuleType
 
 from prismsr.tools import infer
 from prismsr.tools.inference import command as infer_command
+from prismsr.tools.inference import folder
 from prismsr.utils.images import read_image
 
 import numpy as np
@@ -71,7 +72,7 @@ def test_ctrl_c(
     def interrupted(*arguments: object, **options: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(infer_command, "infer_folder", interrupted)
+    monkeypatch.setattr(folder, "infer_folder", interrupted)
     assert tool.main(command) == 130
     assert "the same command goes on from there" in capsys.readouterr().err
 
