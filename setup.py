@@ -1,21 +1,14 @@
 """Install PRISM-SR as the package `prismsr`.
 
-src/prismsr holds the package's own two files and a link to each room at the top of the repository. No folder on the top
-level is called `prismsr`, so nothing in the working directory can shadow what is installed.
+src/prismsr holds the package's own files, and links to the rooms and to options/ at the top of the repository. No
+folder on the top level is called `prismsr`, so nothing in the working directory can shadow what is installed.
 """
 
 from pathlib import Path
 
 from setuptools import find_packages, setup
 
-DATA = [
-    "py.typed",
-    "utils/weights/*.yml",
-    "tools/paper_tables/*",
-    "tools/reporting/*.j2",
-    "tools/reporting/*.css",
-    "tools/reporting/*.js",
-]
+SUFFIXES = ("yml", "csv", "md", "j2", "css", "js", "pyi")  # of files beside the code: option files, tables, templates
 
 
 def version() -> str:
@@ -32,7 +25,7 @@ setup(
     python_requires=">=3.11",
     packages=find_packages("src"),
     package_dir={"": "src"},
-    package_data={"prismsr": DATA},
+    package_data={"prismsr": ["py.typed", *(f"**/*.{suffix}" for suffix in SUFFIXES)]},
     install_requires=[
         "basicsr>=1.4.2",
         "torch>=2.4",

@@ -9,12 +9,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from prismsr.utils.command_line import ROOT
 from prismsr.utils.errors import OptionError
 from prismsr.utils.options.check import check_options
 from prismsr.utils.options.files import load_with_lines, shown
 from prismsr.utils.options.problems import Problem, errors_among, report
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 def option_files(paths: Sequence[str]) -> list[Path]:

@@ -3,14 +3,14 @@
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import NoReturn
 
 from prismsr.utils.errors import DataError, JobError, UserError
+from prismsr.utils.places import find_root
 from prismsr.utils.processes import default_workers
 
-ROOT = Path(__file__).resolve().parents[1]
-"""The repository's folder; in a wheel the package's."""
+ROOT = find_root()
+"""Where experiments/, results/ and relative paths start; see prismsr.utils.places."""
 GOES_ON = "stopped; what is finished is kept, the same command goes on from there"
 SHOWN = 20  # messages printed before the rest is only counted
 

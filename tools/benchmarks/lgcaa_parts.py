@@ -10,8 +10,8 @@ from prismsr.archs.lgcaa.sampling.sampler import Sampler
 from prismsr.models.training.basicsr_patches import patch_basicsr
 from prismsr.tools.benchmarks.clock import PartClock
 from prismsr.tools.benchmarks.measure import PeakMemory, give_memory_back, photographs, timed
-from prismsr.utils.command_line import ROOT
 from prismsr.utils.options.files import load_options
+from prismsr.utils.places import OPTIONS
 
 import torch
 from basicsr.archs import build_network
@@ -20,7 +20,7 @@ from basicsr.utils import set_random_seed
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-OPTIONS = ROOT / "options" / "lgcaa" / "lgcaa_x4.yml"
+LGCAA = OPTIONS / "lgcaa" / "lgcaa_x4.yml"
 MODES = ("none", "full")
 """network_g.lgcaa.mode, without and with the module."""
 NARROW: dict[str, Any] = {
@@ -109,7 +109,7 @@ def measure_sampling(
         changes["amp"] = None
     if repeat is None:
         changes["vae_norm_stages"] = 1  # each pass over the tiles takes the same memory
-    options = SamplingOptions.model_validate({**load_options(OPTIONS)["val"]["sampling"], **changes})
+    options = SamplingOptions.model_validate({**load_options(LGCAA)["val"]["sampling"], **changes})
     sampler, lq = Sampler(options, scale=4), photographs(side // 4, 1).to(device)
 
     def run() -> Tensor:
@@ -124,7 +124,7 @@ def measure_sampling(
 
 
 def _built(section: Mapping[str, Any], device: torch.device) -> Any:
-    opt: dict[str, Any] = load_options(OPTIONS)
+    opt: dict[str, Any] = load_options(LGCAA)
     opt |= {"num_gpu": int(device.type == "cuda"), "dist": False, "is_train": True, "rank": 0, "world_size": 1}
     opt |= {"path": {}, "degradation": None, "network_g": dict(section)}
     opt["train"] |= {"accum_iter": 1}

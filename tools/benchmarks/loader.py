@@ -14,9 +14,9 @@ from typing import Any
 from prismsr.data.loading.loaders import create_train_loader
 from prismsr.data.loading.sampler import SeededBatchSampler
 from prismsr.data.loading.workers import TrainLoader
-from prismsr.utils.command_line import ROOT
 from prismsr.utils.images import encode_png, read_image
 from prismsr.utils.options.files import load_options
+from prismsr.utils.places import OPTIONS
 from prismsr.utils.resize import imresize_bicubic
 
 import cv2
@@ -64,7 +64,7 @@ def paired_options(root: Path, name: str) -> dict[str, Any]:
 
 def real_esrgan_options(root: Path, name: str) -> dict[str, Any]:
     """Section of a dataset of GT images and blur kernels, with Real-ESRGAN's values."""
-    section = load_options(ROOT / "options" / "_base_" / "degradation_realesrgan.yml")["datasets"]["train"]
+    section = load_options(OPTIONS / "_base_" / "degradation_realesrgan.yml")["datasets"]["train"]
     return {**section, **paired_options(root, name), "use_rot": False}
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from prismsr.utils.command_line import ROOT
+from prismsr.utils.places import HOME
 
 import numpy as np
 import skimage
@@ -49,7 +49,7 @@ def measure(workload: str, repeat: int, **settings: Any) -> dict[str, Any]:
     """
     command = [
         sys.executable,
-        str(ROOT / "tools" / "benchmark.py"),
+        str(HOME / "tools" / "benchmark.py"),
         "--workload",
         workload,
         "--repeat",

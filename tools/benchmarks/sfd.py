@@ -6,8 +6,8 @@ from typing import Any
 
 from prismsr.models.training.basicsr_patches import patch_basicsr
 from prismsr.tools.benchmarks.measure import measure, mega
-from prismsr.utils.command_line import ROOT
 from prismsr.utils.options.files import load_options
+from prismsr.utils.places import OPTIONS
 from prismsr.utils.tables import markdown_table
 
 import torch
@@ -16,7 +16,6 @@ from basicsr.utils import set_random_seed
 from torch import Tensor
 from torch.nn import functional as F
 
-OPTIONS = ROOT / "options" / "sfd"
 FILES = {"sfd-step": "rrdb_sfd_x4.yml", "vanilla-step": "vanilla_x4.yml"}
 
 
@@ -43,7 +42,7 @@ def build_sfd_step(workload: str, gt: Tensor, device: torch.device) -> Callable[
         gt: (B, 3, H, W) in [0, 1].
         device: where to run.
     """
-    opt: dict[str, Any] = load_options(OPTIONS / FILES[workload])
+    opt: dict[str, Any] = load_options(OPTIONS / "sfd" / FILES[workload])
     for name in ("l_g_percep", "l_percep"):
         opt["train"]["losses"].pop(name, None)
     if workload == "vanilla-step":

@@ -6,13 +6,13 @@ from typing import Any
 
 from prismsr.losses.self_similarity.self_similarity_loss import edge_mask, self_similarity_loss
 from prismsr.tools.benchmarks.measure import measure, mega
-from prismsr.utils.command_line import ROOT
+from prismsr.utils.places import HOME
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-REFERENCE = ROOT / "tests" / "losses" / "self_similarity" / "self_similarity_reference.py"
+REFERENCE = HOME / "tests" / "losses" / "self_similarity" / "self_similarity_reference.py"
 
 
 def self_similarity(size: int, batch: int, repeat: int) -> None:

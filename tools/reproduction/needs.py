@@ -14,6 +14,7 @@ from prismsr.tools.reproduction.tables import Job
 from prismsr.tools.weight_files.wanted import METRICS, WITHOUT
 from prismsr.utils.errors import OptionError
 from prismsr.utils.options.files import load_options
+from prismsr.utils.places import find_option_file
 from prismsr.utils.run_record import PREPARED, read_record
 from prismsr.utils.weights import needs as weight_needs
 from prismsr.utils.weights.published import Weights, place, read_list
@@ -93,17 +94,18 @@ def _look_for_network(needs: Needs, job: Job, root: Path, checkpoints: Mapping[s
     maker = job.row.checkpoint_of or file
     assert file is not None
     assert maker is not None
-    absent = [name for name in dict.fromkeys((file, maker)) if not (root / name).is_file()]
+    places = {name: find_option_file(name, root) for name in (file, maker)}
+    absent = [name for name, path in places.items() if not path.is_file()]
     if absent:
         needs.lacks.append(Lack("option file", f"{absent[0]} is not there"))
         return
-    needs.options = root / file
+    needs.options = places[file]
     options = load_options(needs.options)
     needs.experiment = str(options.get("name") or needs.options.stem)
     needs.lacks += _network_lacks(options, file, root)
-    models = root / "experiments" / str(load_options(root / maker).get("name")) / "models"
+    models = root / "experiments" / str(load_options(places[maker]).get("name")) / "models"
     own = [models / "net_g_latest.pth", models / "net_g_latest.safetensors"]
-    otherwise = "" if job.method in checkpoints else _trained_otherwise(models.parent, root / maker)
+    otherwise = "" if job.method in checkpoints else _trained_otherwise(models.parent, places[maker])
     candidates = [checkpoints[job.method]] if job.method in checkpoints else own
     needs.checkpoint = next((path for path in candidates if path.is_file()), None)
     if needs.checkpoint is None:

@@ -16,6 +16,7 @@ from prismsr.data.prepare.testsets.bsrgan import degrade_bsrgan
 from prismsr.utils.errors import DataError, OptionError
 from prismsr.utils.images import read_image, write_png_atomic
 from prismsr.utils.options.files import load_options
+from prismsr.utils.places import OPTIONS
 
 import numpy as np
 import torch
@@ -24,7 +25,6 @@ from pydantic import ValidationError
 from torch import Tensor
 from torch.nn import functional as F
 
-OPTIONS = Path(__file__).resolve().parents[3] / "options"
 RECIPES = {
     "hggt": "_base_/degradation_hggt.yml",
     "hggt-one-order": "_base_/degradation_hggt_one_order.yml",
