@@ -6,13 +6,14 @@ from typing import Any
 
 from prismsr.utils.errors import DataError
 from prismsr.utils.files import atomic_write
+from prismsr.utils.image_headers import ImageReadError, is_tiff, read_header, turn_upright
+from prismsr.utils.tiff import decode_tiff
 
 import cv2
 import numpy as np
 import torch
 from basicsr.metrics.metric_util import reorder_image
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
@@ -22,12 +23,11 @@ MASK_LEVEL = 127  # 8-bit mask values above it mean True
 MAT_KEY = "mat"  # the variable that holds the mask in the SSL release's .mat files
 
 
-class ImageReadError(DataError):
-    """An image or mask cannot be read; the message names it and says why."""
-
-
 def decode_image(data: bytes, where: str) -> NDArray[Any]:
-    """Decode an image file's bytes as they are: depth, grey and alpha are kept.
+    """Decode an image file's bytes as it is seen: turned upright, with depth, grey and alpha kept.
+
+    An alpha channel that is opaque everywhere says nothing and is dropped. Of several pages or pictures the first is
+    taken. Colour profiles are neither applied nor kept.
 
     Args:
         data: content of a PNG, JPEG, BMP, TIFF or WebP file.
@@ -37,18 +37,27 @@ def decode_image(data: bytes, where: str) -> NDArray[Any]:
         (H, W) grey, (H, W, 3) BGR or (H, W, 4) BGRA; uint8 in 0..255 or uint16 in 0..65535.
 
     Raises:
-        ImageReadError: empty, truncated, corrupt, not an image, or neither 8 nor 16 bits deep.
+        ImageReadError: empty, truncated, corrupt, not an image, neither 8 nor 16 bits deep, or larger than allowed
+            (prismsr.utils.image_headers.LIMIT).
     """
     if not data:
         raise ImageReadError(f"{where}: the file is empty")
+    header = read_header(data, where)
+    image = decode_tiff(data, where) if is_tiff(data) else turn_upright(_decode(data, where), header.orientation)
+    if image.dtype not in (np.uint8, np.uint16):
+        raise ImageReadError(f"{where}: holds {image.dtype} values; 8-bit and 16-bit images are supported")
+    if image.ndim == 3 and image.shape[2] == 4 and (image[..., 3] == np.iinfo(image.dtype).max).all():
+        image = image[..., :3]
+    return np.ascontiguousarray(image)
+
+
+def _decode(data: bytes, where: str) -> NDArray[Any]:
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
         raise ImageReadError(f"{where}: cannot be decoded ({error.err})") from error
     if image is None:
         raise ImageReadError(f"{where}: cannot be decoded: truncated, corrupt or not an image ({len(data)} bytes)")
-    if image.dtype not in (np.uint8, np.uint16):
-        raise ImageReadError(f"{where}: holds {image.dtype} values; 8-bit and 16-bit images are supported")
     return image
 
 
@@ -89,16 +98,12 @@ def eight_bit_bgr(image: NDArray[Any], where: str) -> NDArray[np.uint8]:
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """(height, width) of an image file in pixels, from its header alone.
+    """Read the (height, width) in pixels of an image file as it is seen; only its header is decoded.
 
     Raises:
-        ImageReadError: the header cannot be read.
+        ImageReadError: the file or its header cannot be read, or the image is larger than allowed.
     """
-    try:
-        with Image.open(path) as image:
-            return image.height, image.width
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ImageReadError(f"{path}: the image header cannot be read ({error})") from error
+    return read_header(path, str(path)).upright_size
 
 
 def decode_mask(data: bytes, where: str) -> NDArray[np.bool_]:

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-HARMLESS = {b"tEXt", b"zTXt", b"iTXt", b"tIME", b"pHYs", b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"eXIf"}
-"""Chunks that do not change the pixels. Any other, e.g. a transparent colour, is for the full decoder."""
+HARMLESS = {b"tEXt", b"zTXt", b"iTXt", b"tIME", b"pHYs", b"gAMA", b"cHRM", b"sRGB", b"iCCP"}
+"""Chunks that do not change the pixels. Any other, as a transparent colour or a turn, is for the full decoder."""
 
 _HEADER = struct.Struct(">IIBBBBB")
 _CHANNELS = {0: 1, 2: 3}  # PNG's colour types: grey and RGB

@@ -1,6 +1,7 @@
 import io
 import zlib
 
+from prismsr.utils.image_headers import LIMIT, ORIENTATION
 from prismsr.utils.images import (
     ImageReadError,
     decode_image,
@@ -14,6 +15,7 @@ from prismsr.utils.images import (
 import cv2
 import numpy as np
 import pytest
+from PIL import Image, ImageOps
 from scipy.io import savemat
 
 
@@ -112,3 +114,45 @@ def test_bad_mask_is_named(bgr, kind):
     }[kind]
     with pytest.raises(ImageReadError, match="0001, key 7"):
         decode_mask(data, "0001, key 7")
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_photographs_are_turned_as_their_exif_says(photograph, kind, orientation, tmp_path):
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    path = tmp_path / f"x.{kind.lower()}"
+    lossless = {"lossless": True} if kind == "WEBP" else {}
+    Image.fromarray(photograph[:40, :64]).save(path, kind, exif=exif, **lossless)
+    expected = np.asarray(ImageOps.exif_transpose(Image.open(path)))[..., ::-1]
+    assert image_size(path) == expected.shape[:2]
+    # libjpeg of two packages may round otherwise
+    assert np.abs(read_image(path).astype(int) - expected).max() <= (4 if kind == "JPEG" else 0)
+
+
+def test_alpha_that_is_opaque_everywhere_is_dropped(bgr):
+    opaque = np.dstack([bgr, np.full(bgr.shape[:2], 255, np.uint8)])
+    assert np.array_equal(decode_image(encode_png(opaque), "x"), bgr)
+    opaque[3, 5, 3] = 254
+    assert np.array_equal(decode_image(encode_png(opaque), "x"), opaque)
+
+
+def test_pixels_are_limited_before_they_are_decoded(bgr, monkeypatch, tmp_path):
+    (tmp_path / "x.png").write_bytes(encode_png(bgr))
+    monkeypatch.setenv(LIMIT, str(40 * 64))
+    assert read_image(tmp_path / "x.png").shape == bgr.shape
+    monkeypatch.setenv(LIMIT, str(40 * 64 - 1))
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("was decoded"))
+    for read in (read_image, image_size):
+        with pytest.raises(ImageReadError, match=rf"x\.png.*64x40.*{LIMIT}"):
+            read(tmp_path / "x.png")
+
+
+def test_pillow_s_limit_does_not_apply_to_headers(bgr, monkeypatch, tmp_path):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    Image.fromarray(bgr[..., ::-1].copy()).save(tmp_path / "x.tif")
+    (tmp_path / "x.png").write_bytes(encode_png(bgr))
+    for name in ("x.tif", "x.png"):
+        assert image_size(tmp_path / name) == (40, 64)
+        assert np.array_equal(read_image(tmp_path / name), bgr)
+    assert Image.MAX_IMAGE_PIXELS == 100

@@ -1,19 +1,16 @@
 """Pictures for inference: decoded upright with grey, alpha and depth kept, and encoded again."""
 
-import io
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from prismsr.utils.image_headers import read_header
 from prismsr.utils.images import ImageReadError, decode_image, encode_png, read_bytes
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-ORIENTATION = 274  # tag of EXIF and TIFF
 TIFF = (".tif", ".tiff")
 _DEEP = (".png", *TIFF)  # formats that hold 16 bits here
 _SETTINGS = {
@@ -47,65 +44,24 @@ def read_picture(path: Path) -> Picture:
 
 
 def decode_picture(data: bytes, where: str) -> Picture:
-    """Decode an image file's bytes.
+    """Decode an image file's bytes; see `prismsr.utils.images.decode_image`.
 
-    Palettes become RGB (with alpha where an entry is transparent), CMYK becomes RGB; of an animation the first picture
-    is taken. Colour profiles are neither applied nor kept.
+    Palettes become RGB (with alpha where an entry is transparent), CMYK becomes RGB.
 
     Args:
         data: content of the file.
         where: name for messages.
 
     Raises:
-        ImageReadError: see `prismsr.utils.images.decode_image`.
+        ImageReadError: it cannot be decoded.
     """
-    orientation, mode = _header(data)
-    if orientation != 1 and data[:4] in (b"II*\0", b"MM\0*"):
-        data = _as_stored(data)  # OpenCV turns some TIFFs, and fails at others, in spite of IMREAD_UNCHANGED
     image = decode_image(data, where)
     image = image[..., None] if image.ndim == 2 else image
-    alpha = image[..., 3] if image.shape[2] == 4 and mode != "CMYK" else None
-    if mode == "LA":  # grey with alpha: OpenCV makes it colour with alpha, or drops the alpha of a TIFF
-        alpha = np.asarray(Image.open(io.BytesIO(data)))[..., 1] if alpha is None else alpha
+    alpha = image[..., 3] if image.shape[2] == 4 else None
+    if read_header(data, where).mode == "LA":  # OpenCV makes grey with alpha colour with alpha
         image = image[..., :1]
     colour = image[..., :3][..., ::-1]
-    return Picture(
-        np.ascontiguousarray(upright(colour, orientation)),
-        None if alpha is None else np.ascontiguousarray(upright(alpha, orientation)),
-    )
-
-
-def _header(data: bytes) -> tuple[int, str]:
-    """EXIF orientation (1 where there is none) and Pillow's mode ("" where Pillow cannot tell)."""
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            orientation = image.getexif().get(ORIENTATION, 1)
-            return (orientation if orientation in range(1, 9) else 1), image.mode
-    except Exception:  # damaged metadata raise many kinds; whether the image can be used is for its decoder to say
-        return 1, ""
-
-
-def upright(image: NDArray[Any], orientation: int) -> NDArray[Any]:
-    """Turn and mirror (H, W, ...) as EXIF's orientation 1 to 8 asks for."""
-    if orientation >= 5:  # the rows of the file are columns of the picture
-        image = np.swapaxes(image, 0, 1)
-    if orientation in (3, 4, 7, 8):
-        image = image[::-1]
-    if orientation in (2, 3, 6, 7):
-        image = image[:, ::-1]
-    return image
-
-
-def _as_stored(data: bytes) -> bytes:
-    """A TIFF file with its orientation tag set to 1."""
-    order = "<" if data[:2] == b"II" else ">"
-    (directory,) = struct.unpack_from(order + "I", data, 4)
-    (count,) = struct.unpack_from(order + "H", data, directory)
-    result = bytearray(data)
-    for entry in range(directory + 2, directory + 2 + 12 * count, 12):
-        if struct.unpack_from(order + "H", data, entry)[0] == ORIENTATION:
-            struct.pack_into(order + "H", result, entry + 8, 1)
-    return bytes(result)
+    return Picture(np.ascontiguousarray(colour), None if alpha is None else np.ascontiguousarray(alpha))
 
 
 def lost_in(picture: Picture, suffix: str) -> list[str]:

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
 AlphaMode = Literal["bicubic", "net"]
@@ -83,11 +84,12 @@ class Upscaler:
             DataError: out of memory with the smallest tiles, or the network fails at this picture.
         """
         alpha = picture.alpha
+        colour = picture.colour if alpha is None else fill_transparent(picture.colour, alpha)
         if alpha is not None and self.alpha == "net":
             alpha = self._enlarged(alpha[..., None])[..., 0]
         elif alpha is not None:
             alpha = bicubic_enlarged(alpha, self.scale)
-        return Picture(self._enlarged(picture.colour), alpha)
+        return Picture(self._enlarged(colour), alpha)
 
     def _enlarged(self, values: NDArray[Any]) -> NDArray[Any]:
         """(H, W, 1 or 3) integers to the same of scale times the size, by the network."""
@@ -136,6 +138,26 @@ class Upscaler:
             hint = "" if self.generator.precision == "fp32" else "; try --precision bf16 or fp32"
             raise DataError(f"the network's output is not finite in {self.generator.precision}{hint}")
         return output
+
+
+def fill_transparent(colour: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
+    """Give pixels of no opacity the colour of the nearest visible pixel.
+
+    What lies under full transparency is mostly black; the network would draw it into the edge of what is seen.
+
+    Args:
+        colour: (H, W, C).
+        alpha: (H, W), 0 where nothing is seen.
+
+    Example:
+        >>> fill_transparent(np.array([[[9], [0], [0]]]), np.array([[255, 0, 0]])).tolist()
+        [[[9], [9], [9]]]
+    """
+    hidden = alpha == 0
+    if not hidden.any() or hidden.all():
+        return colour
+    rows, columns = distance_transform_edt(hidden, return_distances=False, return_indices=True)
+    return colour[rows, columns]
 
 
 def bicubic_enlarged(values: NDArray[Any], scale: int) -> NDArray[Any]:

@@ -37,13 +37,11 @@ def _pillow(image, mode=None, **options):
     return file.getvalue()
 
 
-def _annotated(image):
+def _annotated(image, **options):
     info = PngImagePlugin.PngInfo()
     info.add_text("Title", "cat")
     info.add_itxt("Note", "Zoë", zip=True)
-    exif = Image.Exif()
-    exif[0x0112] = 6  # to be shown turned by 90 degrees
-    return _pillow(image, pnginfo=info, dpi=(72, 72), exif=exif, gamma=0.5)
+    return _pillow(image, pnginfo=info, dpi=(72, 72), gamma=0.5, **options)
 
 
 def _assert_crops_agree(content, count=25):
@@ -77,9 +75,17 @@ def test_other_encoders_and_levels(bgr, encode, level):
         _assert_crops_agree(content, count=10) if image.shape[0] * image.shape[1] > 1 else None
 
 
-def test_texts_profile_and_orientation_do_not_matter(bgr):
+def test_texts_and_profile_do_not_matter(bgr):
     content = _annotated(bgr)
     assert plain_layout(content)
+    _assert_crops_agree(content)
+
+
+def test_turned_images_are_cropped_upright(bgr):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be shown turned by 90 degrees
+    content = _annotated(bgr, exif=exif)
+    assert CroppableImage(content, "file").size == bgr.shape[1::-1]
     _assert_crops_agree(content)
 
 

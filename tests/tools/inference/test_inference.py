@@ -6,6 +6,7 @@ from pathlib import Path
 from prismsr.tools.inference.folder import InferenceError, Upscaler, infer_folder
 from prismsr.tools.inference.generator import Generator
 from prismsr.tools.inference.pictures import Picture, read_picture
+from prismsr.tools.inference.upscaler import fill_transparent
 from prismsr.utils.errors import DataError, JobError
 
 import cv2
@@ -45,7 +46,7 @@ def test_as_validation_computes_it(generator: Generator, photograph: np.ndarray)
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_depth_grey_and_alpha_are_kept(dtype: type) -> None:
     upscaler = Upscaler(Generator(doubled, "doubled", 2), tile=8, overlap=4)
-    values = noise(13, 21, 4, dtype=dtype)
+    values = noise(13, 21, 4, dtype=dtype).clip(1)  # colours under an alpha of 0 are filled
     result = upscaler(Picture(values[..., :3], values[..., 3]))
     assert result.colour.dtype == dtype
     assert np.array_equal(result.colour, values[..., :3].repeat(2, 0).repeat(2, 1))  # all 65536 levels
@@ -230,3 +231,32 @@ def test_processes_need_a_generator_from_files(tmp_path: Path) -> None:
     write_images(tmp_path / "in", "a.png")
     with pytest.raises(InferenceError, match="x was not made by load_generator"):
         infer_folder(Generator(doubled, "x", 2), [tmp_path / "in"], tmp_path / "out", devices=["cpu", "cpu"])
+
+
+def bicubic(image: Tensor) -> Tensor:
+    return torch.nn.functional.interpolate(image, scale_factor=2, mode="bicubic")
+
+
+def test_no_dark_fringe_around_what_is_seen() -> None:
+    """A white square on transparent black, enlarged and laid on white, is white everywhere."""
+    alpha = np.zeros((16, 20), np.uint8)
+    alpha[4:12, 5:15] = 255
+    picture = Picture(np.repeat(alpha[..., None], 3, axis=2), alpha)
+    result = Upscaler(Generator(bicubic, "bicubic", 2))(picture)
+    assert result.alpha is not None
+    opacity = result.alpha[..., None] / 255
+    assert ((opacity > 0) & (opacity < 1)).sum() > 0
+    assert (result.colour[result.alpha > 0] == 255).all()
+    assert np.allclose(opacity * result.colour + (1 - opacity) * 255, 255)
+
+
+def test_transparent_colours_are_those_of_the_nearest_visible_pixel() -> None:
+    rng = np.random.default_rng(0)
+    colour, alpha = noise(9, 11, 3), rng.choice([0, 0, 0, 7, 255], (9, 11)).astype(np.uint8)
+    filled = fill_transparent(colour, alpha)
+    seen = np.argwhere(alpha > 0)
+    for place in np.ndindex(9, 11):
+        distances = ((seen - place) ** 2).sum(1)
+        nearest = {tuple(colour[tuple(other)]) for other in seen[distances == distances.min()]}
+        assert tuple(filled[place]) in nearest
+    assert np.array_equal(fill_transparent(colour, np.zeros((9, 11))), colour)

@@ -4,8 +4,8 @@ import io
 from pathlib import Path
 from typing import Any
 
-from prismsr.tools.inference.pictures import ORIENTATION, Picture, decode_picture, encode_picture, lost_in, read_picture
-from prismsr.utils.images import ImageReadError
+from prismsr.tools.inference.pictures import Picture, decode_picture, encode_picture, lost_in, read_picture
+from prismsr.utils.image_headers import ORIENTATION, ImageReadError
 
 import cv2
 import numpy as np
