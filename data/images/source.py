@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from prismsr.utils.errors import UserError
+from prismsr.utils.files import list_images
 from prismsr.utils.images import MASK_SUFFIXES, ImageReadError, read_bytes
 
 import lmdb
@@ -77,9 +78,8 @@ class FolderSource(ImageSource):
         if not self.root.is_dir():
             raise ImageSourceError(f"{self.root}: no such folder")
         self.paths: dict[str, Path] = {}
-        for path in sorted(_visible_files(self.root)):
-            if path.suffix.lower() in suffixes:
-                self._add(path)
+        for path in list_images(self.root, suffixes):
+            self._add(path)
         if not self.paths:
             raise ImageSourceError(f"{self.root}: no image in this folder; looked for {', '.join(suffixes)}")
 
@@ -105,14 +105,6 @@ class FolderSource(ImageSource):
     def describe(self, key: str) -> str:
         """Path of the file."""
         return str(self.paths.get(key, self.root / key))
-
-
-def _visible_files(root: Path) -> list[Path]:
-    found = []
-    for folder, subfolders, names in os.walk(root, followlinks=True):
-        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-        found += [Path(folder, name) for name in names if not name.startswith(".")]
-    return found
 
 
 _OPEN: dict[Path, tuple[int, Any]] = {}  # LMDB path -> (process id, environment): lmdb allows one opening a process

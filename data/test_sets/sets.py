@@ -6,6 +6,7 @@ from pathlib import Path
 from prismsr.data.test_sets.layouts import TestSet
 from prismsr.data.test_sets.table import FOLDER, SETS
 from prismsr.utils.errors import UserError
+from prismsr.utils.files import list_images
 from prismsr.utils.images import IMAGE_SUFFIXES
 from prismsr.utils.names import did_you_mean
 
@@ -78,4 +79,4 @@ def _what_to_do(test_set: TestSet) -> str:
 
 def count_images(folder: Path) -> int:
     """Number of visible images in a folder and its subfolders; 0 where there is no such folder."""
-    return sum(path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") for path in folder.rglob("*"))
+    return len(list_images(folder, IMAGE_SUFFIXES))

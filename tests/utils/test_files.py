@@ -1,8 +1,9 @@
 """Files that are never half there, and their hashes."""
 
+import os
 from pathlib import Path
 
-from prismsr.utils.files import atomic_write, hash_file
+from prismsr.utils.files import atomic_write, hash_file, list_images, list_visible_files
 
 import pytest
 
@@ -31,3 +32,25 @@ def test_atomic_write_replaces_or_leaves_nothing(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="folder"):
         atomic_write(tmp_path / "folder", b"four")
     assert sorted(p.name for p in tmp_path.rglob("*")) == ["file", "folder", "new"]
+
+
+def test_links_pipes_and_hidden_files_are_no_trap(tmp_path, capsys):
+    (tmp_path / "in" / "deep").mkdir(parents=True)
+    for name in ("in/a.png", "in/deep/b.PNG", "in/.hidden.png", "in/c.gif", "in/note.txt"):
+        (tmp_path / name).write_bytes(b"x")
+    os.symlink(".", tmp_path / "in" / "self")
+    os.symlink("../..", tmp_path / "in" / "deep" / "above")
+    os.symlink("round", tmp_path / "in" / "round")
+    os.symlink("nowhere", tmp_path / "in" / "lost.png")
+    os.symlink("a.png", tmp_path / "in" / "link.png")
+    os.mkfifo(tmp_path / "in" / "pipe.png")
+    found = list_images(tmp_path / "in", (".png",))
+    assert [path.relative_to(tmp_path / "in").as_posix() for path in found] == ["a.png", "deep/b.PNG", "link.png"]
+    assert "1 .gif" in capsys.readouterr().err
+    assert list_visible_files(tmp_path / "none") == []
+
+
+@pytest.mark.parametrize("name", ["x" * 249 + ".png", "ü" * 125 + ".png"])
+def test_the_longest_names_are_written(tmp_path, name):
+    atomic_write(tmp_path / name, b"x")
+    assert [path.name for path in tmp_path.iterdir()] == [name]

@@ -1,5 +1,6 @@
 """The work on a list of images: read, enlarge, write, side by side."""
 
+import errno
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -84,5 +85,7 @@ def _written(job: Job, picture: Picture | str) -> Outcome:
     try:
         atomic_write(job.target, data)
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:  # this image alone
+            return Outcome(job, f"{job.source}: {job.target.name} is too long a name for this disk; shorten it")
         raise JobError(f"{job.target} cannot be written ({error.strerror}); what was done before is whole") from error
     return Outcome(job, notes=tuple(lost_in(picture, suffix)))

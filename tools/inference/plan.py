@@ -1,14 +1,14 @@
 """Which image becomes which file, what is done already, and the record of the settings it was made with."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from prismsr.tools.inference.defaults import EXTENSIONS
 from prismsr.tools.inference.upscaler import InferenceError
-from prismsr.utils.files import atomic_write
+from prismsr.utils.files import atomic_write, list_images
 from prismsr.utils.images import IMAGE_SUFFIXES
 from prismsr.utils.run_record import INFERRED, as_recorded, describe_differences, read_record, write_record
 
@@ -49,20 +49,15 @@ def _images(source: Path, output: Path) -> list[tuple[Path, Path]]:
     if source.is_file():
         return [(source, Path(source.name))]
     if not source.is_dir():
-        raise InferenceError(f"{source}: no such file or folder")
+        raise InferenceError(
+            f"{source}: {'neither a file nor a folder' if source.exists() else 'no such file or folder'}"
+        )
     if output.resolve().is_relative_to(source.resolve()):
         raise InferenceError(f"-o {output} lies in the input folder {source}; choose a folder outside of it")
-    found = sorted(_visible_images(source))
+    found = list_images(source, IMAGE_SUFFIXES)
     if not found:
         raise InferenceError(f"{source}: no image in this folder; looked for {', '.join(IMAGE_SUFFIXES)}")
     return [(path, path.relative_to(source)) for path in found]
-
-
-def _visible_images(source: Path) -> Iterator[Path]:
-    for folder, subfolders, names in os.walk(source, followlinks=True):
-        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-        paths = (Path(folder, name) for name in names if not name.startswith("."))
-        yield from (path for path in paths if path.suffix.lower() in IMAGE_SUFFIXES)
 
 
 def _extension(path: Path, ext: str) -> str:
@@ -101,7 +96,8 @@ def claim_output(jobs: Sequence[Job], output: Path, settings: dict[str, Any], ov
     settings = as_recorded(settings)
     path = record_folder(output) / INFERRED
     earlier, since = _recorded(path)
-    there = [job.target for job in jobs if job.target.exists()]
+    # os.path: a name that is too long for the disk is not there
+    there = [job.target for job in jobs if os.path.exists(job.target)]
     others = [target for target in there if earlier != settings or target.stat().st_mtime_ns < since]
     if others and not overwrite:
         text = (
@@ -152,4 +148,4 @@ def split_done(jobs: Sequence[Job], overwrite: bool) -> tuple[list[Job], list[Jo
 
 
 def _is_done(job: Job) -> bool:
-    return job.target.is_file() and job.target.stat().st_mtime_ns >= job.source.stat().st_mtime_ns
+    return os.path.isfile(job.target) and job.target.stat().st_mtime_ns >= job.source.stat().st_mtime_ns

@@ -17,7 +17,7 @@ from typing import Any
 from prismsr.tools.evaluation.columns import MetricSpec
 from prismsr.tools.reproduction.needs import Needs, metric_weights
 from prismsr.tools.reproduction.tables import Job
-from prismsr.utils.files import atomic_write, hash_file
+from prismsr.utils.files import atomic_write, hash_file, list_visible_files
 from prismsr.utils.options.files import load_options
 from prismsr.utils.weights.published import place
 from prismsr.version import __version__
@@ -149,7 +149,7 @@ def folder_fingerprint(folder: Path) -> str:
     """
     if not folder.is_dir():
         return ""
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    files = list_visible_files(folder)
     return digest([[path.relative_to(folder).as_posix(), *_state(path)] for path in files])
 
 

@@ -1,7 +1,6 @@
 """Read the archives and folders that published test sets come in. Nothing is unpacked: files are read one by one."""
 
 import fnmatch
-import os
 import tarfile
 import zipfile
 import zlib
@@ -9,6 +8,7 @@ from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 from prismsr.utils.errors import DataError
+from prismsr.utils.files import list_visible_files
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 MAX_BYTES = 256 * 2**20
@@ -109,8 +109,7 @@ def _require_small(archive: Path, path: str, size: int) -> None:
 
 
 def _files_below(folder: Path) -> list[Path]:
-    found = [Path(place, name) for place, _, names in os.walk(folder, followlinks=True) for name in names]
-    return sorted(path for path in found if path.is_file())
+    return list_visible_files(folder)
 
 
 def _inside(path: str) -> bool:

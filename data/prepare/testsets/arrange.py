@@ -12,7 +12,7 @@ from prismsr.data.prepare.testsets.archive import find_archives, fingerprint, li
 from prismsr.data.prepare.testsets.check import name_problems, size_problems
 from prismsr.data.test_sets.layouts import Layout, TestSet
 from prismsr.utils.errors import DataError, OptionError
-from prismsr.utils.files import atomic_write
+from prismsr.utils.files import atomic_write, list_visible_files
 from prismsr.utils.images import decode_image, encode_png
 from prismsr.utils.run_record import PREPARED, read_record, write_record
 
@@ -146,7 +146,7 @@ def _arranged_before(test_set: TestSet, folder: Path) -> list[str]:
 
 def _arranged_files(test_set: TestSet, folder: Path) -> list[Path]:
     places = [folder / name for name in test_set.counts]
-    return [path for place in places for path in sorted(place.rglob("*")) if path.is_file() and path.name[0] != "."]
+    return [path for place in places for path in list_visible_files(place)]
 
 
 def _refuse(test_set: TestSet, problems: list[str], force: bool) -> None:

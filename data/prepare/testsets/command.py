@@ -15,6 +15,7 @@ from prismsr.data.test_sets.layouts import Size, TestSet
 from prismsr.data.test_sets.sets import DOWNLOADS, FOLDER, TEST_SETS, count_images, find_test_set
 from prismsr.utils.command_line import add_workers, print_list, whole_number
 from prismsr.utils.errors import OptionError
+from prismsr.utils.files import list_visible_files
 from prismsr.utils.processes import run_jobs
 
 SCALES = (2, 3, 4)
@@ -119,7 +120,7 @@ def _for_each(test_set: TestSet, gt: Path, output: Path, work: Any, args: argpar
 def _described(folder: Path) -> str:
     sizes = image_sizes(folder)
     if not sizes:
-        count = sum(path.is_file() and not path.name.startswith(".") for path in folder.rglob("*"))
+        count = len(list_visible_files(folder))
         return f"{folder}: {count} files"
     small, large = (_text(pick(sizes.values(), key=lambda size: size[0] * size[1])) for pick in (min, max))
     return f"{folder}: {len(sizes)} images, {small if small == large else f'{small} to {large}'}"

@@ -260,3 +260,10 @@ def test_transparent_colours_are_those_of_the_nearest_visible_pixel() -> None:
         nearest = {tuple(colour[tuple(other)]) for other in seen[distances == distances.min()]}
         assert tuple(filled[place]) in nearest
     assert np.array_equal(fill_transparent(colour, np.zeros((9, 11))), colour)
+
+
+def test_a_name_that_becomes_too_long_fails_alone(generator: Generator, tmp_path: Path) -> None:
+    write_images(tmp_path / "in", "a" * 249 + ".png", "b.png")
+    report = infer_folder(generator, [tmp_path / "in"], tmp_path / "out", suffix="_longer")
+    assert [path.name for path in (tmp_path / "out").glob("*.png")] == ["b_longer.png"]
+    assert len(report.failed) == 1 and "too long" in report.failed[0]
