@@ -1,11 +1,11 @@
 """Adversarial loss: standard (SRGAN) or relativistic average (ESRGAN), for any number of discriminators."""
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Literal
+from typing import Literal
 
 from prismsr.utils.options.entries import find_registered
 from prismsr.utils.options.problems import Problem, join
-from prismsr.utils.options.sections import section
+from prismsr.utils.options.sections import Opt, section
 from prismsr.utils.options.signatures import default_of
 
 import torch
@@ -37,9 +37,7 @@ class AdversarialLoss(nn.Module):
     autocast = True  # the discriminator; its logits are float32 before they are compared
 
     @classmethod
-    def check_options(
-        cls, entry: Mapping[str, Any], key: str, opt: Mapping[str, Any], is_train: bool
-    ) -> Iterator[Problem]:
+    def check_options(cls, entry: Opt, key: str, opt: Opt, is_train: bool) -> Iterator[Problem]:
         """Check that a discriminator of features gets them, and no other does."""
         network = f"network_{entry.get('discriminator', default_of(cls, 'discriminator'))}"
         arch, features = str(section(opt, network).get("type")), entry.get("features")

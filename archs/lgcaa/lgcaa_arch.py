@@ -17,6 +17,7 @@ from prismsr.archs.lgcaa.options import (
 from prismsr.archs.lgcaa.stable_diffusion import base_needs, build_controlnet, build_unet, build_vae, vae_factor
 from prismsr.utils.errors import OptionError
 from prismsr.utils.options.problems import Problem, join
+from prismsr.utils.options.sections import Opt
 from prismsr.utils.weights.files import require_fit
 from prismsr.utils.weights.needs import Need
 
@@ -62,9 +63,7 @@ class LGCAANet(nn.Module):
     """
 
     @classmethod
-    def check_options(
-        cls, entry: Mapping[str, Any], key: str, opt: Mapping[str, Any], is_train: bool
-    ) -> Iterator[Problem]:
+    def check_options(cls, entry: Opt, key: str, opt: Opt, is_train: bool) -> Iterator[Problem]:
         """Check the nested sections, and that the model is LGCAA's."""
         yield from section_problems(entry, key)
         if opt.get("model_type") != "LGCAAModel":

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from prismsr.utils.options.problems import Problem, join
 from prismsr.utils.options.rules import check_patch
 from prismsr.utils.options.schema import Options, Probability, bounds, weights
-from prismsr.utils.options.sections import count, section
+from prismsr.utils.options.sections import Opt, count, section
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
@@ -65,9 +65,7 @@ class DegradationOptions(Options):
         return value
 
     @classmethod
-    def check_options(
-        cls, entry: Mapping[str, Any], key: str, opt: Mapping[str, Any], is_train: bool
-    ) -> Iterator[Problem]:
+    def check_options(cls, entry: Opt, key: str, opt: Opt, is_train: bool) -> Iterator[Problem]:
         """Check that the dataset gives what the degradation needs, and that its batches and patches fit."""
         dataset = section(opt, "datasets", "train")
         if "kernel_list" not in dataset:

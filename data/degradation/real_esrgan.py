@@ -15,7 +15,7 @@ from prismsr.data.degradation.pool import Batch, TrainingPool
 from prismsr.utils.errors import UserError
 from prismsr.utils.options.entries import find_registered
 from prismsr.utils.options.problems import Problem
-from prismsr.utils.options.sections import section
+from prismsr.utils.options.sections import Opt, section
 
 import numpy as np
 import torch
@@ -270,7 +270,7 @@ def build_degradation(opt: Mapping[str, Any], device: torch.device | str = "cpu"
     return RealESRGANDegradation(options, opt["scale"], along, pairing).to(device)
 
 
-def check_lq_source(entry: Mapping[str, Any], key: str, opt: Mapping[str, Any], is_train: bool) -> Iterator[Problem]:
+def check_lq_source(entry: Opt, key: str, opt: Opt, is_train: bool) -> Iterator[Problem]:
     """Check that something makes the LQ images; the hook of models that have the section `degradation`."""
     dataset = section(opt, "datasets", "train") if is_train and opt.get("degradation") is None else {}
     if "kernel_list" in dataset and "dataroot_lq" not in dataset:

@@ -22,6 +22,7 @@ from prismsr.utils.errors import DataError
 from prismsr.utils.loss_inputs import input_names
 from prismsr.utils.options.named import model_schema, named_losses
 from prismsr.utils.options.problems import Problem, join
+from prismsr.utils.options.sections import Opt
 
 import numpy as np
 import torch
@@ -62,9 +63,7 @@ class MultiGTDataset(Dataset):
     """What the degradation makes of a batch."""
 
     @classmethod
-    def check_options(
-        cls, entry: Mapping[str, Any], key: str, opt: Mapping[str, Any], is_train: bool
-    ) -> Iterator[Problem]:
+    def check_options(cls, entry: Opt, key: str, opt: Opt, is_train: bool) -> Iterator[Problem]:
         """Check that the model makes LQ images and scores where it has to, and that negatives are used."""
         model = model_schema(opt)
         if key != "datasets.train" or model is None:

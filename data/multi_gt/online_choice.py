@@ -10,7 +10,7 @@ from prismsr.metrics.no_reference import NRMetric, build_nr_metric, nr_metric_ne
 from prismsr.utils.errors import UserError
 from prismsr.utils.options.named import dataset_schema
 from prismsr.utils.options.problems import Problem
-from prismsr.utils.options.sections import section
+from prismsr.utils.options.sections import Opt, section
 
 import numpy as np
 import torch
@@ -29,9 +29,7 @@ class GTChoice:
     weights_needed = staticmethod(nr_metric_needs)
 
     @classmethod
-    def check_options(
-        cls, entry: Mapping[str, Any], key: str, opt: Mapping[str, Any], is_train: bool
-    ) -> Iterator[Problem]:
+    def check_options(cls, entry: Opt, key: str, opt: Opt, is_train: bool) -> Iterator[Problem]:
         """Check the section `scoring`: its metric is there, and the dataset leaves the choice to it."""
         yield from check_no_reference(entry, key, opt, is_train)
         dataset = section(opt, "datasets", "train")

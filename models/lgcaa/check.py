@@ -10,13 +10,13 @@ from prismsr.utils.loss_inputs import input_names
 from prismsr.utils.options.entries import find_registered
 from prismsr.utils.options.named import Named, complete_arguments, named_losses
 from prismsr.utils.options.problems import Problem, join
-from prismsr.utils.options.sections import section
+from prismsr.utils.options.sections import Opt, section
 
 REDUCED = ("down", "multiscale")
 """Heads with an X_RGB as small as c_f."""
 
 
-def check_lgcaa(entry: Mapping[str, Any], key: str, opt: Mapping[str, Any], is_train: bool) -> Iterator[Problem]:
+def check_lgcaa(entry: Opt, key: str, opt: Opt, is_train: bool) -> Iterator[Problem]:
     """Yield what does not agree; the hook `check_options` of LGCAAModel."""
     yield from check_lq_source(entry, key, opt, is_train)
     kind = find_registered("arch", str(section(opt, "network_g").get("type")))

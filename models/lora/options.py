@@ -1,11 +1,10 @@
 """The keys of the section `lora` of an option file."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from prismsr.utils.options.problems import Problem
 from prismsr.utils.options.schema import Options
-from prismsr.utils.options.sections import section
+from prismsr.utils.options.sections import Opt, section
 
 from pydantic import Field
 
@@ -18,9 +17,7 @@ class LoraOptions(Options):
     targets: list[str] = Field(min_length=1, description="patterns of layer names, as layers.*.mlp.fc?")
 
     @classmethod
-    def check_options(
-        cls, entry: Mapping[str, Any], key: str, opt: Mapping[str, Any], is_train: bool
-    ) -> Iterator[Problem]:
+    def check_options(cls, entry: Opt, key: str, opt: Opt, is_train: bool) -> Iterator[Problem]:
         """Check that there is a network to adapt."""
         if not section(opt, "path").get("pretrain_network_g"):
             yield Problem("path.pretrain_network_g", f"is required with {key}, which adapts a trained network")

@@ -9,6 +9,7 @@ from prismsr.losses.adversarial_loss import AdversarialLoss
 from prismsr.models.step.loss_terms import StepInputs
 from prismsr.utils.options.named import complete_arguments
 from prismsr.utils.options.problems import Problem
+from prismsr.utils.options.sections import Opt
 from prismsr.utils.options.signatures import check_arguments
 from prismsr.utils.weights.needs import Need
 
@@ -28,9 +29,7 @@ class ClipInputs:
     """
 
     @classmethod
-    def check_options(
-        cls, entry: Mapping[str, Any], key: str, opt: Mapping[str, Any], is_train: bool
-    ) -> Iterator[Problem]:
+    def check_options(cls, entry: Opt, key: str, opt: Opt, is_train: bool) -> Iterator[Problem]:
         """Check the section's arguments, which are Clip's."""
         yield from check_arguments(Clip, entry, key)
 

@@ -51,7 +51,10 @@ def test_the_section_is_required_and_checked(experiment):
     assert list(_errors(merge(experiment, {"clip": {"modl": "RN50"}}))) == ["clip.modl"]
 
 
-def test_features_are_of_the_plain_gt(experiment):
+def test_features_are_of_the_plain_gt(repository):
+    experiment = merge(
+        load_options(repository / "options" / "sfd" / "rrdb_sfd_real_x4.yml"), {"degradation": {"gt_usm": True}}
+    )
+    assert _errors(experiment) == {}
     name = _term(experiment)
-    errors = _errors(merge(experiment, _changed(experiment, gt="gt_usm")))
-    assert list(errors) == [f"train.losses.{name}.gt"]
+    assert list(_errors(merge(experiment, _changed(experiment, gt="gt_usm")))) == [f"train.losses.{name}.gt"]

@@ -127,7 +127,7 @@ def discriminators(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOpt
     train = section(opt, "train")
     played = set()
     for loss, entry, key in named_losses(opt):
-        if "discriminators" in getattr(loss, "inputs", ()):
+        if "discriminators" in getattr(loss, "inputs", ()) and takes(loss, "discriminator"):
             net = str(entry.get("discriminator", default_of(loss, "discriminator")))
             played.add(net)
             if opt.get(f"network_{net}") is None:

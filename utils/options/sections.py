@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+Opt = Mapping[str, Any]
+"""An option file, or a part of it."""
+
 
 def section(opt: Any, *keys: str) -> dict[str, Any]:
     """Return the mapping at a key path, and an empty one where there is none.

@@ -57,7 +57,8 @@ def test_each_rule_passes(experiment, sampling):
 
 def test_scoring_that_scores_nothing_is_noted(experiment):
     scoring = {"scoring": {"metric": "natural_scene"}}
-    for changes in (_train(), _train(sampling="sma", scores="scores.csv"), _train(type="RealESRGANMaskDataset")):
+    other = _train(type="RealESRGANMaskDataset", sampling="sma")
+    for changes in (_train(), _train(sampling="sma", scores="scores.csv"), other):
         opt = merge(experiment, merge(changes, scoring))
         assert _notes(opt, "scoring") == ["scores no crop: datasets.train chooses its versions without it"]
 

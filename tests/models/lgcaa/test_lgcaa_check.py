@@ -33,6 +33,7 @@ def test_the_main_file_has_no_errors(main_file):
         ("val.sampling.tile_overlap", 40, "val.sampling", "at most half"),
         ("val.sampling.schedular", "ddim", "val.sampling.schedular", "scheduler"),
         ("train.decoded", {"t_max": 1000}, "train.decoded.t_max", "999"),
+        ("degradation", None, "degradation", "is required"),
         ("train.accum_iter", 7, "train.accum_iter", "divide"),
         ("network_d", {"type": "UNetDiscriminatorSN", "num_in_ch": 3}, "network_d", "without a discriminator"),
         ("train.losses.l_neg", {"type": "NegativeLoss"}, "train.losses.l_neg", "asks for gt_negative"),

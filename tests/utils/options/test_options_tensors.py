@@ -85,7 +85,7 @@ def test_where_nobody_gives_it_the_declaration_is_named(experiment, registered, 
 @pytest.mark.usefixtures("registered")
 @pytest.mark.parametrize(
     ("tensor", "changes"),
-    [("sr_ema", {"train": {"ema_decay": 0.9}}), ("sr_clip", {"clip": {}}), ("lq", {})],
+    [("sr_ema", {"train": {"ema_decay": 0.9}}), ("sr_clip", {"clip": {}}), ("discriminators", {})],
 )
 def test_a_tensor_of_the_model(experiment, monkeypatch, tensor, changes):
     monkeypatch.setattr(DepthLoss, "inputs", (tensor,))
