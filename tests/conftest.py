@@ -1,5 +1,6 @@
 """Fixtures for all rooms: real photographs, random VGG19 weights, quiet torch."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -69,6 +70,14 @@ def torch_home(vgg19_weights: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     home = vgg19_weights.parents[2]
     monkeypatch.setenv("TORCH_HOME", str(home))
     return home
+
+
+@pytest.fixture
+def double() -> Iterator[None]:
+    """Networks and tensors are made in float64, so that sums in another order differ by 1e-16 of their terms."""
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
 
 
 @pytest.fixture(scope="session")

@@ -85,6 +85,14 @@ def make(folder: Path, network: dict[str, Any] = NETWORK, **train: Any) -> Any:
     return build_model(options(folder, network, **train))
 
 
+def make_double(folder: Path, network: dict[str, Any] = NETWORK, **train: Any) -> Any:
+    """The same model in float64, to be made and used with the fixture `double`."""
+    model = make(folder, network, **train)
+    for net in (model.net_g, model.net_g_ema, *model.terms.values()):
+        net.double()  # what is frozen was stored in float32
+    return model
+
+
 def batch(size: int = 2, side: int = 64, seed: int = 1) -> dict[str, Tensor]:
     """Random images: gt (B, 3, side, side) and lq a quarter of it."""
     generator = torch.Generator().manual_seed(seed)

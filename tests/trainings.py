@@ -138,8 +138,22 @@ def torchrun(
         options: of torchrun.
     """
     script = str(workplace / "basicsr" / "train.py")
-    command = [sys.executable, "-m", "torch.distributed.run", *options, script, "--launcher", "pytorch", *arguments]
+    return _start(workplace, "-m", "torch.distributed.run", *options, script, "--launcher", "pytorch", *arguments)
+
+
+def train_double(workplace: Path, file: str, processes: int) -> dict[str, Any]:
+    """Train in float64, in one process or several under torchrun, and return the experiment's `checkpoint`."""
+    script = str(Path(__file__).with_name("train_double.py"))
+    launcher = ("-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}")
+    several = processes > 1
+    command = (script, str(workplace), *(("--launcher", "pytorch") if several else ()), "-opt", file)
+    process = _start(workplace, *(launcher if several else ()), *command)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, output
+    return checkpoint(workplace / "experiments" / Path(file).stem)
+
+
+def _start(workplace: Path, *arguments: str) -> Any:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        command, cwd=workplace, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    return subprocess.Popen([sys.executable, *arguments], cwd=workplace, env=environment, text=True, **streams)

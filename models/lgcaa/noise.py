@@ -50,5 +50,5 @@ def clean_prediction(z_t: Tensor, noise: Tensor, level: Tensor) -> Tensor:
 
 def sampled_latents(moments: Tensor, draws: Tensor, scaling_factor: float) -> Tensor:
     """Scaled latents (B, C, h, w) of posteriors (B, 2 C, h, w), by standard normal draws (B, C, h, w)."""
-    mean, log_variance = moments.float().chunk(2, dim=1)
+    mean, log_variance = moments.to(torch.promote_types(moments.dtype, torch.float32)).chunk(2, dim=1)
     return scaling_factor * (mean + torch.exp(0.5 * log_variance.clamp(-30, 20)) * draws)

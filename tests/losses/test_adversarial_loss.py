@@ -22,24 +22,26 @@ def _bce(logits, target):
     return total / logits.numel()
 
 
+@pytest.mark.usefixtures("double")
 def test_standard_gan(game):
     sr, gt, net_d = game
     loss = AdversarialLoss(loss_weight=0.1)
-    assert loss(sr, gt, {"d": net_d}).item() == pytest.approx(0.1 * _bce(net_d(sr), True), rel=1e-5)
+    assert loss(sr, gt, {"d": net_d}).item() == pytest.approx(0.1 * _bce(net_d(sr), True), rel=1e-10)
     figures = loss.discriminator_backward(sr, gt, net_d)
-    assert figures["real"].item() == pytest.approx(_bce(net_d(gt), True), rel=1e-5)
-    assert figures["fake"].item() == pytest.approx(_bce(net_d(sr), False), rel=1e-5)
+    assert figures["real"].item() == pytest.approx(_bce(net_d(gt), True), rel=1e-10)
+    assert figures["fake"].item() == pytest.approx(_bce(net_d(sr), False), rel=1e-10)
 
 
+@pytest.mark.usefixtures("double")
 def test_relativistic_average_gan(game):
     sr, gt, net_d = game
     loss = AdversarialLoss(relativistic=True, loss_weight=5e-3)
     real, fake = net_d(gt).detach(), net_d(sr).detach()
     expected = 5e-3 * 0.5 * (_bce(real - fake.mean(), False) + _bce(fake - real.mean(), True))
-    assert loss(sr, gt, {"d": net_d}).item() == pytest.approx(expected, rel=1e-5)
+    assert loss(sr, gt, {"d": net_d}).item() == pytest.approx(expected, rel=1e-10)
     figures = loss.discriminator_backward(sr, gt, net_d)
-    assert figures["real"].item() == pytest.approx(0.5 * _bce(real - fake.mean(), True), rel=1e-5)
-    assert figures["fake"].item() == pytest.approx(0.5 * _bce(fake - real.mean(), False), rel=1e-5)
+    assert figures["real"].item() == pytest.approx(0.5 * _bce(real - fake.mean(), True), rel=1e-10)
+    assert figures["fake"].item() == pytest.approx(0.5 * _bce(fake - real.mean(), False), rel=1e-10)
 
 
 def test_discriminator_side_leaves_the_generator_alone(game):

@@ -30,7 +30,8 @@ def test_equals_the_package_on_rgb_in_minus_one_one(image):
 
     expected = network(rgb(blurred), rgb(image)).item()
     got = calculate_metric({"img": blurred, "img2": image}, {"type": "calculate_lpips_st", "crop_border": 4})
-    assert got == pytest.approx(expected, rel=1e-4)
+    # in float32: five layers whose sums have up to 3,456 terms, each right to 3,456 * 2^-24 = 2e-4 of it
+    assert got == pytest.approx(expected, rel=1e-3)
 
 
 def test_vgg_has_the_published_size():

@@ -50,8 +50,9 @@ def test_musiq_is_pyiqa_s(crops):
 def test_a_batch_scores_like_its_images(name, crops, musiq):
     metric = musiq if name == "musiq" else build_nr_metric(name)
     scores = metric(crops)
-    assert scores.shape == (2,) and scores[0] != scores[1]
-    torch.testing.assert_close(scores, torch.cat([metric(crop[None]) for crop in crops]))
+    assert scores.shape == (2,) and abs(scores[0] - scores[1]) > 0.01
+    # MUSIQ in float32: ten layers whose sums have up to 1536 terms, each right to 1536 * 2^-24 = 1e-4 of it
+    torch.testing.assert_close(scores, torch.cat([metric(crop[None]) for crop in crops]), rtol=1e-3, atol=0)
 
 
 def test_frozen_and_in_eval_inside_a_module_in_training(musiq, crops):

@@ -1,6 +1,7 @@
 """SFD-IQA: its equations, its checkpoints, its place among BasicSR's metrics, and that it learns to see blur."""
 
 import math
+from copy import deepcopy
 from pathlib import Path
 
 from prismsr.archs.clip.clip_arch import Clip
@@ -100,13 +101,13 @@ def _naive_score(logits, s_lp, s_o, alpha_1, alpha_2):
 
 def test_score_is_the_equation_place_by_place():
     generator = torch.Generator().manual_seed(0)
-    logits = 3 * torch.randn(4, 1, 5, 7, generator=generator)
-    s_lp, s_o = torch.rand(2, 4, generator=generator)
+    logits = 3 * torch.randn(4, 1, 5, 7, generator=generator, dtype=torch.float64)
+    s_lp, s_o = torch.rand(2, 4, generator=generator, dtype=torch.float64)
     got = sfd_iqa_score(logits, s_lp, s_o, 0.3, 0.9)
     assert got.shape == (4,)
     for index in range(4):
         scores = s_lp[index].item(), s_o[index].item()
-        assert got[index].item() == pytest.approx(_naive_score(logits[index, 0].tolist(), *scores, 0.3, 0.9), rel=1e-5)
+        assert got[index].item() == pytest.approx(_naive_score(logits[index, 0].tolist(), *scores, 0.3, 0.9), rel=1e-10)
     equal = sfd_iqa_score(logits, s_lp, s_o)
     torch.testing.assert_close(equal, sfd_iqa_score(logits, s_o, s_lp))  # halves by default
     with pytest.raises(ValueError, match=r"\(4, 1, 5, 7\), \(4, 1\), \(4,\)"):
@@ -115,7 +116,8 @@ def test_score_is_the_equation_place_by_place():
 
 @pytest.mark.parametrize(("scale", "prompt_scale"), [(1.0, 100.0), (None, 20.0)])
 def test_module_is_the_equations_on_its_parts(images, scale, prompt_scale):
-    clip, feat_d, prompts = _parts()
+    clip, feat_d, prompts = (part.double() for part in _parts())
+    images = images.double()
     prompts.logit_scale = prompt_scale
     scorer = SFDIQA(clip, feat_d, prompts, ("Sharp photo.", "Blurry photo."), 0.2, 0.7, scale)
     got = scorer(images)
@@ -128,15 +130,16 @@ def test_module_is_the_equations_on_its_parts(images, scale, prompt_scale):
     for index, final in enumerate(features.final.tolist()):
         s_lp, s_o = (_naive_similarity(final, *texts, scale or prompt_scale) for texts in (learned, fixed))
         expected = _naive_score(logits[index, 0].tolist(), s_lp, s_o, 0.2, 0.7)
-        assert got[index].item() == pytest.approx(expected, rel=1e-4)
+        assert got[index].item() == pytest.approx(expected, rel=1e-10)
 
 
 def test_a_batch_is_its_images_and_scoring_changes_no_network(scorer, images):
+    scorer, images = deepcopy(scorer).double(), images.double()
     before = {name: value.clone() for name, value in scorer.state_dict().items()}
     scorer.train()
     together = scorer(images)
     assert together.shape == (3,) and len(set(together.tolist())) == 3
-    torch.testing.assert_close(together, torch.cat([scorer(image[None]) for image in images]), rtol=1e-5, atol=1e-7)
+    torch.testing.assert_close(together, torch.cat([scorer(image[None]) for image in images]))
     torch.testing.assert_close(scorer(images), together, rtol=0, atol=0)
     assert all(torch.equal(value, before[name]) for name, value in scorer.state_dict().items())
 

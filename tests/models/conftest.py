@@ -67,7 +67,8 @@ def make_batch(photograph_tensor) -> Callable[..., dict[str, Any]]:
 
     def make(number: int = 0, samples: int = 4, size: int = 32) -> dict[str, Any]:
         lefts = [20 + 40 * sample for sample in range(samples)]
-        gt = torch.cat([photograph_tensor[:, :, 60 + number : 60 + number + size, x : x + size] for x in lefts])
+        photograph = photograph_tensor.to(torch.get_default_dtype())
+        gt = torch.cat([photograph[:, :, 60 + number : 60 + number + size, x : x + size] for x in lefts])
         paths = [f"photos/{chr(ord('a') + sample)}.png" for sample in range(samples)]
         return {"gt": gt.clone(), "lq": F.avg_pool2d(gt, 4), "gt_path": paths}
 

@@ -1,4 +1,4 @@
-"""A few GAN steps on fixed data in one process or, started by torch.distributed.run, in several on the CPU.
+"""A few GAN steps on fixed data in float64, in one process or, started by torch.distributed.run, in several on the CPU.
 
 python distributed_steps.py OUT BATCH ACCUM_ITER SPOILT: BATCH samples in all; the step SPOILT has one NaN, in the last
 sample; 0 for none. Writes OUT.<rank>: the weights, and of each step the log, the skips in a row and what was said.
@@ -76,4 +76,5 @@ def _options(several: bool, rank: int, world: int, accum_iter: int) -> dict:
 
 
 if __name__ == "__main__":
+    torch.set_default_dtype(torch.float64)
     main(sys.argv[1], *map(int, sys.argv[2:]))

@@ -1,3 +1,5 @@
+from copy import deepcopy
+
 from prismsr.archs.clip.clip_arch import Clip
 from prismsr.archs.clip.features import ClipFeatures, ClipImageEncoder, position_rows
 
@@ -44,15 +46,16 @@ def test_sizes_of_rn50_s_parts(rn50):
 
 @pytest.mark.parametrize("pos_embedding", ["1d", "2d"])
 def test_equals_open_clip_at_its_own_size(tiny_net, photograph_tensor, pos_embedding):
-    images = photograph_tensor[:, :, 40:264, 100:324]
-    net = tiny_net.visual
-    normalised = normalize(images, OPENAI_DATASET_MEAN, OPENAI_DATASET_STD)
+    images, clip = photograph_tensor[:, :, 40:264, 100:324].double(), deepcopy(tiny_net).double()
+    net = clip.visual
+    mean, std = torch.tensor([OPENAI_DATASET_MEAN, OPENAI_DATASET_STD], dtype=torch.float32).tolist()  # as ours
+    normalised = normalize(images, mean, std)
     expected = net.forward_intermediates(normalised, indices=[1, 2, 3], intermediates_only=True)
-    features = ClipImageEncoder(net, pos_embedding=pos_embedding)(images)
+    features = ClipImageEncoder(net, pos_embedding=pos_embedding).double()(images)
     for ours, theirs in zip(features.middle, expected["image_intermediates"], strict=True):
         torch.testing.assert_close(ours, theirs)
-    torch.testing.assert_close(features.final, tiny_net.encode_image(normalised))
-    plain = ClipImageEncoder(net)(images)
+    torch.testing.assert_close(features.final, clip.encode_image(normalised))
+    plain = ClipImageEncoder(net).double()(images)
     assert not torch.allclose(plain.final, features.final)
 
 
@@ -61,8 +64,8 @@ def test_without_positions_the_pooling_sees_a_set(tiny_net, images):
     shuffled = torch.randperm(6)
     results = {}
     for kind in ("none", "1d", "2d"):
-        encoder = ClipImageEncoder(tiny_net.visual, layers=[2, 3, 4], pos_embedding=kind)
-        last = encoder(images).middle[2]
+        encoder = ClipImageEncoder(deepcopy(tiny_net.visual), layers=[2, 3, 4], pos_embedding=kind).double()
+        last = encoder(images.double()).middle[2]
         moved = last.flatten(2)[:, :, shuffled].view_as(last)
         results[kind] = (encoder._pool(last), encoder._pool(moved))
     torch.testing.assert_close(*results["none"])
@@ -70,7 +73,7 @@ def test_without_positions_the_pooling_sees_a_set(tiny_net, images):
 
 
 def test_position_grid_keeps_the_mean_s_row_and_a_gradient_of_positions():
-    rows = torch.cat([torch.tensor([7.0]), torch.arange(7.0).repeat(7)])[:, None]  # grows with the column
+    rows = torch.cat([torch.tensor([7.0]), torch.arange(7.0).repeat(7)])[:, None].double()  # grows with the column
     grid = position_rows(rows, (3, 14), "2d")
     assert grid.shape == (43, 1) and grid[0] == 7
     columns = grid[1:].reshape(3, 14)

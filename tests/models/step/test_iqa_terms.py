@@ -18,6 +18,7 @@ def with_negatives(make_batch):
     return batch
 
 
+@pytest.mark.usefixtures("double")
 def test_the_step_hands_over_negatives(make_model, with_negatives):
     model = make_model(None, losses=LOSSES)
     model.feed_data(with_negatives)
@@ -25,9 +26,10 @@ def test_the_step_hands_over_negatives(make_model, with_negatives):
     sr, negative, weight = model.output, with_negatives["gt_negative"], with_negatives["negative_map"]
     expected = -2 * (weight * (sr - negative)).abs().mean()
     assert expected < 0
-    assert model.get_current_log()["l_g_neg"] == pytest.approx(expected.item(), rel=1e-4)
+    assert model.get_current_log()["l_g_neg"] == pytest.approx(expected.item(), rel=1e-10)
 
 
+@pytest.mark.usefixtures("double")
 def test_accumulation_splits_the_negatives(make_model, with_negatives):
     logs = []
     for parts in (1, 2):
@@ -35,7 +37,7 @@ def test_accumulation_splits_the_negatives(make_model, with_negatives):
         model.feed_data(with_negatives)
         model.optimize_parameters(1)
         logs.append(model.get_current_log())
-    assert logs[0]["l_g_neg"] == pytest.approx(logs[1]["l_g_neg"], rel=1e-4)
+    assert logs[0]["l_g_neg"] == pytest.approx(logs[1]["l_g_neg"], rel=1e-10)
 
 
 def test_a_batch_without_negatives_is_told(make_model, make_batch, with_negatives):
