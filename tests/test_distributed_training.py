@@ -116,8 +116,10 @@ def test_unreadable_sample_of_one_process_ends_the_job(training_workplace, files
     bad = sorted((training_workplace / "HR_bad").iterdir())[5]
     bad.write_bytes(bad.read_bytes()[:200])
     data = ("datasets:train:dataroot_gt=HR_bad", "datasets:train:dataroot_lq=LR", "name=bad")
+    process = torchrun(training_workplace, "-opt", files["two"], "--force_yml", *data)
+    _wait_for(process, "2 processes")
     start = time.monotonic()
-    code, output = _end(torchrun(training_workplace, "-opt", files["two"], "--force_yml", *data))
+    code, output = _end(process)
     assert code != 0
     assert time.monotonic() - start < 60
     assert bad.name in output
