@@ -1,4 +1,7 @@
-"""Frozen AlexNet feature maps for perceptual losses: torchvision's, or the shift-tolerant AlexNet of ST-LPIPS."""
+"""Frozen AlexNet feature maps for perceptual losses: torchvision's, or the shift-tolerant AlexNet of ST-LPIPS.
+
+Paper: LGCAA, eq. 2.
+"""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal

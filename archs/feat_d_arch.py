@@ -1,4 +1,7 @@
-"""Feat-D, SFD's discriminator of CLIP's middle features: a U-Net decoder whose encoder is the frozen CLIP."""
+"""Feat-D, SFD's discriminator of CLIP's middle features: a U-Net decoder whose encoder is the frozen CLIP.
+
+Paper: SFD, eq. 8.
+"""
 
 from typing import ClassVar, Literal
 

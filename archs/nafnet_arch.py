@@ -1,4 +1,7 @@
-"""NAFNet (Simple Baselines for Image Restoration, ECCV 2022): a U-Net of blocks without activation functions."""
+"""NAFNet (Simple Baselines for Image Restoration, ECCV 2022): a U-Net of blocks without activation functions.
+
+Paper: SFD, table 5.
+"""
 
 from collections.abc import Sequence
 from typing import ClassVar

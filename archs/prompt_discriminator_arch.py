@@ -1,4 +1,7 @@
-"""TG-D, SFD's text-guided discriminator: a learnable pair of prompts (LPP) that a frozen CLIP compares images with."""
+"""TG-D, SFD's text-guided discriminator: a learnable pair of prompts (LPP) that a frozen CLIP compares images with.
+
+Paper: SFD, eq. 3-6.
+"""
 
 from typing import Any, ClassVar, Literal, NamedTuple
 

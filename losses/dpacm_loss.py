@@ -1,6 +1,8 @@
 """DPACM's losses on X_RGB (arXiv 2510.13649, sec. III-C): perceptual on AlexNet (eq. 2) and distribution (eq. 3).
 
 X_RGB is made from c_f alone, so that their gradients reach ControlNet's conditioning embedding and the RGB head only.
+
+Paper: LGCAA, eq. 2 and 3.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,4 +1,7 @@
-"""Edge pixels of a ground-truth image: where the self-similarity loss is evaluated."""
+"""Edge pixels of a ground-truth image: where the self-similarity loss is evaluated.
+
+Paper: SSL, eq. 3.
+"""
 
 import torch
 import torch.nn.functional as F

@@ -1,4 +1,7 @@
-"""Direct optimisation of a no-reference metric (AMO, CVPR 2025, section 5): the loss falls as the metric rises."""
+"""Direct optimisation of a no-reference metric (AMO, CVPR 2025, section 5): the loss falls as the metric rises.
+
+Paper: AMO, section 5.
+"""
 
 from typing import Any
 

@@ -1,4 +1,7 @@
-"""HGGT's negative loss (Human Guided Ground-truth Generation, CVPR 2023): away from enhanced images people reject."""
+"""HGGT's negative loss (Human Guided Ground-truth Generation, CVPR 2023): away from enhanced images people reject.
+
+Paper: AMO, after HGGT.
+"""
 
 from basicsr.utils.registry import LOSS_REGISTRY
 from torch import Tensor, nn

@@ -1,4 +1,7 @@
-"""The noise loss of a diffusion model, L_eps of the LGCAA paper's eq. 1."""
+"""The noise loss of a diffusion model, L_eps of the LGCAA paper's eq. 1.
+
+Paper: LGCAA, eq. 1.
+"""
 
 from basicsr.utils.registry import LOSS_REGISTRY
 from torch import Tensor, nn

@@ -2,6 +2,8 @@
 
 PLCC is quoted in three ways that are not comparable with one another: of the raw scores; after a cubic polynomial
 (PIPAL, the NTIRE challenges, RecycleD, DualFormer); after a monotone logistic (VQEG, most classical IQA papers).
+
+Paper: SFD, tables 3 and 4.
 """
 
 import warnings

@@ -2,6 +2,8 @@
 
 The first is what AMO's Table 6 measures (accuracy against the human choice); the second are the misalignments of its
 section 3, whose formulas were not to be had: those here are our reconstruction, and docs/guide/iqa_analysis.md says so.
+
+Paper: AMO, section 3.
 """
 
 from collections.abc import Sequence

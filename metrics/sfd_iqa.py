@@ -1,4 +1,7 @@
-"""SFD-IQA (Semantic Feature Discrimination, CVPR 2025): no-reference quality from SFD's two trained discriminators."""
+"""SFD-IQA (Semantic Feature Discrimination, CVPR 2025): no-reference quality from SFD's two trained discriminators.
+
+Paper: SFD, eq. 8-10.
+"""
 
 import json
 import os

@@ -1,4 +1,7 @@
-"""SFD-IQA as a metric of option files and of tools/evaluate_iqa.py; see sfd_iqa.py."""
+"""SFD-IQA as a metric of option files and of tools/evaluate_iqa.py; see sfd_iqa.py.
+
+Paper: SFD, eq. 8-10.
+"""
 
 from typing import Any, Literal
 

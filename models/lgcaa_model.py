@@ -1,4 +1,7 @@
-"""LGCAA in BasicSR's trainer: Stable Diffusion 2 with ControlNet, trained on noise, DPACM, and decoded images."""
+"""LGCAA in BasicSR's trainer: Stable Diffusion 2 with ControlNet, trained on noise, DPACM, and decoded images.
+
+Paper: LGCAA, eq. 4.
+"""
 
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping

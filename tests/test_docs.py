@@ -124,3 +124,16 @@ def test_what_is_missing_is_found(tmp_path):
     assert list(find_unknown_names(text)) == ["prismsr.losses.no.edge_mask"]
     assert list(find_undefined(text)) == ["nothing in losses/edges.py"]
     assert list(find_commands(text)) == [("prepare", "lmdb", {"--no-flag"})]
+
+
+def test_a_papers_modules_say_so_in_the_last_line():
+    """`grep -r "Paper: SFD"` finds what is a paper's."""
+    found = set()
+    for room in ("archs", "data", "losses", "metrics", "models", "tools"):
+        for file in (ROOT / room).rglob("*.py"):
+            text = ast.get_docstring(ast.parse(file.read_text(encoding="utf8"))) or ""
+            if "Paper: " in text:
+                line = re.fullmatch(r"Paper: (SSL|SFD|AMO|LGCAA), .*\.", text.splitlines()[-1])
+                assert line, file
+                found.add(line[1])
+    assert found == {"SSL", "SFD", "AMO", "LGCAA"}

@@ -1,4 +1,7 @@
-"""One frozen CLIP for a whole training: image encoder and text encoder over weights that are loaded once."""
+"""One frozen CLIP for a whole training: image encoder and text encoder over weights that are loaded once.
+
+Paper: SFD, features of eq. 3 and 8.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path

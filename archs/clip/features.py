@@ -1,4 +1,7 @@
-"""CLIP's image encoder as SFD uses it: three middle maps and the final vector from one pass of a frozen ResNet."""
+"""CLIP's image encoder as SFD uses it: three middle maps and the final vector from one pass of a frozen ResNet.
+
+Paper: SFD, features of eq. 3 and 8.
+"""
 
 from collections.abc import Sequence
 from contextlib import nullcontext

@@ -1,6 +1,8 @@
 """The local-global attention module of LGCAA (arXiv 2510.13649, sec. III-B), in plain torch.
 
 The paper leaves several points open; what is our reconstruction is marked so here and listed in docs/papers/lgcaa.md.
+
+Paper: LGCAA, sec. III-B.
 """
 
 import math

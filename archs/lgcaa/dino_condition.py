@@ -1,4 +1,7 @@
-"""The frozen image encoder whose tokens take the place of text: DINO's ViT (Caron et al., ICCV 2021), by timm."""
+"""The frozen image encoder whose tokens take the place of text: DINO's ViT (Caron et al., ICCV 2021), by timm.
+
+Paper: LGCAA, sec. III.
+"""
 
 import importlib
 from collections.abc import Iterator

@@ -1,6 +1,8 @@
 """LGCAA inside diffusers' UNet: a subclass of its Attention, put into the self-attention of each transformer block.
 
 It imports diffusers: import it where it is needed, not at the top of a file that `import prismsr` reads.
+
+Paper: LGCAA, sec. III-B.
 """
 
 import importlib

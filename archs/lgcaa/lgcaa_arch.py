@@ -1,4 +1,7 @@
-"""LGCAA's network (arXiv 2510.13649): Stable Diffusion 2 with the attention module, ControlNet, DINO, X_RGB's head."""
+"""LGCAA's network (arXiv 2510.13649): Stable Diffusion 2 with the attention module, ControlNet, DINO, X_RGB's head.
+
+Paper: LGCAA, sec. III.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy

@@ -1,6 +1,8 @@
 """The LR condition of LGCAA: c_f from ControlNet's conditioning embedding E, and X_RGB, the RGB image made from it.
 
 It imports diffusers: import it where it is needed, not at the top of a file that `import prismsr` reads.
+
+Paper: LGCAA, sec. III-C.
 """
 
 import importlib

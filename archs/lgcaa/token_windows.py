@@ -1,4 +1,7 @@
-"""Tokens of an image cut into square windows, and put together again."""
+"""Tokens of an image cut into square windows, and put together again.
+
+Paper: LGCAA, sec. III-B.
+"""
 
 from torch import Tensor
 from torch.nn import functional as F

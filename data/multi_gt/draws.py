@@ -1,4 +1,7 @@
-"""Which versions a sample takes: its ground truth and, for the negative loss, a negative and a positive version."""
+"""Which versions a sample takes: its ground truth and, for the negative loss, a negative and a positive version.
+
+Paper: AMO, choice of ground truths.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple

@@ -1,4 +1,7 @@
-"""The training pairs of images with several versions: which one is taken as GT, and the map of the negative one."""
+"""The training pairs of images with several versions: which one is taken as GT, and the map of the negative one.
+
+Paper: AMO, choice of ground truths.
+"""
 
 from collections.abc import Callable
 

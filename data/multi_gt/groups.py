@@ -1,4 +1,7 @@
-"""Groups of ground truths: the original and the enhanced versions of each image, found by their names."""
+"""Groups of ground truths: the original and the enhanced versions of each image, found by their names.
+
+Paper: AMO, after HGGT.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence

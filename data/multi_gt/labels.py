@@ -1,6 +1,8 @@
 """What people said of the enhanced versions: annotators' JSON files or a CSV of their majority.
 
 The files are those of HGGT (Human Guided Ground-truth Generation for Realistic Image Super-resolution, CVPR 2023).
+
+Paper: AMO, after HGGT.
 """
 
 import json

@@ -1,4 +1,7 @@
-"""Several ground truths for each image, one of them chosen for each sample, for the degradation in the model."""
+"""Several ground truths for each image, one of them chosen for each sample, for the degradation in the model.
+
+Paper: AMO, choice of ground truths.
+"""
 
 from collections.abc import Iterator, Mapping
 from functools import partial

@@ -1,4 +1,7 @@
-"""Test sets with several ground truths for an image, such as HGGT's Test-100."""
+"""Test sets with several ground truths for an image, such as HGGT's Test-100.
+
+Paper: AMO, table 7.
+"""
 
 from typing import Any, ClassVar
 

@@ -1,4 +1,7 @@
-"""The version of each ground truth that a step is trained on, chosen online by the quality of the crops (AMO, 2025)."""
+"""The version of each ground truth that a step is trained on, chosen online by the quality of the crops (AMO, 2025).
+
+Paper: AMO, choice of ground truths.
+"""
 
 from collections.abc import Iterator, Mapping
 from typing import Any

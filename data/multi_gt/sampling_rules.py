@@ -4,6 +4,8 @@ The rules are those of Augmenting Perceptual Super-Resolution via Image Quality 
 of one image with quality Q, a version is drawn from softmax(Q / tau) over all of them (SMA) or over those that people
 judged positive (SMP), uniformly from the positives (UPos, the training of HGGT, CVPR 2023), or the best one is taken
 (AMO). OriginsOnly trains on the unchanged image.
+
+Paper: AMO, choice of ground truths.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,7 @@
-"""Score files: the quality of every version of every ground truth, by one metric, which the first line names."""
+"""Score files: the quality of every version of every ground truth, by one metric, which the first line names.
+
+Paper: AMO, choice of ground truths.
+"""
 
 import json
 import math

@@ -1,4 +1,7 @@
-"""Make edge masks of HR images, where the self-similarity loss is evaluated, see prismsr.losses.edges."""
+"""Make edge masks of HR images, where the self-similarity loss is evaluated, see prismsr.losses.edges.
+
+Paper: SSL, eq. 3.
+"""
 
 import argparse
 import io

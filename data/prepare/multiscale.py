@@ -1,4 +1,7 @@
-"""Add smaller versions of large images, as for the DF2K_OST training set of the SSL paper."""
+"""Add smaller versions of large images, as for the DF2K_OST training set of the SSL paper.
+
+Paper: SSL, training data.
+"""
 
 import argparse
 from collections.abc import Iterable

@@ -1,6 +1,8 @@
 """Self-similarity in autograd's terms: the fused loss, and the graph's logarithms as a differentiable tensor.
 
 Both work unit by unit, so that memory does not grow with the batch; the loss makes its gradient along with its value.
+
+Paper: SSL, eq. 2 and 4.
 """
 
 import math

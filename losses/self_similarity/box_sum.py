@@ -1,4 +1,7 @@
-"""Sums over boxes of flat maps, as a list of operations on fixed buffers that is made once and run many times."""
+"""Sums over boxes of flat maps, as a list of operations on fixed buffers that is made once and run many times.
+
+Paper: SSL, eq. 1.
+"""
 
 from collections.abc import Callable
 from functools import partial

@@ -1,4 +1,7 @@
-"""Geometry of the self-similarity sweep: which offsets are searched, and how much of each window is compared."""
+"""Geometry of the self-similarity sweep: which offsets are searched, and how much of each window is compared.
+
+Paper: SSL, eq. 1.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

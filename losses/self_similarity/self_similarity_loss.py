@@ -2,6 +2,8 @@
 
 "SSL: A Self-similarity Loss for Improving Generative Image Super-resolution", ACM MM 2024. docs/papers/ssl.md tells the
 mathematics, what the defaults follow, and how the computation goes.
+
+Paper: SSL, eq. 1, 2 and 4.
 """
 
 from typing import Literal

@@ -2,6 +2,8 @@
 
 The tiles of a unit lie behind each other in one vector per channel, so that a search offset is a shift of that vector
 and every operation runs over contiguous memory. Values that wrap around a row's end are garbage that is never read.
+
+Paper: SSL, eq. 1.
 """
 
 import math

@@ -1,4 +1,7 @@
-"""Cuts a batch into units of work of bounded size: equal tiles with a halo, and the mask pixels inside them."""
+"""Cuts a batch into units of work of bounded size: equal tiles with a halo, and the mask pixels inside them.
+
+Paper: SSL, eq. 1.
+"""
 
 import math
 from collections.abc import Iterator

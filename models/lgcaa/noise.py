@@ -1,4 +1,7 @@
-"""The latent noise of a training step: what is drawn, how a latent is noised, and the clean latent predicted back."""
+"""The latent noise of a training step: what is drawn, how a latent is noised, and the clean latent predicted back.
+
+Paper: LGCAA, eq. 1.
+"""
 
 from typing import NamedTuple
 

@@ -3,6 +3,8 @@
 W' = W + (alpha / rank) B A, with A (rank, in k k) and B (out, rank): for a convolution that is a k x k convolution down
 to `rank` channels followed by a 1 x 1 convolution up, folded into one. W and all else of the network are frozen. The
 network runs with W' in the place of W, so that merging changes nothing: W' is the merged weight.
+
+Paper: AMO, section 5.
 """
 
 import math

@@ -3,6 +3,8 @@
 `net_g_lora_<iter>.pth` holds {params: adapter, params_ema: the average's adapter, lora: {rank, alpha, targets,
 base_sha256}}; `net_g_<iter>.pth` beside it holds the merged networks. A run that goes on needs the base that it began
 with, the adapter, and nothing of the merged file: W + B A cannot be taken apart to the bit.
+
+Paper: AMO, section 5.
 """
 
 import hashlib

@@ -1,4 +1,7 @@
-"""CLIP features for loss terms: one frozen encoder, one pass over SR and one over GT in a step, for all terms."""
+"""CLIP features for loss terms: one frozen encoder, one pass over SR and one over GT in a step, for all terms.
+
+Paper: SFD, eq. 1-6.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any

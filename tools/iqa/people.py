@@ -1,4 +1,7 @@
-"""What tools/analyse_iqa.py does between its command line and its report: metrics, their scores, and the figures."""
+"""What tools/analyse_iqa.py does between its command line and its report: metrics, their scores, and the figures.
+
+Paper: AMO, section 3.
+"""
 
 import math
 import sys

@@ -1,4 +1,7 @@
-"""Pairs of images and people's choices between them, from a CSV file (docs/guide/iqa_analysis.md describes it)."""
+"""Pairs of images and people's choices between them, from a CSV file (docs/guide/iqa_analysis.md describes it).
+
+Paper: AMO, table 6.
+"""
 
 import csv
 import math

@@ -1,4 +1,7 @@
-"""Image-quality data sets: each reader lists the images of a set with their mean opinion scores (MOS) and sub-types."""
+"""Image-quality data sets: each reader lists the images of a set with their mean opinion scores (MOS) and sub-types.
+
+Paper: SFD, tables 3 and 4.
+"""
 
 import csv
 import math

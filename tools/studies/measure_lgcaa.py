@@ -3,6 +3,8 @@
     python tools/studies/measure_lgcaa.py
 
 The paper's module, read to the letter, makes all tokens of an image equal; docs/papers/lgcaa.md quotes this table.
+
+Paper: LGCAA, sec. III-B.
 """
 
 import argparse

@@ -4,6 +4,8 @@
 
 Of pixels, and with --vae (a folder in diffusers' layout, or a hub id) of latents, too. The legend has the Wasserstein-1
 distance to GT. SR files may carry a suffix after GT's names.
+
+Paper: LGCAA, figure 11.
 """
 
 import argparse

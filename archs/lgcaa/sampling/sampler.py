@@ -1,4 +1,7 @@
-"""Sample an HR image of an LR image by an LGCAANet: any size and scale, in bounded memory, repeatable."""
+"""Sample an HR image of an LR image by an LGCAANet: any size and scale, in bounded memory, repeatable.
+
+Paper: LGCAA, figure 8.
+"""
 
 import math
 from collections.abc import Callable

@@ -1,4 +1,7 @@
-"""Put annotators' label files (JSON, as HGGT's) together to one CSV of the labels that most of them gave."""
+"""Put annotators' label files (JSON, as HGGT's) together to one CSV of the labels that most of them gave.
+
+Paper: AMO, after HGGT.
+"""
 
 import argparse
 from collections import Counter

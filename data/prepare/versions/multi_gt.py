@@ -1,4 +1,7 @@
-"""Make several ground truths of each HR image: enhanced versions, cut into patches that are worth keeping (HGGT)."""
+"""Make several ground truths of each HR image: enhanced versions, cut into patches that are worth keeping (HGGT).
+
+Paper: AMO, after HGGT.
+"""
 
 import argparse
 import json

@@ -2,6 +2,8 @@
 
 Corners lie on a grid with a random start and a little jitter; a patch stays where any of its versions has contrast and
 detail.
+
+Paper: AMO, after HGGT.
 """
 
 from collections.abc import Sequence

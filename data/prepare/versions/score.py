@@ -1,4 +1,7 @@
-"""Score every version of every ground truth with a no-reference metric, for datasets that choose by quality."""
+"""Score every version of every ground truth with a no-reference metric, for datasets that choose by quality.
+
+Paper: AMO, choice of ground truths.
+"""
 
 import argparse
 import math
