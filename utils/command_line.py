@@ -7,7 +7,7 @@ from typing import NoReturn
 
 from prismsr.utils.errors import DataError, JobError, UserError
 from prismsr.utils.places import find_root
-from prismsr.utils.processes import default_workers
+from prismsr.utils.processes import count_cores
 
 ROOT = find_root()
 """Where experiments/, results/ and relative paths start; see prismsr.utils.places."""
@@ -44,20 +44,21 @@ def command(
     )
     add_arguments(parser)
     args = parser.parse_args(argv)
+    expected: tuple[type[Exception], ...] = (OSError, *failures)
     try:
         return run(args) or 0
     except JobError as error:
         cause = error.__cause__  # such as weights that are not there: a worker found it, the user has to mend it
-        return fail(program, *(_told(cause, args) if isinstance(cause, UserError) else (error, 1)))
+        return fail(program, *(_describe(cause, args) if isinstance(cause, UserError) else (error, 1)))
     except UserError as error:
-        return fail(program, *_told(error, args))
-    except (OSError, *failures) as error:
+        return fail(program, *_describe(error, args))
+    except expected as error:
         return fail(program, error, 1)
     except KeyboardInterrupt:
         return fail(program, stopped, 130)
 
 
-def _told(error: UserError, args: argparse.Namespace) -> tuple[str, int]:
+def _describe(error: UserError, args: argparse.Namespace) -> tuple[str, int]:
     """Return the message and the exit code of an error."""
     skipped = isinstance(error, DataError) and hasattr(args, "on_error")
     return f"{error}{'; --on-error skip goes on without such images' if skipped else ''}", error.exit_code
@@ -99,7 +100,7 @@ def whole_number(minimum: int) -> Callable[[str], int]:
 def add_workers(parser: argparse.ArgumentParser) -> None:
     """Add --workers."""
     parser.add_argument(
-        "--workers", type=whole_number(1), default=default_workers(), help="number of processes (default: %(default)s)"
+        "--workers", type=whole_number(1), default=count_cores(), help="number of processes (default: %(default)s)"
     )
 
 

@@ -6,7 +6,7 @@ import torch
 
 
 def find_device(text: str) -> torch.device:
-    """The torch device of `auto` (CUDA where there is some), `cpu`, `cuda`, `cuda:1`, ...
+    """Return the torch device of `auto` (CUDA where there is some), `cpu`, `cuda`, `cuda:1`, ...
 
     Raises:
         OptionError: there is no such kind of device, or it is CUDA and there is none, or not as many.

@@ -24,8 +24,8 @@ ALIVE_CHECK, STOP_CHECK = 1.0, 0.05  # seconds without news after which the proc
 JOBS_IN_FLIGHT = 4  # per worker: keeps the workers busy while few results wait in memory
 
 
-def default_workers() -> int:
-    """Number of CPU cores that this process may use (a batch system may grant fewer than the machine has)."""
+def count_cores() -> int:
+    """Return the number of CPU cores that this process may use; a batch system may grant fewer than there are."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -61,7 +61,7 @@ def run_jobs(
 
     skipped: list[str] = []
     workers = min(workers, len(jobs))
-    outcomes = _in_processes(work, jobs, workers) if workers > 1 else _in_this_process(work, jobs)
+    outcomes = _run_in_processes(work, jobs, workers) if workers > 1 else _run_here(work, jobs)
     with closing(outcomes), tqdm(total=len(jobs), desc=label, unit="image") as bar:
         for outcome in outcomes:
             if not isinstance(outcome, DataError):
@@ -74,24 +74,24 @@ def run_jobs(
     return skipped
 
 
-def _attempt(work: Callable[..., Any], job: tuple[Any, ...]) -> Any:
-    """The result of a job, or its DataError as a value; other errors pass through."""
+def _try_job(work: Callable[..., Any], job: tuple[Any, ...]) -> Any:
+    """Return the result of a job, or its DataError as a value; other errors pass through."""
     try:
         return work(*job)
     except DataError as error:
         return error
 
 
-def _in_this_process(work: Callable[..., Any], jobs: Sequence[tuple[Any, ...]]) -> Generator[Any]:
+def _run_here(work: Callable[..., Any], jobs: Sequence[tuple[Any, ...]]) -> Generator[Any]:
     for job in jobs:
         try:
-            outcome = _attempt(work, job)
+            outcome = _try_job(work, job)
         except Exception as error:
-            raise _failure(job, error) from error
+            raise _describe_failure(job, error) from error
         yield outcome
 
 
-def _in_processes(work: Callable[..., Any], jobs: Sequence[tuple[Any, ...]], workers: int) -> Generator[Any]:
+def _run_in_processes(work: Callable[..., Any], jobs: Sequence[tuple[Any, ...]], workers: int) -> Generator[Any]:
     import cv2
 
     opencv_threads = cv2.getNumThreads()
@@ -105,11 +105,11 @@ def _in_processes(work: Callable[..., Any], jobs: Sequence[tuple[Any, ...]], wor
         try:
             return future.result()
         except Exception as error:
-            raise _failure(job, error) from error
+            raise _describe_failure(job, error) from error
 
     try:
         for job in jobs:
-            waiting.append((job, pool.submit(_attempt, work, job)))
+            waiting.append((job, pool.submit(_try_job, work, job)))
             if len(waiting) >= JOBS_IN_FLIGHT * workers:
                 yield next_outcome()
         while waiting:
@@ -139,7 +139,7 @@ def _leave_with_parent() -> None:
         os._exit(1)
 
 
-def _failure(job: tuple[Any, ...], error: Exception) -> JobError:
+def _describe_failure(job: tuple[Any, ...], error: Exception) -> JobError:
     if isinstance(error, BrokenProcessPool):
         return JobError(
             f"a worker process died at {job[0]} or one of the images after it, most likely for want of memory; "
@@ -174,7 +174,7 @@ def iterate_in_processes(
     if sys.platform == "linux":
         context.set_forkserver_preload([__name__, work.__module__])  # imported once, for all
     news, stop = context.Queue(), context.Event()
-    threads = max(1, default_workers() // max(1, len(shares)))
+    threads = max(1, count_cores() // max(1, len(shares)))
     workers = [
         context.Process(target=_report, args=(work, share, threads, news, stop), daemon=True) for share in shares
     ]

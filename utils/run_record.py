@@ -12,7 +12,7 @@ PREPARED = ".prepare.json"  # of tools/prepare.py; hidden: what reads images tak
 INFERRED = ".infer.json"  # of tools/infer.py
 
 
-def as_recorded(settings: Mapping[str, Any]) -> dict[str, Any]:
+def simplify_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return settings as they come back from a record: tuples are lists."""
     return dict(json.loads(json.dumps(settings)))
 

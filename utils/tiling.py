@@ -35,7 +35,7 @@ class AxisTile:
     """Weights of those output pixels; over all tiles they sum to 1 everywhere."""
 
 
-def tile_slices(length: int, tile: int, overlap: int, multiple: int = 1) -> list[slice]:
+def split_axis(length: int, tile: int, overlap: int, multiple: int = 1) -> list[slice]:
     """Return tiles of one size that cover an axis evenly and overlap by `overlap` or more.
 
     Args:
@@ -64,22 +64,22 @@ def tile_slices(length: int, tile: int, overlap: int, multiple: int = 1) -> list
     return [slice(start, start + side * multiple) for start in starts]
 
 
-def axis_tiles(
+def weigh_tiles(
     length: int, tile: int, overlap: int, scale: int = 1, multiple: int = 1, window: Window = "cosine"
 ) -> list[AxisTile]:
     """Return the tiles along one axis with their weights for an output that is `scale` times as long.
 
     Args:
-        length, tile, overlap, multiple: see `tile_slices`.
+        length, tile, overlap, multiple: see `split_axis`.
         scale: of the output.
         window: "cosine" fades between neighbours and leaves a tile's border out; "gaussian" weighs all of a tile, most
             its middle.
 
     Raises:
-        ValueError: see `tile_slices`.
+        ValueError: see `split_axis`.
     """
-    tiles = tile_slices(length, tile, overlap, multiple)
-    weigh = {"cosine": _cosine_weights, "gaussian": _gaussian_weights}[window]
+    tiles = split_axis(length, tile, overlap, multiple)
+    weigh = {"cosine": _weigh_by_cosine, "gaussian": _weigh_by_gaussian}[window]
     result = []
     for part, weights in zip(tiles, weigh(tiles, overlap, scale), strict=True):
         kept = np.flatnonzero(weights)
@@ -88,29 +88,29 @@ def axis_tiles(
     return result
 
 
-def _cosine_weights(tiles: list[slice], overlap: int, scale: int) -> list[NDArray[np.float64]]:
+def _weigh_by_cosine(tiles: list[slice], overlap: int, scale: int) -> list[NDArray[np.float64]]:
     cuts = [scale * (after.start + part.stop) / 2 for part, after in pairwise(tiles)]
     result = []
     for index, part in enumerate(tiles):
         position = np.arange(scale * part.start, scale * part.stop) + 0.5  # centres of the output pixels
         weights = np.ones(len(position))
         if index > 0:
-            weights *= _rise(position - cuts[index - 1], scale * overlap / 4)
+            weights *= _raise_cosine(position - cuts[index - 1], scale * overlap / 4)
         if index < len(cuts):
-            weights *= 1 - _rise(position - cuts[index], scale * overlap / 4)
+            weights *= 1 - _raise_cosine(position - cuts[index], scale * overlap / 4)
         result.append(weights)
     return result
 
 
-def _rise(distance: NDArray[Any], width: float) -> NDArray[Any]:
-    """0 to the left of a ramp around 0, 1 to the right, a raised cosine in between."""
+def _raise_cosine(distance: NDArray[Any], width: float) -> NDArray[Any]:
+    """Return 0 to the left of a ramp around 0, 1 to the right, a raised cosine in between."""
     if width <= 0:
         return (distance > 0).astype(np.float64)
     return 0.5 - 0.5 * np.cos(np.pi * (distance / width + 0.5).clip(0, 1))
 
 
-def _gaussian_weights(tiles: list[slice], overlap: int, scale: int) -> list[NDArray[np.float64]]:
-    """Symmetric about a tile's centre; the widely copied form has its centre half a pixel off in one axis."""
+def _weigh_by_gaussian(tiles: list[slice], overlap: int, scale: int) -> list[NDArray[np.float64]]:
+    """Weigh symmetrically about a tile's centre; the widely copied form has its centre half a pixel off in one axis."""
     side = scale * (tiles[0].stop - tiles[0].start)
     distance = (torch.arange(side, dtype=torch.float64) + 0.5) / side - 0.5
     weights = torch.exp(-distance.square() / (2 * VARIANCE))
@@ -121,10 +121,10 @@ def _gaussian_weights(tiles: list[slice], overlap: int, scale: int) -> list[NDAr
     return [(weights / total[place]).numpy() for place in places]
 
 
-def blended_rows(
+def blend_rows(
     run: Callable[[Tensor], Tensor], image: Tensor, scale: int, tile: int, overlap: int, multiple: int = 1
 ) -> Iterator[tuple[int, Tensor]]:
-    """The output of a network in bands of finished rows, from top to bottom.
+    """Yield the output of a network in bands of finished rows, from top to bottom.
 
     Args:
         run: maps (1, C, h, w) to (1, C', scale * h, scale * w), on any device.
@@ -138,13 +138,13 @@ def blended_rows(
         First output row of the band, and its rows (C', h, scale * W) float32 on the CPU, which may be overwritten.
 
     Raises:
-        ValueError: see `tile_slices`.
+        ValueError: see `split_axis`.
     """
-    rows = axis_tiles(image.shape[-2], tile, overlap, scale, multiple)
-    columns = axis_tiles(image.shape[-1], tile, overlap, scale, multiple)
+    rows = weigh_tiles(image.shape[-2], tile, overlap, scale, multiple)
+    columns = weigh_tiles(image.shape[-1], tile, overlap, scale, multiple)
     rest: Tensor | None = None  # of the band above: what the next row of tiles adds to
     for index, row in enumerate(rows):
-        band = _band(run, image, scale, row, columns)
+        band = _blend_band(run, image, scale, row, columns)
         if rest is not None:
             band[:, : rest.shape[1]] += rest
         last = index + 1 == len(rows)
@@ -153,8 +153,10 @@ def blended_rows(
         rest = band[:, finished:].clone()
 
 
-def _band(run: Callable[[Tensor], Tensor], image: Tensor, scale: int, row: AxisTile, columns: list[AxisTile]) -> Tensor:
-    """Weighted sum of the tiles of one row, (C', scale * tile, scale * W) float32."""
+def _blend_band(
+    run: Callable[[Tensor], Tensor], image: Tensor, scale: int, row: AxisTile, columns: list[AxisTile]
+) -> Tensor:
+    """Return the weighted sum of the tiles of one row, (C', scale * tile, scale * W) float32."""
     band: Tensor | None = None
     down = torch.from_numpy(row.weights)[:, None]
     for column in columns:

@@ -13,7 +13,7 @@ from prismsr.utils.errors import OptionError
 from prismsr.utils.files import TEMPORARY_SUFFIX
 from prismsr.utils.images import IMAGE_SUFFIXES
 from prismsr.utils.processes import run_jobs
-from prismsr.utils.run_record import PREPARED, as_recorded, describe_differences, read_record, write_record
+from prismsr.utils.run_record import PREPARED, describe_differences, read_record, simplify_settings, write_record
 
 OUTPUT_SUFFIXES = (".png", ".mat")
 
@@ -34,8 +34,8 @@ def add_folder_arguments(parser: argparse.ArgumentParser) -> None:
     add_run_arguments(parser)
 
 
-def images_of(folder: Path, output: Path) -> dict[str, Path]:
-    """The images of an input folder, by key.
+def find_inputs(folder: Path, output: Path) -> dict[str, Path]:
+    """Return the images of an input folder, by key.
 
     Raises:
         OptionError: the output lies in the input folder, where a second run would take its images for input.
@@ -45,8 +45,8 @@ def images_of(folder: Path, output: Path) -> dict[str, Path]:
     return FolderSource(folder, IMAGE_SUFFIXES).paths
 
 
-def relative_input(folder: Path, output: Path) -> str:
-    """The input folder as the record of `output` names it: relative, so that both can move together."""
+def name_input(folder: Path, output: Path) -> str:
+    """Return the input folder as the record of `output` names it: relative, so that both can move together."""
     try:
         return Path(os.path.relpath(folder.resolve(), output.resolve())).as_posix()
     except ValueError:  # on two drives of Windows
@@ -64,7 +64,7 @@ def claim_folder(folder: Path, parameters: dict[str, Any], overwrite: bool) -> N
     Raises:
         OptionError: the folder holds files that no run recorded, or an earlier run had other parameters.
     """
-    parameters = as_recorded(parameters)
+    parameters = simplify_settings(parameters)
     earlier = read_record(folder / PREPARED)
     if earlier is not None:
         if overwrite:
@@ -106,7 +106,7 @@ def run_step(
     Returns:
         The results, and the messages of the skipped images.
     """
-    parameters = {"command": step, "input": relative_input(args.input, args.output), **options}
+    parameters = {"command": step, "input": name_input(args.input, args.output), **options}
     claim_folder(args.output, parameters, args.overwrite)
     results: list[Any] = []
     skipped = run_jobs(
@@ -120,7 +120,7 @@ def run_step(
     return results, skipped
 
 
-def report(step: str, output: Path, written: list[int], skipped: list[str], note: str = "") -> None:
+def print_result(step: str, output: Path, written: list[int], skipped: list[str], note: str = "") -> None:
     """Print the result of a step: the images done, the files written, and the images skipped."""
     text = f"{step}: {len(written)} images, {sum(written)} files written to {output}{note}"
     print(text + (f"; {len(skipped)} images skipped:" if skipped else ""))

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from prismsr.data.prepare.common import add_folder_arguments, images_of, report, run_step
+from prismsr.data.prepare.common import add_folder_arguments, find_inputs, print_result, run_step
 from prismsr.utils.command_line import whole_number
 from prismsr.utils.errors import DataError, OptionError
 from prismsr.utils.images import read_image, write_png_atomic
@@ -30,10 +30,10 @@ def run(args: argparse.Namespace) -> int:
     multiple = args.scale if args.mod_crop == 0 else args.mod_crop
     if multiple is not None and multiple % args.scale:
         raise OptionError(f"--mod-crop {multiple}: allowed are multiples of the scale, {args.scale}")
-    images = images_of(args.input, args.output)
+    images = find_inputs(args.input, args.output)
     options = {"scale": args.scale, "multiple": multiple}
     written, skipped = run_step(args, "downsample", images, write_lr, options)
-    report("downsample", args.output, written, skipped)
+    print_result("downsample", args.output, written, skipped)
     return 0
 
 

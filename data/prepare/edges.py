@@ -8,7 +8,7 @@ import io
 from pathlib import Path
 from typing import Any
 
-from prismsr.data.prepare.common import add_folder_arguments, images_of, report, run_step
+from prismsr.data.prepare.common import add_folder_arguments, find_inputs, print_result, run_step
 from prismsr.losses.edges import edge_mask
 from prismsr.utils.files import atomic_write
 from prismsr.utils.images import MAT_KEY, decode_mask, encode_png, read_bytes, read_image
@@ -41,12 +41,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write a mask of the same name for each image, and print the fraction of edge pixels."""
-    images = images_of(args.input, args.output)
+    images = find_inputs(args.input, args.output)
     options = {"threshold": args.threshold, "absolute": args.absolute, "mat": args.mat}
     results, skipped = run_step(args, "edges", images, write_mask, options)
     edges, pixels = sum(result[1] for result in results), sum(result[2] for result in results)
     note = f", {edges / max(pixels, 1):.2%} of the pixels are edges"
-    report("edges", args.output, [result[0] for result in results], skipped, note)
+    print_result("edges", args.output, [result[0] for result in results], skipped, note)
     return 0
 
 

@@ -9,9 +9,9 @@ from prismsr.archs.lgcaa.options import BaseOptions
 from prismsr.archs.lgcaa.stable_diffusion import build_vae, posterior_moments, vae_factor
 from prismsr.data.prepare.common import (
     claim_folder,
-    images_of,
-    relative_input,
-    report,
+    find_inputs,
+    name_input,
+    print_result,
 )
 from prismsr.utils.devices import find_device
 from prismsr.utils.errors import DataError
@@ -38,9 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write mean and log variance of each image's posterior, (8, H / 8, W / 8) float16; what is there is kept."""
     find_device(args.device)
-    images = images_of(args.input, args.output)
+    images = find_inputs(args.input, args.output)
     vae = build_vae(BaseOptions(path=None, vae_path=args.vae)).to(args.device)
-    parameters = {"command": "latents", "input": relative_input(args.input, args.output), "vae": args.vae}
+    parameters = {"command": "latents", "input": name_input(args.input, args.output), "vae": args.vae}
     if args.overwrite:
         for path in args.output.rglob(f"*{SUFFIX}"):
             path.unlink()
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
         target = args.output / f"{key}{SUFFIX}"
         if not target.exists():
             _write(target, encoded(vae, path, args.device))
-    report("latents", args.output, [1] * len(images), [])
+    print_result("latents", args.output, [1] * len(images), [])
     return 0
 
 

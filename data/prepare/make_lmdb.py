@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from prismsr.data.images.source import encode_key
-from prismsr.data.prepare.common import add_run_arguments, claim_folder, images_of, relative_input
+from prismsr.data.prepare.common import add_run_arguments, claim_folder, find_inputs, name_input
 from prismsr.data.prepare.lmdb_store import INITIAL_MAP_SIZE, LmdbStore, publish
 from prismsr.utils.command_line import print_list, whole_number
 from prismsr.utils.errors import JobError, OptionError
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     images = collect(args.input, args.prefix, args.output)
     parameters = {
         "command": "lmdb",
-        "input": [relative_input(folder, args.output) for folder in args.input],
+        "input": [name_input(folder, args.output) for folder in args.input],
         "prefix": args.prefix,
         "compress_level": args.compress_level,
         "overwrite": args.overwrite,
@@ -102,7 +102,7 @@ def collect(folders: list[Path], prefixes: list[str] | None, output: Path) -> di
         OptionError: a folder lies in another, prefixes do not fit the folders, two images have the same key, or a key
             is too long for LMDB.
     """
-    sources = [images_of(folder, output) for folder in folders]
+    sources = [find_inputs(folder, output) for folder in folders]
     if len(folders) == 1 and not prefixes:
         before = [""]
     else:

@@ -9,7 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from prismsr.data.prepare.common import add_folder_arguments, images_of, report, run_step
+from prismsr.data.prepare.common import add_folder_arguments, find_inputs, print_result, run_step
 from prismsr.utils.command_line import whole_number
 from prismsr.utils.errors import OptionError
 from prismsr.utils.files import atomic_write
@@ -55,11 +55,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write NAME.png, NAMET0.png, NAMET1.png, ... and NAMES.png for each image NAME."""
-    images = images_of(args.input, args.output)
+    images = find_inputs(args.input, args.output)
     refuse_collisions(images, ["", "S", *(f"T{index}" for index in range(len(args.scales)))])
     options = {"scales": args.scales, "shortest_edge": args.shortest_edge}
     written, skipped = run_step(args, "multiscale", images, write_versions, options)
-    report("multiscale", args.output, written, skipped)
+    print_result("multiscale", args.output, written, skipped)
     return 0
 
 

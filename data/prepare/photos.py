@@ -5,7 +5,7 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
-from prismsr.data.prepare.common import add_run_arguments, claim_folder, report
+from prismsr.data.prepare.common import add_run_arguments, claim_folder, print_result
 from prismsr.utils.errors import OptionError
 from prismsr.utils.images import read_image, write_png_atomic
 from prismsr.utils.processes import run_jobs
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
         label="photos",
         consume=results.append,
     )
-    report("photos", args.output, results, skipped)
+    print_result("photos", args.output, results, skipped)
     return 0
 
 

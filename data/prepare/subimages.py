@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from prismsr.data.prepare.common import add_folder_arguments, images_of, report, run_step
+from prismsr.data.prepare.common import add_folder_arguments, find_inputs, print_result, run_step
 from prismsr.utils.command_line import whole_number
 from prismsr.utils.errors import DataError, OptionError
 from prismsr.utils.images import PNG_COMPRESSION, image_size, read_image, write_png_atomic
@@ -37,10 +37,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write NAME_s001.png, NAME_s002.png, ... for each image, row by row."""
-    images = strip_scale_marks(images_of(args.input, args.output))
+    images = strip_scale_marks(find_inputs(args.input, args.output))
     options = {"crop": args.crop, "step": args.step, "thresh": args.thresh, "compression": args.compression}
     written, skipped = run_step(args, "subimages", images, write_crops, options)
-    report("subimages", args.output, written, skipped)
+    print_result("subimages", args.output, written, skipped)
     return 0
 
 

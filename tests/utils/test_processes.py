@@ -7,7 +7,7 @@ import time
 from functools import partial
 
 from prismsr.utils.errors import DataError, JobError
-from prismsr.utils.processes import default_workers, iterate_in_processes, run_jobs
+from prismsr.utils.processes import count_cores, iterate_in_processes, run_jobs
 
 import pytest
 
@@ -77,7 +77,7 @@ def test_interrupt_of_the_main_process_ends_the_workers():
 
 def test_no_jobs():
     assert run_jobs(_square, [], workers=4) == []
-    assert default_workers() >= 1
+    assert count_cores() >= 1
 
 
 def test_shares_are_iterated_in_processes_of_their_own():

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from itertools import pairwise
 
-from prismsr.utils.tiling import axis_tiles, blended_rows, tile_slices
+from prismsr.utils.tiling import blend_rows, split_axis, weigh_tiles
 
 import pytest
 import torch
@@ -26,7 +26,7 @@ AXES = [
 
 @pytest.mark.parametrize(("length", "tile", "overlap", "multiple"), AXES)
 def test_tiles_cover_the_axis_on_their_grid(length: int, tile: int, overlap: int, multiple: int) -> None:
-    tiles = tile_slices(length, tile, overlap, multiple)
+    tiles = split_axis(length, tile, overlap, multiple)
     side = length if len(tiles) == 1 else tile // multiple * multiple
     assert all(part.stop - part.start == side and part.start % multiple == 0 for part in tiles)
     assert tiles[0].start == 0 and tiles[-1].stop == length
@@ -36,7 +36,7 @@ def test_tiles_cover_the_axis_on_their_grid(length: int, tile: int, overlap: int
 @pytest.mark.parametrize(("length", "tile", "overlap", "multiple"), AXES)
 def test_weights_sum_to_one_and_leave_out_the_border(length: int, tile: int, overlap: int, multiple: int) -> None:
     scale, total = 3, torch.zeros(3 * length)
-    tiles = axis_tiles(length, tile, overlap, scale, multiple)
+    tiles = weigh_tiles(length, tile, overlap, scale, multiple)
     for number, span in enumerate(tiles):
         first = scale * span.start + span.used.start
         total[first : first + len(span.weights)] += torch.from_numpy(span.weights)
@@ -49,7 +49,7 @@ def test_weights_sum_to_one_and_leave_out_the_border(length: int, tile: int, ove
 @pytest.mark.parametrize(("length", "tile", "overlap", "multiple"), AXES)
 def test_gaussian_weights_are_those_of_the_formula(length: int, tile: int, overlap: int, multiple: int) -> None:
     """exp(-d^2 / (2 * 0.01)) of the distance d to the tile's centre in tiles, over the sum of all tiles."""
-    tiles = axis_tiles(length, tile, overlap, 2, multiple, window="gaussian")
+    tiles = weigh_tiles(length, tile, overlap, 2, multiple, window="gaussian")
     side = 2 * (tiles[0].stop - tiles[0].start)
     raw = [math.exp(-(((index + 0.5) / side - 0.5) ** 2) / 0.02) for index in range(side)]
     total = [0.0] * (2 * length)
@@ -65,13 +65,13 @@ def test_gaussian_weights_are_those_of_the_formula(length: int, tile: int, overl
 @pytest.mark.parametrize(("tile", "overlap", "multiple"), [(32, 17, 1), (4, 0, 8), (8, 8, 8), (32, -1, 1)])
 def test_impossible_tiles_are_refused(tile: int, overlap: int, multiple: int) -> None:
     with pytest.raises(ValueError, match=f"tile {tile} and overlap {overlap}"):
-        tile_slices(64, tile, overlap, multiple)
+        split_axis(64, tile, overlap, multiple)
 
 
 def naive_blend(run: Callable[[Tensor], Tensor], image: Tensor, scale: int, tile: int, overlap: int) -> Tensor:
-    """Weighted sum over the whole output at once, with the weights of `axis_tiles`."""
-    rows = axis_tiles(image.shape[-2], tile, overlap, scale)
-    columns = axis_tiles(image.shape[-1], tile, overlap, scale)
+    """Weighted sum over the whole output at once, with the weights of `weigh_tiles`."""
+    rows = weigh_tiles(image.shape[-2], tile, overlap, scale)
+    columns = weigh_tiles(image.shape[-1], tile, overlap, scale)
     result = torch.zeros(1, 3, scale * image.shape[-2], scale * image.shape[-1])
     for row in rows:
         for column in columns:
@@ -83,7 +83,7 @@ def naive_blend(run: Callable[[Tensor], Tensor], image: Tensor, scale: int, tile
 
 
 def collected(run: Callable[[Tensor], Tensor], image: Tensor, scale: int, tile: int, overlap: int) -> Tensor:
-    bands = list(blended_rows(run, image, scale, tile, overlap))
+    bands = list(blend_rows(run, image, scale, tile, overlap))
     tops = [first for first, _ in bands]
     heights = [band.shape[1] for _, band in bands]
     assert tops == [sum(heights[:index]) for index in range(len(heights))]

@@ -31,7 +31,7 @@ class PartClock:
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
-        """Context that is timed."""
+        """Time what runs inside this context."""
         self._open.append(name)
         path = "/".join(self._open)
         synchronize(self.device)

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import prismsr  # noqa: F401  (before basicsr)
-from prismsr.tools.benchmarks.lgcaa_full import PARTS, lgcaa_full, planned
-from prismsr.tools.benchmarks.lgcaa_parts import MODES, SIZES, measure_sampling, measure_step, network
+from prismsr.tools.benchmarks.lgcaa_full import PARTS, lgcaa_full, make_plan
+from prismsr.tools.benchmarks.lgcaa_parts import MODES, SIZES, describe_network, measure_sampling, measure_step
 from prismsr.tools.benchmarks.loader import loader
-from prismsr.tools.benchmarks.measure import describe_machine, measure, photographs, timed
+from prismsr.tools.benchmarks.measure import crop_photographs, describe_machine, measure, time_run
 from prismsr.tools.benchmarks.sfd import FILES, build_sfd_step, sfd
 from prismsr.tools.benchmarks.ssl import build_ssl, self_similarity
 from prismsr.tools.benchmarks.training import build_step, gan_step
@@ -24,14 +24,14 @@ Arguments = argparse.Namespace
 
 
 def _ssl(args: Arguments, device: torch.device) -> Callable[[], Tensor]:
-    gt = photographs(args.size, args.batch)
+    gt = crop_photographs(args.size, args.batch)
     run, args.counted = build_ssl(gt, args.mask_stride, device, reference=args.workload == "ssl-reference")
     return run
 
 
 def _esrgan_step(args: Arguments, device: torch.device) -> Callable[[], Tensor]:
     """Prepare a step of ESRGAN with pixel and adversarial loss; without the VGG loss, so a lower bound."""
-    gt = photographs(args.size, args.batch)
+    gt = crop_photographs(args.size, args.batch)
     batch = {"gt": gt, "lq": F.interpolate(gt, scale_factor=0.25, mode="bicubic", antialias=True)}
     step = build_step("PrismSRModel", batch, full=True)
 
@@ -43,22 +43,22 @@ def _esrgan_step(args: Arguments, device: torch.device) -> Callable[[], Tensor]:
 
 
 def _sfd_step(args: Arguments, device: torch.device) -> Callable[[], Tensor]:
-    return build_sfd_step(args.workload, photographs(args.size, args.batch), device)
+    return build_sfd_step(args.workload, crop_photographs(args.size, args.batch), device)
 
 
 def _lgcaa_step(args: Arguments, device: torch.device) -> dict[str, Any]:
-    gt = photographs(args.size, args.batch)
-    return measure_step(network(SIZES[args.sizes], args.mode), gt, args.repeat, device)
+    gt = crop_photographs(args.size, args.batch)
+    return measure_step(describe_network(SIZES[args.sizes], args.mode), gt, args.repeat, device)
 
 
 def _lgcaa_sampling(args: Arguments, device: torch.device) -> dict[str, Any]:
     repeat = None if args.workload == "lgcaa-full-memory" else args.repeat
-    return measure_sampling(network(SIZES[args.sizes], args.mode), args.size, args.steps, repeat, device)
+    return measure_sampling(describe_network(SIZES[args.sizes], args.mode), args.size, args.steps, repeat, device)
 
 
 def _lgcaa_full(args: Arguments) -> None:
     cuda = torch.cuda.is_available()
-    lgcaa_full(planned(args.repeat, args.batch, args.steps, args.parts, args.sizes, cuda), measure, cuda)
+    lgcaa_full(make_plan(args.repeat, args.batch, args.steps, args.parts, args.sizes, cuda), measure, cuda)
 
 
 BENCHMARKS: dict[str, tuple[str, Callable[[Arguments], None]]] = {
@@ -129,5 +129,5 @@ def run_workload(args: Arguments) -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     prepared = WORKLOADS[args.workload](args, device)
     if not isinstance(prepared, dict):
-        prepared = {**timed(prepared, args.repeat, device), "counted": getattr(args, "counted", 0)}
+        prepared = {**time_run(prepared, args.repeat, device), "counted": getattr(args, "counted", 0)}
     print(json.dumps(prepared))

@@ -50,10 +50,10 @@ class Plan(NamedTuple):
     sizes: str = "full"
 
 
-def planned(
+def make_plan(
     repeat: int, batch: int | None, steps: int | None, parts: Sequence[str] | None, sizes: str, cuda: bool
 ) -> Plan:
-    """The plan for a machine: what is None becomes less where there is no CUDA device."""
+    """Return the plan for a machine: what is None becomes less where there is no CUDA device."""
     return Plan(
         repeat, batch or (16 if cuda else 1), steps or (40 if cuda else 2), parts or PARTS[: 3 if cuda else 2], sizes
     )
@@ -78,17 +78,17 @@ def lgcaa_full(plan: Plan, measure: Measure, cuda: bool) -> None:
     settings = {"sizes": plan.sizes}
     if "step" in plan.parts:
         print(f"\nTraining step of {plan.batch} x {CROP}x{CROP}, {precision}; best of {plan.repeat}\n", flush=True)
-        report_step(_both(measure, "lgcaa-full-step", plan.repeat, size=CROP, batch=plan.batch, **settings))
+        report_step(_measure_both(measure, "lgcaa-full-step", plan.repeat, size=CROP, batch=plan.batch, **settings))
     if "sampling" in plan.parts:
         runs = plan.repeat if cuda else 0  # on a CPU the run in parts is the only one that is timed
         print(f"\nSampling {RESULT}x{RESULT} from {RESULT // 4}x{RESULT // 4}, {plan.steps} steps\n", flush=True)
-        report_sampling(_both(measure, "lgcaa-full-sampling", runs, size=RESULT, steps=plan.steps, **settings))
+        report_sampling(_measure_both(measure, "lgcaa-full-sampling", runs, size=RESULT, steps=plan.steps, **settings))
     if "memory" in plan.parts:
         print("\nSampling in tiles, one step, with LGCAA\n", flush=True)
         report_memory([measure("lgcaa-full-memory", 0, size=side, steps=1, **settings) for side in LARGE], LARGE)
 
 
-def _both(measure: Measure, workload: str, repeat: int, **settings: Any) -> list[dict[str, Any]]:
+def _measure_both(measure: Measure, workload: str, repeat: int, **settings: Any) -> list[dict[str, Any]]:
     return [measure(workload, repeat, mode=mode, **settings) for mode in MODES]
 
 
@@ -149,7 +149,7 @@ def print_table(title: str, rows: Iterable[tuple[str, Sequence[str]]]) -> None:
 
 
 def require_memory(needed: float) -> None:
-    """SystemExit where Linux says that less memory than this, in bytes, can be had."""
+    """Raise SystemExit where Linux says that less memory than this, in bytes, can be had."""
     with suppress(OSError):
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
         available = next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable")) * 1024

@@ -9,7 +9,7 @@ from prismsr.archs.lgcaa.sampling.options import SamplingOptions
 from prismsr.archs.lgcaa.sampling.sampler import Sampler
 from prismsr.models.training.basicsr_patches import patch_basicsr
 from prismsr.tools.benchmarks.clock import PartClock
-from prismsr.tools.benchmarks.measure import PeakMemory, give_memory_back, photographs, timed
+from prismsr.tools.benchmarks.measure import PeakMemory, crop_photographs, give_memory_back, time_run
 from prismsr.utils.options.files import load_options
 from prismsr.utils.places import OPTIONS
 
@@ -47,13 +47,13 @@ SIZES: dict[str, dict[str, Any]] = {
 """Sections of network_g: SD-2-base with DINO's ViT-B/16, or a network to try the tool with."""
 
 
-def network(sizes: Mapping[str, Any], mode: str) -> dict[str, Any]:
-    """The section network_g: `base` and `dino` of `sizes`, LGCAA's default preset with a mode."""
+def describe_network(sizes: Mapping[str, Any], mode: str) -> dict[str, Any]:
+    """Return the section network_g: `base` and `dino` of `sizes`, LGCAA's default preset with a mode."""
     return {"type": "LGCAANet", **sizes, "lgcaa": {"preset": "default", "mode": mode}, "rgb": "pixelshuffle"}
 
 
 def measure_step(section: Mapping[str, Any], gt: Tensor, repeat: int, device: torch.device) -> dict[str, Any]:
-    """Time and memory of LGCAAModel's training step, after a first one, which makes Adam's state.
+    """Measure time and memory of LGCAAModel's training step, after a first one, which makes Adam's state.
 
     Args:
         section: network_g.
@@ -62,11 +62,11 @@ def measure_step(section: Mapping[str, Any], gt: Tensor, repeat: int, device: to
         device: on CUDA in bf16 with gradient checkpointing, as in the option file; on a CPU in float32 without.
 
     Returns:
-        What `timed` and `PartClock.timed` return; `held`, bytes in use between two steps, of which the tensors of
+        What `time_run` and `PartClock.time_run` return; `held`, bytes in use between two steps, of which the tensors of
         `tensors`; parameters and how many are `trained`.
     """
     before = PeakMemory(device).before
-    model = _built(section, device)
+    model = _build(section, device)
     model.feed_data({"gt": gt, "lq": F.interpolate(gt, scale_factor=0.25, mode="area")})
 
     def step() -> Tensor:
@@ -77,16 +77,16 @@ def measure_step(section: Mapping[str, Any], gt: Tensor, repeat: int, device: to
 
     step()
     held = PeakMemory(device).before - before
-    result = timed(step, repeat, device)
+    result = time_run(step, repeat, device)
     clock = PartClock(device)
     watch_step(clock, model)
-    return {**result, **clock.timed(step), "held": held, "tensors": tensor_bytes(model), **_counts(model.net_g)}
+    return {**result, **clock.timed(step), "held": held, "tensors": count_tensor_bytes(model), **_counts(model.net_g)}
 
 
 def measure_sampling(
     section: Mapping[str, Any], side: int, steps: int, repeat: int | None, device: torch.device
 ) -> dict[str, Any]:
-    """Time and memory of sampling one image, x4, as the option file's val.sampling says.
+    """Measure time and memory of sampling one image, x4, as the option file's val.sampling says.
 
     Args:
         section: network_g.
@@ -110,12 +110,12 @@ def measure_sampling(
     if repeat is None:
         changes["vae_norm_stages"] = 1  # each pass over the tiles takes the same memory
     options = SamplingOptions.model_validate({**load_options(LGCAA)["val"]["sampling"], **changes})
-    sampler, lq = Sampler(options, scale=4), photographs(side // 4, 1).to(device)
+    sampler, lq = Sampler(options, scale=4), crop_photographs(side // 4, 1).to(device)
 
     def run() -> Tensor:
         return sampler(net, lq, torch.Generator().manual_seed(2)).mean()
 
-    result = {} if repeat is None else timed(run, repeat, device)
+    result = {} if repeat is None else time_run(run, repeat, device)
     clock = PartClock(device)
     watch_network(clock, net)
     memory = PeakMemory(device)
@@ -123,7 +123,7 @@ def measure_sampling(
     return {"bytes": memory.extra(), "seconds": 0.0, **result, **in_parts, "held": held, "steps": steps, **_counts(net)}
 
 
-def _built(section: Mapping[str, Any], device: torch.device) -> Any:
+def _build(section: Mapping[str, Any], device: torch.device) -> Any:
     opt: dict[str, Any] = load_options(LGCAA)
     opt |= {"num_gpu": int(device.type == "cuda"), "dist": False, "is_train": True, "rank": 0, "world_size": 1}
     opt |= {"path": {}, "degradation": None, "network_g": dict(section)}
@@ -142,8 +142,8 @@ def _seed(device: torch.device) -> None:
     set_random_seed(0)
 
 
-def tensor_bytes(model: Any) -> dict[str, int]:
-    """What tensors a model holds between two steps, in bytes; what two networks share counts once, as net_g's."""
+def count_tensor_bytes(model: Any) -> dict[str, int]:
+    """Return bytes of a model's tensors between two steps; what two networks share counts once, as net_g's."""
     net, trained = model.get_bare_model(model.net_g), model.optimizer_g.param_groups[0]["params"]
     seen: set[int] = set()
 

@@ -39,17 +39,17 @@ Encoder = Callable[[NDArray[Any]], bytes]
 Iterate = Callable[[int], Iterator[Any]]  # (epochs) -> batches
 
 
-def adaptive_png(image: NDArray[Any]) -> bytes:
-    """PNG with OpenCV 5's choice of filters, mostly Paeth."""
+def encode_adaptive(image: NDArray[Any]) -> bytes:
+    """Return a PNG with OpenCV 5's choice of filters, mostly Paeth."""
     return bytes(cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, LEVEL])[1])
 
 
-ENCODERS: dict[str, Encoder] = {"Sub": partial(encode_png, compression=LEVEL), "adaptive": adaptive_png}
+ENCODERS: dict[str, Encoder] = {"Sub": partial(encode_png, compression=LEVEL), "adaptive": encode_adaptive}
 """PNG filter -> encoder. Sub is what our prepare.py writes, and BasicSR's script with OpenCV 4."""
 
 
 def paired_options(root: Path, name: str) -> dict[str, Any]:
-    """Section of a dataset of LQ/GT pairs."""
+    """Return the section of a dataset of LQ/GT pairs."""
     return {
         "name": name,
         "type": name,
@@ -63,7 +63,7 @@ def paired_options(root: Path, name: str) -> dict[str, Any]:
 
 
 def real_esrgan_options(root: Path, name: str) -> dict[str, Any]:
-    """Section of a dataset of GT images and blur kernels, with Real-ESRGAN's values."""
+    """Return the section of a dataset of GT images and blur kernels, with Real-ESRGAN's values."""
     section = load_options(OPTIONS / "_base_" / "degradation_realesrgan.yml")["datasets"]["train"]
     return {**section, **paired_options(root, name), "use_rot": False}
 
@@ -90,7 +90,7 @@ def loader(rounds: int) -> None:
                 for workers in (0, 2):
                     our_section = _section(options(ours_in, our_class), workers)
                     their_section = _section(options(theirs_in, their_class), workers)
-                    ours, theirs = rates([_ours(our_section), _theirs(their_section)], rounds)
+                    ours, theirs = measure_rates([_ours(our_section), _theirs(their_section)], rounds)
                     ratio = statistics.median(one / other for one, other in zip(ours, theirs, strict=True))
                     medians = f"{statistics.median(ours):.0f} | {statistics.median(theirs):.0f}"
                     print(f"| {title} | {png_filter} | {workers} | {medians} | {ratio:.2f} |", flush=True)
@@ -101,8 +101,8 @@ def _section(options: dict[str, Any], workers: int) -> dict[str, Any]:
     return {**options, **added, "batch_size_per_gpu": 16, "num_worker_per_gpu": workers}
 
 
-def rates(iterators: list[Iterate], rounds: int) -> list[list[float]]:
-    """Samples a second of each iterator in each round, the iterators in turn."""
+def measure_rates(iterators: list[Iterate], rounds: int) -> list[list[float]]:
+    """Return samples a second of each iterator in each round, the iterators in turn."""
     results: list[list[float]] = [[] for _ in iterators]
     for iterate in iterators:
         next(iter(iterate(1)))  # opens files, fills caches
@@ -154,7 +154,7 @@ def make_lmdbs(root: Path, encode: Encoder) -> None:
     """Write gt.lmdb and lq.lmdb of IMAGES different crops of scikit-image's photographs."""
     root.mkdir()
     pairs = []
-    for gt in crops():
+    for gt in cut_crops():
         lq = imresize_bicubic(gt.astype(np.float32) / 255, SCALE)
         pairs.append((gt, np.round(lq.clip(0, 1) * 255).astype(np.uint8)))
     for name, images in zip(("gt", "lq"), zip(*pairs, strict=True), strict=True):
@@ -171,8 +171,8 @@ def write_lmdb(path: Path, images: Sequence[NDArray[Any]], encode: Encoder) -> N
     (path / "meta_info.txt").write_text("".join(lines), encoding="ascii")
 
 
-def crops() -> Iterator[NDArray[np.uint8]]:
-    """Random crops of the photographs, which are enlarged where they are smaller, (SIDE, SIDE, 3) BGR."""
+def cut_crops() -> Iterator[NDArray[np.uint8]]:
+    """Yield random crops of the photographs, which are enlarged where they are smaller, (SIDE, SIDE, 3) BGR."""
     rng = np.random.default_rng(0)
     folder = Path(skimage.__file__).parent / "data"
     images = [read_image(folder / name) for name in PHOTOGRAPHS]

@@ -25,8 +25,8 @@ M_MMAP_THRESHOLD = -3
 """Of glibc's mallopt: bytes from which on a block is mapped, and unmapped when it is freed."""
 
 
-def photographs(size: int, batch: int) -> Tensor:
-    """Crops of scikit-image's photographs, from their middle outwards, (batch, 3, size, size) in [0, 1]."""
+def crop_photographs(size: int, batch: int) -> Tensor:
+    """Return crops of scikit-image's photographs, from their middle on, (batch, 3, size, size) in [0, 1]."""
     crops = []
     for number in range(batch):
         path = Path(skimage.__file__).parent / "data" / PHOTOGRAPHS[number % len(PHOTOGRAPHS)]
@@ -64,8 +64,8 @@ def measure(workload: str, repeat: int, **settings: Any) -> dict[str, Any]:
     return result
 
 
-def timed(run: Callable[[], Tensor], repeat: int, device: torch.device) -> dict[str, Any]:
-    """Time and peak memory of a function in this process: `seconds`, `bytes` and `value` of what `measure` returns."""
+def time_run(run: Callable[[], Tensor], repeat: int, device: torch.device) -> dict[str, Any]:
+    """Return time and peak memory of a function in this process: `seconds`, `bytes` and `value` as `measure`."""
     memory = PeakMemory(device)
     value = float(run().detach())
     peak = memory.extra()
@@ -102,7 +102,7 @@ class PeakMemory:
             self.before = self._status("VmRSS")
 
     def extra(self) -> int:
-        """Bytes."""
+        """Return bytes."""
         if self.device.type == "cuda":
             return torch.cuda.max_memory_allocated() - self.before
         return self._status("VmHWM") - self.before
@@ -121,12 +121,12 @@ def synchronize(device: torch.device) -> None:
 
 def describe_machine() -> None:
     """Print what the numbers were measured on."""
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {processor()}"
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {find_processor()}"
     print(f"{device}; {torch.get_num_threads()} threads; torch {torch.__version__}; Python {platform.python_version()}")
 
 
-def processor() -> str:
-    """The processor's name."""
+def find_processor() -> str:
+    """Return the processor's name."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(encoding="utf8").splitlines():
             if line.startswith("model name"):
@@ -134,6 +134,6 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def mega(result: dict[str, Any]) -> str:
-    """Bytes of a result as text."""
+def format_megabytes(result: dict[str, Any]) -> str:
+    """Return the bytes of a result as text."""
     return f"{result['bytes'] / 1e6:.0f} MB"

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from prismsr.models.training.basicsr_patches import patch_basicsr
-from prismsr.tools.benchmarks.measure import measure, mega
+from prismsr.tools.benchmarks.measure import format_megabytes, measure
 from prismsr.utils.options.files import load_options
 from prismsr.utils.places import OPTIONS
 from prismsr.utils.tables import markdown_table
@@ -26,13 +26,13 @@ def sfd(repeat: int) -> None:
     print(f"\nGT {batch} x 256x256, best of {repeat} steps, without the VGG loss, which both have\n")
     sfd, vanilla = (measure(workload, repeat, **settings) for workload in ("sfd-step", "vanilla-step"))
     both = (("SFD: Feat-D and TG-D", sfd), ("vanilla U-Net discriminator", vanilla))
-    rows = [[name, f"{result['seconds']:.2f} s", mega(result)] for name, result in both]
+    rows = [[name, f"{result['seconds']:.2f} s", format_megabytes(result)] for name, result in both]
     ratios = [f"{sfd[key] / max(1e-9, vanilla[key]):.2f}" for key in ("seconds", "bytes")]
     print(markdown_table(["step", "time", "extra peak memory"], [*rows, ["ratio", *ratios]]))
 
 
 def build_sfd_step(workload: str, gt: Tensor, device: torch.device) -> Callable[[], Tensor]:
-    """One training step of an option file in options/sfd, as a function to call again and again.
+    """Return one training step of an option file in options/sfd, as a function to call again and again.
 
     The networks are the file's, with random weights, CLIP too; the VGG loss, which needs a download and is the same in
     both, is left out. On a CPU the generator is a small RRDBNet, so that the discriminators weigh more, not less.

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from prismsr.losses.self_similarity.self_similarity_loss import edge_mask, self_similarity_loss
-from prismsr.tools.benchmarks.measure import measure, mega
+from prismsr.tools.benchmarks.measure import format_megabytes, measure
 from prismsr.utils.places import HOME
 
 import torch
@@ -32,8 +32,8 @@ def self_similarity(size: int, batch: int, repeat: int) -> None:
     print("\nThe loss alone\n\n| batch | size | mask_stride | pixels | time | extra peak memory |\n" + "|---" * 6 + "|")
     for count, side, mask_stride in ((16, 128, 1), (16, 128, 3), (16, 512, 3)):
         alone = measure("ssl", 2, size=side, batch=count, mask_stride=mask_stride)
-        cells = f"{count} | {side} | {mask_stride} | {alone['counted']} | {alone['seconds']:.3f} s | {mega(alone)}"
-        print(f"| {cells} |", flush=True)
+        cells = [count, side, mask_stride, alone["counted"], f"{alone['seconds']:.3f} s", format_megabytes(alone)]
+        print(f"| {' | '.join(map(str, cells))} |", flush=True)
     if not torch.cuda.is_available():
         print("\nIts share of an ESRGAN training step is measured on CUDA only.")
         return
@@ -45,7 +45,9 @@ def self_similarity(size: int, batch: int, repeat: int) -> None:
 def print_beside(mask_stride: int, loss: dict[str, Any], reference: dict[str, Any]) -> None:
     """Print a line of the comparison; say so if the values, which should be equal, are not."""
     times = f"{loss['seconds']:.3f} s | {reference['seconds']:.2f} s | {reference['seconds'] / loss['seconds']:.0f}"
-    memory = f"{mega(loss)} | {mega(reference)} | {reference['bytes'] / max(1, loss['bytes']):.0f}"
+    memory = (
+        f"{format_megabytes(loss)} | {format_megabytes(reference)} | {reference['bytes'] / max(1, loss['bytes']):.0f}"
+    )
     print(f"| {mask_stride} | {loss['counted']} | {times} | {memory} |", flush=True)
     difference = abs(loss["value"] - reference["value"]) / abs(reference["value"])
     if difference > 1e-5:
@@ -53,7 +55,7 @@ def print_beside(mask_stride: int, loss: dict[str, Any], reference: dict[str, An
 
 
 def build_ssl(gt: Tensor, mask_stride: int, device: torch.device, reference: bool) -> tuple[Callable[[], Tensor], int]:
-    """The loss and its gradient of photographs enlarged by bicubic interpolation.
+    """Return a function for the loss and its gradient of photographs enlarged by bicubic interpolation.
 
     Args:
         gt: (B, 3, H, H) in [0, 1].

@@ -18,7 +18,7 @@ def _in_turn(
     rounds: int,
     clock: Callable[[], float] = time.perf_counter,
 ) -> tuple[list[float], list[float]]:
-    """Seconds of each call of two functions, both in each round and in turn first, on the same machine."""
+    """Return seconds of each call of two functions, both in each round and in turn first."""
     times: tuple[list[float], list[float]] = ([], [])
     pair = list(zip((first, second), times, strict=True))
     for number in range(rounds):
@@ -32,7 +32,7 @@ def _in_turn(
 
 
 def gan_step(rounds: int = 40) -> None:
-    """PrismSRModel in its stock-ESRGAN configuration beside BasicSR's ESRGANModel: seconds of one training step.
+    """Print seconds of a step of PrismSRModel configured as ESRGAN, beside BasicSR's ESRGANModel.
 
     On CUDA the paper's size (batch 16, GT 128, RRDB 23); on a CPU a small generator, so that what the step adds around
     the networks weighs more, not less; there processor time is measured, which other programs disturb less.
@@ -54,7 +54,7 @@ def gan_step(rounds: int = 40) -> None:
 
 
 def build_step(model_type: str, batch: dict[str, torch.Tensor], full: bool) -> Callable[[], None]:
-    """One ESRGAN training step (L1 and relativistic GAN) on a fixed batch, as a function to call again and again.
+    """Return an ESRGAN training step (L1 and relativistic GAN) on a fixed batch, as a function to call again and again.
 
     Args:
         model_type: PrismSRModel or ESRGANModel.

@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def print_step(name: str) -> None:
-    """Tell on stdout which part begins."""
+    """Print which part begins."""
     print(f"\n== demo: {name}", flush=True)
 
 
@@ -63,7 +63,7 @@ def _prepare_data() -> float:
 
 
 def _train(option_file: Path) -> float:
-    """Train unless this very stage is there already; seconds that its training took when it ran."""
+    """Train unless this very stage is there already; return the seconds that its training took."""
     from prismsr.utils.options.files import load_options
 
     options = load_options(option_file)
@@ -82,7 +82,7 @@ def _train(option_file: Path) -> float:
 
 
 def _fingerprint(options: dict[str, Any]) -> str:
-    """Hash of all that decides what a stage learns: options, training data, and the weights it starts from."""
+    """Hash all that decides what a stage learns: options, training data, and the weights it starts from."""
     digest = hashlib.sha256(json.dumps(options, sort_keys=True).encode())
     for name in TRAIN_SETS:
         digest.update((DATA / "train" / f"{name}.lmdb" / "manifest.json").read_bytes())

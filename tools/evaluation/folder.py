@@ -12,10 +12,10 @@ from prismsr.tools.evaluation.results import write_results
 from prismsr.tools.evaluation.score_store import ScoreStore, Unit, references_of
 from prismsr.tools.evaluation.scoring import Outcome, batches, run_networks, run_pixels
 from prismsr.tools.evaluation.summary import MetricSummary, Summary, mean_of_groups, versions
-from prismsr.tools.inference.plan import leftovers
+from prismsr.tools.inference.plan import find_leftovers
 from prismsr.utils.devices import find_device
 from prismsr.utils.errors import OptionError, UserError
-from prismsr.utils.processes import default_workers
+from prismsr.utils.processes import count_cores
 from prismsr.utils.run_record import INFERRED
 
 import numpy as np
@@ -64,7 +64,7 @@ def evaluate_folder(
     known_sizes = sizes(items, plan.align)
     scorers, missing = make_scorers(plan.metrics, skip_missing)
     run = _Run(plan, items, scorers, ScoreStore(output / STORE))
-    run.pixels(workers or default_workers())
+    run.pixels(workers or count_cores())
     run.networks(known_sizes, devices, batch)
     summary = Summary(str(sr), None if gt is None else str(gt), plan.explained(), missing=missing, versions=versions())
     run.sum_up(summary, devices)
@@ -86,7 +86,7 @@ def _require_gt(plan: Protocol, gt: Path | None) -> None:
 
 def _matched(plan: Protocol, sr: Path, gt: Path | None, suffix: str | None, labels: Path | None) -> list[Item]:
     items = match(sr, gt, suffix=suffix, references=plan.references, several=plan.several, labels=labels)
-    if old := leftovers(sr, [item.sr for item in items]):
+    if old := find_leftovers(sr, [item.sr for item in items]):
         raise MatchingError(
             f"{len(old)} of {len(items)} images of {sr} are older than the settings that {INFERRED} there says they "
             f"were made with: {shown([path.name for path in old])}. tools/infer.py is at work there or did not end: "

@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def split_devices(device: str, workers: int) -> list[str]:
-    """The device of each process; empty where this process does the work.
+    """Return the device of each process; empty where this process does the work.
 
     Raises:
         OptionError: `all` where there is no GPU.

@@ -47,7 +47,7 @@ def export_network(net: Any, folder: Path) -> None:
 
 
 def load_exported(folder: Path) -> Any:
-    """The LGCAANet that export_network wrote; the image encoder comes from where its section says.
+    """Read the LGCAANet that export_network wrote; the image encoder comes from where its section says.
 
     Raises:
         WeightsError: a file is missing or does not belong to the others.

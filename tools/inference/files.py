@@ -6,7 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from prismsr.tools.inference.pictures import Picture, encode_picture, lost_in, read_picture
+from prismsr.tools.inference.pictures import Picture, describe_losses, encode_picture, read_picture
 from prismsr.tools.inference.plan import Job
 from prismsr.tools.inference.upscaler import Upscaler
 from prismsr.utils.errors import DataError, JobError
@@ -40,16 +40,16 @@ def infer_files(upscaler: Upscaler, jobs: Sequence[Job]) -> Iterator[Outcome]:
     # two pools of one thread: reading ahead must not wait behind an output that is being compressed
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
         writing: Future[Outcome] | None = None
-        for job, picture in _pictures(jobs, reader):
-            last, writing = writing, writer.submit(_written, job, _upscaled(upscaler, job, picture))
+        for job, picture in _read_ahead(jobs, reader):
+            last, writing = writing, writer.submit(_write, job, _upscale(upscaler, job, picture))
             if last is not None:
                 yield last.result()
         if writing is not None:
             yield writing.result()
 
 
-def _pictures(jobs: Sequence[Job], reader: ThreadPoolExecutor) -> Iterator[tuple[Job, Picture | str]]:
-    """Each job with its picture, or the reason why there is none; one is read ahead."""
+def _read_ahead(jobs: Sequence[Job], reader: ThreadPoolExecutor) -> Iterator[tuple[Job, Picture | str]]:
+    """Yield each job with its picture, or the reason why there is none; one is read ahead."""
     ahead: Future[Picture | str] | None = reader.submit(_read, jobs[0].source) if jobs else None
     for index, job in enumerate(jobs):
         assert ahead is not None
@@ -65,7 +65,7 @@ def _read(path: Path) -> Picture | str:
         return str(error)
 
 
-def _upscaled(upscaler: Upscaler, job: Job, picture: Picture | str) -> Picture | str:
+def _upscale(upscaler: Upscaler, job: Job, picture: Picture | str) -> Picture | str:
     if isinstance(picture, str):
         return picture
     try:
@@ -74,7 +74,7 @@ def _upscaled(upscaler: Upscaler, job: Job, picture: Picture | str) -> Picture |
         return f"{job.source}: {error}"
 
 
-def _written(job: Job, picture: Picture | str) -> Outcome:
+def _write(job: Job, picture: Picture | str) -> Outcome:
     if isinstance(picture, str):
         return Outcome(job, picture)
     suffix = job.target.suffix.lower()
@@ -88,4 +88,4 @@ def _written(job: Job, picture: Picture | str) -> Outcome:
         if error.errno == errno.ENAMETOOLONG:  # this image alone
             return Outcome(job, f"{job.source}: {job.target.name} is too long a name for this disk; shorten it")
         raise JobError(f"{job.target} cannot be written ({error.strerror}); what was done before is whole") from error
-    return Outcome(job, notes=tuple(lost_in(picture, suffix)))
+    return Outcome(job, notes=tuple(describe_losses(picture, suffix)))

@@ -106,10 +106,10 @@ def infer_folder(
     claim_output(jobs, output, upscaler.settings, overwrite)
     todo, done = split_done(jobs, overwrite)
     outcomes = infer_in_processes(upscaler, todo, devices) if devices else infer_files(upscaler, todo)
-    return _collected(outcomes, len(todo), done, generator.name, progress)
+    return _collect(outcomes, len(todo), done, generator.name, progress)
 
 
-def _collected(
+def _collect(
     outcomes: Iterable[Outcome], total: int, done: Sequence[Job], label: str, progress: bool
 ) -> InferenceReport:
     report = InferenceReport(skipped=[job.target for job in done])

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from prismsr.tools.inference.defaults import PRECISIONS
-from prismsr.tools.inference.generator_files import Built, from_options, from_weights
-from prismsr.tools.inference.sampled_generator import from_sampling_options, samples
+from prismsr.tools.inference.generator_files import Built, build_from_options, build_from_weights
+from prismsr.tools.inference.sampled_generator import build_from_sampling_options, is_sampled
 from prismsr.utils.devices import find_device
 from prismsr.utils.errors import UserError
 from prismsr.utils.padding import padded_to_windows
@@ -106,7 +106,7 @@ def load_generator(
         GeneratorError: the device, precision or kind of file cannot be used.
     """
     place = find_device(str(device))
-    built = _built(Path(model), None if weights is None else Path(weights), param_key, Path(root))
+    built = _build(Path(model), None if weights is None else Path(weights), param_key, Path(root))
     if precision not in PRECISIONS or precision not in built.precisions:
         raise GeneratorError(f"precision {precision}: allowed for {built.name}: {', '.join(built.precisions)}")
     net: Any = built.net  # both torch modules and spandrel's descriptors move themselves
@@ -123,13 +123,13 @@ def load_generator(
     return generator
 
 
-def _built(file: Path, weights: Path | None, param_key: ParamKey, root: Path) -> Built:
+def _build(file: Path, weights: Path | None, param_key: ParamKey, root: Path) -> Built:
     suffix = file.suffix.lower()
     if suffix in OPTION_SUFFIXES:
-        return (from_sampling_options if samples(file) else from_options)(file, weights, param_key, root)
+        return (build_from_sampling_options if is_sampled(file) else build_from_options)(file, weights, param_key, root)
     if suffix not in WEIGHT_SUFFIXES:
         allowed = ", ".join((*OPTION_SUFFIXES, *WEIGHT_SUFFIXES))
         raise GeneratorError(f"{file}: is neither an option file nor weights; allowed: {allowed}")
     if weights is not None:
         raise GeneratorError(f"{file} holds weights itself; --weights {weights} belongs to an option file")
-    return from_weights(file, param_key)
+    return build_from_weights(file, param_key)

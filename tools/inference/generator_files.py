@@ -34,19 +34,21 @@ class Built:
     precisions: tuple[str, ...] = ("fp32", "fp16", "bf16")
 
 
-def from_options(file: Path, weights: Path | None, param_key: ParamKey, root: Path) -> Built:
-    """The `network_g` of an option file with its weights; see `prismsr.tools.inference.generator.load_generator`."""
+def build_from_options(file: Path, weights: Path | None, param_key: ParamKey, root: Path) -> Built:
+    """Build the `network_g` of an option file with its weights; see `load_generator`."""
     loaded = load_with_lines(file)
     net = build_network_g(loaded, file)
     options = loaded.options["network_g"]
-    path = weights or checkpoint_of(loaded.options, file, root)
+    path = weights or find_checkpoint(loaded.options, file, root)
     state, key = state_dict(path, param_key)
     require_fit(net, state, path)
     net.load_state_dict(state)
     net.eval().requires_grad_(False)
-    multiple = _multiple(options)
+    multiple = _find_multiple(options)
     settings = {"network": json.loads(json.dumps(options)), "weights": hash_file(path), "param_key": key}
-    return Built(net, str(loaded.options.get("name") or file.stem), _scale(net, multiple, file), multiple, settings)
+    return Built(
+        net, str(loaded.options.get("name") or file.stem), _measure_scale(net, multiple, file), multiple, settings
+    )
 
 
 def build_network_g(loaded: LoadedOptions, file: Path) -> nn.Module:
@@ -64,8 +66,8 @@ def build_network_g(loaded: LoadedOptions, file: Path) -> nn.Module:
     return net
 
 
-def checkpoint_of(options: Mapping[str, Any], file: Path, root: Path) -> Path:
-    """The weights that belong to an option file; see `prismsr.tools.inference.generator.load_generator`.
+def find_checkpoint(options: Mapping[str, Any], file: Path, root: Path) -> Path:
+    """Find the weights that belong to an option file; see `prismsr.tools.inference.generator.load_generator`.
 
     Raises:
         WeightsError: there are none.
@@ -83,16 +85,16 @@ def checkpoint_of(options: Mapping[str, Any], file: Path, root: Path) -> Path:
     )
 
 
-def _multiple(options: Mapping[str, Any]) -> int:
-    """What the sides of a network's input have to be multiples of."""
+def _find_multiple(options: Mapping[str, Any]) -> int:
+    """Return what the sides of a network's input have to be multiples of."""
     if options["type"] == "RRDBNet" and options.get("scale", 4) in (1, 2):
         return 4 // int(options["scale"])  # it begins with a pixel unshuffle
     return int(options.get("window_size", 1))
 
 
 @torch.inference_mode()
-def _scale(net: nn.Module, multiple: int, file: Path) -> int:
-    """Measured, because option files say it in as many ways as there are networks."""
+def _measure_scale(net: nn.Module, multiple: int, file: Path) -> int:
+    """Measure the scale, because option files say it in as many ways as there are networks."""
     side = -(-_PROBE // multiple) * multiple
     try:
         output = net(torch.zeros(1, 3, side, side))
@@ -107,8 +109,8 @@ def _scale(net: nn.Module, multiple: int, file: Path) -> int:
     return scale
 
 
-def from_weights(path: Path, param_key: ParamKey) -> Built:
-    """The network of a weights file that spandrel recognises, in its descriptor.
+def build_from_weights(path: Path, param_key: ParamKey) -> Built:
+    """Build the network of a weights file that spandrel recognises, in its descriptor.
 
     Raises:
         WeightsError: see `read_spandrel`; or the network takes a mask, or does not map RGB to RGB or 1 channel to 1.

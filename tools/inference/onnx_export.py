@@ -72,7 +72,7 @@ def export_onnx(generator: Generator, path: Path, *, dynamic: bool = False, size
     try:
         _export(net, torch.rand(1, generator.channels, size, size), temporary, dynamic, window)
         sizes = ((size, size), (size + window, size + 3 * window)) if dynamic else ((size, size),)
-        report = _checked(generator, temporary, path, sizes)
+        report = _check(generator, temporary, path, sizes)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -110,10 +110,10 @@ def _export(net: nn.Module, image: Tensor, path: Path, dynamic: bool, window: in
         raise ExportError(f"torch cannot export {type(net).__name__} ({_first_line(error)}){hint}") from error
 
 
-def _checked(generator: Generator, file: Path, path: Path, sizes: tuple[tuple[int, int], ...]) -> ExportReport:
+def _check(generator: Generator, file: Path, path: Path, sizes: tuple[tuple[int, int], ...]) -> ExportReport:
     """Compare on noise, which shows every frequency."""
     noise = torch.Generator().manual_seed(0)
-    run, name = _runner(file)
+    run, name = _find_runner(file)
     differences = []
     for height, width in sizes:
         image = torch.rand(1, generator.channels, height, width, generator=noise)
@@ -126,8 +126,8 @@ def _checked(generator: Generator, file: Path, path: Path, sizes: tuple[tuple[in
     return ExportReport(path, file.stat().st_size, worst, sizes, name)
 
 
-def _runner(file: Path) -> tuple[Any, str]:
-    """A function from input to output array that runs the file, and what runs it."""
+def _find_runner(file: Path) -> tuple[Any, str]:
+    """Return a function from input to output array that runs the file, and what runs it."""
     if importlib.util.find_spec("onnxruntime") is not None:
         runtime = importlib.import_module("onnxruntime")
         session = runtime.InferenceSession(str(file), providers=["CPUExecutionProvider"])

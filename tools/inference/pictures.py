@@ -34,7 +34,7 @@ class Picture:
 
     @property
     def top(self) -> int:
-        """The value of white."""
+        """Return the value of white."""
         return int(np.iinfo(self.colour.dtype).max)
 
 
@@ -64,8 +64,8 @@ def decode_picture(data: bytes, where: str) -> Picture:
     return Picture(np.ascontiguousarray(colour), None if alpha is None else np.ascontiguousarray(alpha))
 
 
-def lost_in(picture: Picture, suffix: str) -> list[str]:
-    """What a format cannot hold of a picture, in words."""
+def describe_losses(picture: Picture, suffix: str) -> list[str]:
+    """Return what a format cannot hold of a picture, in words."""
     lost = []
     if picture.alpha is not None and suffix in (".jpg", ".jpeg"):
         lost.append("the alpha channel is left out")
@@ -87,7 +87,7 @@ def encode_picture(picture: Picture, suffix: str, where: str) -> bytes:
     """
     colour, alpha = picture.colour, picture.alpha
     if colour.dtype == np.uint16 and suffix not in _DEEP:
-        colour, alpha = _eight_bits(colour), None if alpha is None else _eight_bits(alpha)
+        colour, alpha = _to_eight_bits(colour), None if alpha is None else _to_eight_bits(alpha)
     image = colour[..., ::-1] if colour.shape[2] == 3 else colour
     if alpha is not None and suffix not in (".jpg", ".jpeg"):
         image = np.concatenate([np.broadcast_to(image, (*alpha.shape, 3)), alpha[..., None]], axis=2)
@@ -101,5 +101,5 @@ def encode_picture(picture: Picture, suffix: str, where: str) -> bytes:
     return bytes(data.tobytes())
 
 
-def _eight_bits(values: NDArray[Any]) -> NDArray[Any]:
+def _to_eight_bits(values: NDArray[Any]) -> NDArray[Any]:
     return np.rint(values / 257).astype(np.uint8)

@@ -10,7 +10,7 @@ from prismsr.tools.inference.defaults import EXTENSIONS
 from prismsr.tools.inference.upscaler import InferenceError
 from prismsr.utils.files import atomic_write, list_images
 from prismsr.utils.images import IMAGE_SUFFIXES
-from prismsr.utils.run_record import INFERRED, as_recorded, describe_differences, read_record, write_record
+from prismsr.utils.run_record import INFERRED, describe_differences, read_record, simplify_settings, write_record
 
 _LOSSLESS = (".png", ".bmp", ".tif", ".tiff")
 
@@ -36,16 +36,16 @@ def plan_jobs(inputs: Sequence[Path], output: Path, suffix: str = "", ext: str =
         jobs = [Job(inputs[0], output)]
     else:
         jobs = [
-            Job(path, output / name.parent / f"{name.stem}{suffix}{_extension(path, ext)}")
+            Job(path, output / name.parent / f"{name.stem}{suffix}{_choose_extension(path, ext)}")
             for source in inputs
-            for path, name in _images(source, output)
+            for path, name in _list_images(source, output)
         ]
     _refuse_clashes(jobs)
     return jobs
 
 
-def _images(source: Path, output: Path) -> list[tuple[Path, Path]]:
-    """The images of an input, and their names relative to it."""
+def _list_images(source: Path, output: Path) -> list[tuple[Path, Path]]:
+    """Return the images of an input, and their names relative to it."""
     if source.is_file():
         return [(source, Path(source.name))]
     if not source.is_dir():
@@ -60,7 +60,7 @@ def _images(source: Path, output: Path) -> list[tuple[Path, Path]]:
     return [(path, path.relative_to(source)) for path in found]
 
 
-def _extension(path: Path, ext: str) -> str:
+def _choose_extension(path: Path, ext: str) -> str:
     if ext == "same" or (ext == "auto" and path.suffix.lower() in _LOSSLESS):
         return path.suffix
     return ".png" if ext == "auto" else f".{ext.lower().lstrip('.')}"
@@ -80,8 +80,8 @@ def _refuse_clashes(jobs: Sequence[Job]) -> None:
         by_target[job.target] = job.source
 
 
-def record_folder(output: Path) -> Path:
-    """The folder that holds the record: the output, or that of an output file."""
+def find_record_folder(output: Path) -> Path:
+    """Return the folder that holds the record: the output, or that of an output file."""
     return output.parent if output.suffix.lower() in IMAGE_SUFFIXES and not output.is_dir() else output
 
 
@@ -93,9 +93,9 @@ def claim_output(jobs: Sequence[Job], output: Path, settings: dict[str, Any], ov
     Raises:
         InferenceError: an output was made otherwise, or nobody knows how, and `overwrite` is false.
     """
-    settings = as_recorded(settings)
-    path = record_folder(output) / INFERRED
-    earlier, since = _recorded(path)
+    settings = simplify_settings(settings)
+    path = find_record_folder(output) / INFERRED
+    earlier, since = _read_settings(path)
     # os.path: a name that is too long for the disk is not there
     there = [job.target for job in jobs if os.path.exists(job.target)]
     others = [target for target in there if earlier != settings or target.stat().st_mtime_ns < since]
@@ -120,8 +120,8 @@ def _write_record(path: Path, settings: dict[str, Any]) -> None:
         raise InferenceError(f"{path}: cannot be written ({error.strerror})") from error
 
 
-def _recorded(path: Path) -> tuple[dict[str, Any], int]:
-    """Settings in the record and since when; none where it is missing or damaged: then the outputs are nobody's."""
+def _read_settings(path: Path) -> tuple[dict[str, Any], int]:
+    """Return the recorded settings and since when; none where the record is missing or damaged."""
     try:
         content = read_record(path) or {}
         return dict(content["settings"]), int(content["since"])
@@ -129,17 +129,17 @@ def _recorded(path: Path) -> tuple[dict[str, Any], int]:
         return {}, 0
 
 
-def leftovers(folder: Path, files: Iterable[Path]) -> list[Path]:
-    """Those of a folder's files that are older than the settings in its record: they were made with others.
+def find_leftovers(folder: Path, files: Iterable[Path]) -> list[Path]:
+    """Return those of a folder's files that are older than the settings in its record: others made them.
 
     A run with other settings that was stopped, or failed at some images, leaves such; without a record there are none.
     """
-    since = _recorded(folder / INFERRED)[1]
+    since = _read_settings(folder / INFERRED)[1]
     return [path for path in files if path.stat().st_mtime_ns < since]
 
 
 def split_done(jobs: Sequence[Job], overwrite: bool) -> tuple[list[Job], list[Job]]:
-    """Those to do, and those whose output is there and newer than the input."""
+    """Return the jobs to do, and those whose output is there and newer than the input."""
     todo: list[Job] = []
     done: list[Job] = []
     for job in jobs:

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from prismsr.tools.inference.generator_files import Built, build_network_g, checkpoint_of
+from prismsr.tools.inference.generator_files import Built, build_network_g, find_checkpoint
 from prismsr.utils.errors import OptionError
 from prismsr.utils.files import hash_file
 from prismsr.utils.options.files import load_options, load_with_lines
@@ -38,20 +38,20 @@ class SampledNetwork:
         return self
 
     def __call__(self, image: Tensor) -> Tensor:
-        """(1, 3, h, w) RGB in [0, 1] to scale times that, in [0, 1]."""
-        generator = torch.Generator().manual_seed(image_seed(image, self.seed))
+        """Map (1, 3, h, w) RGB in [0, 1] to scale times that, in [0, 1]."""
+        generator = torch.Generator().manual_seed(derive_seed(image, self.seed))
         result: Tensor = self.sampler(self.net, image, generator)
         return result
 
 
-def samples(file: Path) -> bool:
-    """Whether an option file's network makes images by sampling."""
+def is_sampled(file: Path) -> bool:
+    """Return whether an option file's network makes images by sampling."""
     network = load_options(file).get("network_g")
     return isinstance(network, dict) and network.get("type") == NETWORK
 
 
-def from_sampling_options(file: Path, weights: Path | None, param_key: ParamKey, root: Path) -> Built:
-    """The LGCAANet of an option file with its trained tensors; see `prismsr.tools.inference.generator.load_generator`.
+def build_from_sampling_options(file: Path, weights: Path | None, param_key: ParamKey, root: Path) -> Built:
+    """Build the LGCAANet of an option file with its trained tensors; see `load_generator`.
 
     It runs in float32 or, under `val.sampling.amp`, in half precision, and has tiles of its own.
 
@@ -69,7 +69,7 @@ def from_sampling_options(file: Path, weights: Path | None, param_key: ParamKey,
     options = loaded.options
     sampling = dict((options.get("val") or {}).get("sampling") or {})
     sampler = Sampler(parse_section(SamplingOptions, sampling, "val.sampling"), int(options.get("scale", 4)))
-    path = weights or checkpoint_of(options, file, root)
+    path = weights or find_checkpoint(options, file, root)
     net: Any = build_network_g(loaded, file)
     if net.sections["base"]["frozen_dtype"] != "float32" and sampler.options.amp is None:
         raise OptionError(f"{file}: val.sampling.amp: is required with network_g.base.frozen_dtype below float32")
@@ -84,7 +84,7 @@ def from_sampling_options(file: Path, weights: Path | None, param_key: ParamKey,
     return Built(sampled, name, sampler.scale, 1, settings, whole=True, precisions=("fp32",))
 
 
-def image_seed(image: Tensor, seed: int) -> int:
-    """A seed of 62 bits from an image (1, 3, h, w) and the seed of the run."""
+def derive_seed(image: Tensor, seed: int) -> int:
+    """Return a seed of 62 bits from an image (1, 3, h, w) and the seed of the run."""
     data = repr(tuple(image.shape)).encode() + (image.detach().cpu() * 255).round().to(torch.uint8).numpy().tobytes()
     return int.from_bytes(hashlib.sha256(str(seed).encode() + data).digest()[:8], "big") >> 2

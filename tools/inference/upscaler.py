@@ -10,7 +10,7 @@ from prismsr.tools.inference.pictures import Picture
 from prismsr.utils.errors import DataError, UserError
 from prismsr.utils.padding import padded_to_windows
 from prismsr.utils.resize import imresize_bicubic
-from prismsr.utils.tiling import blended_rows
+from prismsr.utils.tiling import blend_rows
 
 import numpy as np
 import torch
@@ -88,11 +88,11 @@ class Upscaler:
         if alpha is not None and self.alpha == "net":
             alpha = self._enlarged(alpha[..., None])[..., 0]
         elif alpha is not None:
-            alpha = bicubic_enlarged(alpha, self.scale)
+            alpha = enlarge_bicubic(alpha, self.scale)
         return Picture(self._enlarged(colour), alpha)
 
     def _enlarged(self, values: NDArray[Any]) -> NDArray[Any]:
-        """(H, W, 1 or 3) integers to the same of scale times the size, by the network."""
+        """Map (H, W, 1 or 3) integers to the same of scale times the size, by the network."""
         while True:
             try:
                 result = self._through_network(values)
@@ -117,7 +117,7 @@ class Upscaler:
         print(f"Out of memory: going on with --tile {tile} --overlap {self.overlap}", file=sys.stderr, flush=True)
 
     def _through_network(self, values: NDArray[Any]) -> NDArray[Any]:
-        """The network's output, rounded to the type of `values`; beside it only one row of tiles is held in float32."""
+        """Return the network's output, rounded to the type of `values`; only one row of tiles is held in float32."""
         scale, top = self.generator.scale, np.iinfo(values.dtype).max
         height, width, channels = values.shape
         rgb = np.repeat(values, 3, axis=2) if channels == 1 else values
@@ -125,7 +125,7 @@ class Upscaler:
         image = torch.from_numpy(rgb.transpose(2, 0, 1)[None].astype(np.float32, order="C")).div_(float(top))
         image = padded_to_windows(image, self.generator.window_size)
         result = np.empty((height * scale, width * scale, channels), values.dtype)
-        bands = blended_rows(self._checked, image, scale, self.tile, self.overlap, self.generator.window_size)
+        bands = blend_rows(self._checked, image, scale, self.tile, self.overlap, self.generator.window_size)
         for first, band in bands:
             rows = band[:, : max(result.shape[0] - first, 0), : result.shape[1]]
             levels = (rows.mean(0, keepdim=True) if channels == 1 else rows).clamp_(0, 1).mul_(float(top)).round_()
@@ -160,7 +160,7 @@ def fill_transparent(colour: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
     return colour[rows, columns]
 
 
-def bicubic_enlarged(values: NDArray[Any], scale: int) -> NDArray[Any]:
+def enlarge_bicubic(values: NDArray[Any], scale: int) -> NDArray[Any]:
     """Enlarge (H, W) integers by Keys' cubic (a = -1/2), rounded and clipped; at the border as Pillow does it."""
     height, width = values.shape
     image = Image.fromarray(values.astype(np.float32))

@@ -52,12 +52,12 @@ def run(args: argparse.Namespace) -> None:
     sizes = {"vae_tile": args.tile, "vae_overlap": args.overlap}
     options = [parse_section(SamplingOptions, {**sizes, "vae_norm_stages": n}, "tiles") for n in args.stages]
     vae = build_vae(BaseOptions(path=None, vae_path=args.vae))
-    results = decoded(vae, _read(args.input, vae_factor(vae)), options)
+    results = decode_all(vae, _read(args.input, vae_factor(vae)), options)
     args.output.parent.mkdir(parents=True, exist_ok=True)
     draw(results, args.output)
     for name, image in results.items():
         if name != "whole":
-            print(f"{name}: {difference(image, results['whole'])}")
+            print(f"{name}: {describe_difference(image, results['whole'])}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -72,8 +72,8 @@ def _read(path: Path, factor: int) -> Tensor:
 
 
 @torch.no_grad()
-def decoded(vae: Any, image: Tensor, options: Sequence[SamplingOptions]) -> dict[str, Tensor]:
-    """The decoded latents of an image (1, 3, H, W) in [0, 1], by name: "whole" first, then as each option says.
+def decode_all(vae: Any, image: Tensor, options: Sequence[SamplingOptions]) -> dict[str, Tensor]:
+    """Return the decoded latents of an image (1, 3, H, W) in [0, 1], by name: "whole" first, then as each option says.
 
     Raises:
         OptionError: the image is not larger than a tile.
@@ -91,8 +91,8 @@ def decoded(vae: Any, image: Tensor, options: Sequence[SamplingOptions]) -> dict
     return results
 
 
-def difference(image: Tensor, whole: Tensor) -> str:
-    """Distance of two images (1, 3, H, W) in words."""
+def describe_difference(image: Tensor, whole: Tensor) -> str:
+    """Return the distance of two images (1, 3, H, W) in words."""
     error = image - whole
     psnr = -10 * float(error.square().mean().clamp(min=1e-12).log10())
     tone = 255 * float(F.avg_pool2d(error, min(TONE, *error.shape[-2:])).abs().max())
@@ -100,7 +100,7 @@ def difference(image: Tensor, whole: Tensor) -> str:
 
 
 def draw(results: dict[str, Tensor], output: Path) -> None:
-    """Images above, differences from the first below."""
+    """Draw images above, differences from the first below."""
     from matplotlib.figure import Figure
 
     whole = results["whole"]

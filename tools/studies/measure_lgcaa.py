@@ -32,7 +32,7 @@ ROWS: dict[str, dict[str, Any]] = {
 
 
 def sample_tokens(count: int, channels: int, seed: int = 0) -> Tensor:
-    """Tokens (1, N, C) as a layer norm gives them: random ones that share a fifth of their energy."""
+    """Draw tokens (1, N, C) as a layer norm gives them, which share a fifth of their energy."""
     generator = torch.Generator().manual_seed(seed)
     tokens = torch.randn(1, count, channels, generator=generator)
     shared = torch.randn(1, 1, channels, generator=generator)
@@ -40,8 +40,8 @@ def sample_tokens(count: int, channels: int, seed: int = 0) -> Tensor:
 
 
 @torch.no_grad()
-def measured(options: dict[str, Any], tokens: Tensor, heads: int, seed: int = 0) -> tuple[float, float, float]:
-    """What a randomly initialised module does, in float64, since float32's rounding alone leaves about 1e-14.
+def measure(options: dict[str, Any], tokens: Tensor, heads: int, seed: int = 0) -> tuple[float, float, float]:
+    """Measure a randomly initialised module, in float64, since float32's rounding alone leaves about 1e-14.
 
     Args:
         options: section `lgcaa`.
@@ -63,7 +63,7 @@ def measured(options: dict[str, Any], tokens: Tensor, heads: int, seed: int = 0)
 
 
 def relative_entropy(local: LocalAttention, tokens: Tensor) -> float:
-    """Mean entropy of the rows of softmax(s * norm(Q) norm(K)^T), over log N: 1 where all tokens weigh the same."""
+    """Return the mean entropy of softmax(s * norm(Q) norm(K)^T)'s rows over log N: 1 where all weigh the same."""
     q, k = (normalise(split_heads(project(tokens), local.heads), local.kind) for project in (local.to_q, local.to_k))
     temperature = local.temperature()
     scale = q.shape[-1] ** -0.5 if temperature is None else temperature.view(-1, 1, 1)
@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> None:
     print(f"{args.tokens} tokens, {args.channels} channels, {args.heads} heads, random weights\n")
     rows = []
     for name, options in ROWS.items():
-        entropy, local, merged = measured(options, tokens, args.heads)
+        entropy, local, merged = measure(options, tokens, args.heads)
         rows.append([name, f"{entropy:.4f}", f"{token_variation(tokens):.2f}", f"{local:.1e}", f"{merged:.1e}"])
     header = ["module", "entropy", "tokens' variation: input", "after local attention", "before the MLP"]
     print(markdown_table(header, rows))

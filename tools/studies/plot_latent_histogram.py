@@ -48,11 +48,11 @@ def run(args: argparse.Namespace) -> None:
     panels = {"pixels": {name: _values(tensors) for name, tensors in images.items()}}
     if args.vae:
         vae = build_vae(BaseOptions(path=None, vae_path=args.vae))
-        panels["latents"] = {name: latent_values(vae, tensors) for name, tensors in images.items()}
+        panels["latents"] = {name: encode_values(vae, tensors) for name, tensors in images.items()}
     args.output.parent.mkdir(parents=True, exist_ok=True)
     draw(panels, args.output)
     for panel, values in panels.items():
-        for name, distance in distances(values).items():
+        for name, distance in measure_distances(values).items():
             print(f"{panel}: W1({name}, GT) = {distance:.4f}")
 
 
@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def read_all(gt: Path, lq: Path | None, sr: Sequence[Path]) -> dict[str, list[Tensor]]:
-    """Images by kind, GT first, each (1, 3, H, W) in [0, 1] of GT's size.
+    """Read the images by kind, GT first, each (1, 3, H, W) in [0, 1] of GT's size.
 
     Raises:
         OptionError: a folder is empty, or an image has no partner or another size.
@@ -95,15 +95,15 @@ def _values(tensors: Sequence[Tensor]) -> NDArray[np.float32]:
 
 
 @torch.no_grad()
-def latent_values(vae: Any, images: Sequence[Tensor]) -> NDArray[np.float32]:
-    """All values of the images' scaled latents; sides are cut to multiples of the VAE's factor."""
+def encode_values(vae: Any, images: Sequence[Tensor]) -> NDArray[np.float32]:
+    """Return all values of the images' scaled latents; sides are cut to multiples of the VAE's factor."""
     factor = vae_factor(vae)
     cut = [image[..., : image.shape[2] // factor * factor, : image.shape[3] // factor * factor] for image in images]
     return _values([encode_images(vae, image, sample=False) for image in cut])
 
 
-def distances(values: Values) -> dict[str, float]:
-    """Wasserstein-1 distance to GT's values, of equally many, by sorting; without GT itself."""
+def measure_distances(values: Values) -> dict[str, float]:
+    """Return the Wasserstein-1 distance to GT's values, of equally many, by sorting; without GT itself."""
     gt = np.sort(values["GT"])
     return {name: float(np.abs(np.sort(own) - gt).mean()) for name, own in values.items() if name != "GT"}
 
@@ -114,7 +114,7 @@ def _edges(values: Values) -> NDArray[np.float64]:
 
 
 def draw(panels: dict[str, Values], output: Path) -> None:
-    """One panel of lines for each kind of values."""
+    """Draw one panel of lines for each kind of values."""
     import io
 
     from matplotlib.figure import Figure
@@ -123,7 +123,7 @@ def draw(panels: dict[str, Values], output: Path) -> None:
     axes = figure.subplots(1, len(panels), squeeze=False)[0]
     for axis, (title, values) in zip(axes, panels.items(), strict=True):
         edges = LEVELS if title == "pixels" else _edges(values)
-        labels = {name: f"{name}, W1 {distance:.4f}" for name, distance in distances(values).items()}
+        labels = {name: f"{name}, W1 {distance:.4f}" for name, distance in measure_distances(values).items()}
         for name, own in values.items():
             heights = np.histogram(own, edges, density=True)[0]
             axis.plot((edges[1:] + edges[:-1]) / 2, heights, label=labels.get(name, name), linewidth=1.4)

@@ -90,7 +90,7 @@ def _fetch_one(weights: Weights, root: Path) -> None:
 
 
 def _fetch_from_hub(weights: Weights) -> None:
-    """By the hub's own client, which keeps the layout of its cache, goes on where it was cut, and compares hashes."""
+    """Fetch by the hub's own client: it keeps its cache's layout, goes on where it was cut, and compares hashes."""
     from huggingface_hub import hf_hub_download, snapshot_download
 
     assert weights.hub is not None

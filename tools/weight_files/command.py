@@ -19,10 +19,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, root: Path = ROOT, entries: Sequence[Any] | None = None) -> int:
     """List, check or fetch; a test may give another repository and another list."""
     from prismsr.tools.weight_files.actions import check, fetch, show
-    from prismsr.tools.weight_files.wanted import option_files, wanted
+    from prismsr.tools.weight_files.wanted import collect_wanted, load_option_files
 
-    options = None if args.options is None else option_files(args.options)
-    want = wanted(options, args.metrics, root, entries)
+    options = None if args.options is None else load_option_files(args.options)
+    want = collect_wanted(options, args.metrics, root, entries)
     if args.command == "fetch":
         return fetch(want, root, args.overwrite)
     return (show if args.command == "list" else check)(want, root)

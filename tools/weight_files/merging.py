@@ -67,7 +67,7 @@ def _check_output(output: Path, overwrite: bool) -> None:
 
 
 def find_base(path: Path, key: str | None, sha256: Any) -> dict[str, Tensor]:
-    """State dict of the base: the one of its file, or the one under `key`, whose hash is right.
+    """Return the state dict of the base: the one of its file, or the one under `key`, whose hash is right.
 
     Args:
         path: file of the base, in any layout.

@@ -33,13 +33,13 @@ class Wanted:
     unknown: dict[str, list[str]]
 
 
-def option_files(paths: Sequence[Path]) -> dict[str, dict[str, Any]]:
-    """The merged option files below the folders, and the files; fragments below `_base_` are left out."""
+def load_option_files(paths: Sequence[Path]) -> dict[str, dict[str, Any]]:
+    """Load the option files below the folders, and the files, without fragments below `_base_`."""
     files = [file for path in paths for file in (sorted(path.rglob("*.yml")) if path.is_dir() else [path])]
     return {shown(file): load_options(file) for file in files if "_base_" not in file.parts}
 
 
-def wanted(
+def collect_wanted(
     options: dict[str, dict[str, Any]] | None,
     metrics: Sequence[str] | None,
     root: Path,
@@ -57,7 +57,7 @@ def wanted(
         OptionError: a metric of which no weights are known.
     """
     entries, everything = read_list() if entries is None else entries, options is None and metrics is None
-    makers = option_files([root / "options"]) if (root / "options").is_dir() else {}
+    makers = load_option_files([root / "options"]) if (root / "options").is_dir() else {}
     chosen = makers if everything else options or {}
     found: dict[Weights, list[str]] = {entry: [] for entry in entries} if everything else {}
     made: dict[str, tuple[str, list[str]]] = {}
@@ -73,12 +73,12 @@ def wanted(
             elif not serving:
                 unknown.setdefault(need.what, []).append(f"{file} ({need.where})")
     for name in metrics or ():
-        for entry in _of_metric(name, entries):
+        for entry in _find_entries(name, entries):
             found.setdefault(entry, []).append(f"the metric {name}")
     return Wanted(found, made, unknown)
 
 
-def _of_metric(name: str, entries: Sequence[Weights]) -> list[Weights]:
+def _find_entries(name: str, entries: Sequence[Weights]) -> list[Weights]:
     if name in WITHOUT:
         return []
     plain = name.removeprefix(PYIQA)

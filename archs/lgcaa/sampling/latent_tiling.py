@@ -4,7 +4,7 @@ from collections.abc import Callable
 from itertools import pairwise, product
 from typing import NamedTuple
 
-from prismsr.utils.tiling import axis_tiles, tile_slices
+from prismsr.utils.tiling import split_axis, weigh_tiles
 
 import torch
 from torch import Tensor
@@ -18,20 +18,20 @@ class Window(NamedTuple):
 
     @property
     def size(self) -> tuple[int, int]:
-        """(h, w)."""
+        """Return (h, w)."""
         return self.rows.stop - self.rows.start, self.columns.stop - self.columns.start
 
     def of(self, maps: Tensor) -> Tensor:
-        """The tile (B, C, h, w) of maps (B, C, H, W)."""
+        """Return the tile (B, C, h, w) of maps (B, C, H, W)."""
         return maps[..., self.rows, self.columns]
 
     def enlarged(self, factor: int) -> "Window":
-        """The same place in a map that is `factor` times as large."""
+        """Return the same place in a map that is `factor` times as large."""
         return Window(*(slice(part.start * factor, part.stop * factor) for part in self))
 
 
-def windows(height: int, width: int, tile: int, overlap: int) -> list[Window]:
-    """Tiles of at most tile x tile that cover the map, evenly, the last ones flush with its border.
+def split_map(height: int, width: int, tile: int, overlap: int) -> list[Window]:
+    """Return tiles of at most tile x tile that cover the map, evenly, the last ones flush with its border.
 
     Args:
         height: of the map.
@@ -40,30 +40,30 @@ def windows(height: int, width: int, tile: int, overlap: int) -> list[Window]:
         overlap: what neighbours share at the least, up to half of `tile`.
 
     Raises:
-        ValueError: see `prismsr.utils.tiling.tile_slices`.
+        ValueError: see `prismsr.utils.tiling.split_axis`.
     """
-    rows, columns = (tile_slices(length, tile, overlap) for length in (height, width))
+    rows, columns = (split_axis(length, tile, overlap) for length in (height, width))
     return [Window(*place) for place in product(rows, columns)]
 
 
-def cores(height: int, width: int, tile: int, overlap: int) -> list[Window]:
-    """The middle of each of `windows`, as far as half of what it shares, counted from its first row and column.
+def split_cores(height: int, width: int, tile: int, overlap: int) -> list[Window]:
+    """Return the middle of each tile of `split_map`, as far as half of what it shares, counted from its start.
 
-    Together they cover the map once; see `windows` for the arguments.
+    Together they cover the map once; see `split_map` for the arguments.
     """
 
     def middles(length: int) -> list[slice]:
-        tiles = tile_slices(length, tile, overlap)
+        tiles = split_axis(length, tile, overlap)
         cuts = [0, *((after.start + part.stop) // 2 for part, after in pairwise(tiles)), length]
         return [slice(a - part.start, b - part.start) for part, (a, b) in zip(tiles, pairwise(cuts), strict=True)]
 
     return [Window(*place) for place in product(middles(height), middles(width))]
 
 
-def blended(
+def blend_windows(
     run: Callable[[Window], Tensor], height: int, width: int, tile: int, overlap: int, factor: int = 1
 ) -> Tensor:
-    """The weighted mean of what `run` gives for each tile; with one tile, that itself.
+    """Return the weighted mean of what `run` gives for each tile; with one tile, that itself.
 
     Beside the result, memory holds one tile at a time.
 
@@ -71,17 +71,17 @@ def blended(
         run: gives (B, C, factor * h, factor * w) for a window of h x w; all on one device.
         height: of the whole map.
         width: of the whole map.
-        tile: see `windows`.
-        overlap: see `windows`.
+        tile: see `split_map`.
+        overlap: see `split_map`.
         factor: by which the result is larger than the map.
 
     Returns:
         (B, C, factor * height, factor * width), float32 where there are several tiles.
     """
-    places = windows(height, width, tile, overlap)
+    places = split_map(height, width, tile, overlap)
     if len(places) == 1:
         return run(places[0])
-    rows, columns = (axis_tiles(side, tile, overlap, factor, window="gaussian") for side in (height, width))
+    rows, columns = (weigh_tiles(side, tile, overlap, factor, window="gaussian") for side in (height, width))
     total: Tensor | None = None
     for place, (down, across) in zip(places, product(rows, columns), strict=True):
         part = run(place).float()

@@ -12,7 +12,7 @@ from prismsr.archs.lgcaa.lgcaa_arch import Condition
 from prismsr.archs.lgcaa.sampling.colour_fix import fix_colours
 from prismsr.archs.lgcaa.sampling.condition_tiles import ConditionFeatures
 from prismsr.archs.lgcaa.sampling.enlarged_image import EnlargedImage
-from prismsr.archs.lgcaa.sampling.latent_tiling import Window, blended
+from prismsr.archs.lgcaa.sampling.latent_tiling import Window, blend_windows
 from prismsr.archs.lgcaa.sampling.options import SamplingOptions
 from prismsr.archs.lgcaa.sampling.vae_tiles import decode_tiled, encode_tiled
 from prismsr.archs.lgcaa.stable_diffusion import build_scheduler
@@ -109,7 +109,7 @@ class Sampler:
                 noise: Tensor = net(window.of(latents), t, condition=condition, control_scale=options.control_scale)[0]
                 return noise
 
-            return blended(run, *c_f.size, options.tile, options.tile_overlap)
+            return blend_windows(run, *c_f.size, options.tile, options.tile_overlap)
 
         start = encode_tiled(net.vae, source, options) if options.start == "lr" else None
         shape = torch.Size((len(source.lq), net.unet.config.in_channels, *c_f.size))

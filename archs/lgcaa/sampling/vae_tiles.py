@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from prismsr.archs.lgcaa.sampling.enlarged_image import EnlargedImage
-from prismsr.archs.lgcaa.sampling.latent_tiling import Window, blended, cores, windows
+from prismsr.archs.lgcaa.sampling.latent_tiling import Window, blend_windows, split_cores, split_map
 from prismsr.archs.lgcaa.sampling.options import SamplingOptions
 from prismsr.archs.lgcaa.sampling.shared_norms import SharedNorms, Tile
 from prismsr.archs.lgcaa.stable_diffusion import decode_latents, encode_images, vae_factor
@@ -43,7 +43,7 @@ def decode_tiled(vae: Any, latents: Tensor, options: SamplingOptions) -> Tensor:
         options: vae_tile, vae_overlap and vae_norm_stages are read.
     """
     size = latents.shape[-2], latents.shape[-1]
-    if len(windows(*size, options.vae_tile, options.vae_overlap)) == 1:
+    if len(split_map(*size, options.vae_tile, options.vae_overlap)) == 1:
         return decode_latents(vae, latents).float()
 
     def run(window: Window) -> Tensor:
@@ -57,10 +57,10 @@ def _in_tiles(
 ) -> Tensor:
     """The blended tiles of a map of `size` latents, enlarged by `factor`; `network` is the one that `run` calls."""
     tile, overlap = options.vae_tile, options.vae_overlap
-    if options.vae_norm_stages == 0 or len(windows(*size, tile, overlap)) == 1:
-        return blended(run, *size, tile, overlap, factor)
+    if options.vae_norm_stages == 0 or len(split_map(*size, tile, overlap)) == 1:
+        return blend_windows(run, *size, tile, overlap, factor)
     norms = SharedNorms(network)
-    tiles = zip(windows(*size, tile, overlap), cores(*size, tile, overlap), strict=True)
+    tiles = zip(split_map(*size, tile, overlap), split_cores(*size, tile, overlap), strict=True)
     norms.measure([Tile(partial(run, window), window.size, core) for window, core in tiles], options.vae_norm_stages)
     with norms.applied():
-        return blended(run, *size, tile, overlap, factor)
+        return blend_windows(run, *size, tile, overlap, factor)

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from prismsr.data.prepare.common import claim_folder, images_of
+from prismsr.data.prepare.common import claim_folder, find_inputs
 from prismsr.data.prepare.downsample import write_lr
 from prismsr.data.prepare.testsets.arrange import arrange
 from prismsr.data.prepare.testsets.check import image_sizes
@@ -111,7 +111,7 @@ def _degrade(test_set: TestSet, gt: Path, output: Path, number: int, recipe: str
 
 
 def _for_each(test_set: TestSet, gt: Path, output: Path, work: Any, args: argparse.Namespace) -> None:
-    images = images_of(gt, output)
+    images = find_inputs(gt, output)
     jobs = [(path, key) for key, path in images.items()]
     run_jobs(work, jobs, workers=args.workers, label=f"{test_set.name} {output.name}")
     print(f"{test_set.name}: {_described(output)}")

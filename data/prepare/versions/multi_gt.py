@@ -10,7 +10,7 @@ from functools import partial
 from hashlib import sha256
 from typing import Any
 
-from prismsr.data.prepare.common import add_folder_arguments, claim_folder, images_of, relative_input, report
+from prismsr.data.prepare.common import add_folder_arguments, claim_folder, find_inputs, name_input, print_result
 from prismsr.data.prepare.versions.enhancement import read_enhancements
 from prismsr.data.prepare.versions.enhancement_networks import SUFFIXES
 from prismsr.data.prepare.versions.filters import CLASSICAL
@@ -54,12 +54,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write OUTPUT/original/NAME-ROW-COLUMN.png, OUTPUT/01/NAME-ROW-COLUMN_01.png, ..., and selection.csv."""
-    images = images_of(args.input, args.output)
+    images = find_inputs(args.input, args.output)
     enhancements = read_enhancements(args.enhancer, args.tile, args.tile_pad, args.device)
     rule = PatchRule(args.crop, args.step, args.jitter, args.std, args.laplacian, args.all_patches)
     made_by = {"enhancers": [each.record() for each in enhancements], **asdict(rule), "seed": args.seed}
     claim_folder(
-        args.output, {"command": STEP, "input": relative_input(args.input, args.output), **made_by}, args.overwrite
+        args.output, {"command": STEP, "input": name_input(args.input, args.output), **made_by}, args.overwrite
     )
     work = partial(
         write_patches, output=args.output, enhancers=enhancements, rule=rule, seed=args.seed, run_id=run_id(made_by)
@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
     found = sum(len(result.patches) for result in results)
     kept = write_selection(args.output / SELECTION, results, rule, len(enhancements))
     note = f"; {kept} of {found} patches kept, figures of all in {SELECTION}"
-    report(STEP, args.output, [result.written for result in results], skipped, note)
+    print_result(STEP, args.output, [result.written for result in results], skipped, note)
     return 0
 
 

@@ -49,7 +49,7 @@ def test_exported_file_computes_what_torch_does(
     command = ["onnx", "--model", str(write_model(tmp_path)), "-o", str(path), "--size", "12"]
     assert tool.main([*command, *(["--dynamic"] if dynamic else [])]) == 0
     assert "differs from torch by at most" in capsys.readouterr().out
-    run, _ = onnx_export._runner(path)
+    run, _ = onnx_export._find_runner(path)
     generator = load_generator(tmp_path / "tiny.yml", device="cpu", root=tmp_path)
     image = torch.rand(1, 3, 9, 17) if dynamic else torch.rand(1, 3, 12, 12)
     # in float32: three convolutions whose sums have at most 36 terms below 1, each right to 36 * 2^-24 = 2e-6
@@ -64,7 +64,7 @@ def test_a_file_that_computes_something_else_is_not_kept(tmp_path: Path, monkeyp
     monkeypatch.setattr(onnx_export, "PACKAGES", ())
     monkeypatch.setattr(onnx_export, "_export", lambda net, image, path, *more: path.write_bytes(b"graph"))
     monkeypatch.setattr(
-        onnx_export, "_runner", lambda file: (lambda image: image.repeat(4, -1).repeat(4, -2), "runner 1")
+        onnx_export, "_find_runner", lambda file: (lambda image: image.repeat(4, -1).repeat(4, -2), "runner 1")
     )
     generator = load_generator(write_model(tmp_path), device="cpu", root=tmp_path)
     with pytest.raises(onnx_export.ExportError, match=r"net\.onnx was not written: runner 1 differs from torch by"):

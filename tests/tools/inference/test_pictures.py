@@ -4,7 +4,7 @@ import io
 from pathlib import Path
 from typing import Any
 
-from prismsr.tools.inference.pictures import Picture, decode_picture, encode_picture, lost_in, read_picture
+from prismsr.tools.inference.pictures import Picture, decode_picture, describe_losses, encode_picture, read_picture
 from prismsr.utils.image_headers import ORIENTATION, ImageReadError
 
 import cv2
@@ -68,17 +68,17 @@ def test_lossless_round_trip(tmp_path: Path, suffix: str, dtype: Any, channels: 
     assert np.array_equal(read.colour, np.broadcast_to(picture.colour, read.colour.shape))
     assert read.colour.shape[2] == (channels if not with_alpha else 3)  # grey with alpha is written as RGBA
     assert np.array_equal(read.alpha, values[..., 3]) if with_alpha else read.alpha is None
-    assert lost_in(picture, suffix) == []
+    assert describe_losses(picture, suffix) == []
 
 
 def test_what_jpeg_cannot_hold_is_told() -> None:
     values = np.full((8, 8, 4), 40000, np.uint16)
     picture = Picture(values[..., :3], values[..., 3])
-    assert lost_in(picture, ".jpg") == ["the alpha channel is left out", "16 bits are rounded to 8"]
+    assert describe_losses(picture, ".jpg") == ["the alpha channel is left out", "16 bits are rounded to 8"]
     read = decode_picture(encode_picture(picture, ".jpg", "x"), "x")
     assert read.alpha is None
     assert np.array_equal(read.colour, np.full((8, 8, 3), round(40000 / 257), np.uint8))
-    assert lost_in(picture, ".webp") == ["16 bits are rounded to 8"]
+    assert describe_losses(picture, ".webp") == ["16 bits are rounded to 8"]
     assert decode_picture(encode_picture(picture, ".webp", "x"), "x").alpha is not None
 
 

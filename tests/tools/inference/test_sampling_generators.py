@@ -3,7 +3,7 @@
 from prismsr.archs.lgcaa.sampling.options import SamplingOptions
 from prismsr.archs.lgcaa.sampling.sampler import Sampler
 from prismsr.tools.inference.generator import GeneratorError, load_generator
-from prismsr.tools.inference.sampled_generator import image_seed
+from prismsr.tools.inference.sampled_generator import derive_seed
 from prismsr.tools.inference.upscaler import Upscaler
 from prismsr.utils.errors import OptionError
 from prismsr.utils.weights.files import WeightsError
@@ -47,7 +47,7 @@ def test_images_are_those_of_the_sampler_whatever_came_before(root):
     net = build_network(NETWORK).eval()
     net.load_state_dict(torch.load(root / "experiments/tiny/models/net_g_latest.pth", weights_only=True)["params_ema"])
     sampler = Sampler(SamplingOptions(steps=2, tile=0, vae_tile=0), 3)
-    assert torch.equal(sampler(net, IMAGE, torch.Generator().manual_seed(image_seed(IMAGE, 5))), first)
+    assert torch.equal(sampler(net, IMAGE, torch.Generator().manual_seed(derive_seed(IMAGE, 5))), first)
     assert Upscaler(generator).tile == 0  # the sampler has tiles of its own
 
 

@@ -1,6 +1,6 @@
 from prismsr.archs.lgcaa.sampling.condition_tiles import ConditionFeatures
 from prismsr.archs.lgcaa.sampling.enlarged_image import EnlargedImage
-from prismsr.archs.lgcaa.sampling.latent_tiling import Window, windows
+from prismsr.archs.lgcaa.sampling.latent_tiling import Window, split_map
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ def test_windows_are_parts_of_the_whole_images_features():
     whole = embedding.features(source.window(Window(slice(0, 136), slice(0, 200))))[-1]
     features = ConditionFeatures(embedding, source, 8)
     assert features.size == (17, 25)
-    for window in windows(17, 25, 7, 2):
+    for window in split_map(17, 25, 7, 2):
         assert torch.allclose(features.of(window), window.of(whole))
     all_of_it = features.of(Window(slice(0, 17), slice(0, 25)))
     assert torch.equal(all_of_it, whole)

@@ -1,4 +1,4 @@
-from prismsr.archs.lgcaa.sampling.latent_tiling import blended, cores, windows
+from prismsr.archs.lgcaa.sampling.latent_tiling import blend_windows, split_cores, split_map
 
 import pytest
 import torch
@@ -11,9 +11,9 @@ def test_blending_is_the_mean_by_products_of_weights():
     """Against sums and weights of the whole map, pixel by pixel."""
     generator = torch.Generator().manual_seed(0)
     parts = {
-        (w.rows.start, w.columns.start): torch.rand(1, 2, 32, 32, generator=generator) for w in windows(40, 50, 16, 6)
+        (w.rows.start, w.columns.start): torch.rand(1, 2, 32, 32, generator=generator) for w in split_map(40, 50, 16, 6)
     }
-    result = blended(lambda w: parts[w.rows.start, w.columns.start], 40, 50, 16, 6, factor=2)
+    result = blend_windows(lambda w: parts[w.rows.start, w.columns.start], 40, 50, 16, 6, factor=2)
     axis = torch.exp(-(((torch.arange(32).double() + 0.5) / 32 - 0.5) ** 2) / 0.02)
     weights = torch.outer(axis, axis)
     total, norm = torch.zeros(1, 2, 80, 100, dtype=torch.float64), torch.zeros(80, 100, dtype=torch.float64)
@@ -28,7 +28,7 @@ def test_blending_is_the_mean_by_products_of_weights():
 @pytest.mark.parametrize(("height", "width"), [(40, 70), (16, 33), (10, 12)])
 def test_windows_cover_the_map_and_end_at_its_border(height, width):
     seen = torch.zeros(height, width)
-    for window in windows(height, width, 16, 4):
+    for window in split_map(height, width, 16, 4):
         part = window.of(seen)
         assert part.shape == (min(16, height), min(16, width))
         part += 1
@@ -38,7 +38,7 @@ def test_windows_cover_the_map_and_end_at_its_border(height, width):
 @pytest.mark.parametrize(("height", "width"), [(40, 70), (16, 33), (10, 12)])
 def test_cores_cover_the_map_once_and_lie_in_the_middle_of_their_tiles(height, width):
     seen = torch.zeros(height, width)
-    for window, core in zip(windows(height, width, 16, 4), cores(height, width, 16, 4), strict=True):
+    for window, core in zip(split_map(height, width, 16, 4), split_cores(height, width, 16, 4), strict=True):
         core.of(window.of(seen)).add_(1)
         for part, place, length in zip(core, window, (height, width), strict=True):
             assert part.start >= 2 or place.start == 0
@@ -48,12 +48,12 @@ def test_cores_cover_the_map_once_and_lie_in_the_middle_of_their_tiles(height, w
 
 def test_blending_what_does_not_depend_on_the_tile_gives_it_back():
     maps = torch.rand(2, 3, 40, 50)
-    assert torch.allclose(blended(lambda window: window.of(maps), 40, 50, 16, 4), maps, rtol=0, atol=ROUNDING)
+    assert torch.allclose(blend_windows(lambda window: window.of(maps), 40, 50, 16, 4), maps, rtol=0, atol=ROUNDING)
 
 
 def test_one_tile_is_the_whole_map_itself():
     maps = torch.rand(1, 3, 16, 12)
-    assert blended(lambda window: window.of(maps) * 2, 16, 12, 16, 8).equal(maps * 2)
+    assert blend_windows(lambda window: window.of(maps) * 2, 16, 12, 16, 8).equal(maps * 2)
 
 
 def test_a_local_operation_in_tiles_is_that_of_the_whole_away_from_their_borders():
@@ -62,7 +62,7 @@ def test_a_local_operation_in_tiles_is_that_of_the_whole_away_from_their_borders
     def blurred(image):
         return F.avg_pool2d(F.pad(image, (1,) * 4), 3, stride=1)
 
-    result = blended(lambda window: blurred(window.of(maps)), 48, 48, 24, 12)
+    result = blend_windows(lambda window: blurred(window.of(maps)), 48, 48, 24, 12)
     difference = (result - blurred(maps)).abs()
     inner = torch.zeros(48, dtype=torch.bool)
     inner[13:23] = inner[25:35] = True  # no tile of 0-24, 12-36 or 24-48 ends here
@@ -72,4 +72,4 @@ def test_a_local_operation_in_tiles_is_that_of_the_whole_away_from_their_borders
 
 def test_wrong_overlap_is_refused():
     with pytest.raises(ValueError, match="at most half"):
-        windows(64, 64, 16, 9)
+        split_map(64, 64, 16, 9)
