@@ -39,7 +39,7 @@ def full():
 def steps(parts):
     """The step without and with LGCAA."""
     gt = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    return [parts.measure_step(parts.network(SECTIONS, mode), gt, 1, CPU) for mode in parts.MODES]
+    return [parts.measure_step(parts.describe_network(SECTIONS, mode), gt, 1, CPU) for mode in parts.MODES]
 
 
 class Counter:
@@ -93,7 +93,7 @@ def test_step_counts_the_bytes_of_what_is_trained(steps):
 
 def test_clock_reads_a_step_with_gradient_checkpointing(parts, clocks):
     torch.manual_seed(0)
-    model = parts._built(parts.network(SECTIONS, "full"), CPU)
+    model = parts._build(parts.describe_network(SECTIONS, "full"), CPU)
     model.net_g.enable_gradient_checkpointing()
     model.feed_data({"gt": torch.rand(1, 3, 64, 64), "lq": torch.rand(1, 3, 16, 16)})
     clock = clocks.PartClock(CPU)
@@ -106,16 +106,16 @@ def test_clock_reads_a_step_with_gradient_checkpointing(parts, clocks):
 def test_step_without_an_update_is_no_measurement(parts):
     gt = torch.full((1, 3, 64, 64), torch.nan)
     with pytest.raises(RuntimeError, match="without an update"):
-        parts.measure_step(parts.network(SECTIONS, "none"), gt, 1, CPU)
+        parts.measure_step(parts.describe_network(SECTIONS, "none"), gt, 1, CPU)
 
 
 def test_sampling_in_parts(parts):
-    result = parts.measure_sampling(parts.network(SECTIONS, "full"), 64, 3, 1, CPU)
+    result = parts.measure_sampling(parts.describe_network(SECTIONS, "full"), 64, 3, 1, CPU)
     calls = {path: calls for path, (_, calls) in result["parts"].items()}
     once = dict.fromkeys(("DINO", "E", "VAE encoder", "VAE decoder"), 1)
     assert calls == {**once, "ControlNet": 3, "UNet": 3, "UNet/LGCAA": 21}
     assert result["steps"] == 3 and result["seconds"] > 0 and 0 <= result["value"] <= 1
-    alone = parts.measure_sampling(parts.network(SECTIONS, "none"), 64, 1, None, CPU)
+    alone = parts.measure_sampling(parts.describe_network(SECTIONS, "none"), 64, 1, None, CPU)
     assert alone["seconds"] == 0 and alone["seconds_in_parts"] > 0 and "UNet/LGCAA" not in alone["parts"]
 
 
@@ -135,7 +135,7 @@ def test_tables(parts, full, monkeypatch, capsys):
             assert benchmark.main(line) == 0
         return json.loads(printed[-1])
 
-    full.lgcaa_full(full.planned(1, None, None, full.PARTS, "tiny", cuda=False), measure, cuda=False)
+    full.lgcaa_full(full.make_plan(1, None, None, full.PARTS, "tiny", cuda=False), measure, cuda=False)
     out = capsys.readouterr().out
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in out.splitlines() if line.startswith("| ")]
     table = {row[0]: row[1:] for row in rows}
@@ -148,12 +148,12 @@ def test_tables(parts, full, monkeypatch, capsys):
 
 
 def test_plan_of_a_machine_without_cuda_is_smaller(full):
-    assert full.planned(5, None, None, None, "full", cuda=True) == full.Plan(5, 16, 40, full.PARTS)
-    assert full.planned(5, None, None, None, "full", cuda=False) == full.Plan(5, 1, 2, ("step", "sampling"))
-    assert full.planned(5, 4, 8, ["memory"], "tiny", cuda=False) == full.Plan(5, 4, 8, ["memory"], "tiny")
+    assert full.make_plan(5, None, None, None, "full", cuda=True) == full.Plan(5, 16, 40, full.PARTS)
+    assert full.make_plan(5, None, None, None, "full", cuda=False) == full.Plan(5, 1, 2, ("step", "sampling"))
+    assert full.make_plan(5, 4, 8, ["memory"], "tiny", cuda=False) == full.Plan(5, 4, 8, ["memory"], "tiny")
 
 
 def test_too_little_memory_is_told_before_anything_is_built(full, monkeypatch):
     monkeypatch.setattr(full, "NEEDED", dict.fromkeys(full.PARTS, 1e15))
     with pytest.raises(SystemExit, match=r"about 1000000\.00 GB of memory.*--parts"):
-        full.lgcaa_full(full.planned(1, None, None, ["step"], "full", cuda=False), None, cuda=False)
+        full.lgcaa_full(full.make_plan(1, None, None, ["step"], "full", cuda=False), None, cuda=False)

@@ -26,7 +26,7 @@ def folders(tmp_path):
 def test_distance_of_a_shift_is_the_shift(tool, folders):
     images = tool.read_all(folders / "GT", None, [folders / "SR"])
     values = {name: tool._values(tensors) for name, tensors in images.items()}
-    assert tool.distances(values) == {"SR": pytest.approx(51 / 255, abs=1e-6)}
+    assert tool.measure_distances(values) == {"SR": pytest.approx(51 / 255, abs=1e-6)}
 
 
 def test_plot_of_pixels_and_latents(tool, folders, capsys):
