@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from prismsr.utils.errors import OptionError
-from prismsr.utils.names import did_you_mean
+from prismsr.utils.names import nearest
 from prismsr.utils.options.yaml_loader import OptionDumper, read_yaml
 
 import yaml
@@ -45,12 +45,15 @@ def load_options(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 def load_with_lines(path: str | os.PathLike[str]) -> LoadedOptions:
     """As `load_options`, together with the file and line each key comes from."""
-    loaded = _load(Path(path), ())
+    loaded = _load(Path(path), (), {})
     return LoadedOptions(merge({}, loaded.options), loaded.lines)
 
 
-def _load(path: Path, above: tuple[Path, ...]) -> LoadedOptions:
+def _load(path: Path, above: tuple[Path, ...], read: dict[Path, LoadedOptions]) -> LoadedOptions:
+    """Read a file with its bases; `read` holds those that are done, since files may name one base many times."""
     source = shown(path)
+    if path.resolve() in read:
+        return read[path.resolve()]
     if path.resolve() in above:
         circle = " -> ".join(shown(item) for item in (*above[above.index(path.resolve()) :], path))
         raise OptionError(f"{source}: option files inherit each other in a circle: {circle}")
@@ -67,9 +70,11 @@ def _load(path: Path, above: tuple[Path, ...]) -> LoadedOptions:
         target = path.parent / base
         if not target.is_file():
             raise OptionError(f"{lines[BASE]}: {BASE} names {base}, but there is no file {shown(target)}.")
-        inherited = _load(target, (*above, path.resolve()))
+        inherited = _load(target, (*above, path.resolve()), read)
         merged = LoadedOptions(merge(merged.options, inherited.options), merged.lines | inherited.lines)
-    return LoadedOptions(merge(merged.options, data), merged.lines | lines)
+    result = LoadedOptions(merge(merged.options, data), merged.lines | lines)
+    read[path.resolve()] = result
+    return result
 
 
 def _bases(value: Any, where: str) -> list[str]:
@@ -103,7 +108,8 @@ def apply_overrides(loaded: LoadedOptions, entries: Iterable[str]) -> None:
 
     Args:
         loaded: options to change.
-        entries: `a:b:c=value` each; the value is read as YAML. The last key may be new, the ones before must be there.
+        entries: `a:b:c=value` each; the value is read as YAML. Sections that are not there are made, unless one of a
+            similar name is there.
 
     Raises:
         OptionError: all entries that cannot be applied, one line each.
@@ -126,10 +132,15 @@ def _override(loaded: LoadedOptions, entry: str) -> None:
         raise OptionError(f"{source}: must look like train:ema_decay=0.999 (keys joined by ':', '=', a value).")
     section = loaded.options
     for depth, key in enumerate(keys[:-1], start=1):
+        near = nearest(key, section)
+        if section.get(key) is None and near in (None, key):
+            section[key] = {}  # the check of the options names it where no model knows it
         inner = section.get(key)
         if not isinstance(inner, dict):
-            what = f"{'.'.join(keys[:depth])} is not a mapping" if key in section else f"there is no section {key}"
-            raise OptionError(f"{source}: {what}{'' if key in section else did_you_mean(key, section)}.")
+            there = f"{'.'.join(keys[:depth])} is not a mapping"
+            raise OptionError(
+                f"{source}: {there if key in section else f'there is no section {key}; did you mean {near!r}?'}"
+            )
         section = inner
     value, _ = read_yaml(text, source)
     section[keys[-1]] = _copy(value)

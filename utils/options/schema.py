@@ -57,6 +57,9 @@ def entry_kind(field: FieldInfo) -> str | None:
     return next((mark.kind for mark in marks if isinstance(mark, Entry)), None)
 
 
+NAME_BYTES = 200  # of an experiment: files named after it have endings besides
+
+
 class TopOptions(Options):
     """The top level, without `network_*`."""
 
@@ -81,6 +84,8 @@ class TopOptions(Options):
     def _folder_name(cls, value: str) -> str:
         if "/" in value or "\\" in value:
             raise ValueError("must not contain / or \\, since it names a folder")
+        if value in (".", "..") or len(value.encode()) > NAME_BYTES:
+            raise ValueError(f"names a folder: must not be . or .., and have at most {NAME_BYTES} bytes")
         return value
 
     @field_validator("num_gpu")
