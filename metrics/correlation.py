@@ -52,17 +52,32 @@ class Correlations:
 
 
 def plcc(scores: ArrayLike, mos: ArrayLike) -> float:
-    """Pearson's linear correlation in [-1, 1]; see `correlate` for the arguments and the errors."""
+    """Pearson's linear correlation in [-1, 1]; see `correlate` for the arguments and the errors.
+
+    Example:
+        >>> round(plcc([1, 2, 3, 4], [2, 1, 4, 3]), 4)
+        0.6
+    """
     return float(pearsonr(*_checked(scores, mos)).statistic)
 
 
 def srcc(scores: ArrayLike, mos: ArrayLike) -> float:
-    """Spearman's rank correlation in [-1, 1], equal values sharing their mean rank; see `correlate`."""
+    """Spearman's rank correlation in [-1, 1], equal values sharing their mean rank; see `correlate`.
+
+    Example:
+        >>> round(srcc([1, 2, 9], [1, 5, 3]), 4)
+        0.5
+    """
     return float(spearmanr(*_checked(scores, mos)).statistic)
 
 
 def krcc(scores: ArrayLike, mos: ArrayLike) -> float:
-    """Kendall's tau-b in [-1, 1], which allows for equal values; see `correlate`."""
+    """Kendall's tau-b in [-1, 1], which allows for equal values; see `correlate`.
+
+    Example:
+        >>> round(krcc([1, 2, 9], [1, 5, 3]), 4)
+        0.3333
+    """
     return float(kendalltau(*_checked(scores, mos)).statistic)
 
 
@@ -78,6 +93,10 @@ def fit_cubic(scores: ArrayLike, mos: ArrayLike) -> Vector:
 
     Raises:
         CorrelationError: as `correlate`, fewer than 5 images or 4 different scores.
+
+    Example:
+        >>> fit_cubic([1, 2, 3, 4, 5], [1, 8, 27, 64, 125]).round(6)
+        array([  1.,   8.,  27.,  64., 125.])
     """
     x, y = _checked(scores, mos)
     _enough_to_fit(x, "cubic")
@@ -86,7 +105,12 @@ def fit_cubic(scores: ArrayLike, mos: ArrayLike) -> Vector:
 
 
 def logistic4(x: ArrayLike, upper: float, lower: float, middle: float, width: float) -> Vector:
-    """`lower + (upper - lower) / (1 + exp(-(x - middle) / |width|))`, monotone in x; (n,) for (n,)."""
+    """`lower + (upper - lower) / (1 + exp(-(x - middle) / |width|))`, monotone in x; (n,) for (n,).
+
+    Example:
+        >>> logistic4([-100, 0, 100], upper=5, lower=1, middle=0, width=1)
+        array([1., 3., 5.])
+    """
     return lower + (upper - lower) * expit((np.asarray(x, np.float64) - middle) / abs(width))
 
 
@@ -98,6 +122,12 @@ def logistic4_parameters(scores: ArrayLike, mos: ArrayLike) -> tuple[float, floa
 
     Raises:
         CorrelationError: as `correlate`, fewer than 5 images or 4 different scores, or no fit is found.
+
+    Example:
+        >>> scores = [0, 1, 2, 3, 4]
+        >>> parameters = logistic4_parameters(scores, logistic4(scores, 5, 1, 2, 1))
+        >>> [round(value, 6) for value in parameters]
+        [5.0, 1.0, 2.0, 1.0]
     """
     x, y = _checked(scores, mos)
     _enough_to_fit(x, "logistic")
@@ -125,6 +155,11 @@ def fit_logistic4(scores: ArrayLike, mos: ArrayLike) -> Vector:
 
     Raises:
         CorrelationError: as `logistic4_parameters`, or the best logistic is a constant.
+
+    Example:
+        >>> scores = [0, 1, 2, 3, 4]
+        >>> fit_logistic4(scores, logistic4(scores, 5, 1, 2, 1)).round(4)
+        array([1.4768, 2.0758, 3.    , 3.9242, 4.5232])
     """
     parameters = logistic4_parameters(scores, mos)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -145,6 +180,11 @@ def correlate(scores: ArrayLike, mos: ArrayLike) -> Correlations:
     Raises:
         CorrelationError: not two vectors of equal length, fewer than 2 images, NaN or infinite values, or all scores
             (or all MOS) equal. A fit that fails alone is None, with a note.
+
+    Example:
+        >>> found = correlate([9, 7, 6, 4, 1], [1, 2, 3, 4, 5])
+        >>> [round(value, 4) for value in (found.plcc, found.plcc_cubic, found.srcc, found.krcc)]
+        [-0.9851, 0.9969, -1.0, -1.0]
     """
     x, y = _checked(scores, mos)
     fitted: dict[str, float | None] = {}

@@ -35,6 +35,10 @@ def frechet_distance(first: Features, second: Features) -> float:
 
     Raises:
         ValueError: fewer than 2 images in a set.
+
+    Example:
+        >>> frechet_distance(np.array([[0.0, 0.0], [2.0, 0.0]]), np.array([[3.0, 4.0], [5.0, 4.0]]))
+        25.0
     """
     if min(len(first), len(second)) < 2:
         raise ValueError(f"FID needs at least 2 images on each side; got {len(first)} and {len(second)}")
@@ -63,6 +67,10 @@ def resized(image: NDArray[np.uint8], mode: Mode) -> Tensor:
         image: the image.
         mode: "clean": PIL's bicubic of float values with antialiasing, clipped (Parmar et al., CVPR 2022);
             "legacy_pytorch": bilinear without antialiasing, as in pytorch-fid and in BasicSR.
+
+    Example:
+        >>> resized(np.full((40, 60, 3), 7, np.uint8), "clean").unique()
+        tensor([7.])
     """
     if mode == "clean":
         channels = [Image.fromarray(plane.astype(np.float32)) for plane in np.moveaxis(image, 2, 0)]
@@ -77,6 +85,10 @@ def cut(image: NDArray[np.uint8], patches: int | None) -> Iterator[NDArray[np.ui
 
     Raises:
         ValueError: the image is smaller than one patch.
+
+    Example:
+        >>> [patch.shape for patch in cut(np.zeros((5, 9, 3), np.uint8), 4)]
+        [(4, 4, 3), (4, 4, 3)]
     """
     if patches is None:
         yield image

@@ -1,6 +1,6 @@
 """Full-reference metrics by networks in one form: batches of pairs in, one distance per pair out, frozen, in float32.
 
-LPIPS and DISTS come from pyiqa, LPIPS-ST from its authors' package; no-reference metrics are in nr_metric.py.
+LPIPS and DISTS come from pyiqa, LPIPS-ST from its authors' package; no-reference metrics are in no_reference.py.
 """
 
 import importlib
@@ -8,16 +8,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from prismsr.metrics.pyiqa_networks import create_pyiqa, import_pyiqa
+from prismsr.metrics.catalog import Metric, find_metric
+from prismsr.metrics.pyiqa_networks import create_pyiqa
 from prismsr.utils.compat import import_stlpips
 from prismsr.utils.errors import OptionError
-from prismsr.utils.names import did_you_mean
 from prismsr.utils.weights.files import WeightsError, weights_hash
 
 import torch
 from torch import Tensor, nn
 
-PYIQA = "pyiqa:"
 LPIPS_ST = "lpips-st"
 
 
@@ -81,7 +80,7 @@ def build_fr_metric(metric: str, **options: Any) -> FRMetric:
     """Build a metric on the CPU.
 
     Args:
-        metric: "lpips-st", or the name of a full-reference metric of pyiqa, with or without "pyiqa:".
+        metric: name of a full-reference metric, see catalog.find_metric.
         options: for "lpips-st" net: alex or vgg; for pyiqa's the arguments of the network, such as net: vgg for LPIPS,
             and `weights`, a local file with all of the network's weights.
 
@@ -89,14 +88,18 @@ def build_fr_metric(metric: str, **options: Any) -> FRMetric:
         OptionError: no such metric, options that do not suit it, or pyiqa is not installed.
         WeightsError: weights are not at hand and cannot be fetched; the message says what to put where.
         UserError: a package that the metric needs is not installed.
+
+    Example:
+        >>> image = torch.rand(1, 3, 64, 64)
+        >>> build_fr_metric("lpips-st")(image, image)
+        tensor([0.])
     """
-    if metric == LPIPS_ST:
-        return _lpips_st(**options)
-    name = metric.removeprefix(PYIQA)
-    made = _create(name, options)
-    if made.metric_mode != "FR":
-        raise OptionError(f"pyiqa:{name} judges single images; a metric that compares two is needed here")
-    return FRMetric(made.net, name, _version(), bool(made.lower_better))
+    known = find_metric(metric, "full")
+    if known.name == LPIPS_ST:
+        return _lpips_st(known, **options)
+    if not known.pyiqa:
+        raise OptionError(f"{known.name} is computed from 8-bit pixels, not by a network")
+    return FRMetric(_create(known.pyiqa, options).net, known.name, known.version, known.lower_better)
 
 
 def build_inception() -> tuple[nn.Module, str]:
@@ -107,27 +110,14 @@ def build_inception() -> tuple[nn.Module, str]:
         OptionError: pyiqa is not installed.
     """
     net: nn.Module = _create("fid", {}).net.model
-    return net.eval().requires_grad_(False), _version()
+    return net.eval().requires_grad_(False), f"pyiqa {version('pyiqa')}"
 
 
-def pyiqa_mode(name: str) -> str:
-    """ "FR" (compares two images) or "NR" (judges one) of a metric of pyiqa.
-
-    Raises:
-        OptionError: pyiqa is not installed or has no such metric.
-    """
-    pyiqa = import_pyiqa()
-    for mode in ("FR", "NR"):
-        if name in pyiqa.list_models(mode):
-            return mode
-    raise OptionError(f"pyiqa has no metric named {name!r}{did_you_mean(name, pyiqa.list_models())}")
-
-
-def _lpips_st(net: str = "alex") -> FRMetric:
+def _lpips_st(known: Metric, net: str = "alex") -> FRMetric:
     if net not in ("alex", "vgg"):
         raise OptionError(f"lpips-st: net: must be 'alex' or 'vgg'; got {net!r}")
     made = import_stlpips().stlpips.LPIPS(net=net, variant="shift_tolerant", verbose=False)
-    return FRMetric(_UnitRange(made), LPIPS_ST, f"stlpips_pytorch {version('stlpips_pytorch')}")
+    return FRMetric(_UnitRange(made), known.name, known.version, known.lower_better)
 
 
 def _create(name: str, options: dict[str, Any]) -> Any:
@@ -147,7 +137,3 @@ def _also_needed(name: str, options: dict[str, Any]) -> str:
     url = urls.get("url" if name == "dists" else f"{options.get('version', '0.1')}_{options.get('net', 'alex')}", "")
     place = Path(torch.hub.get_dir()) / "pyiqa" / url.rpartition("/")[2]
     return "" if not url or place.is_file() else f" It needs {url} at {place} as well."
-
-
-def _version() -> str:
-    return f"pyiqa {version('pyiqa')}"

@@ -44,12 +44,22 @@ def read_pair(sr: Image, path: Path, align: Align) -> Image:
 
 
 def sizes_fit(sr: tuple[int, ...], gt: tuple[int, ...], align: Align) -> bool:
-    """Whether a reference of this (height, width) can serve for an SR image of that one; see `read_pair`."""
+    """Whether a reference of this (height, width) can serve for an SR image of that one; see `read_pair`.
+
+    Example:
+        >>> sizes_fit((40, 60), (42, 60), "equal"), sizes_fit((40, 60), (42, 60), "crop")
+        (False, True)
+    """
     return sr == gt if align == "equal" else sr[0] <= gt[0] and sr[1] <= gt[1]
 
 
 def rgb_tensor(image: Image) -> Tensor:
-    """(3, H, W) float32 RGB in [0, 1] of (H, W, 3) BGR uint8."""
+    """(3, H, W) float32 RGB in [0, 1] of (H, W, 3) BGR uint8.
+
+    Example:
+        >>> rgb_tensor(np.array([[[255, 0, 51]]], np.uint8)).flatten()
+        tensor([0.2000, 0.0000, 1.0000])
+    """
     return torch.from_numpy(np.ascontiguousarray(image[..., ::-1].transpose(2, 0, 1))).float() / 255
 
 

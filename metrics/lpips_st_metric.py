@@ -40,6 +40,11 @@ def calculate_lpips_st(
 
     Raises:
         ValueError: shapes differ.
+
+    Example:
+        >>> image = np.zeros((64, 64, 3), np.uint8)
+        >>> calculate_lpips_st(image, image)
+        0.0
     """
     if img.shape != img2.shape:
         raise ValueError(f"calculate_lpips_st: image shapes differ: {img.shape} and {img2.shape}.")

@@ -21,13 +21,20 @@ from torch.nn import functional as F
 
 BLOCK = 96  # pixels; the pristine model was made from blocks of this size
 SCORE_RANGE = (0.0, 20.0)
+PRISTINE = Path(basicsr.metrics.niqe.__file__).with_name("niqe_pris_params.npz")
+"""NIQE's pristine model, which comes with BasicSR."""
 _TINY = 1e-12
 _ROUNDING = 1e-8  # of 255, in float64
 _SHIFTS = ((0, 1), (1, 0), (1, 1), (1, -1))  # to the neighbours whose products NIQE looks at
 
 
 def luma(images: Tensor) -> Tensor:
-    """MATLAB's Y in [16, 235] of RGB images in [0, 1], (B, 3, H, W) to (B, 1, H, W); NIQE rounds it, this does not."""
+    """MATLAB's Y in [16, 235] of RGB images in [0, 1], (B, 3, H, W) to (B, 1, H, W); NIQE rounds it, this does not.
+
+    Example:
+        >>> luma(torch.ones(1, 3, 1, 1)).item()
+        235.0
+    """
     weights = images.new_tensor([65.481, 128.553, 24.966]).view(1, 3, 1, 1)
     return (images * weights).sum(1, keepdim=True) + 16
 
@@ -50,7 +57,12 @@ def mscn(image: Tensor, window: Tensor) -> Tensor:
 
 
 def halved(image: Tensor) -> Tensor:
-    """MATLAB's bicubic downsampling by 2 with antialiasing, border mirrored; (B, 1, H, W) with even H and W."""
+    """MATLAB's bicubic downsampling by 2 with antialiasing, border mirrored; (B, 1, H, W) with even H and W.
+
+    Example:
+        >>> halved(torch.full((1, 1, 48, 96), 3.0)).shape
+        torch.Size([1, 1, 24, 48])
+    """
     first, weights = antialiased_weights(2)
     before, after = -first, first + len(weights) - 2
     kernel = image.new_tensor(weights)
@@ -64,7 +76,12 @@ def halved(image: Tensor) -> Tensor:
 
 
 def aggd_ratio(shape: np.ndarray) -> np.ndarray:
-    """r(a) = Gamma(2/a)^2 / (Gamma(1/a) Gamma(3/a)) of a generalised Gaussian's shape a; it rises with a."""
+    """r(a) = Gamma(2/a)^2 / (Gamma(1/a) Gamma(3/a)) of a generalised Gaussian's shape a; it rises with a.
+
+    Example:
+        >>> aggd_ratio(np.array([1.0, 2.0])).round(4)  # Laplace and Gauss: 1/2 and 2/pi
+        array([0.5   , 0.6366])
+    """
     return np.exp(2 * gammaln(2 / shape) - gammaln(1 / shape) - gammaln(3 / shape))
 
 
@@ -75,7 +92,12 @@ def _ratio_table() -> tuple[Tensor, Tensor]:
 
 
 def shape_of_ratio(ratio: Tensor) -> Tensor:
-    """Inverse of `aggd_ratio`, any shape, within [0.2, 10]: linear between NIQE's grid points, so differentiable."""
+    """Inverse of `aggd_ratio`, any shape, within [0.2, 10]: linear between NIQE's grid points, so differentiable.
+
+    Example:
+        >>> shape_of_ratio(torch.tensor([0.5]))
+        tensor([1.])
+    """
     ratios, shapes = (table.to(ratio.device) for table in _ratio_table())
     wanted = ratio.double().clamp(float(_ratio_table()[0][0]), float(_ratio_table()[0][-1]))
     above = torch.searchsorted(ratios, wanted.detach()).clamp(1, len(ratios) - 1)
@@ -147,6 +169,10 @@ class NaturalScene(nn.Module):
 
     d = sqrt((f - mu)^T Sigma^-1 (f - mu)) with mean mu and covariance Sigma of NIQE's pristine patches. NIQE fits a
     Gaussian to all blocks of an image and pools both covariances, for which it needs many blocks.
+
+    Example:
+        >>> NaturalScene()(torch.full((1, 3, 96, 96), 0.5))
+        tensor([21.4347])
     """
 
     mean: Tensor
@@ -156,7 +182,7 @@ class NaturalScene(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        parameters = np.load(Path(basicsr.metrics.niqe.__file__).with_name("niqe_pris_params.npz"))
+        parameters = np.load(PRISTINE)
         self.register_buffer("mean", torch.from_numpy(parameters["mu_pris_param"]).double().flatten())
         self.register_buffer("covariance", torch.from_numpy(parameters["cov_pris_param"]).double())
         self.register_buffer("window", torch.from_numpy(parameters["gaussian_window"]).double())

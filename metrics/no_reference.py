@@ -4,30 +4,34 @@ What chooses a ground truth by quality, optimises quality, or measures it, gets 
 lists what there is.
 """
 
+import hashlib
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
-from prismsr.metrics.natural_scene import SCORE_RANGE, NaturalScene
-from prismsr.metrics.pyiqa_networks import load_pyiqa
+from prismsr.metrics.catalog import Metric, find_metric
+from prismsr.metrics.natural_scene import PRISTINE, SCORE_RANGE, NaturalScene
+from prismsr.metrics.pyiqa_networks import create_pyiqa, parse_range
 from prismsr.metrics.sfd_iqa import load_sfd_iqa, sfd_iqa_needs
 from prismsr.utils.errors import OptionError
-from prismsr.utils.names import nearest
+from prismsr.utils.options.entries import find_registered
 from prismsr.utils.options.problems import join
 from prismsr.utils.options.sections import section
-from prismsr.utils.options.signatures import check_arguments
+from prismsr.utils.options.signatures import check_arguments, takes
 from prismsr.utils.rng import generators_kept
 from prismsr.utils.weights.files import weights_hash
 from prismsr.utils.weights.needs import Need, file_needs
-from prismsr.version import __version__
 
 import numpy as np
 import torch
+from basicsr.metrics import calculate_niqe
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-PYIQA = "pyiqa:"
+Range = tuple[float | None, float | None]
 _SEED = 0
 _PROBE_SIDE = 224  # pixels: what the backbones of metrics were made for
 
@@ -111,11 +115,12 @@ class NRMetric(nn.Module):
         return gradient is not None and bool(gradient.isfinite().all() and gradient.any())
 
     def weights_hash(self) -> str:
-        """SHA-256, in hex, of the bytes of the state dict in the order of its keys; "" where there are no weights.
+        """Return the SHA-256, in hex, of the weights; "" where there are none.
 
-        pyiqa's NIQE, ILNIQE and the like keep their few parameters outside of the state dict: "" for them, too.
+        It is that of the bytes of the state dict in the order of its keys. pyiqa's NIQE, ILNIQE and the like keep their
+        parameters outside of it, a registered function its own in files: then it is of those.
         """
-        return weights_hash(self.net)
+        return weights_hash(self.net) or hash_loose(self.net)
 
     def train(self, mode: bool = True) -> "NRMetric":
         """Stay in eval mode: MUSIQ makes its patches there only, and dropout would change the scores."""
@@ -123,7 +128,12 @@ class NRMetric(nn.Module):
 
 
 def quality_of(scores: Any, lower_better: bool, score_range: tuple[float, float]) -> Any:
-    """Scores, a tensor or an array, on the scale of `NRMetric.quality`."""
+    """Scores, a tensor or an array, on the scale of `NRMetric.quality`.
+
+    Example:
+        >>> quality_of(15.0, True, (0.0, 20.0))
+        25.0
+    """
     low, high = score_range
     if (low, high, lower_better) == (0.0, 100.0, False):
         return scores  # MUSIQ's, to the bit
@@ -140,41 +150,103 @@ def _equal_draws() -> Iterator[None]:
         yield
 
 
+class ImageFunction(nn.Module):
+    """A registered function of 8-bit images; as a network it passes no gradient.
+
+    Args:
+        function: takes `img`, BGR (H, W, 3) uint8, and perhaps `img2` and `device`.
+        options: its further arguments; crop_border is 0 where it wants one and none is given.
+    """
+
+    def __init__(self, function: Callable[..., Any], options: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.function = function
+        self.options = {"crop_border": 0, **options} if takes(function, "crop_border") else dict(options)
+        self.parameters_file = str(PRISTINE) if function is calculate_niqe else ""
+
+    def score(self, img: NDArray[np.uint8], img2: NDArray[np.uint8] | None = None, device: str = "cpu") -> float:
+        """Return the score of an image (H, W, 3), BGR, or of a pair."""
+        given = {"img": img, "img2": img2, "device": device}
+        return float(self.function(**{key: given[key] for key in given if takes(self.function, key)}, **self.options))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the scores (B,) of RGB (B, 3, H, W) in [0, 1], rounded to 8 bits."""
+        bgr = (images.detach().clamp(0, 1) * 255).round().byte().flip(1).permute(0, 2, 3, 1).cpu().numpy()
+        scores = [self.score(np.ascontiguousarray(image), device=str(images.device)) for image in bgr]
+        return torch.tensor(scores, dtype=torch.float32, device=images.device)
+
+
+def build_image_function(known: Metric, options: Mapping[str, Any]) -> ImageFunction:
+    """Return the function of a metric that has one; OptionError where the options do not suit it."""
+    made = ImageFunction(find_registered("metric", known.function), options)
+    _require_arguments(known.name, made.function, made.options, ("img", "img2", "device"))
+    return made
+
+
+def hash_loose(net: nn.Module) -> str:
+    """Return the SHA-256 of what a network without a state dict computes with: tensors, arrays and files of options."""
+    digest, found = hashlib.sha256(), False
+    for module in net.modules():
+        for data in _iterate_loose([value for key, value in sorted(vars(module).items()) if key[0] != "_"]):
+            digest.update(data)
+            found = True
+    return digest.hexdigest() if found else ""
+
+
+def _iterate_loose(value: Any) -> Iterator[bytes]:
+    if isinstance(value, Mapping | list | tuple):
+        for part in value.values() if isinstance(value, Mapping) else value:
+            yield from _iterate_loose(part)
+    elif isinstance(value, Tensor | np.ndarray):
+        array = np.asarray(value)
+        yield from _iterate_loose(list(array.flat)) if array.dtype == object else [array.tobytes()]
+    elif isinstance(value, str) and Path(value).is_file():
+        yield Path(value).read_bytes()
+
+
 def build_nr_metric(metric: str = "musiq", **options: Any) -> NRMetric:
     """Build a metric on the CPU; the global CPU generators are afterwards as they were.
 
     Args:
-        metric: "natural_scene", "sfd_iqa", or the name of a no-reference metric of pyiqa, with or without "pyiqa:".
+        metric: name of a no-reference metric, see catalog.find_metric.
         options: score_range: [low, high] for any; for "sfd_iqa" the arguments of calculate_sfd_iqa; for pyiqa's
-            `weights`, a local file, and the arguments of its network, such as pretrained: false for random weights.
+            `weights`, a local file, and the arguments of its network, such as pretrained: false for random weights;
+            for a registered function its arguments.
 
     Raises:
         OptionError: no such metric, options that do not suit it, or pyiqa is not installed.
         WeightsError: weights are not at hand, damaged or of another network.
         UserError: a package that the metric needs is not installed.
+
+    Example:
+        >>> metric, images = build_nr_metric("natural_scene"), torch.full((1, 3, 96, 96), 0.5)
+        >>> metric(images), metric.quality(images)
+        (tensor([21.4347]), tensor([-7.1736]))
     """
+    known = find_metric(metric, "none")
     score_range = _given_range(options.pop("score_range", None))
+    build = _build_pyiqa if known.pyiqa else _build_function if known.function else _OWN[known.name]
     with _equal_draws():
-        if metric in _OWN:
-            made = _OWN[metric](options)
-        else:
-            made = _of_pyiqa(metric.removeprefix(PYIQA), options, near=not metric.startswith(PYIQA))
-    if score_range is not None:
-        made._range = score_range
-    return made
+        net, found_range = build(known, options)
+    return NRMetric(net, known.name, known.version, known.lower_better, score_range or found_range)
 
 
 def nr_metric_needs(arguments: Mapping[str, Any], key: str) -> Iterator[Need]:
-    """Yield what build_nr_metric loads for an entry with `metric` and, in it or in `metric_options`, its options."""
+    """Yield what build_nr_metric loads for an entry with `metric` and, in it or in `metric_options`, its options.
+
+    Example:
+        >>> [need.what for need in nr_metric_needs({"metric": "pyiqa:musiq"}, "scoring")]
+        ['metric:musiq']
+    """
     inner = section(arguments, "metric_options")
     options, place = (inner, join(key, "metric_options")) if inner else (arguments, key)
-    name = str(arguments.get("metric", "musiq")).removeprefix(PYIQA)
-    if name == "sfd_iqa":
+    known = find_metric(str(arguments.get("metric", "musiq")))
+    if known.name == "sfd_iqa":
         yield from sfd_iqa_needs(options, place)
     elif options.get("weights"):
         yield from file_needs(options, place, "weights")
-    elif name not in _OWN and options.get("pretrained") is not False:
-        yield Need(f"metric:{name}", join(key, "metric"))
+    elif options.get("pretrained") is not False:
+        yield from (Need(what, join(key, "metric")) for what in known.needs)
 
 
 def _given_range(given: Sequence[float] | None) -> tuple[float, float] | None:
@@ -186,30 +258,35 @@ def _given_range(given: Sequence[float] | None) -> tuple[float, float] | None:
     return float(numbers[0]), float(numbers[1])
 
 
-def _natural_scene(options: Mapping[str, Any]) -> NRMetric:
+def _build_natural_scene(known: Metric, options: dict[str, Any]) -> tuple[nn.Module, Range]:
     if options:
         raise OptionError(f"natural_scene has no option {next(iter(options))!r}; it takes score_range alone")
-    return NRMetric(NaturalScene(), "natural_scene", f"prismsr {__version__}", True, SCORE_RANGE)
+    return NaturalScene(), SCORE_RANGE
 
 
-def _sfd_iqa(options: Mapping[str, Any]) -> NRMetric:
+def _build_sfd_iqa(known: Metric, options: dict[str, Any]) -> tuple[nn.Module, Range]:
     from prismsr.metrics.sfd_iqa_metric import calculate_sfd_iqa
 
-    supplied = ("img", "crop_border", "input_order", "device")
-    problems = check_arguments(calculate_sfd_iqa, options, "", supplied=supplied)
-    if problems:
-        raise OptionError("; ".join(f"sfd_iqa: {problem.key}: {problem.message}" for problem in problems))
+    _require_arguments(known.name, calculate_sfd_iqa, options, ("img", "crop_border", "input_order", "device"))
     # a copy: load_sfd_iqa keeps its networks for others, and whoever gets this metric may move it to a GPU
-    net = deepcopy(load_sfd_iqa(**options))
-    return NRMetric(net, "sfd_iqa", f"prismsr {__version__}", False, (0.0, 1.0))
+    return deepcopy(load_sfd_iqa(**options)), (0.0, 1.0)
 
 
-def _of_pyiqa(name: str, options: dict[str, Any], near: bool) -> NRMetric:
-    own = nearest(name, _OWN) if near else None
-    if own is not None:
-        raise OptionError(f"no metric named {name!r}; did you mean {own!r}?")
-    found = load_pyiqa(name, options, options.pop("weights", None))
-    return NRMetric(found.net, name, found.version, found.lower_better, found.score_range)
+_OWN = {"natural_scene": _build_natural_scene, "sfd_iqa": _build_sfd_iqa}
 
 
-_OWN: dict[str, Callable[[dict[str, Any]], NRMetric]] = {"natural_scene": _natural_scene, "sfd_iqa": _sfd_iqa}
+def _build_pyiqa(known: Metric, options: dict[str, Any]) -> tuple[nn.Module, Range]:
+    made = create_pyiqa(known.pyiqa, options, options.pop("weights", None))
+    return made.net, parse_range(made.score_range)
+
+
+def _build_function(known: Metric, options: dict[str, Any]) -> tuple[nn.Module, Range]:
+    return build_image_function(known, options), (None, None)
+
+
+def _require_arguments(
+    metric: str, function: Callable[..., Any], options: Mapping[str, Any], supplied: Collection[str]
+) -> None:
+    problems = check_arguments(function, options, "", supplied=supplied)
+    if problems:
+        raise OptionError("; ".join(f"{metric}: {problem.key}: {problem.message}" for problem in problems))

@@ -43,6 +43,10 @@ def calculate_nr_iqa(
 
     Raises:
         OptionError, WeightsError, UserError: see build_nr_metric.
+
+    Example:
+        >>> round(calculate_nr_iqa(np.full((96, 96, 3), 127, np.uint8), "natural_scene", device="cpu"), 4)
+        21.4347
     """
     network = _network(metric, metric_options, device)
     return float(network(metric_tensor(img, input_order, crop_border).to(_device(device))))

@@ -55,6 +55,10 @@ def pair_outcomes(left: ArrayLike, right: ArrayLike, choices: ArrayLike) -> NDAr
 
     Returns:
         (N,): 1 it agrees, 0 it does not, 0.5 its scores are equal, NaN where people had a tie or a score is missing.
+
+    Example:
+        >>> pair_outcomes([2, 1, 3], [1, 5, 3], [LEFT, LEFT, RIGHT])
+        array([1. , 0. , 0.5])
     """
     first, second = np.asarray(left, np.float64), np.asarray(right, np.float64)
     chosen = np.asarray(choices)
@@ -64,7 +68,12 @@ def pair_outcomes(left: ArrayLike, right: ArrayLike, choices: ArrayLike) -> NDAr
 
 
 def agreement(outcomes: ArrayLike, choices: ArrayLike) -> Agreement:
-    """Count the outcomes of `pair_outcomes`, (N,), for the choices (N,) that they came from."""
+    """Count the outcomes of `pair_outcomes`, (N,), for the choices (N,) that they came from.
+
+    Example:
+        >>> agreement([1, 0, 0.5, float("nan")], [LEFT, LEFT, RIGHT, TIE]).accuracy
+        0.5
+    """
     found, chosen = np.asarray(outcomes, np.float64), np.asarray(choices) != TIE
     counted = found[~np.isnan(found)]
     return Agreement(
@@ -86,6 +95,11 @@ def complementarity(outcomes: ArrayLike) -> tuple[NDArray[np.float64], NDArray[n
     Returns:
         (M, M) shares, at [a, b] the mean outcome of metric b over the pairs that metric a gets wrong (outcome 0; equal
         scores are no mistake) and b has an outcome for, NaN where there are none; and (M, M) numbers of those pairs.
+
+    Example:
+        >>> shares, counts = complementarity([[1, 0, 0], [0, 1, 0]])
+        >>> shares.tolist(), counts.tolist()
+        ([[0.0, 0.5], [0.5, 0.0]], [[2, 2], [2, 2]])
     """
     rows = np.asarray(outcomes, np.float64)
     wrong, known = (rows == 0).astype(np.int64), (~np.isnan(rows)).astype(np.int64)
@@ -140,6 +154,11 @@ def misalignment(quality: ArrayLike, labels: ArrayLike) -> Misalignment:
     Args:
         quality: (N, V) scores of N groups of V images, higher is better, NaN where there is none.
         labels: (N, V) of ORIGINAL, POSITIVE, SIMILAR, NEGATIVE, UNKNOWN.
+
+    Example:
+        >>> found = misalignment([[2, 1, 3]], [[ORIGINAL, POSITIVE, NEGATIVE]])
+        >>> found.positive.value, found.negative.value, found.negative_on_top.value
+        (1.0, 1.0, 1.0)
     """
     scores, codes = np.asarray(quality, np.float64), np.asarray(labels)
     lower, higher = _classes_below(POSITIVE), _classes_above(NEGATIVE)

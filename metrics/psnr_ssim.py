@@ -25,6 +25,10 @@ def luma(image: Image) -> Plane:
 
     BasicSR computes between float32 and float64; the tables and the cast below repeat its steps, because an error of
     1e-5 would show in the PSNR of images that hardly differ.
+
+    Example:
+        >>> luma(np.full((1, 1, 3), 255, np.uint8))
+        array([[235.]])
     """
     scaled = cv2.transform(cv2.LUT(image, _unit_table()), np.array([[24.966, 128.553, 65.481, 16.0]]))
     return ((scaled / 255).astype(np.float32) * np.float32(255)).astype(np.float64)
@@ -46,6 +50,10 @@ def planes(image: Image, crop_border: int = 0, y_channel: bool = False, rounded:
 
     Raises:
         ValueError: nothing is left of the image.
+
+    Example:
+        >>> [plane.shape for plane in planes(np.zeros((16, 20, 3), np.uint8), crop_border=2, y_channel=True)]
+        [(12, 16)]
     """
     height, width = (side - 2 * crop_border for side in image.shape[:2])
     if min(height, width) <= 0:
@@ -64,6 +72,11 @@ def psnr(first: list[Plane], second: list[Plane], offset: float = 0) -> float:
         first: planes of an image.
         second: planes of the other.
         offset: added to MSE / 255^2; pyiqa adds 1e-8, so that no value exceeds 80 dB.
+
+    Example:
+        >>> white = np.full((16, 16, 3), 255, np.uint8)
+        >>> round(psnr(planes(white), planes(white - 1)), 4), psnr(planes(white), planes(white))
+        (48.1308, inf)
     """
     squares = [cv2.norm(one, other, cv2.NORM_L2SQR) / one.size for one, other in zip(first, second, strict=True)]
     mse = sum(squares) / len(squares) / 255**2 + offset
@@ -80,6 +93,11 @@ def ssim(first: list[Plane], second: list[Plane], clipped: bool = False) -> floa
 
     Raises:
         ValueError: planes smaller than the window, 11 x 11.
+
+    Example:
+        >>> white = np.full((16, 16, 3), 255, np.uint8)
+        >>> round(ssim(planes(white), planes(white)), 6), round(ssim(planes(white), planes(0 * white)), 6)
+        (1.0, 0.0001)
     """
     return sum(_ssim(one, other, clipped) for one, other in zip(first, second, strict=True)) / len(first)
 

@@ -1,4 +1,4 @@
-"""Networks of the package pyiqa for `nr_metric`: built with what they lack told in one message."""
+"""Build networks of the package pyiqa; what they lack is told in one message."""
 
 import contextlib
 import importlib
@@ -9,18 +9,15 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple, TextIO
+from typing import Any, TextIO
 from urllib.error import URLError
 from urllib.parse import urlparse
 from urllib.request import getproxies
 
-from prismsr.metrics.catalog import OF_SETS
 from prismsr.utils.errors import OptionError, UserError
-from prismsr.utils.names import did_you_mean
 from prismsr.utils.weights.files import WeightsError, network_weights, read_file, require_fit
 
 import torch
-from torch import nn
 
 PYIQA_HINT = (
     "metrics of pyiqa need that package, which cannot be imported here: `pip install pyiqa`. Mind its licence, "
@@ -29,41 +26,6 @@ PYIQA_HINT = (
 _PACKAGES = {"clip": "openai-clip", "cv2": "opencv-python-headless", "sklearn": "scikit-learn"}  # module -> pip name
 _PATTERN = re.compile(r'Downloading: "(?P<url>[^"]+)" to (?P<path>.+)')
 _OUTPUTS = {"musiq-ava": {"num_class": 10}}  # what pyiqa otherwise sets only when it fetches the weights itself
-
-
-class PyiqaNet(NamedTuple):
-    """A network (B, 3, H, W) in [0, 1] -> scores, and what pyiqa says of them; an end of the range may be unknown."""
-
-    net: nn.Module
-    version: str
-    lower_better: bool
-    score_range: tuple[float | None, float | None]
-
-
-def load_pyiqa(name: str, options: Mapping[str, Any], weights: str | None = None) -> PyiqaNet:
-    """Build a no-reference network of pyiqa on the CPU.
-
-    Args:
-        name: pyiqa's name, such as "musiq".
-        options: arguments of the network; `pretrained: false` gives random weights where the network has that argument.
-        weights: local file of weights; None for pyiqa's own, from its cache or downloaded into it.
-
-    Raises:
-        OptionError: pyiqa is not installed or has no such metric, it is no metric of single images without reference,
-            or an option does not suit it.
-        WeightsError: weights are not at hand and cannot be fetched; the message says what to put where.
-        UserError: the network needs a package that is not installed.
-    """
-    pyiqa = import_pyiqa()
-    known = [known for known in pyiqa.list_models() if known not in OF_SETS]
-    if name not in known:
-        raise OptionError(f"pyiqa has no metric of single images named {name!r}{did_you_mean(name, known)}")
-    metric = create_pyiqa(name, options, weights)
-    if metric.metric_mode != "NR":
-        raise OptionError(f"pyiqa:{name} compares two images; a no-reference metric is needed here")
-    return PyiqaNet(
-        metric.net, f"pyiqa {pyiqa.__version__}", bool(metric.lower_better), parse_range(metric.score_range)
-    )
 
 
 def import_pyiqa() -> ModuleType:
@@ -75,7 +37,12 @@ def import_pyiqa() -> ModuleType:
 
 
 def parse_range(text: str | None) -> tuple[float | None, float | None]:
-    """(low, high) of pyiqa's "0, 1", "~0, ~100" (about) or "~0, ~" (open); None for an end that is not told."""
+    """(low, high) of pyiqa's "0, 1", "~0, ~100" (about) or "~0, ~" (open); None for an end that is not told.
+
+    Example:
+        >>> parse_range("~0, ~100"), parse_range("~0, ~")
+        ((0.0, 100.0), (0.0, None))
+    """
     ends = [end.strip().lstrip("~") for end in (text or ",").split(",")]
     low, high = (float(end) if end else None for end in ends)
     return low, high
@@ -85,12 +52,14 @@ def create_pyiqa(name: str, options: Mapping[str, Any], weights: str | None = No
     """pyiqa's own object for a metric of any kind, on the CPU; its attribute `net` is the network.
 
     Args:
-        name: one of pyiqa.list_models().
-        options: see `load_pyiqa`.
-        weights: see `load_pyiqa`.
+        name: pyiqa's name, such as "musiq".
+        options: arguments of the network; `pretrained: false` gives random weights where the network has that argument.
+        weights: local file of weights; None for pyiqa's own, from its cache or downloaded into it.
 
     Raises:
-        OptionError, WeightsError, UserError: see `load_pyiqa`.
+        OptionError: pyiqa is not installed, or an option does not suit the network.
+        WeightsError: weights are not at hand and cannot be fetched; the message says what to put where.
+        UserError: the network needs a package that is not installed.
     """
     with _reporting() as said, _without_vain_retries():
         return _create(import_pyiqa(), name, dict(options), weights, said)

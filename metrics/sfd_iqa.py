@@ -42,6 +42,10 @@ def sfd_iqa_score(feat_logits: Tensor, s_lp: Tensor, s_o: Tensor, alpha_1: float
 
     Raises:
         ValueError: the three do not belong to the same number of images.
+
+    Example:
+        >>> sfd_iqa_score(torch.zeros(1, 1, 2, 2), s_lp=torch.tensor([0.8]), s_o=torch.tensor([0.4]))
+        tensor([0.3000])
     """
     if not s_lp.shape == s_o.shape == feat_logits.shape[:1]:
         shapes = [tuple(part.shape) for part in (feat_logits, s_lp, s_o)]
@@ -56,6 +60,10 @@ def limit_side(images: Tensor, max_side: int | None) -> Tensor:
     Args:
         images: (B, 3, H, W) in [0, 1]; so is the result.
         max_side: pixels, or None for no limit.
+
+    Example:
+        >>> limit_side(torch.zeros(1, 3, 100, 50), 20).shape
+        torch.Size([1, 3, 20, 10])
     """
     height, width = images.shape[-2:]
     if max_side is None or max(height, width) <= max_side:
@@ -166,7 +174,12 @@ def load_sfd_iqa(
 
 
 def sfd_iqa_needs(arguments: Mapping[str, Any], key: str) -> Iterator[Need]:
-    """Yield the files that load_sfd_iqa reads, and the weights of its CLIP."""
+    """Yield the files that load_sfd_iqa reads, and the weights of its CLIP.
+
+    Example:
+        >>> [need.what for need in sfd_iqa_needs({"feat_d": "d.pth", "prompts": "p.pth"}, "")]
+        ['file:d.pth', 'file:p.pth', 'clip:RN50-quickgelu:openai']
+    """
     yield from file_needs(arguments, key, "feat_d", "prompts")
     yield from Clip.weights_needed(complete_arguments(Clip, section(arguments, "clip")), join(key, "clip"))
 

@@ -114,7 +114,7 @@ def add_on_error(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def print_list(messages: list[str]) -> None:
+def print_list(messages: Sequence[str]) -> None:
     """Print the first messages, and the number of the others."""
     for message in messages[:SHOWN]:
         print(f"  {message}")

@@ -66,7 +66,7 @@ def ready_to_append(path: Path, columns: list[str]) -> None:
     """
     if not path.is_file() or not path.stat().st_size:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(",".join(columns) + "\r\n", encoding="utf8")
+        path.write_text(",".join(columns) + "\n", encoding="utf8")
         return
     with path.open("rb+") as file:
         file.seek(-1, os.SEEK_END)

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from prismsr.metrics.no_reference import NRMetric, quality_of
-from prismsr.utils.csv_files import append_rows, format_rows, parse_finished
+from prismsr.metrics.score_store import ScoreStore
+from prismsr.utils.csv_files import format_rows, parse_finished
 from prismsr.utils.errors import UserError
 from prismsr.utils.files import atomic_write
 
@@ -167,8 +168,8 @@ class ScoreWriter:
     """
 
     def __init__(self, path: Path, header: ScoreHeader, overwrite: bool = False) -> None:
-        self.path = path
         self.done: set[tuple[str, str]] = set()
+        self._store = ScoreStore(path, COLUMNS)
         if overwrite or not path.is_file() or not path.stat().st_size:
             atomic_write(path, f"{header.line()}\n{format_rows([COLUMNS])}".encode())
             return
@@ -179,11 +180,8 @@ class ScoreWriter:
                 "--overwrite to make it anew, or choose another file with -o"
             )
         self.done = set(table.scores)
-        data = path.read_bytes()
-        if not data.endswith(b"\n"):  # a run was killed while it wrote the last line
-            atomic_write(path, data[: data.rfind(b"\n") + 1])
 
     def add(self, name: str, version: str, score: float) -> None:
         """Write one finite score down."""
-        append_rows(self.path, [[name, version, repr(score)]])
+        self._store.append([((name, version), score)])
         self.done.add((name, version))

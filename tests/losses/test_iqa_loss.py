@@ -54,5 +54,5 @@ def test_values_beyond_the_range_count_as_its_ends(photograph_tensor):
 def test_what_cannot_be_optimised_is_refused():
     with pytest.raises(OptionError, match="IQALoss: no gradient of 'piqe' reaches an image"):
         IQALoss(metric="piqe")
-    with pytest.raises(OptionError, match=r"IQALoss: pyiqa has no metric.*did you mean 'musiq'"):
+    with pytest.raises(OptionError, match=r"IQALoss: .*did you mean 'musiq'"):
         IQALoss(metric="musik")

@@ -1,6 +1,6 @@
 import socket
 
-from prismsr.metrics.full_reference import _also_needed, build_fr_metric, pyiqa_mode
+from prismsr.metrics.full_reference import _also_needed, build_fr_metric
 from prismsr.metrics.lpips_st_metric import calculate_lpips_st
 from prismsr.metrics.no_reference import NRMetric
 from prismsr.utils.errors import OptionError
@@ -78,9 +78,10 @@ def test_what_is_missing_is_named(offline):
 
 def test_wrong_names_and_kinds():
     pytest.importorskip("pyiqa")
-    assert [pyiqa_mode(name) for name in ("lpips", "musiq")] == ["FR", "NR"]
     with pytest.raises(OptionError, match="did you mean 'lpips'"):
-        pyiqa_mode("lpipz")
+        build_fr_metric("lpipz")
+    with pytest.raises(OptionError, match="psnr is computed from 8-bit pixels"):
+        build_fr_metric("psnr")
     with pytest.raises(OptionError, match="judges single images"):
         build_fr_metric("pyiqa:musiq", pretrained=False)
     with pytest.raises(OptionError, match="net: must be 'alex' or 'vgg'; got 'vgg19'"):

@@ -13,7 +13,7 @@ import numpy as np
 import pyiqa
 import pytest
 import torch
-from basicsr.metrics import calculate_metric
+from basicsr.metrics import calculate_metric, calculate_niqe
 from torch import nn
 
 MUSIQ = {"pretrained": False, "num_layers": 2}
@@ -120,6 +120,32 @@ def test_hash_of_the_weights(musiq):
     assert len(build_nr_metric("natural_scene").weights_hash()) == 64
 
 
+def test_parameters_outside_of_the_state_dict_count_as_weights(tmp_path):
+    """pyiqa's NIQE and the like keep theirs as plain attributes."""
+
+    class Fitted(nn.Module):
+        def __init__(self, mean):
+            super().__init__()
+            self.mean, self.trees = torch.tensor(mean), [np.array([np.arange(3), np.arange(2) + mean], object)]
+
+    def hashed(net):
+        return NRMetric(net, "fitted", "1", False, (0, 1)).weights_hash()
+
+    assert hashed(Fitted(1.0)) == hashed(Fitted(1.0)) != hashed(Fitted(2.0))
+    assert len(hashed(Fitted(1.0))) == 64
+
+
+def test_basicsr_s_niqe_is_niqe_everywhere(photograph):
+    image = np.ascontiguousarray(photograph[:200, :200, ::-1])
+    metric = build_nr_metric("niqe", crop_border=4)
+    assert (metric.name, metric.version, metric.lower_better) == ("niqe", "basicsr 1.4.2", True)
+    assert len(metric.weights_hash()) == 64
+    images = torch.from_numpy(image[..., ::-1].copy()).permute(2, 0, 1)[None].float() / 255
+    assert metric(images.requires_grad_()).tolist() == [np.float32(calculate_niqe(image, 4))]
+    assert not metric.gives_gradient()
+    assert calculate_nr_iqa(image, "calculate_niqe", crop_border=4) == metric(images).item()
+
+
 def test_weights_from_a_local_file(musiq, crops, tmp_path):
     state = {key: value * 1.1 for key, value in musiq.net.state_dict().items()}
     torch.save({"params": state}, tmp_path / "musiq.pth")
@@ -151,10 +177,11 @@ def test_what_is_missing_is_told(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("metric", "options", "message"),
     [
-        ("musiqq", {}, "pyiqa has no metric of single images named 'musiqq'; did you mean 'musiq'"),
+        ("musiqq", {}, "did you mean 'musiq'"),
         ("natural_scen", {}, "did you mean 'natural_scene'"),
-        ("fid", {}, "no metric of single images named 'fid'"),
-        ("psnr", {}, "pyiqa:psnr compares two images"),
+        ("fid", {}, "fid compares whole sets of images"),
+        ("pyiqa:psnr", {}, "pyiqa:psnr compares two images"),
+        ("niqe", {"border": 4}, "niqe: border: unknown argument"),
         ("musiq", {"layers": 2, "pretrained": False}, "pyiqa:musiq does not take the options.*'layers'"),
         ("natural_scene", {"block": 96}, "natural_scene has no option 'block'"),
         ("sfd_iqa", {"feat": "x.pth"}, "sfd_iqa: feat: unknown argument.*prompts: is required"),

@@ -1,72 +1,28 @@
-"""The metrics that evaluation knows: their names on the command line and in tables, and how they are made."""
+"""The columns of a table: a metric with its settings, and what is ready to compute it."""
 
-import hashlib
 import importlib.util
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any, Literal
 
+from prismsr.metrics.catalog import Metric, Reference, find_metric, list_metrics
 from prismsr.metrics.fid import MODES, InceptionFeatures
-from prismsr.metrics.full_reference import FRMetric, build_fr_metric, build_inception, pyiqa_mode
-from prismsr.metrics.no_reference import NRMetric, build_nr_metric
+from prismsr.metrics.full_reference import FRMetric, build_fr_metric, build_inception
+from prismsr.metrics.no_reference import NRMetric, build_image_function, build_nr_metric, hash_loose
+from prismsr.metrics.score_store import make_score_key
 from prismsr.utils.errors import OptionError, UserError
 from prismsr.utils.names import did_you_mean
+from prismsr.utils.options.yaml_loader import read_settings
 from prismsr.utils.weights.files import weights_hash
-from prismsr.version import __version__
 
-import basicsr.metrics.niqe
 from torch import nn
 
-Kind = Literal["pixels", "full", "none", "set"]
-"""pixels: by numpy in several processes; full, none: networks with and without a reference; set: of all images."""
-PYIQA = "pyiqa:"
+Better = Literal["higher", "lower"]
 VARIANTS = ("basicsr", "pyiqa")
 """Of psnr and ssim: pyiqa adds 1e-8 to the MSE in [0, 1], and for SSIM rounds Y and clips the structure term at 0."""
-
-
-@dataclass(frozen=True)
-class Known:
-    """A metric by its name on the command line.
-
-    Attributes:
-        column: its name in tables, the papers' one.
-        kind: see `Kind`.
-        network: name for `build_fr_metric` or `build_nr_metric`.
-        batched: several images at once give what each gives alone.
-    """
-
-    column: str
-    kind: Kind
-    network: str = ""
-    batched: bool = True
-
-
-KNOWN: dict[str, Known] = {
-    "psnr": Known("PSNR", "pixels"),
-    "ssim": Known("SSIM", "pixels"),
-    "niqe": Known("NIQE", "pixels"),
-    "lpips": Known("LPIPS", "full", "lpips"),
-    "lpips-st": Known("LPIPS-ST", "full", "lpips-st"),
-    "dists": Known("DISTS", "full", "dists"),
-    "fid": Known("FID", "set"),
-    "niqe-pyiqa": Known("NIQE", "none", "niqe", batched=False),
-    "musiq": Known("MUSIQ", "none", "musiq"),
-    "clipiqa": Known("CLIPIQA", "none", "clipiqa"),
-    "maniqa": Known("MANIQA", "none", "maniqa"),
-    "maniqa-pipal": Known("MANIQA", "none", "maniqa-pipal"),
-    "nima": Known("NIMA", "none", "nima"),
-    "qalign": Known("Q-Align", "none", "qalign", batched=False),
-    "topiq": Known("TOPIQ", "none", "topiq_nr"),
-    "sfd-iqa": Known("SFD-IQA", "none", "sfd_iqa"),
-    "natural-scene": Known("natural-scene", "none", "natural_scene"),
-}
-_PIXEL_SETTINGS: dict[str, dict[str, Any]] = {
+_SETTINGS: dict[str, dict[str, Any]] = {
     "psnr": {"y_channel": False, "crop_border": 0, "variant": "basicsr"},
     "ssim": {"y_channel": False, "crop_border": 0, "variant": "basicsr"},
-    "niqe": {"crop_border": 0},
     "fid": {"mode": "clean", "patches": None},
 }
 _PYIQAS = {
@@ -75,28 +31,15 @@ _PYIQAS = {
 }
 
 
-def find_metric(name: str) -> Known:
-    """A metric by its name on the command line; `pyiqa:NAME` is any of pyiqa's.
-
-    Raises:
-        OptionError: there is none of this name.
-    """
-    if name in KNOWN:
-        return KNOWN[name]
-    if name.startswith(PYIQA):
-        kind: Kind = "full" if pyiqa_mode(name.removeprefix(PYIQA)) == "FR" else "none"
-        return Known(name.removeprefix(PYIQA), kind, name, batched=False)
-    raise OptionError(f"no metric named {name!r}{did_you_mean(name, KNOWN)}; or pyiqa:NAME")
-
-
 @dataclass(frozen=True)
 class MetricSpec:
     """One column of a table and how it is computed.
 
     Attributes:
-        metric: name on the command line.
+        metric: name in the catalogue, in any spelling.
         settings: crop_border (not of fid); of psnr and ssim y_channel and variant (see VARIANTS); of fid mode and
-            patches; else options of the network. What is not given has its default: crop_border 0, RGB, BasicSR's.
+            patches; else options of the network or function. What is not given has its default: crop_border 0, RGB,
+            BasicSR's.
         basis: where the settings come from: the paper, its release, or our reconstruction.
     """
 
@@ -105,56 +48,60 @@ class MetricSpec:
     basis: str = ""
 
     @property
-    def column(self) -> str:
-        """Name in tables."""
-        return find_metric(self.metric).column
+    def known(self) -> Metric:
+        """The metric; OptionError where there is none of this name."""
+        return find_metric(self.metric)
 
     @property
-    def kind(self) -> Kind:
-        """See `Kind`."""
-        return find_metric(self.metric).kind
+    def column(self) -> str:
+        """Name in tables."""
+        return self.known.column
 
     def full_settings(self) -> dict[str, Any]:
-        """The settings with the defaults filled in.
+        """Return the settings with the defaults filled in.
 
         Raises:
             OptionError: a setting that the metric does not have, or a value that it does not take.
         """
-        defaults = _PIXEL_SETTINGS.get(self.metric, {"crop_border": 0})
-        settings = {**defaults, **self.settings}
-        if unknown := sorted(settings.keys() - defaults.keys()) if self.metric in _PIXEL_SETTINGS else []:
-            raise OptionError(f"{self.metric} has no setting {unknown[0]!r}{did_you_mean(unknown[0], defaults)}")
-        _check_values(self.metric, settings)
+        known = self.known
+        if known.function and known.pixels:
+            settings = build_image_function(known, self.settings).options
+        else:
+            defaults = _SETTINGS.get(known.name, {"crop_border": 0})
+            settings = {**defaults, **self.settings}
+            if unknown := sorted(settings.keys() - defaults.keys()) if known.name in _SETTINGS else []:
+                raise OptionError(f"{known.name} has no setting {unknown[0]!r}{did_you_mean(unknown[0], defaults)}")
+        _check_values(known.name, settings)
         return settings
 
     def said(self) -> str:
-        """The settings in words."""
-        settings = self.full_settings()
-        parts = []
-        if "y_channel" in settings:
+        """Return the settings in words."""
+        known, settings = self.known, self.full_settings()
+        parts = [f"pyiqa's {known.pyiqa}"] * (known.source == "pyiqa" and known.pyiqa != self.metric)
+        if known.name in ("psnr", "ssim"):
             parts.append("Y of BT.601" if settings.pop("y_channel") else "RGB")
-        if self.metric in ("psnr", "ssim") and settings.pop("variant") == "pyiqa":
-            parts.append(_PYIQAS[self.metric])
-        if self.metric == "fid":
+            parts += [_PYIQAS[known.name]] * (settings.pop("variant") == "pyiqa")
+        if known.name == "fid":
             patches = settings.pop("patches")
             parts.append(f"patches of {patches} x {patches}" if patches else "whole images")
-        parts += [f"{key} {value}" for key, value in settings.items()]
-        network = find_metric(self.metric).network
-        renamed = self.metric in KNOWN and network.replace("_", "-") not in (self.metric, "")
-        return ", ".join([f"pyiqa's {network}"] * renamed + parts)
+        return ", ".join([*parts, *(f"{key} {value}" for key, value in settings.items())])
 
 
 def _check_values(metric: str, settings: Mapping[str, Any]) -> None:
     border, patches = settings.get("crop_border", 0), settings.get("patches")
     if isinstance(border, bool) or not isinstance(border, int) or border < 0:
         raise OptionError(f"{metric}: crop_border: must be a whole number of 0 or more; got {border!r}")
-    if not isinstance(settings.get("y_channel", False), bool):
+    if metric in ("psnr", "ssim") and not isinstance(settings["y_channel"], bool):
         raise OptionError(f"{metric}: y_channel: must be true or false; got {settings['y_channel']!r}")
     if metric in ("psnr", "ssim") and settings["variant"] not in VARIANTS:
         raise OptionError(f"{metric}: variant: must be one of {', '.join(VARIANTS)}; got {settings['variant']!r}")
     if metric == "fid" and settings["mode"] not in MODES:
         raise OptionError(f"fid: mode: must be one of {', '.join(MODES)}; got {settings['mode']!r}")
-    if patches is not None and (isinstance(patches, bool) or not isinstance(patches, int) or patches < 1):
+    if (
+        metric == "fid"
+        and patches is not None
+        and (isinstance(patches, bool) or not isinstance(patches, int) or patches < 1)
+    ):
         raise OptionError(f"fid: patches: must be a side in pixels, or null for whole images; got {patches!r}")
 
 
@@ -164,65 +111,66 @@ class Scorer:
 
     Attributes:
         spec: what was asked for.
-        column, kind, batched: see `Known`.
         settings: all of them.
-        better: "higher" or "lower".
+        better: which direction of its scores means better quality.
         version: package and version.
         weights: SHA-256 of the weights; "" where there are none.
         network: on the CPU; None for what is computed without one.
     """
 
     spec: MetricSpec
-    column: str
-    kind: Kind
-    batched: bool
     settings: Mapping[str, Any]
-    better: Literal["higher", "lower"]
+    better: Better
     version: str
     weights: str = ""
     network: nn.Module | None = None
 
     @property
+    def column(self) -> str:
+        """Name in tables."""
+        return self.spec.column
+
+    @property
     def key(self) -> str:
-        """What a score depends on besides the images, as text; the device is left out, it is no part of the meaning."""
-        return json.dumps([self.spec.metric, dict(self.settings), self.version, self.weights], sort_keys=True)
+        """See `make_score_key`."""
+        return make_score_key(self.spec.known.name, self.settings, self.version, self.weights)
 
 
-def make_scorer(spec: MetricSpec) -> Scorer:
+def make_scorer(spec: MetricSpec, *references: Reference) -> Scorer:
     """Build a metric.
 
+    Args:
+        spec: what is asked for.
+        references: the kinds of metrics that the caller can use; nothing for any.
+
     Raises:
-        OptionError: the settings do not suit it. WeightsError, UserError: what it lacks, and where to get it.
+        OptionError: no such metric, one of another kind, or the settings do not suit it.
+        WeightsError, UserError: what it lacks, and where to get it.
     """
-    known, settings = find_metric(spec.metric), spec.full_settings()
-    better: Literal["higher", "lower"] = "higher"
+    known, settings = find_metric(spec.metric, *references), spec.full_settings()
+    version, weights = known.version, ""
     network: nn.Module | None = None
-    if spec.metric in ("psnr", "ssim"):
-        source, weights = f"prismsr {__version__}", ""
-    elif spec.metric == "niqe":
-        better, source, weights = "lower", f"basicsr {version('basicsr')}", _niqe_hash()
-    elif known.kind == "set":
+    if known.reference == "set":
+        if known.name != "fid":
+            raise OptionError(f"{spec.metric} compares whole sets of images; of those fid alone is computed here")
         inception, source = build_inception()
-        better, weights, network = "lower", weights_hash(inception), InceptionFeatures(inception)
-        source = f"prismsr {__version__}, Inception of {source}"
-    else:
+        version, weights, network = (
+            f"{version}, Inception of {source}",
+            weights_hash(inception),
+            InceptionFeatures(inception),
+        )
+    elif not known.pixels:
         made = build_network(spec)
-        better = "lower" if made.lower_better else "higher"
-        source, weights, network = made.version, made.weights_hash(), made
-    return Scorer(spec, known.column, known.kind, known.batched, settings, better, source, weights, network)
+        weights, network = made.weights_hash(), made
+    elif known.function:
+        weights = hash_loose(build_image_function(known, spec.settings))
+    return Scorer(spec, settings, "lower" if known.lower_better else "higher", version, weights, network)
 
 
 def build_network(spec: MetricSpec) -> NRMetric | FRMetric:
-    """The network of a metric of the kind full or none, on the CPU; see `make_scorer` for the errors."""
-    known = find_metric(spec.metric)
+    """Build the network of a metric that has one, on the CPU; see `make_scorer` for the errors."""
     options = {key: value for key, value in spec.settings.items() if key != "crop_border"}
-    build: Callable[..., NRMetric | FRMetric] = build_fr_metric if known.kind == "full" else build_nr_metric
-    return build(known.network, **options)
-
-
-def _niqe_hash() -> str:
-    parameters = Path(basicsr.metrics.niqe.__file__).with_name("niqe_pris_params.npz")
-    return hashlib.sha256(parameters.read_bytes()).hexdigest()
+    return (build_fr_metric if spec.known.reference == "full" else build_nr_metric)(spec.metric, **options)
 
 
 def make_scorers(specs: Sequence[MetricSpec], skip_missing: bool = False) -> tuple[list[Scorer], dict[str, str]]:
@@ -257,10 +205,29 @@ def make_scorers(specs: Sequence[MetricSpec], skip_missing: bool = False) -> tup
 
 def _require_different_columns(specs: Sequence[MetricSpec]) -> None:
     if not specs:
-        raise OptionError(f"no metrics; known: {', '.join(KNOWN)}")
+        raise OptionError(f"no metrics; known: {', '.join(list_metrics())}")
     columns: dict[str, str] = {}
     for spec in specs:
         if spec.column in columns:
             both = f"{columns[spec.column]} and {spec.metric}"
             raise OptionError(f"metrics: {both} both make the column {spec.column}; give one of them")
         columns[spec.column] = spec.metric
+
+
+def read_metric_settings(texts: Iterable[str], flag: str) -> dict[str, dict[str, Any]]:
+    """Return the settings of METRIC.KEY=VALUE texts by the metric's name in the catalogue.
+
+    Args:
+        texts: of the command line.
+        flag: the option that they were given to, for messages.
+
+    Raises:
+        OptionError: a text of another form, or no such metric.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for name, value in read_settings(texts, flag).items():
+        metric, _, key = name.rpartition(".")
+        if not (metric and key):
+            raise OptionError(f"{flag} {name}: write METRIC.KEY=VALUE")
+        found.setdefault(find_metric(metric).name, {})[key] = value
+    return found

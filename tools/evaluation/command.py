@@ -4,8 +4,8 @@ import argparse
 import json
 from pathlib import Path
 
+from prismsr.metrics.catalog import TABLE
 from prismsr.metrics.fid import MODES
-from prismsr.tools.evaluation.columns import KNOWN
 from prismsr.tools.evaluation.folder import evaluate_folder
 from prismsr.tools.evaluation.matching import REFERENCES
 from prismsr.tools.evaluation.protocols import PROTOCOLS
@@ -21,7 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--gt", type=Path, help="folder of ground truths")
     parser.add_argument("--protocol", help=f"one of {', '.join(PROTOCOLS)}, or a table such as ssl-1")
     parser.add_argument(
-        "--metrics", nargs="+", help=f"{', '.join(KNOWN)}, pyiqa:NAME; with --protocol, only these of it"
+        "--metrics",
+        nargs="+",
+        help=f"{', '.join(one.name for one in TABLE)}, or another of pyiqa; with --protocol, only these of it",
     )
     parser.add_argument("--explain", action="store_true", help="print exactly what is done, and stop")
     parser.add_argument("-o", "--output", type=Path, help="folder of the results (default: results/evaluation/NAME)")

@@ -1,16 +1,16 @@
 """Evaluate a folder of SR images by a protocol: match, check, score what is missing, and sum up."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from prismsr.metrics.fid import features_of, frechet_distance
+from prismsr.metrics.score_store import ScoreStore
 from prismsr.tools.evaluation.columns import MetricSpec, Scorer, make_scorers
+from prismsr.tools.evaluation.image_scores import ImageScores
 from prismsr.tools.evaluation.matching import Item, MatchingError, match, shown, sizes
 from prismsr.tools.evaluation.protocols import CUSTOM, Protocol
 from prismsr.tools.evaluation.results import write_results
-from prismsr.tools.evaluation.score_store import ScoreStore, Unit, references_of
-from prismsr.tools.evaluation.scoring import Outcome, batches, run_networks, run_pixels
 from prismsr.tools.evaluation.summary import MetricSummary, Summary, mean_of_groups, versions
 from prismsr.tools.inference.plan import find_leftovers
 from prismsr.utils.devices import find_device
@@ -63,22 +63,22 @@ def evaluate_folder(
     items = _matched(plan, sr, gt, suffix, labels)
     known_sizes = sizes(items, plan.align)
     scorers, missing = make_scorers(plan.metrics, skip_missing)
-    run = _Run(plan, items, scorers, ScoreStore(output / STORE))
-    run.pixels(workers or count_cores())
-    run.networks(known_sizes, devices, batch)
+    scores = ImageScores(items, scorers, ScoreStore(output / STORE), plan.align)
+    scores.make(known_sizes, workers or count_cores(), devices, batch)
+    scores.drop_changed()
     summary = Summary(str(sr), None if gt is None else str(gt), plan.explained(), missing=missing, versions=versions())
-    run.sum_up(summary, devices)
+    _sum_up(summary, scores, scorers, devices)
     write_results(output, summary)
     return summary
 
 
 def _require_gt(plan: Protocol, gt: Path | None) -> None:
-    lacking = [spec.metric for spec in plan.metrics if spec.kind != "none" and spec.metric != "niqe"]
+    lacking = [spec.metric for spec in plan.metrics if spec.known.reference != "none"]
     if gt is None and lacking:
         others = [spec.metric for spec in plan.metrics if spec.metric not in lacking]
         rest = f", or only --metrics {' '.join(others)}" if others else ""
         raise OptionError(f"{', '.join(lacking)} compare with ground truths: give --gt{rest}")
-    if plan.references != "single" and any(spec.kind == "set" for spec in plan.metrics):
+    if plan.references != "single" and any(spec.known.reference == "set" for spec in plan.metrics):
         raise OptionError(
             f"fid compares two sets of images; with --references {plan.references} there is no second one"
         )
@@ -109,100 +109,46 @@ def resolve_devices(device: str | None) -> list[str]:
     return names
 
 
-class _Run:
-    """The scores of one call: those of earlier runs, and what is added."""
+def _sum_up(summary: Summary, scores: ImageScores, scorers: Sequence[Scorer], devices: Sequence[str]) -> None:
+    """Fill in values, means and failures."""
+    summary.failed = scores.failed
+    for scorer in scorers:
+        if scorer.spec.known.reference == "set":
+            summary.metrics[scorer.column] = _measure_sets(summary, scores, scorer, devices[0])
+            continue
+        values = {name: float(np.mean(each)) for name, each in scores.collect(scorer).items()}
+        summary.values[scorer.column] = values
+        mean, std = mean_of_groups(values, scores.items)
+        where = "cpu" if scorer.network is None else ", ".join(devices)
+        summary.metrics[scorer.column] = _described(scorer, mean, std, len(values), len(scores.items), where)
 
-    def __init__(self, plan: Protocol, items: list[Item], scorers: list[Scorer], store: ScoreStore) -> None:
-        self.plan, self.items, self.scorers, self.store = plan, items, scorers, store
-        self.values = store.read(items, scorers, plan.align)
-        self.keys = {unit: key for item in items for unit, key in store.keys(item, scorers, plan.align)}
-        self.failed: dict[str, list[str]] = {}
 
-    def keep(self, outcome: Outcome) -> None:
-        """Write scores down and note failures."""
-        self.values.update(outcome.values)
-        self.store.append((self.keys[unit], value) for unit, value in outcome.values.items())
-        for name, messages in outcome.failures.items():
-            told = self.failed.setdefault(name, [])
-            told += [message for message in messages if message not in told]
+def _measure_sets(summary: Summary, scores: ImageScores, scorer: Scorer, device: str) -> MetricSummary:
+    count = len(scores.items)
+    try:
+        value: float | None = _compute_fid(scores.items, scorer, scores.store, device)
+    except (ValueError, UserError) as error:
+        value, count = None, 0
+        summary.failed.setdefault(scorer.column, []).append(f"{scorer.column}: {error}")
+    return _described(scorer, value, None, count, len(scores.items), device)
 
-    def jobs(self, scorers: Sequence[Scorer]) -> list[tuple[Item, tuple[Unit, ...]]]:
-        """The images with scores that are still to be made."""
-        found = []
-        for item in self.items:
-            units = [Unit(item.name, index, one.column) for one in scorers for index in references_of(one, item)]
-            if wanted := tuple(unit for unit in units if unit not in self.values):
-                found.append((item, wanted))
-        return found
 
-    def pixels(self, workers: int) -> None:
-        """Make the scores that need no network."""
-        scorers = [scorer for scorer in self.scorers if scorer.kind == "pixels"]
-        if jobs := self.jobs(scorers):
-            run_pixels(jobs, {one.column: one.spec for one in scorers}, self.plan.align, workers, self.keep)
-
-    def networks(self, known_sizes: Mapping[str, tuple[int, int]], devices: Sequence[str], batch: int) -> None:
-        """Make the scores by networks."""
-        scorers = [scorer for scorer in self.scorers if scorer.kind in ("full", "none")]
-        work = batches(self.jobs(scorers), known_sizes, batch)
-        run_networks(work, scorers, self.plan.align, devices, self.keep)
-
-    def _drop_changed(self) -> None:
-        """Leave out images of which a file was replaced meanwhile; their lines in the store fit no file any more."""
-        for item in self.items:
-            units = self.store.keys(item, self.scorers, self.plan.align)
-            for unit in [unit for unit, key in units if key != self.keys[unit]]:
-                self.values.pop(unit, None)
-                self.failed[item.name] = [f"{item.name}: a file changed while it was evaluated; run it again"]
-
-    def sum_up(self, summary: Summary, devices: Sequence[str]) -> None:
-        """Fill in values, means and failures."""
-        self._drop_changed()
-        for scorer in self.scorers:
-            if scorer.kind == "set":
-                summary.metrics[scorer.column] = self._of_set(scorer, devices[0])
-                continue
-            values = self._per_image(scorer)
-            summary.values[scorer.column] = values
-            mean, std = mean_of_groups(values, self.items)
-            where = "cpu" if scorer.network is None else ", ".join(devices)
-            summary.metrics[scorer.column] = _described(scorer, mean, std, len(values), len(self.items), where)
-        summary.failed = self.failed
-
-    def _per_image(self, scorer: Scorer) -> dict[str, float]:
-        """Means over the references, of the images that have all of them."""
-        found = {}
-        for item in self.items:
-            units = [Unit(item.name, index, scorer.column) for index in references_of(scorer, item)]
-            if all(unit in self.values for unit in units):
-                found[item.name] = float(np.mean([self.values[unit] for unit in units]))
-        return found
-
-    def _of_set(self, scorer: Scorer, device: str) -> MetricSummary:
-        count = len(self.items)
-        try:
-            value: float | None = self._fid(scorer, device)
-        except (ValueError, UserError) as error:
-            value, count = None, 0
-            self.failed.setdefault(scorer.column, []).append(f"{scorer.column}: {error}")
-        return _described(scorer, value, None, count, len(self.items), device)
-
-    def _fid(self, scorer: Scorer, device: str) -> float:
-        sides = [[item.sr for item in self.items], sorted({path for item in self.items for path in item.references})]
-        key = ("", "", fingerprint(sides), scorer.key)
-        if (known := self.store.find(key)) is not None:
-            return known
-        assert scorer.network is not None
-        network, features = scorer.network.to(device), []
-        mode, patches = scorer.settings["mode"], scorer.settings["patches"]
-        with tqdm(total=sum(map(len, sides)), desc="FID", unit="image") as bar:
-            for files in sides:
-                features.append(features_of(files, network, device, mode, patches, tick=bar.update))
-        if fingerprint(sides) != key[2]:
-            raise ValueError("files changed while it was computed; run it again")
-        value = frechet_distance(*features)
-        self.store.append([(key, value)])
-        return value
+def _compute_fid(items: Sequence[Item], scorer: Scorer, store: ScoreStore, device: str) -> float:
+    sides = [[item.sr for item in items], sorted({path for item in items for path in item.references})]
+    key = ("", "", fingerprint(sides), scorer.key)
+    if (known := store.read().get(key)) is not None:
+        return known
+    assert scorer.network is not None
+    network, features = scorer.network.to(device), []
+    mode, patches = scorer.settings["mode"], scorer.settings["patches"]
+    with tqdm(total=sum(map(len, sides)), desc="FID", unit="image") as bar:
+        for files in sides:
+            features.append(features_of(files, network, device, mode, patches, tick=bar.update))
+    if fingerprint(sides) != key[2]:
+        raise ValueError("files changed while it was computed; run it again")
+    value = frechet_distance(*features)
+    store.append([(key, value)])
+    return value
 
 
 def fingerprint(sides: Sequence[Sequence[Path]]) -> str:

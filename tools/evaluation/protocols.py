@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from prismsr.metrics.images import Align
-from prismsr.tools.evaluation.columns import MetricSpec, find_metric
+from prismsr.tools.evaluation.columns import MetricSpec
 from prismsr.tools.evaluation.matching import References
 from prismsr.utils.errors import OptionError
 from prismsr.utils.names import did_you_mean
@@ -23,9 +23,9 @@ class Protocol:
         name: on the command line.
         table: what it measures.
         metrics: the columns.
-        references: see `evaluation_matching.match`.
+        references: see `matching.match`.
         several: SR images NAME+ANYTHING belong to the GT NAME; means over those of one GT, then over GTs.
-        align: what a GT larger than the SR image means, see `evaluation_images.read_pair`.
+        align: what a GT larger than the SR image means, see `metrics.images.read_pair`.
         notes: what else is to be known, each with where it comes from.
     """
 
@@ -244,14 +244,18 @@ def custom_protocol(metrics: Sequence[str]) -> Protocol:
 def narrowed(protocol: Protocol, metrics: Sequence[str]) -> Protocol:
     """The protocol with these columns alone, in this order; a metric that it lacks is added with the default settings.
 
-    A name of the protocol's own column, such as niqe where it has pyiqa's, means what the protocol has.
+    Raises:
+        OptionError: no such metric, or the protocol has another one in its column, such as pyiqa's NIQE.
     """
-    by_name = {spec.metric: spec for spec in protocol.metrics}
-    by_column = {spec.column: spec for spec in protocol.metrics}
-    chosen = [
-        by_name.get(name) or by_column.get(find_metric(name).column) or MetricSpec(name, {}, "not in the protocol")
-        for name in metrics
-    ]
+    by_name = {spec.known.name: spec for spec in protocol.metrics}
+    by_column = {spec.column: name for name, spec in by_name.items()}
+    chosen = []
+    for spec in (MetricSpec(name, {}, "not in the protocol") for name in metrics):
+        name = spec.known.name
+        if by_column.get(spec.column, name) != name:
+            other = by_column[spec.column]
+            raise OptionError(f"--metrics {spec.metric}: the {spec.column} of {protocol.name} is {other}; write that")
+        chosen.append(by_name.get(name, spec))
     return replace(protocol, metrics=tuple(chosen))
 
 
@@ -260,16 +264,18 @@ def overridden(protocol: Protocol, settings: Mapping[str, Mapping[str, Any]]) ->
 
     Args:
         protocol: what to change.
-        settings: new values by metric.
+        settings: new values by the metric's name in the catalogue.
 
     Raises:
         OptionError: a metric that the protocol does not have.
     """
-    names = {spec.metric for spec in protocol.metrics}
+    names = {spec.known.name for spec in protocol.metrics}
     for name in settings:
         if name not in names:
             raise OptionError(f"{name} is not among the metrics{did_you_mean(name, names)}")
-    return replace(protocol, metrics=tuple(_changed(spec, settings.get(spec.metric, {})) for spec in protocol.metrics))
+    return replace(
+        protocol, metrics=tuple(_changed(spec, settings.get(spec.known.name, {})) for spec in protocol.metrics)
+    )
 
 
 def _changed(spec: MetricSpec, settings: Mapping[str, Any]) -> MetricSpec:
@@ -283,12 +289,11 @@ def _changed(spec: MetricSpec, settings: Mapping[str, Any]) -> MetricSpec:
 
 def with_crop_border(protocol: Protocol, crop_border: int) -> Protocol:
     """The protocol with this border for every metric but FID."""
-    return overridden(
-        protocol, {spec.metric: {"crop_border": crop_border} for spec in protocol.metrics if spec.kind != "set"}
-    )
+    names = [spec.known.name for spec in protocol.metrics if spec.known.reference != "set"]
+    return overridden(protocol, {name: {"crop_border": crop_border} for name in names})
 
 
 def with_y_channel(protocol: Protocol, y_channel: bool) -> Protocol:
     """The protocol with PSNR and SSIM on Y or on RGB."""
-    names = [spec.metric for spec in protocol.metrics if spec.metric in ("psnr", "ssim")]
+    names = [spec.known.name for spec in protocol.metrics if spec.known.name in ("psnr", "ssim")]
     return overridden(protocol, {name: {"y_channel": y_channel} for name in names})

@@ -5,25 +5,37 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from prismsr.metrics.images import Align, Image, exact_convolutions, read_bgr, read_pair, rgb_tensor
+from prismsr.metrics.no_reference import ImageFunction
 from prismsr.metrics.psnr_ssim import Plane, planes, psnr, ssim
 from prismsr.tools.evaluation.columns import MetricSpec, Scorer, build_network
 from prismsr.tools.evaluation.matching import Item
-from prismsr.tools.evaluation.score_store import Unit
 from prismsr.utils.errors import DataError, UserError
+from prismsr.utils.options.entries import find_registered
 from prismsr.utils.processes import iterate_in_processes, run_jobs
+from prismsr.utils.weights.files import WeightsError
 
 import cv2
 import numpy as np
 import torch
-from basicsr.metrics import calculate_niqe
 from torch import Tensor, nn
 from tqdm import tqdm
 
+
+class Unit(NamedTuple):
+    """One score that is wanted: of an image, against one reference (-1: none), in a column."""
+
+    name: str
+    reference: int
+    column: str
+
+
 Wanted = tuple[Unit, ...]
-_BAD_IMAGE = (ValueError, ArithmeticError, IndexError, RuntimeError, cv2.error, np.linalg.LinAlgError, UserError)
+_BAD_IMAGE = (
+    ValueError, ArithmeticError, IndexError, RuntimeError, AssertionError, cv2.error, np.linalg.LinAlgError, UserError,
+)  # fmt: skip
 
 
 @dataclass
@@ -39,9 +51,9 @@ class Outcome:
         told += [message] * (message not in told)
 
     def keep(self, unit: Unit, value: float) -> None:
-        """Note a score; one that is no number is a failure."""
-        if math.isnan(value):
-            self.fail(unit.name, f"{unit.name}: {unit.column} is not a number")
+        """Note a score; one that is no number is a failure, and so is an infinite one without a reference."""
+        if math.isnan(value) or (unit.reference < 0 and math.isinf(value)):
+            self.fail(unit.name, f"{unit.name}: {unit.column} is {value}")
         else:
             self.values[unit] = value
 
@@ -50,7 +62,7 @@ class Outcome:
 
 
 def score_pixels(name: str, item: Item, wanted: Wanted, specs: Mapping[str, MetricSpec], align: Align) -> Outcome:
-    """PSNR, SSIM and NIQE of one image; each file is decoded once, and each pair of planes made once.
+    """Return the scores of one image without a network; each file is decoded once, each pair of planes made once.
 
     Args:
         name: for messages.
@@ -76,22 +88,31 @@ def score_pixels(name: str, item: Item, wanted: Wanted, specs: Mapping[str, Metr
         for unit in (unit for unit in wanted if unit.reference == index):
             try:
                 outcome.keep(unit, _pixel_score(sr, gt, specs[unit.column], cached))
+            except WeightsError:  # not the image's fault
+                raise
             except _BAD_IMAGE as error:
-                outcome.fail(name, f"{item.sr}: {unit.column} failed: {error}")
+                outcome.fail(name, f"{item.sr}: {unit.column} failed on {describe_size(sr)}: {error}")
     return outcome
 
 
 def _pixel_score(sr: Image, gt: Image | None, spec: MetricSpec, cached: dict[Any, list[Plane]]) -> float:
-    settings = spec.full_settings()
-    if gt is None:
-        return float(calculate_niqe(sr, settings["crop_border"]))
+    known, settings = spec.known, spec.full_settings()
+    if known.function:
+        return ImageFunction(find_registered("metric", known.function), settings).score(sr, gt)
+    assert gt is not None
     of_pyiqa = settings["variant"] == "pyiqa"
-    how = settings["crop_border"], settings["y_channel"], of_pyiqa and spec.metric == "ssim"
+    how = settings["crop_border"], settings["y_channel"], of_pyiqa and known.name == "ssim"
     for which, image in enumerate((sr, gt)):
         if (which, how) not in cached:
             cached[which, how] = planes(image, *how)
     pair = cached[0, how], cached[1, how]
-    return psnr(*pair, offset=1e-8 * of_pyiqa) if spec.metric == "psnr" else ssim(*pair, clipped=of_pyiqa)
+    return psnr(*pair, offset=1e-8 * of_pyiqa) if known.name == "psnr" else ssim(*pair, clipped=of_pyiqa)
+
+
+def describe_size(image: Image | Tensor) -> str:
+    """Return the size of an image (H, W, 3), or of a batch (B, 3, H, W), in words."""
+    height, width = image.shape[-2:] if isinstance(image, Tensor) else image.shape[:2]
+    return f"{width} x {height} pixels"
 
 
 def run_pixels(
@@ -104,14 +125,14 @@ def run_pixels(
     """`score_pixels` of all images in `workers` processes."""
     work = partial(score_pixels, specs=specs, align=align)
     named = [(item.name, item, wanted) for item, wanted in jobs]
-    run_jobs(work, named, workers=workers, label="PSNR, SSIM, NIQE", consume=consume)
+    run_jobs(work, named, workers=workers, label=", ".join(specs), consume=consume)
 
 
 # ---------------------------------------------------------------------------------------------------------- networks
 
 Batch = tuple[tuple[Item, Wanted], ...]
-Networks = Mapping[str, tuple[MetricSpec, nn.Module, bool]]
-"""By column: what it is, the network on its device, and whether it takes batches."""
+Networks = Sequence[tuple[MetricSpec, nn.Module]]
+"""The columns, each with its network on its device."""
 
 
 def batches(jobs: Sequence[tuple[Item, Wanted]], sizes: Mapping[str, tuple[int, int]], limit: int) -> list[Batch]:
@@ -126,6 +147,7 @@ class Loaded:
     """The decoded images of a batch.
 
     Attributes:
+        files: by name.
         sr: (3, H, W) by name.
         gt: the same by name and index of the reference.
         failures: what could not be read.
@@ -133,6 +155,7 @@ class Loaded:
 
     def __init__(self, batch: Batch, align: Align) -> None:
         self.wanted = [unit for _, wanted in batch for unit in wanted]
+        self.files = {item.name: item.sr for item, _ in batch}
         self.sr: dict[str, Tensor] = {}
         self.gt: dict[tuple[str, int], Tensor] = {}
         self.outcome = Outcome()
@@ -161,9 +184,9 @@ def score_batch(loaded: Loaded, networks: Networks, device: str) -> Outcome:
         UserError: the device's memory is too small.
     """
     outcome = loaded.outcome
-    for column, (spec, network, batched) in networks.items():
-        units = loaded.of(column)
-        for group in [units] if batched else [[unit] for unit in units]:
+    for spec, network in networks:
+        units = loaded.of(spec.column)
+        for group in [units] if spec.known.batched else [[unit] for unit in units]:
             _score_units(group, spec, network, loaded, device, outcome)
     return outcome
 
@@ -179,12 +202,15 @@ def _score_units(
         raise UserError(
             f"{spec.column}: the memory of {device} is too small ({error}); use a smaller --batch"
         ) from error
+    except WeightsError:  # not the image's fault
+        raise
     except _BAD_IMAGE as error:
         if len(units) > 1:  # the trouble may be one image's
             for unit in units:
                 _score_units([unit], spec, network, loaded, device, outcome)
         else:
-            outcome.fail(units[0].name, f"{units[0].name}: {spec.column} failed: {error}")
+            size = describe_size(loaded.sr[units[0].name])
+            outcome.fail(units[0].name, f"{loaded.files[units[0].name]}: {spec.column} failed on {size}: {error}")
         return
     for unit, value in zip(units, values, strict=True):
         outcome.keep(unit, value)
@@ -217,7 +243,7 @@ def run_networks(
 
     Args:
         work: what is to be made.
-        scorers: of the kinds full and none.
+        scorers: those with a network, but not of sets.
         align: see `read_pair`.
         devices: torch devices.
         consume: called in this process with each outcome.
@@ -228,15 +254,11 @@ def run_networks(
     if not work:
         return
     if len(devices) == 1:
-        networks = {
-            scorer.column: (scorer.spec, scorer.network.to(devices[0]), scorer.batched)
-            for scorer in scorers
-            if scorer.network
-        }
+        networks = [(scorer.spec, scorer.network.to(devices[0])) for scorer in scorers if scorer.network]
         outcomes = _score_batches(work, networks, align, devices[0])
     else:
-        made = [(scorer.spec, scorer.batched) for scorer in scorers]
-        shares = [(work[index :: len(devices)], made, align, device) for index, device in enumerate(devices)]
+        specs = [scorer.spec for scorer in scorers]
+        shares = [(work[index :: len(devices)], specs, align, device) for index, device in enumerate(devices)]
         outcomes = iterate_in_processes(_score_share, shares, "use a smaller --batch or one --device")
     with tqdm(total=sum(map(len, work)), desc=", ".join(scorer.column for scorer in scorers), unit="image") as bar:
         for count, outcome in outcomes:
@@ -259,8 +281,8 @@ def _score_batches(
 
 
 def _score_share(
-    work: Sequence[Batch], made: Sequence[tuple[MetricSpec, bool]], align: Align, device: str
+    work: Sequence[Batch], specs: Sequence[MetricSpec], align: Align, device: str
 ) -> Iterator[tuple[int, Outcome]]:
     """As `_score_batches`, in a process that builds the networks itself."""
-    networks = {spec.column: (spec, build_network(spec).to(device), batched) for spec, batched in made}
+    networks = [(spec, build_network(spec).to(device)) for spec in specs]
     return _score_batches(work, networks, align, device)

@@ -4,6 +4,7 @@ import argparse
 from dataclasses import replace
 from typing import Any
 
+from prismsr.tools.evaluation.columns import read_metric_settings
 from prismsr.tools.evaluation.protocols import (
     Protocol,
     custom_protocol,
@@ -14,7 +15,6 @@ from prismsr.tools.evaluation.protocols import (
     with_y_channel,
 )
 from prismsr.utils.errors import OptionError
-from prismsr.utils.options.yaml_loader import read_yaml
 
 
 def chosen_protocol(args: argparse.Namespace) -> Protocol:
@@ -34,8 +34,7 @@ def chosen_protocol(args: argparse.Namespace) -> Protocol:
         protocol = with_crop_border(protocol, args.crop_border)
     if args.y_channel is not None:
         protocol = with_y_channel(protocol, args.y_channel)
-    for metric, key, value in _single_settings(args):
-        protocol = overridden(protocol, {metric: {key: value}})
+    protocol = overridden(protocol, _single_settings(args))
     changes = {"references": args.references, "several": args.several, "align": args.align}
     return replace(protocol, **{key: value for key, value in changes.items() if value is not None})
 
@@ -51,13 +50,13 @@ def _with_niqe(protocol: Protocol, whose: str) -> Protocol:
     return replace(protocol, metrics=tuple(specs))
 
 
-def _single_settings(args: argparse.Namespace) -> list[tuple[str, str, Any]]:
-    given = [("lpips", "net", args.lpips_net), ("fid", "mode", args.fid_mode), ("fid", "patches", args.fid_patches)]
-    found: list[tuple[str, str, Any]] = [setting for setting in given if setting[2] is not None]
-    for text in args.metric_options:
-        name, equals, value = text.partition("=")
-        metric, dot, key = name.rpartition(".")
-        if not (equals and dot and metric and key):
-            raise OptionError(f"--metric-options {text}: write METRIC.KEY=VALUE")
-        found.append((metric, key, read_yaml(value, f"--metric-options {name}")[0]))
+def _single_settings(args: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    found = read_metric_settings(args.metric_options, "--metric-options")
+    for metric, key, value in (
+        ("lpips", "net", args.lpips_net),
+        ("fid", "mode", args.fid_mode),
+        ("fid", "patches", args.fid_patches),
+    ):
+        if value is not None:
+            found.setdefault(metric, {}).setdefault(key, value)
     return found

@@ -1,23 +1,22 @@
 """Arguments and run of tools/evaluate_iqa.py."""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
-from prismsr.metrics.correlation import CorrelationError
-from prismsr.tools.iqa.metrics import find_metric, parse_options
-from prismsr.tools.iqa.opinions import limited, score_set
-from prismsr.tools.iqa.opinions_report import make_rows, markdown, write_csv, write_scatter
-from prismsr.tools.iqa.score_log import ScoreLog
+from prismsr.tools.evaluation.columns import MetricSpec, make_scorer
+from prismsr.tools.iqa.opinions import correlate_set, limit_set
+from prismsr.tools.iqa.opinions_report import write_opinions
 from prismsr.tools.iqa.sets import READERS, load_iqa_set
 from prismsr.utils.command_line import add_workers, print_list, whole_number
 from prismsr.utils.devices import find_device
 from prismsr.utils.errors import OptionError
-from prismsr.utils.files import atomic_write
+from prismsr.utils.options.yaml_loader import read_settings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("metric", help="a registered no-reference metric such as niqe, or pyiqa:NAME")
+    parser.add_argument("metric", help="a no-reference metric, see docs/guide/nr_iqa.md")
     parser.add_argument("--set", required=True, choices=list(READERS), help="layout of the data set")
     parser.add_argument("--root", type=Path, required=True, help="folder of the data set")
     parser.add_argument("--labels", type=Path, help="file of the scores, where it is not at its published place")
@@ -39,28 +38,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Score, correlate, print, and write the results."""
+    """Score, correlate, write the results and print them."""
     find_device(args.device)
-    metric = find_metric(args.metric, parse_options(args.metric_options), args.device, args.better)
-    iqa_set = load_iqa_set(args.set, args.root, args.labels, args.mos_column)
-    iqa_set, notes = limited(iqa_set, args.limit)
-    stem = args.name or f"{metric.short_name}_{args.set}"
-    log = ScoreLog(args.output / f"{stem}.csv", metric)
-    table = args.csv or args.output / f"{stem}_correlations.csv"
-    if table.resolve() == log.path.resolve():
+    scorer = make_scorer(MetricSpec(args.metric, read_settings(args.metric_options, "--metric-options")), "none")
+    scorer = replace(scorer, better=args.better or scorer.better)
+    iqa_set = limit_set(load_iqa_set(args.set, args.root, args.labels, args.mos_column), args.limit)
+    stem = args.name or f"{scorer.spec.known.name}_{args.set}"
+    store, table = args.output / f"{stem}.csv", args.csv or args.output / f"{stem}_correlations.csv"
+    if table.resolve() == store.resolve():
         raise OptionError(f"--csv {table}: the scores of the single images are kept there; choose another file")
-    scores, skipped = score_set(iqa_set, metric, log, args.workers, args.on_error)
-    if skipped:
-        notes.append(f"{len(skipped)} of {len(iqa_set.records)} images have no score and are left out")
-    rows = make_rows(iqa_set, scores, metric)
-    if rows[0].found is None:
-        raise CorrelationError(rows[0].notes[0])
-    title = f"{metric.short_name} on {args.set}"
-    text = markdown(title, rows, metric, notes)
-    write_csv(table, rows)
-    atomic_write(args.output / f"{stem}.md", text.encode())
-    write_scatter(args.output / f"{stem}.png", title, iqa_set, scores, metric)
-    print(f"{text}\nwritten: {table}, {args.output / stem}.md and .png; scores: {log.path}")
-    if skipped:
-        print(f"{len(skipped)} images without a score:")
-        print_list(skipped)
+    given = {"workers": args.workers, "device": args.device, "on_error": args.on_error}
+    opinions = correlate_set(iqa_set, scorer, store, **given)
+    text = write_opinions(args.output, stem, opinions, table)
+    print(f"{text}\nwritten: {table}, {args.output / stem}.md and .png; scores: {store}")
+    if opinions.skipped:
+        print(f"{len(opinions.skipped)} images without a score:")
+        print_list(opinions.skipped)

@@ -1,10 +1,9 @@
-"""What tools/analyse_iqa.py does between its command line and its report: metrics, their scores, and the figures.
+"""Compare no-reference metrics with people: in pairs of images, and on HGGT's labels.
 
 Paper: AMO, section 3.
 """
 
 import math
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,123 +14,100 @@ from prismsr.data.multi_gt.groups import Groups, group_keys
 from prismsr.data.multi_gt.labels import Labels
 from prismsr.data.multi_gt.score_file import ScoreTable
 from prismsr.metrics import preference
-from prismsr.metrics.no_reference import PYIQA, NRMetric, build_nr_metric
-from prismsr.tools.iqa.metrics import Metric, parse_options
+from prismsr.metrics.catalog import find_metric
+from prismsr.tools.evaluation.columns import MetricSpec, Scorer, make_scorer
+from prismsr.tools.evaluation.image_scores import score_images
 from prismsr.tools.iqa.preference_pairs import PreferencePairs
-from prismsr.tools.iqa.score_log import ScoreLog
-from prismsr.tools.iqa.sets import IqaRecord
-from prismsr.utils.errors import DataError, OptionError, UserError
-from prismsr.utils.images import eight_bit_bgr, metric_tensor, read_image
-from prismsr.utils.processes import OnError, run_jobs
+from prismsr.utils.errors import OptionError
+from prismsr.utils.processes import OnError, count_cores
 
-import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 CODES = {"Positive": preference.POSITIVE, "Similar": preference.SIMILAR, "Negative": preference.NEGATIVE}
 
 
 @dataclass(frozen=True)
-class Scorer:
-    """A metric of the command line, built.
+class Choices:
+    """How metrics agree with people's choices in pairs, each by the metric's name in the catalogue.
 
     Attributes:
-        name: as given, without `pyiqa:`.
-        metric: the network, on the CPU until it is its turn.
-        options: its options.
+        agreements: with the choices.
+        shares, counts: (M, M) of `preference.complementarity`, in the order of the agreements.
+        notes: on images without a score.
     """
 
-    name: str
-    metric: NRMetric
-    options: Mapping[str, Any]
+    agreements: Mapping[str, preference.Agreement]
+    shares: NDArray[np.float64]
+    counts: NDArray[np.int64]
+    notes: Sequence[str]
 
 
-def build_scorers(names: Sequence[str], option_texts: Sequence[str]) -> list[Scorer]:
+def build_scorers(names: Sequence[str], settings: Mapping[str, Mapping[str, Any]]) -> list[Scorer]:
     """Build all metrics, so that what is wrong with the last one is told before the first one has scored for hours.
 
     Args:
-        names: of metrics, see `build_nr_metric`.
-        option_texts: "METRIC.KEY=VALUE" each.
+        names: of no-reference metrics.
+        settings: by name in the catalogue.
 
     Raises:
-        OptionError: a metric is given twice, or an option belongs to none.
-        UserError: unknown metric, options or weights; see `build_nr_metric`.
+        OptionError: a metric is given twice, or settings belong to none.
+        UserError: unknown metric, settings or weights; see `make_scorer`.
     """
-    short = [name.removeprefix(PYIQA) for name in names]
-    options: dict[str, dict[str, Any]] = {name: {} for name in short}
-    if len(options) < len(short):
-        raise OptionError(f"--metric: one is given twice: {', '.join(short)}")
-    for key, value in parse_options(list(option_texts)).items():
-        name, dot, option = key.removeprefix(PYIQA).rpartition(".")
-        if not dot or name not in options:
-            raise OptionError(f"--metric-options {key}: write METRIC.KEY=VALUE, METRIC one of {', '.join(short)}")
-        options[name][option] = value
-    built = zip(short, names, strict=True)
-    return [Scorer(one, build_nr_metric(name, **options[one]), options[one]) for one, name in built]
+    known = [find_metric(name, "none").name for name in names]
+    if len(set(known)) < len(known):
+        raise OptionError(f"--metric: one is given twice: {', '.join(known)}")
+    if unknown := settings.keys() - set(known):
+        raise OptionError(f"--metric-options: {unknown.pop()} is not among the metrics: {', '.join(known)}")
+    return [make_scorer(MetricSpec(name, settings.get(name, {}))) for name in known]
 
 
 def score_all(
-    scorer: Scorer, images: Mapping[str, Path], folder: Path, device: str, on_error: OnError
-) -> tuple[dict[str, float], list[str]]:
-    """Scores of images, those that an earlier run wrote down included.
+    scorers: Sequence[Scorer], images: Mapping[str, Path], folder: Path, device: str, on_error: OnError
+) -> tuple[dict[str, dict[str, float]], list[str]]:
+    """Score images by several metrics; what an earlier run kept is not made again.
 
     Args:
-        scorer: the metric.
+        scorers: the metrics.
         images: files by name.
         folder: where the scores are kept.
         device: torch device.
         on_error: whether an image without a score ends the run.
 
     Returns:
-        Scores by name, negated where lower is better, so that higher is better; and messages of images without one.
+        Scores by metric and name, negated where lower is better, so that higher is better; and a note for each metric
+        with images that have none.
 
     Raises:
         DataError: an image has no score and `on_error` is "stop".
     """
-    metric, sign = scorer.metric, -1 if scorer.metric.lower_better else 1
-    made_by = {"version": metric.version, "weights_hash": metric.weights_hash(), **scorer.options}
-    log = ScoreLog(folder / f"{scorer.name}.csv", Metric(scorer.name, made_by, "lower" if sign < 0 else "higher"))
-    records = {name: IqaRecord(name, path, 0.0) for name, path in images.items()}
-    scores = log.read(records.values())
-    todo = [(name, path, metric, device) for name, path in images.items() if name not in scores]
-    print(f"{scorer.name}: {len(scores)} scores from {log.path}, {len(todo)} to make", file=sys.stderr)
-
-    def keep(result: tuple[str, float]) -> None:
-        log.append(records[result[0]], result[1])
-        scores[result[0]] = result[1]
-
-    if todo:
-        metric.to(device)
-    try:
-        skipped = run_jobs(score_image, todo, workers=1, on_error=on_error, label=scorer.name, consume=keep)
-    finally:
-        metric.to("cpu")
-    return {name: sign * score for name, score in scores.items()}, skipped
+    found, notes, how = {}, [], {"workers": count_cores(), "device": device, "on_error": on_error}
+    for scorer in scorers:
+        name, sign = scorer.spec.known.name, -1 if scorer.better == "lower" else 1
+        scores, skipped = score_images(images, scorer, folder / f"{name}.csv", **how)
+        found[name] = {image: sign * score for image, score in scores.items()}
+        if skipped:
+            notes.append(f"{name}: {len(skipped)} of {len(images)} images have no score, first: {skipped[0]}")
+        if scorer.network is not None:
+            scorer.network.to("cpu")  # the next one may need the memory
+    return found, notes
 
 
-def score_image(name: str, path: Path, metric: NRMetric, device: str) -> tuple[str, float]:
-    """Name and raw score of one image.
+def compare_choices(
+    pairs: PreferencePairs, root: Path, scorers: Sequence[Scorer], folder: Path, device: str, on_error: OnError = "stop"
+) -> Choices:
+    """Compare metrics with people's choices in pairs of images, and with one another.
 
-    Raises:
-        DataError: the image cannot be read, or the metric has no finite score for it.
+    Args:
+        pairs: the pairs.
+        root: folder that their paths are relative to.
+        scorers, folder, device, on_error: see `score_all`.
     """
-    image = metric_tensor(eight_bit_bgr(read_image(path), str(path))).to(device)
-    try:
-        with torch.no_grad():
-            score = float(metric(image))
-    except torch.OutOfMemoryError:
-        raise
-    # the metric itself is complete since it was built: what goes wrong now is the image's, mostly its size
-    except (UserError, ValueError, ArithmeticError, IndexError, RuntimeError, AssertionError, cv2.error) as error:
-        raise DataError(f"{path}: {metric.name} failed on {_size(image)} pixels: {error}") from error
-    if not math.isfinite(score):
-        raise DataError(f"{path}: {metric.name} gave {score} on {_size(image)} pixels")
-    return name, score
-
-
-def _size(image: torch.Tensor) -> str:
-    return f"{image.shape[3]} x {image.shape[2]}"
+    images = {name: root / name for name in pairs.names()}
+    scores, notes = score_all(scorers, images, folder, device, on_error)
+    found = {name: outcomes(pairs, each) for name, each in scores.items()}
+    agreements = {name: preference.agreement(outcome, pairs.choices) for name, outcome in found.items()}
+    return Choices(agreements, *preference.complementarity(np.stack(list(found.values()))), notes)
 
 
 def outcomes(pairs: PreferencePairs, scores: Mapping[str, float]) -> NDArray[np.float64]:

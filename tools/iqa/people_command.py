@@ -1,29 +1,26 @@
 """Arguments and run of tools/analyse_iqa.py."""
 
 import argparse
-from collections.abc import Mapping
 from pathlib import Path
 
 from prismsr.data.images.source import ImageSourceError
 from prismsr.data.multi_gt.labels import read_labels
 from prismsr.data.multi_gt.score_file import read_scores
-from prismsr.metrics.preference import TIE, UNKNOWN, agreement, complementarity, misalignment
+from prismsr.metrics.preference import UNKNOWN, misalignment
+from prismsr.tools.evaluation.columns import read_metric_settings
 from prismsr.tools.iqa.people import (
-    Scorer,
     build_scorers,
+    compare_choices,
     group_quality,
     grouped_images,
     label_codes,
-    outcomes,
     score_all,
     table_quality,
 )
 from prismsr.tools.iqa.people_report import report_hggt, report_pairs
-from prismsr.tools.iqa.preference_pairs import PairsError, read_pairs
+from prismsr.tools.iqa.preference_pairs import read_pairs
 from prismsr.utils.devices import find_device
 from prismsr.utils.errors import OptionError
-
-import numpy as np
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,7 +42,7 @@ def _add_common(parser: argparse.ArgumentParser, metric_required: bool) -> None:
         nargs="+",
         default=[],
         required=metric_required,
-        help="natural_scene, sfd_iqa, or names of pyiqa's metrics",
+        help="no-reference metrics, see docs/guide/nr_iqa.md",
     )
     parser.add_argument("--metric-options", nargs="+", default=[], metavar="METRIC.KEY=VALUE", help="such as weights")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ... (default: %(default)s)")
@@ -66,60 +63,39 @@ def run(args: argparse.Namespace) -> None:
 
 
 def run_pairs(args: argparse.Namespace) -> None:
-    """Accuracy of each metric against people's choices, and how the metrics complement one another."""
-    pairs = read_pairs(args.pairs, _folder(args.root))
-    if (pairs.choices == TIE).all():
-        raise PairsError(f"{args.pairs}: all {len(pairs.choices)} pairs are ties; there is nothing to agree with")
-    scorers = build_scorers(args.metric, args.metric_options)
+    """Report the accuracy of each metric against people's choices, and how the metrics complement one another."""
+    pairs = read_pairs(args.pairs, require_folder(args.root))
+    scorers = build_scorers(args.metric, read_metric_settings(args.metric_options, "--metric-options"))
     folder = args.output / (args.name or args.pairs.stem)
-    images = {name: args.root / name for name in pairs.names()}
-    found = {}
-    notes: list[str] = []
-    for scorer in scorers:
-        scores = _scores(scorer, images, folder, args, notes)
-        found[scorer.name] = outcomes(pairs, scores)
-    agreements = {name: agreement(outcome, pairs.choices) for name, outcome in found.items()}
-    shares, counts = complementarity(np.stack(list(found.values())))
-    ties = int((pairs.choices == TIE).sum())
-    title = f"{folder.name}: {len(pairs.choices)} pairs, {ties} of them ties"
-    print(report_pairs(folder, title, agreements, shares, counts, notes))
+    found = compare_choices(pairs, args.root, scorers, folder / "scores", args.device, args.on_error)
+    print(report_pairs(folder, pairs, found))
     print(f"written: {folder}/report.md and .json, accuracy.csv, complementarity.csv and .png, scores/")
 
 
 def run_hggt(args: argparse.Namespace) -> None:
-    """Misalignment of each metric with the labels of an original's enhanced versions."""
+    """Report the misalignment of each metric with the labels of an original's enhanced versions."""
     if not args.metric and not args.scores:
         raise OptionError("give --metric, --scores or both")
     groups, images = grouped_images(args.root, files_needed=bool(args.metric))
     codes = label_codes(groups, read_labels(args.labels))
     tables = [read_scores(path) for path in args.scores]
-    scorers = build_scorers(args.metric, args.metric_options)
-    names = [*(table.metric for table in tables), *(scorer.name for scorer in scorers)]
+    scorers = build_scorers(args.metric, read_metric_settings(args.metric_options, "--metric-options"))
+    names = [*(table.metric for table in tables), *(scorer.spec.known.name for scorer in scorers)]
     if len(set(names)) < len(names):
         raise OptionError(f"--scores and --metric: one metric is given twice: {', '.join(names)}")
     folder = args.output / (args.name or args.root.resolve().stem)
-    unlabelled = int((codes[:, 1:] == UNKNOWN).sum())
-    notes = [f"{unlabelled} enhanced images have no label and are in no pair"] if unlabelled else []
     found = {table.metric: misalignment(table_quality(groups, table), codes) for table in tables}
-    for scorer in scorers:
-        scores = _scores(scorer, images, folder, args, notes)
-        found[scorer.name] = misalignment(group_quality(groups, scores), codes)
+    scores, notes = score_all(scorers, images, folder / "scores", args.device, args.on_error)
+    found |= {name: misalignment(group_quality(groups, each), codes) for name, each in scores.items()}
+    unlabelled = int((codes[:, 1:] == UNKNOWN).sum())
+    first = [f"{unlabelled} enhanced images have no label and are in no pair"] if unlabelled else []
     title = f"{folder.name}: {len(groups.names)} groups of {len(groups.versions)} images"
-    print(report_hggt(folder, title, found, notes))
+    print(report_hggt(folder, title, found, [*first, *notes]))
     print(f"written: {folder}/report.md and .json, misalignment.csv, scores/")
 
 
-def _scores(
-    scorer: Scorer, images: Mapping[str, Path], folder: Path, args: argparse.Namespace, notes: list[str]
-) -> dict[str, float]:
-    """Scores of a metric, higher is better; a note for the images that have none."""
-    scores, skipped = score_all(scorer, images, folder / "scores", args.device, args.on_error)
-    if skipped:
-        notes.append(f"{scorer.name}: {len(skipped)} of {len(images)} images have no score, first: {skipped[0]}")
-    return scores
-
-
-def _folder(root: Path) -> Path:
+def require_folder(root: Path) -> Path:
+    """Return the folder; ImageSourceError where there is none."""
     if not root.is_dir():
         raise ImageSourceError(f"{root}: no such folder")
     return root

@@ -1,6 +1,5 @@
 """The results of tools/analyse_iqa.py as Markdown, CSV, JSON and a heat map, beside the AMO paper's figures."""
 
-import csv
 import io
 import json
 import math
@@ -9,17 +8,20 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from prismsr.metrics.preference import NEGATIVE, ORIGINAL, POSITIVE, SIMILAR, Agreement, Misalignment, Share
+from prismsr.metrics.catalog import find_metric
+from prismsr.metrics.preference import NEGATIVE, ORIGINAL, POSITIVE, SIMILAR, TIE, Agreement, Misalignment, Share
+from prismsr.tools.iqa.people import Choices
+from prismsr.tools.iqa.preference_pairs import PreferencePairs
 from prismsr.tools.paper_tables import lookup
+from prismsr.utils.csv_files import write_rows
 from prismsr.utils.files import atomic_write
+from prismsr.utils.tables import markdown_table
 
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 PAPER_TABLE, PAPER_SET = "amo_table6", "SBS180K (1212 pairs)"
-PAPER_SPELLING = {"maniqa": "maniqua", "niqe": "nique"}
-"""pyiqa's names and what the paper's table writes for them."""
 PAPER_SHARES = {"holding": 6, "negative_on_top": 34, "negative_on_top_of_all": 2}
 """AMO's figures for HGGT's training set in percent; the last two are MUSIQ's."""
 PAIRS_NOTES = (
@@ -39,20 +41,10 @@ HGGT_NOTES = (
 )
 
 
-def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines of a Markdown table with aligned columns."""
-    widths = [max(len(line[column]) for line in [header, *rows]) for column in range(len(header))]
-    lines = ["| " + " | ".join(map(str.ljust, line, widths)) + " |" for line in [header, *rows]]
-    return [lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]]
-
-
 def csv_table(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Write a table as CSV; a figure that there is not ("-") is an empty cell."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     columns = [name.removesuffix(" %").replace(" ", "_") for name in header]
-    writer.writerows([columns, *([("" if cell == "-" else cell) for cell in row] for row in rows)])
-    atomic_write(path, text.getvalue().encode())
+    write_rows(path, columns, ([("" if cell == "-" else cell) for cell in row] for row in rows))
 
 
 def percent(value: float | None) -> str:
@@ -61,32 +53,20 @@ def percent(value: float | None) -> str:
 
 
 def paper_accuracy(metric: str) -> float | None:
-    """The paper's accuracy of a metric in percent, None where its table has none."""
-    base, dash, rest = metric.partition("-")
-    for ours, theirs in PAPER_SPELLING.items():
-        if base == ours or base.startswith(f"{ours}_"):
-            base = base.replace(ours, theirs, 1)
-    return lookup(PAPER_TABLE, PAPER_SET, base + dash + rest).get("Accuracy")
+    """Return the paper's accuracy of a metric in percent, None where its table has none."""
+    return lookup(PAPER_TABLE, PAPER_SET, *find_metric(metric).printed).get("Accuracy")
 
 
-def report_pairs(
-    folder: Path,
-    title: str,
-    agreements: Mapping[str, Agreement],
-    shares: NDArray[np.float64],
-    counts: NDArray[np.int64],
-    notes: Sequence[str],
-) -> str:
+def report_pairs(folder: Path, pairs: PreferencePairs, found: Choices) -> str:
     """Write accuracy.csv, complementarity.csv and .png, report.json and report.md; return the latter.
 
     Args:
-        folder: where they go.
-        title: of the report.
-        agreements: by metric.
-        shares: (M, M) of `complementarity`, in the order of `agreements`.
-        counts: (M, M) likewise.
-        notes: what else is to be said.
+        folder: where they go; its name is the title.
+        pairs: the pairs.
+        found: what metrics made of them.
     """
+    agreements, shares, counts = found.agreements, found.shares, found.counts
+    title = f"{folder.name}: {len(pairs.choices)} pairs, {int((pairs.choices == TIE).sum())} of them ties"
     names = list(agreements)
     header = ["metric", "compared", "equal scores", "no score", "human ties", "accuracy %", "paper %"]
     rows = [_accuracy_row(name, one) for name, one in agreements.items()]
@@ -102,15 +82,15 @@ def report_pairs(
     csv_table(folder / "accuracy.csv", header, rows)
     csv_table(folder / "complementarity.csv", ["wrong", "metric", "accuracy", "pairs"], flat)
     draw_complementarity(folder / "complementarity.png", names, shares)
-    found = {
+    metrics = {
         name: {**asdict(one), "accuracy": one.accuracy, "paper_accuracy_percent": paper_accuracy(name)}
         for name, one in agreements.items()
     }
-    content = {"title": title, "metrics": found, "complementarity": shares.tolist(), "pairs": counts.tolist()}
-    write_json(folder / "report.json", {**content, "notes": list(notes)})
-    lines = [f"# {title}", "", *markdown_table(header, rows), "", PAIRS_NOTES[0], ""]
-    lines += [*markdown_table(["wrong \\ right %", *names], matrix), "", PAIRS_NOTES[1], ""]
-    return _finish(folder, lines, notes)
+    content = {"title": title, "metrics": metrics, "complementarity": shares.tolist(), "pairs": counts.tolist()}
+    write_json(folder / "report.json", {**content, "notes": list(found.notes)})
+    lines = [f"# {title}", "", markdown_table(header, rows), "", PAIRS_NOTES[0], ""]
+    lines += [markdown_table(["wrong \\ right %", *names], matrix), "", PAIRS_NOTES[1], ""]
+    return _finish(folder, lines, found.notes)
 
 
 def _accuracy_row(name: str, found: Agreement) -> list[str]:
@@ -120,7 +100,14 @@ def _accuracy_row(name: str, found: Agreement) -> list[str]:
 
 
 def report_hggt(folder: Path, title: str, found: Mapping[str, Misalignment], notes: Sequence[str]) -> str:
-    """Write misalignment.csv, report.json and report.md; return the latter. Arguments as `report_pairs`."""
+    """Write misalignment.csv, report.json and report.md; return the latter.
+
+    Args:
+        folder: where they go.
+        title: of the report.
+        found: by metric.
+        notes: what else is to be said.
+    """
     header = ["metric", "PM %", "NM %", "PM all %", "NM all %"]
     header += [f"best {name} %" for name in ("original", "positive", "similar", "negative")]
     header += ["groups", "with a negative", "negative held %", "negative best %", "negative best of all %"]
@@ -134,7 +121,7 @@ def report_hggt(folder: Path, title: str, found: Mapping[str, Misalignment], not
             [name, *(percent(share.value) for share in shares), *groups, *(percent(each.value) for each in last)]
         )
     paper = ["AMO, MUSIQ (about)", *["-"] * (len(header) - 4), *(str(value) for value in PAPER_SHARES.values())]
-    lines = [f"# {title}", "", *markdown_table(header, [*rows, paper]), ""]
+    lines = [f"# {title}", "", markdown_table(header, [*rows, paper]), ""]
     lines += [line for note in HGGT_NOTES for line in (note, "")]
     csv_table(folder / "misalignment.csv", header, rows)
     content = {name: _plain(one) for name, one in found.items()}

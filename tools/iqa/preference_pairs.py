@@ -51,7 +51,7 @@ def read_pairs(path: Path, root: Path) -> PreferencePairs:
         root: folder that its image paths are relative to.
 
     Raises:
-        PairsError: no such file, columns or values, an image that is not there, or no pair at all.
+        PairsError: no such file, columns or values, an image that is not there, no pair at all, or ties alone.
     """
     lines = _rows(path)
     has_votes = "choice" not in lines[0]
@@ -74,6 +74,8 @@ def read_pairs(path: Path, root: Path) -> PreferencePairs:
         choices.append(_by_votes(cells[2], cells[3], where) if has_votes else _choice(cells[2], where))
     if not choices:
         raise PairsError(f"{path}: holds no pair, only a header")
+    if not any(choice != TIE for choice in choices):
+        raise PairsError(f"{path}: all {len(choices)} pairs are ties; there is nothing to agree with")
     return PreferencePairs(left, right, np.array(choices))
 
 

@@ -45,6 +45,8 @@ def read_table(name: str) -> tuple[PaperValue, ...]:
     return tuple(values)
 
 
-def lookup(name: str, dataset: str, method: str) -> dict[str, float]:
-    """Figures by metric of one method on one data set; empty where the table has none."""
-    return {row.metric: row.value for row in read_table(name) if (row.dataset, row.method) == (dataset, method)}
+def lookup(name: str, dataset: str, *methods: str) -> dict[str, float]:
+    """Return the figures, by metric, of the first of these methods that a table has on a data set; empty for none."""
+    rows = [row for row in read_table(name) if row.dataset == dataset]
+    method = next((method for method in methods if any(row.method == method for row in rows)), None)
+    return {row.metric: row.value for row in rows if row.method == method}

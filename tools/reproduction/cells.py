@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+from prismsr.metrics.catalog import TABLE
 from prismsr.tools.evaluation.summary import versions
 from prismsr.tools.reproduction.running import Found, provenance
 from prismsr.tools.reproduction.tables import Table
@@ -15,12 +16,10 @@ from prismsr.utils.files import atomic_write
 from prismsr.utils.tables import markdown_table
 
 State = Literal["done", "ready", "stale", "missing", "failed", "paper only", "not made"]
-TOLERANCES = {
-    "PSNR": 0.1, "SSIM": 0.005, "LPIPS": 0.01, "LPIPS-ST": 0.01, "DISTS": 0.01, "FID": 2.0, "NIQE": 0.15,
-    "MUSIQ": 0.5, "CLIPIQA": 0.01, "MANIQA": 0.01, "NIMA": 0.05, "Q-Align": 0.05, "TOPIQ": 0.02,
+TOLERANCES = {metric.column: metric.tolerance for metric in TABLE if metric.tolerance} | {
     "PLCC": 0.01, "SRCC": 0.01, "KRCC": 0.01, "Accuracy": 1.0,
 }  # fmt: skip
-"""Largest difference from the paper that counts as reproduced, in the metric's unit. The choice is ours."""
+"""Largest difference from the paper that counts as reproduced, in the column's unit. The choice is ours."""
 _SLACK = 1e-9  # of differences of decimal numbers
 
 

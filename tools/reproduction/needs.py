@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from prismsr.data.test_sets.sets import count_images, find_test_set, missing
-from prismsr.metrics.catalog import PYIQA
+from prismsr.metrics.catalog import find_metric
 from prismsr.tools.evaluation.protocols import Protocol, find_protocol
 from prismsr.tools.iqa.sets import SOURCES
 from prismsr.tools.reproduction.tables import Job
-from prismsr.tools.weight_files.wanted import METRICS, WITHOUT
 from prismsr.utils.errors import OptionError
 from prismsr.utils.options.files import load_options
 from prismsr.utils.places import find_option_file
@@ -20,10 +19,6 @@ from prismsr.utils.weights import needs as weight_needs
 from prismsr.utils.weights.published import Weights, place, read_list
 
 Kind = Literal["option file", "checkpoint", "network weights", "test set", "metric weights"]
-CLIP = "clip:RN50-quickgelu:openai"
-"""What SFD-IQA loads besides its checkpoints."""
-
-
 _TRAINING = ("train", "degradation", "scoring", "lora", "network_g", "network_d", "network_d_feat", "network_d_tg")
 """Sections that say what is trained, apart from the data and how many at once."""
 
@@ -233,26 +228,18 @@ def metric_lack(metric: str, root: Path) -> Lack | None:
 
     Metrics that the list of weights does not have are left to pyiqa, which fetches theirs at the first use.
     """
-    entries = metric_weights(metric)
-    plain = metric.removeprefix(PYIQA)
-    if metric not in WITHOUT and importlib.util.find_spec("pyiqa") is None:
-        return Lack("metric weights", f"{plain}: the package pyiqa is not installed (pip install pyiqa)")
-    absent = [entry for entry in entries if not is_there(entry, root)]
+    known = find_metric(metric)
+    if known.pyiqa and importlib.util.find_spec("pyiqa") is None:
+        return Lack("metric weights", f"{known.name}: the package pyiqa is not installed (pip install pyiqa)")
+    absent = ", ".join(entry.name for entry in metric_weights(metric) if not is_there(entry, root))
     if not absent:
         return None
-    names = ", ".join(entry.name for entry in absent)
-    how = "--options options/sfd" if plain == "sfd_iqa" else f"--metrics {plain}"
-    return Lack("metric weights", f"{plain}: {names}; python tools/weights.py fetch {how}")
+    return Lack("metric weights", f"{known.name}: {absent}; python tools/weights.py fetch --metrics {known.name}")
 
 
 def metric_weights(metric: str) -> list[Weights]:
-    """The entries of the list of weights that a metric needs."""
-    plain = metric.removeprefix(PYIQA)
-    if plain == "sfd_iqa":
-        return [entry for entry in read_list() if entry.serves(CLIP)]
-    if metric in WITHOUT:
-        return []
-    return [entry for entry in read_list() if entry.serves(f"metric:{METRICS.get(plain, plain)}")]
+    """Return the entries of the list of weights that a metric needs."""
+    return [entry for need in find_metric(metric).needs for entry in read_list() if entry.serves(need)]
 
 
 def is_there(entry: Weights, root: Path) -> bool:

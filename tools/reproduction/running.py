@@ -1,21 +1,24 @@
 """The jobs of tools/reproduce.py: how far each is, and running those that can be run."""
 
-import csv
 import sys
-from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import redirect_stdout
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from prismsr.data.test_sets.sets import count_images
 from prismsr.metrics.correlation import CorrelationError
+from prismsr.tools.evaluation.columns import MetricSpec, make_scorer
 from prismsr.tools.evaluation.folder import evaluate_folder
 from prismsr.tools.evaluation.results import markdown
 from prismsr.tools.evaluation.summary import Summary
 from prismsr.tools.inference.folder import Generator, infer_folder, load_generator
-from prismsr.tools.iqa import opinions_command, people_command
+from prismsr.tools.iqa.opinions import correlate_set
+from prismsr.tools.iqa.opinions_report import write_opinions
+from prismsr.tools.iqa.people import compare_choices
+from prismsr.tools.iqa.people_report import report_pairs
+from prismsr.tools.iqa.preference_pairs import read_pairs
+from prismsr.tools.iqa.sets import load_iqa_set
 from prismsr.tools.reproduction.kept_results import (
     IMAGES,
     How,
@@ -29,11 +32,13 @@ from prismsr.tools.reproduction.kept_results import (
     write_record,
 )
 from prismsr.tools.reproduction.needs import Lack, Needs, needs_of
-from prismsr.tools.reproduction.tables import Job
+from prismsr.tools.reproduction.tables import Job, Row
+from prismsr.utils.devices import find_device
 from prismsr.utils.errors import JobError, OptionError, UserError
+from prismsr.utils.processes import count_cores
 
 OPINION_COLUMNS = {"PLCC": "plcc_cubic", "SRCC": "srcc", "KRCC": "krcc"}
-"""Columns of evaluate_iqa.py's table; the paper does not say which PLCC it prints, and prints no signs."""
+"""Correlations of the paper's columns; the paper does not say which PLCC it prints, and prints no signs."""
 FAILURES = (UserError, OptionError, JobError, CorrelationError, OSError, RuntimeError, ValueError)
 """What ends a job and lets the others go on; RuntimeError is torch's, such as no memory."""
 
@@ -139,7 +144,7 @@ class Runner:
                 self._make_images(found)
                 columns = self._evaluate(found)
             else:
-                columns = (_people if job.use.pairs else _opinion)(found, self.setup)
+                columns = (_compare_with_people if job.use.pairs else _correlate_with_opinions)(found, self.setup)
             kept = {**read_record(found.folder), **{_stored_name(job, name): one for name, one in columns.items()}}
             write_record(found.folder, found.settings, kept)
             found.kept |= columns
@@ -204,57 +209,47 @@ def _complete(found: Found, summary: Summary) -> dict[str, Result]:
 # --------------------------------------------------------------------------------------------------- quality metrics
 
 
-def _opinion(found: Found, setup: Setup) -> dict[str, Result]:
-    """Correlations of a quality metric with opinion scores, by tools/evaluate_iqa.py."""
+def _correlate_with_opinions(found: Found, setup: Setup) -> dict[str, Result]:
+    """Return the correlations of a quality metric with opinion scores; the reports stay in the folder."""
     job, use, row = found.job, found.job.use, found.job.row
     assert found.folder is not None
-    options = [f"{key}={_absolute(value, setup.root)}" for key, value in row.metric_options.items()]
-    line = [row.metric, "--set", use.reader, "--root", setup.root / str(use.root), "--name", "scores"]
-    line += ["-o", found.folder, "--device", _quality_device(setup)]
-    line += ["--labels", setup.root / use.labels] if use.labels else []
-    line += ["--workers", str(setup.workers)] if setup.workers else []
-    line += ["--metric-options", *options] if options else []
-    with redirect_stdout(sys.stderr):
-        opinions_command.run(_parsed(opinions_command.add_arguments, line))
-    with (found.folder / "scores_correlations.csv").open(encoding="utf8", newline="") as file:
-        groups = {cells["group"]: cells for cells in csv.DictReader(file)}
-    cells = groups.get(use.group)
-    if cells is None:
-        raise JobError(f"{use.root} has no group {use.group!r}; it has {', '.join(groups)}")
+    scorer = make_scorer(MetricSpec(str(row.metric), _find_settings(row, setup.root)), "none")
+    iqa_set = load_iqa_set(str(use.reader), setup.root / str(use.root), setup.root / use.labels if use.labels else None)
+    workers, device = setup.workers or count_cores(), str(find_device(setup.device))
+    opinions = correlate_set(iqa_set, scorer, found.folder / "scores.csv", workers=workers, device=device)
+    print(write_opinions(found.folder, "scores", opinions), file=sys.stderr)
+    group = opinions.groups.get(use.group)
+    if group is None:
+        raise JobError(f"{use.root} has no group {use.group!r}; it has {', '.join(opinions.groups)}")
+    figures = {column: getattr(group.found, name) for column, name in OPINION_COLUMNS.items() if group.found}
+    made_with = (scorer.version, scorer.weights, device)
     return {
-        column: Result(found.keys[column], abs(float(cells[name])), int(cells["images"]), name)
-        for column, name in OPINION_COLUMNS.items()
-        if column in job.columns and cells[name]
+        column: Result(found.keys[column], abs(value), group.count, OPINION_COLUMNS[column], *made_with)
+        for column, value in figures.items()
+        if column in job.columns and value is not None
     }
 
 
-def _people(found: Found, setup: Setup) -> dict[str, Result]:
-    """Agreement of a quality metric with people's choices in percent, by tools/analyse_iqa.py."""
+def _compare_with_people(found: Found, setup: Setup) -> dict[str, Result]:
+    """Return the agreement of a quality metric with people's choices in percent; the reports stay in the folder."""
     use, row = found.job.use, found.job.row
     assert found.folder is not None
-    line = ["pairs", "--pairs", setup.root / str(use.pairs), "--root", setup.root / str(use.root), "-o", found.folder]
-    line += ["--metric", row.metric, "--name", "pairs", "--device", _quality_device(setup)]
-    with redirect_stdout(sys.stderr):
-        people_command.run(_parsed(people_command.add_arguments, line))
-    with (found.folder / "pairs" / "accuracy.csv").open(encoding="utf8", newline="") as file:
-        cells = next(csv.DictReader(file))
-    return {"Accuracy": Result(found.keys["Accuracy"], float(cells["accuracy"]), int(cells["compared"]), "pairs")}
+    root, folder, device = setup.root / str(use.root), found.folder / "pairs", str(find_device(setup.device))
+    pairs = read_pairs(setup.root / str(use.pairs), root)
+    scorer = make_scorer(MetricSpec(str(row.metric), _find_settings(row, setup.root)), "none")
+    choices = compare_choices(pairs, root, [scorer], folder / "scores", device)
+    print(report_pairs(folder, pairs, choices), file=sys.stderr)
+    (one,) = choices.agreements.values()
+    made_with = (scorer.version, scorer.weights, device)
+    return {"Accuracy": Result(found.keys["Accuracy"], 100 * one.accuracy, one.compared, "pairs", *made_with)}
 
 
-def _parsed(add_arguments: Callable[[ArgumentParser], None], line: Sequence[Any]) -> Namespace:
-    parser = ArgumentParser()
-    add_arguments(parser)
-    return parser.parse_args([str(part) for part in line])
+def _find_settings(row: Row, root: Path) -> dict[str, Any]:
+    return {key: _absolute(value, root) for key, value in row.metric_options.items()}
 
 
 def _absolute(value: Any, root: Path) -> Any:
-    return root / value if isinstance(value, str) and (root / value).is_file() else value
-
-
-def _quality_device(setup: Setup) -> str:
-    import torch
-
-    return ("cuda" if torch.cuda.is_available() else "cpu") if setup.device == "auto" else setup.device
+    return str(root / value) if isinstance(value, str) and (root / value).is_file() else value
 
 
 def run_all(found: Sequence[Found], setup: Setup) -> None:

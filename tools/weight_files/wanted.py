@@ -5,17 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from prismsr.metrics.catalog import OWN, PYIQA
+from prismsr.metrics.catalog import find_metric
 from prismsr.utils.errors import OptionError
-from prismsr.utils.names import did_you_mean
 from prismsr.utils.options.files import load_options, shown
 from prismsr.utils.weights.needs import needs_of
 from prismsr.utils.weights.published import Weights, maker_of, read_list
-
-METRICS = {"topiq": "topiq_nr", "niqe-pyiqa": "niqe"}
-"""Names of tools/evaluate.py that are not pyiqa's."""
-WITHOUT = (*OWN, "psnr", "ssim", "niqe", "lpips-st", "natural-scene", "sfd-iqa")
-"""Metrics that download nothing: they have no weights, a package brings them, or files are named (SFD-IQA)."""
 
 
 @dataclass(frozen=True)
@@ -79,13 +73,8 @@ def collect_wanted(
 
 
 def _find_entries(name: str, entries: Sequence[Weights]) -> list[Weights]:
-    if name in WITHOUT:
-        return []
-    plain = name.removeprefix(PYIQA)
-    found = [entry for entry in entries if entry.serves(f"metric:{METRICS.get(plain, plain)}")]
-    if not found:
-        known = [
-            what.removeprefix("metric:") for entry in entries for what in entry.needed_by if what.startswith("metric:")
-        ]
-        raise OptionError(f"--metrics {name}: no weights of it are listed{did_you_mean(name, known)}")
+    metric = find_metric(name)
+    found = [entry for need in metric.needs for entry in entries if entry.serves(need)]
+    if metric.needs and not found:
+        raise OptionError(f"--metrics {name}: no weights of it are listed; pyiqa fetches its own where it has any")
     return found

@@ -4,6 +4,7 @@ The line of every key is kept.
 """
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from prismsr.utils.errors import OptionError
@@ -84,6 +85,29 @@ def read_yaml(text: str, source: str) -> tuple[Any, dict[str, str]]:
         raise OptionError(f"{source}: lists or mappings are nested too deeply to be read.") from None
     except ValueError as error:  # a number of thousands of digits
         raise OptionError(f"{source}: holds a value that cannot be read: {error}") from None
+
+
+def read_settings(texts: Iterable[str], flag: str) -> dict[str, Any]:
+    """Return the values of KEY=VALUE texts of a command line, each read as in an option file.
+
+    Args:
+        texts: of the command line.
+        flag: the option that they were given to, for messages.
+
+    Raises:
+        OptionError: a text without "=", or a value that is not YAML.
+
+    Example:
+        >>> read_settings(["lr=1e-4", "range=[0, 1]"], "--option")
+        {'lr': 0.0001, 'range': [0, 1]}
+    """
+    found = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not (key and equals):
+            raise OptionError(f"{flag} {text}: write KEY=VALUE")
+        found[key] = read_yaml(value, f"{flag} {key}")[0]
+    return found
 
 
 class _Inspection:

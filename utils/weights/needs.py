@@ -7,7 +7,7 @@ A need is one of:
     vgg19, alexnet              torchvision's network
     lpips-linear                LPIPS's weights on top of AlexNet
     clip:MODEL:TAG              weights of open_clip
-    metric:NAME                 a metric of pyiqa
+    metric:NAME                 a metric, by its name in metrics/catalog.py
     diffusers:REPOSITORY:PART   unet, vae or controlnet on the Hugging Face hub; REPOSITORY@REVISION where one is named
     timm:MODEL                  a network of timm
 """

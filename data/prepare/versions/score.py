@@ -9,16 +9,17 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from prismsr.data.images.source import ImageSource, open_source
 from prismsr.data.multi_gt.groups import group_keys
 from prismsr.data.multi_gt.score_file import ScoreHeader, ScoreWriter
 from prismsr.metrics.no_reference import NRMetric, build_nr_metric
 from prismsr.utils.command_line import add_on_error, add_workers, print_list, whole_number
+from prismsr.utils.devices import find_device
 from prismsr.utils.errors import DataError, OptionError, UserError
 from prismsr.utils.images import decode_image, eight_bit_bgr, metric_tensor
-from prismsr.utils.options.yaml_loader import read_yaml
+from prismsr.utils.options.yaml_loader import read_settings
 
 import torch
 from torch import Tensor
@@ -57,9 +58,9 @@ def run(args: argparse.Namespace) -> int:
     """Score what the file does not hold yet."""
     source = open_source(args.input)
     groups = group_keys(source.keys(), str(args.input), args.original)
-    options = _options(args.option)
+    options = read_settings(args.option, "--option")
     try:
-        metric = build_nr_metric(args.metric, **options).to(_device(args.device))
+        metric = build_nr_metric(args.metric, **options).to(find_device(args.device))
         writer = ScoreWriter(args.output, ScoreHeader.of(metric, options), args.overwrite)
     except UserError as error:
         raise OptionError(str(error)) from error
@@ -77,26 +78,6 @@ def run(args: argparse.Namespace) -> int:
         print(f"{len(scoring.skipped)} images skipped:")
         print_list(scoring.skipped)
     return 0
-
-
-def _options(texts: Sequence[str]) -> dict[str, Any]:
-    options = {}
-    for text in texts:
-        key, equals, value = text.partition("=")
-        if not key or not equals:
-            raise OptionError(f"--option {text}: write key=value")
-        try:
-            options[key] = read_yaml(value, f"--option {key}")[0]
-        except OptionError as error:
-            raise OptionError(str(error)) from error
-    return options
-
-
-def _device(name: str) -> str:
-    available = torch.cuda.is_available()
-    if name == "cuda" and not available:
-        raise OptionError("--device cuda: torch finds no CUDA device here")
-    return name if name != "auto" else ("cuda" if available else "cpu")
 
 
 class _Scoring:

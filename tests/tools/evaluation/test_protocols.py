@@ -71,8 +71,11 @@ def test_changes_are_told():
 
 
 def test_a_part_of_a_protocol():
-    protocol = narrowed(find_protocol("lgcaa"), ["niqe", "psnr", "lpips-st"])
-    assert [spec.metric for spec in protocol.metrics] == ["niqe-pyiqa", "psnr", "lpips-st"]
+    protocol = narrowed(find_protocol("lgcaa"), ["pyiqa:niqe", "psnr", "lpips_st"])
+    assert [spec.known.name for spec in protocol.metrics] == ["niqe-pyiqa", "psnr", "lpips-st"]
+    assert protocol.metrics[1].settings["variant"] == "pyiqa"
+    with pytest.raises(OptionError, match=r"--metrics niqe: the NIQE of lgcaa is niqe-pyiqa"):
+        narrowed(find_protocol("lgcaa"), ["niqe"])
     assert "LPIPS-ST: crop_border 0 [not in the protocol]" in "\n".join(protocol.explained())
 
 

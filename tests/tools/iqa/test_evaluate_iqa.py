@@ -7,7 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from prismsr.metrics import catalog
 from prismsr.tools import evaluate_iqa, paper_tables
+from prismsr.tools.evaluation import columns
 from prismsr.utils.weights.files import WeightsError
 
 import cv2
@@ -62,8 +64,8 @@ def test_niqe_from_images_to_results(
     assert run() == 0
     out = tmp_path / "out"
     log = read(out / "niqe_csv.csv")
-    assert [row["file"] for row in log] == blurred
-    niqe = [float(row["score"]) for row in log]
+    assert [row["image"] for row in log] == blurred
+    niqe = [float(row["value"]) for row in log]
     assert niqe[2] == calculate_niqe(cv2.imread(str(tmp_path / "set" / blurred[2])), 0)
 
     rows = read(out / "niqe_csv_correlations.csv")
@@ -79,7 +81,7 @@ def test_niqe_from_images_to_results(
     assert rows[0]["paper_plcc"] == ""
 
     printed = capsys.readouterr().out
-    assert "calculate_niqe: lower is better" in printed
+    assert "niqe (basicsr 1.4.2): lower is better" in printed
     assert (out / "niqe_csv.md").read_text() in printed
     assert f"| all   | 10     | {rows[0]['plcc_raw']}" in printed
     picture = cv2.imread(str(out / "niqe_csv.png"))
@@ -99,9 +101,9 @@ def test_scores_are_reused_unless_image_or_options_changed(
     assert run() == 0
     assert "10 images: 4 scores from" in capsys.readouterr().err
     rows = read(log)
-    assert [row["file"] for row in rows[:4]] == [blurred[index] for index in (0, 3, 6, 9)]
-    assert sorted(row["file"] for row in rows) == sorted(blurred)
-    assert rows[0]["score"] == "99.5"
+    assert [row["image"] for row in rows[:4]] == [blurred[index] for index in (0, 3, 6, 9)]
+    assert sorted(row["image"] for row in rows) == sorted(blurred)
+    assert rows[0]["value"] == "99.5"
 
     image = cv2.imread(str(tmp_path / "set" / blurred[5]))
     cv2.imwrite(str(tmp_path / "set" / blurred[5]), 255 - image)
@@ -113,6 +115,53 @@ def test_scores_are_reused_unless_image_or_options_changed(
     assert run() == 0
     assert "10 images: 10 scores from" in capsys.readouterr().err
     assert len(read(log)) == 22
+
+
+def test_another_version_or_other_weights_score_anew(
+    run: Run, blurred: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once a score was used again after an upgrade of pyiqa, or with other weights in its cache."""
+    pytest.importorskip("pyiqa")
+    line = ["--limit", 5, "--metric-options", "pretrained=false", "num_layers=1", "longer_side_lengths=[96]"]
+
+    def kept() -> str:
+        assert run(*line, metric="musiq") == 0
+        return capsys.readouterr().err.partition("images: ")[2][:8]
+
+    assert [kept(), kept()] == ["0 scores", "5 scores"]
+    real = catalog.version
+    with monkeypatch.context() as patch:
+        patch.setattr(catalog, "version", lambda package: "9.9" if package == "pyiqa" else real(package))
+        assert kept() == "0 scores"
+    build = columns.build_nr_metric
+
+    def other_weights(*arguments: Any, **options: Any) -> Any:
+        made = build(*arguments, **options)
+        next(made.net.parameters()).data += 1
+        return made
+
+    with monkeypatch.context() as patch:
+        patch.setattr(columns, "build_nr_metric", other_weights)
+        assert [kept(), kept()] == ["0 scores", "5 scores"]
+    assert kept() == "5 scores"  # the first ones are still good
+    assert len({row["metric"] for row in read(tmp_path / "out" / "musiq_csv.csv")}) == 3
+
+
+def test_scores_without_version_and_weights_are_not_trusted(
+    run: Run, blurred: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What evaluate_iqa.py and analyse_iqa.py wrote once is moved aside."""
+    log = tmp_path / "out" / "niqe_csv.csv"
+    log.parent.mkdir()
+    log.write_text("file,size,mtime_ns,metric,options,score\r\ncat/0.png,1,2,calculate_niqe,{},3.0\r\n")
+    assert run("--limit", 3) == 0
+    told = [line for line in capsys.readouterr().err.splitlines() if "older version" in line]
+    assert len(told) == 1 and "niqe_csv.csv.old" in told[0]
+    assert len(read(log)) == 3
+    assert read(log.with_name("niqe_csv.csv.old"))[0]["score"] == "3.0"
+    log.write_text("my,notes\n")
+    assert run() == 2
+    assert log.read_text() == "my,notes\n"
 
 
 def test_ctrl_c_keeps_what_is_made(run: Run, blurred: list[str], tmp_path: Path) -> None:
@@ -128,9 +177,9 @@ def test_ctrl_c_keeps_what_is_made(run: Run, blurred: list[str], tmp_path: Path)
     try:
         assert run(metric="mean_until_stopped") == 130
         log = tmp_path / "out" / "mean_until_stopped_csv.csv"
-        assert [row["file"] for row in read(log)] == blurred[:3]
+        assert [row["image"] for row in read(log)] == blurred[:3]
         assert run(metric="mean_until_stopped") == 0
-        assert [row["file"] for row in read(log)] == blurred
+        assert [row["image"] for row in read(log)] == blurred
         assert len(calls) == 11
     finally:
         METRIC_REGISTRY._obj_map.pop("calculate_mean_until_stopped")
@@ -147,7 +196,7 @@ def test_unreadable_images_stop_or_are_named(
     printed = capsys.readouterr().out
     assert "2 of 10 images have no score and are left out" in printed
     assert "2 images without a score:" in printed
-    assert "2.png: calculate_niqe failed on its 60 x 50 pixels" in printed
+    assert "2.png: NIQE failed on 60 x 50 pixels" in printed
     assert read(tmp_path / "out" / "niqe_csv_correlations.csv")[0]["images"] == "8"
 
 
@@ -165,8 +214,9 @@ def test_constant_mos_fails_with_the_reason(
         ([], {"metric": "niqqe"}, "no metric named 'niqqe'; did you mean 'niqe'?"),
         ([], {"metric": "psnr"}, "psnr compares two images"),
         ([], {"root": Path("nowhere")}, "nowhere: no such folder; csv is to be had from"),
-        (["--metric-options", "crop=4"], {}, "--metric-options.crop: unknown argument of calculate_niqe"),
-        (["--metric-options", "4"], {}, "write key=value"),
+        ([], {"metric": "fid"}, "fid compares whole sets of images"),
+        (["--metric-options", "crop=4"], {}, "niqe: crop: unknown argument"),
+        (["--metric-options", "4"], {}, "write KEY=VALUE"),
         (["--device", "abacus"], {}, "--device abacus: no such kind of device"),
         (["--limit", "0"], {}, "a whole number of 1 or more"),
         ([], {"kind": "tid"}, "invalid choice: 'tid'"),
@@ -210,13 +260,13 @@ def test_weights_named_by_an_option_are_part_of_what_is_scored(
             assert run(*line, metric="calculate_weighted") == 0
             printed = capsys.readouterr()
             assert f"10 images: {made} scores from" in printed.err
-            assert "calculate_weighted: lower is better" in printed.out
+            assert "lower is better" in printed.out
         assert run(metric="weighted") == 2
-        assert "--metric-options.weights: is required" in capsys.readouterr().err
+        assert "weighted: weights: is required" in capsys.readouterr().err
     finally:
         METRIC_REGISTRY._obj_map.pop("calculate_weighted")
     assert seen == []  # two processes did the work
-    scores = [float(row["score"]) for row in read(tmp_path / "out" / "weighted_csv.csv")]
+    scores = [float(row["value"]) for row in read(tmp_path / "out" / "weighted_csv.csv")]
     assert scores[10:] == pytest.approx([score * 1.75 for score in scores[:10]])
 
 
@@ -246,9 +296,10 @@ def test_pyiqa_is_optional(
 
 def test_a_metric_of_pyiqa(run: Run, blurred: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(metric="pyiqa:piqe") == 0
-    rows = read(tmp_path / "out" / "pyiqa-piqe_csv.csv")
-    assert [row["file"] for row in rows] == blurred
-    assert "pyiqa:piqe: lower is better" in capsys.readouterr().out
+    assert [row["image"] for row in read(tmp_path / "out" / "piqe_csv.csv")] == blurred
+    assert "lower is better" in capsys.readouterr().out
+    assert run(metric="piqe") == 0
+    assert "10 images: 10 scores from" in capsys.readouterr().err  # the same metric
     assert run(metric="pyiqa:psnr") == 2
     assert "pyiqa:psnr compares two images" in capsys.readouterr().err
 

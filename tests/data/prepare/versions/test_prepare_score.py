@@ -100,7 +100,8 @@ def test_bad_images_stop_or_are_named(run, root, tmp_path, capsys):
     ("arguments", "message"),
     [
         (["--metric", "natural_scen"], "did you mean 'natural_scene'"),
-        (["--option", "score_range"], "--option score_range: write key=value"),
+        (["--metric", "lpips-st"], "lpips-st compares two images"),
+        (["--option", "score_range"], "--option score_range: write KEY=VALUE"),
         (["--option", "block=3"], "natural_scene has no option 'block'"),
         (["--original", "origin"], "no folder of the version 'origin'"),
     ],
