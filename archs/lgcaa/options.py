@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Any, Literal, Self, TypeVar
 
 from prismsr.utils.errors import OptionError
-from prismsr.utils.options.problems import Problem, validate_section
+from prismsr.utils.options.problems import Problem
 from prismsr.utils.options.schema import Options
+from prismsr.utils.options.validation import validate_section
 
 from pydantic import Field, field_validator, model_validator
 

@@ -9,7 +9,7 @@ from prismsr.data.degradation.kernels import (
     random_sinc_kernel,
 )
 from prismsr.data.loading.sampler import SampleIndex, sample_rng
-from prismsr.utils.options.problems import validate_section
+from prismsr.utils.options.validation import validate_section
 
 import cv2
 import lmdb

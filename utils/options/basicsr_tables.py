@@ -1,7 +1,10 @@
 """What is known of BasicSR 1.4.2's own classes, which declare nothing themselves: their keys and arguments."""
 
-from typing import Any, ClassVar, Literal
+from collections.abc import Callable
+from typing import Annotated, Any, ClassVar, Literal
 
+from prismsr.utils.names import did_you_mean
+from prismsr.utils.options.optimizers import OPTIMIZERS
 from prismsr.utils.options.schema import (
     Count,
     DatasetOptions,
@@ -11,9 +14,10 @@ from prismsr.utils.options.schema import (
     PatchOptions,
     TopOptions,
     TrainOptions,
+    wrong_key,
 )
 
-from pydantic import Field
+from pydantic import AfterValidator, BeforeValidator, Field, Strict
 
 # ---------------------------------------------------------------------------------------------------- datasets
 
@@ -192,13 +196,34 @@ MODELS: dict[str, type[TrainOptions]] = {
     "RealESRGANModel": RealESRGANTrainOptions,
 }
 
-# --------------------------------------------------------------------------------- arguments without annotations
+# --------------------------------------------------------------------- arguments that are not annotated, or too widely
 
 _Reduction = Literal["none", "mean", "sum"]
 _GanType = Literal["vanilla", "lsgan", "wgan", "wgan_softplus", "hinge"]
 _Order = Literal["HWC", "CHW"]
+_Vgg = Literal["vgg11", "vgg13", "vgg16", "vgg19", "vgg11_bn", "vgg13_bn", "vgg16_bn", "vgg19_bn"]
 
-_BY_NAME: dict[str, Any] = {
+
+def _refuse_whole(value: Any) -> Any:
+    if isinstance(value, int) and not isinstance(value, bool):
+        raise ValueError(f"write {float(value)} instead of {value}: torch wants fractions here")
+    return value
+
+
+def _refuse_falling(value: list[float]) -> list[float]:
+    if value != sorted(set(value)):
+        raise ValueError("must rise")
+    return value
+
+
+_Beta = Annotated[float, Field(ge=0, lt=1), BeforeValidator(_refuse_whole)]
+_OPTIMIZER = {
+    **dict.fromkeys(("lr", "eps", "weight_decay", "momentum"), Annotated[float, Field(ge=0)]),
+    "betas": Annotated[tuple[_Beta, _Beta], Strict(False)],
+}
+_OPTIMIZERS = [optimizer.__name__ for optimizer in OPTIMIZERS.values()]
+
+BY_NAME: dict[str, Any] = {
     "crop_border": int,
     "num_in_ch": int,
     "num_out_ch": int,
@@ -207,28 +232,59 @@ _BY_NAME: dict[str, Any] = {
     "num_conv": int,
     "upscale": int,
 }
+"""Kinds of arguments that BasicSR does not annotate, whatever takes them."""
 
-_BY_OWNER: dict[tuple[str, str], Any] = {
-    ("L1Loss", "reduction"): _Reduction,
-    ("MSELoss", "reduction"): _Reduction,
-    ("CharbonnierLoss", "reduction"): _Reduction,
-    ("WeightedTVLoss", "reduction"): Literal["mean", "sum"],
-    ("GANLoss", "gan_type"): _GanType,
-    ("MultiScaleGANLoss", "gan_type"): _GanType,
-    ("PerceptualLoss", "criterion"): Literal["l1", "fro"],  # its l2 asks torch for a class that does not exist
-    ("PerceptualLoss", "vgg_type"): Literal[
-        "vgg11", "vgg13", "vgg16", "vgg19", "vgg11_bn", "vgg13_bn", "vgg16_bn", "vgg19_bn"
-    ],
-    ("RRDBNet", "scale"): Literal[1, 2, 4],
-    ("SRVGGNetCompact", "act_type"): Literal["relu", "prelu", "leakyrelu"],
-    ("SwinIR", "resi_connection"): Literal["1conv", "3conv"],
-    ("calculate_psnr", "input_order"): _Order,
-    ("calculate_ssim", "input_order"): _Order,
-    ("calculate_niqe", "input_order"): _Order,
-    ("calculate_niqe", "convert_to"): Literal["y", "gray"],
+BY_OWNER: dict[str, dict[str, Any]] = {
+    **dict.fromkeys(_OPTIMIZERS, _OPTIMIZER),
+    "MultiStepRestartLR": {"milestones": Annotated[list[float], AfterValidator(_refuse_falling)]},
+    "CosineAnnealingRestartLR": {"periods": list[float]},
+    "L1Loss": {"reduction": _Reduction},
+    "MSELoss": {"reduction": _Reduction},
+    "CharbonnierLoss": {"reduction": _Reduction},
+    "WeightedTVLoss": {"reduction": Literal["mean", "sum"]},
+    "GANLoss": {"gan_type": _GanType},
+    "MultiScaleGANLoss": {"gan_type": _GanType},
+    "PerceptualLoss": {
+        "layer_weights": Annotated[dict[str, float], Field(min_length=1)],
+        "vgg_type": _Vgg,
+        "criterion": Literal["l1", "fro"],  # its l2 asks torch for a class that does not exist
+    },
+    "RRDBNet": {"scale": Literal[1, 2, 4]},
+    "SRVGGNetCompact": {"act_type": Literal["relu", "prelu", "leakyrelu"]},
+    "SwinIR": {"resi_connection": Literal["1conv", "3conv"]},
+    "calculate_psnr": {"input_order": _Order},
+    "calculate_ssim": {"input_order": _Order},
+    "calculate_niqe": {"input_order": _Order, "convert_to": Literal["y", "gray"]},
 }
+"""What is known of arguments by the name of their class or function, rather than by its signature."""
+
+REQUIRED = dict.fromkeys(_OPTIMIZERS, ("lr",))
+"""Arguments that an option file has to give though the signature has a default."""
 
 
-def known_hints(owner: str) -> dict[str, Any]:
-    """Type hints of BasicSR's arguments, which it does not annotate, for one registered name."""
-    return _BY_NAME | {argument: hint for (name, argument), hint in _BY_OWNER.items() if name == owner}
+def _check_restarts(arguments: Any) -> Any:
+    key = "periods" if hasattr(arguments, "periods") else "restarts"
+    values, weights = getattr(arguments, key), arguments.restart_weights
+    if len(values) != len(weights):
+        raise wrong_key("restart_weights", f"must have as many entries as {key}, {len(values)}; got {len(weights)}")
+    return arguments
+
+
+def _check_vgg_layers(arguments: Any) -> Any:
+    from basicsr.archs.vgg_arch import NAMES, insert_bn
+
+    vgg = arguments.vgg_type
+    names = NAMES[vgg.removesuffix("_bn")]
+    known = insert_bn(names) if vgg.endswith("_bn") else names
+    for layer in arguments.layer_weights:
+        if layer not in known:
+            raise wrong_key(f"layer_weights.{layer}", f"{vgg} has no layer {layer!r}{did_you_mean(layer, known)}")
+    return arguments
+
+
+CHECKS: dict[str, Callable[[Any], Any]] = {
+    "MultiStepRestartLR": _check_restarts,
+    "CosineAnnealingRestartLR": _check_restarts,
+    "PerceptualLoss": _check_vgg_layers,
+}
+"""What has to agree among the arguments of one class."""

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from prismsr.utils.names import did_you_mean
 from prismsr.utils.options.entries import check_entry, check_metric, find_registered, registered_names
 from prismsr.utils.options.named import dataset_schema, model_schema, named_parts
-from prismsr.utils.options.problems import Problem, join, show, validate_section
+from prismsr.utils.options.problems import Problem, join, show
 from prismsr.utils.options.rules import RULES
 from prismsr.utils.options.schema import (
     DistOptions,
@@ -29,6 +29,7 @@ from prismsr.utils.options.schema import (
     entry_kind,
 )
 from prismsr.utils.options.tensors import LOSS_GTS, check_inputs
+from prismsr.utils.options.validation import validate_section
 
 from pydantic import create_model
 

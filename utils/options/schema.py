@@ -17,15 +17,27 @@ from pydantic import (
     field_validator,
 )
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticCustomError
 
 
 class Options(BaseModel):
     """A mapping of an option file: no other keys than the declared ones, no silent conversion (an int is a float)."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, model_title_generator=lambda schema: "")
 
     REQUIRED_TO_TRAIN: ClassVar[tuple[str, ...]] = ()
     """Keys that may be left out when testing but not when training."""
+
+
+class Arguments(Options):
+    """The arguments of a class or function, whose name is the schema's (see `signatures.arguments_of`)."""
+
+    model_config = ConfigDict(model_title_generator=lambda schema: schema.__name__)
+
+
+def wrong_key(key: str, text: str) -> PydanticCustomError:
+    """Return what a `model_validator` raises to say what is wrong with one key, a path below the mapping."""
+    return PydanticCustomError("wrong_key", "{text}", {"key": key, "text": text})
 
 
 def _whole(value: Any) -> Any:
@@ -69,7 +81,7 @@ class TopOptions(Options):
     name: str = Field(min_length=1, description="experiment name, also the name of its folder")
     model_type: str = Field(description="registered model class")
     scale: Count | None = Field(default=None, gt=0, description="upscaling factor")
-    num_gpu: Any = Field(description="auto, or number of GPUs; 0 for CPU")
+    num_gpu: Literal["auto"] | Annotated[int, Field(ge=0)] = Field(description="auto, or number of GPUs; 0 for CPU")
     manual_seed: int | None = Field(default=None, ge=0, description="random seed; drawn where it is null")
     find_unused_parameters: bool = Field(default=False, description="passed to DistributedDataParallel")
     datasets: dict[str, Any] = Field(description="train, val, val_2, test_1, ...")
@@ -86,13 +98,6 @@ class TopOptions(Options):
             raise ValueError("must not contain / or \\, since it names a folder")
         if value in (".", "..") or len(value.encode()) > NAME_BYTES:
             raise ValueError(f"names a folder: must not be . or .., and have at most {NAME_BYTES} bytes")
-        return value
-
-    @field_validator("num_gpu")
-    @classmethod
-    def _number_of_gpus(cls, value: Any) -> Any:
-        if value != "auto" and (not isinstance(value, int) or isinstance(value, bool) or value < 0):
-            raise ValueError("must be auto or a whole number, at least 0")
         return value
 
 

@@ -1,5 +1,5 @@
 from prismsr.data.multi_gt.options import MultiGTOptions, MultiGTTestOptions
-from prismsr.utils.options.problems import validate_section
+from prismsr.utils.options.validation import validate_section
 
 import multi_gt_case as case
 import pytest
