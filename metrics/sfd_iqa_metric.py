@@ -3,12 +3,16 @@
 Paper: SFD, eq. 8-10.
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+from prismsr.archs.clip.clip_arch import Clip
+from prismsr.archs.feat_d_arch import FeatD
+from prismsr.archs.prompt_discriminator_arch import PromptDiscriminator
 from prismsr.metrics.preloading import loads
 from prismsr.metrics.sfd_iqa import ANTONYMS, SFDIQA, load_sfd_iqa, sfd_iqa_needs
 from prismsr.utils.images import metric_tensor
 from prismsr.utils.options.named import declares
+from prismsr.utils.options.signatures import Section
 
 import numpy as np
 import torch
@@ -23,9 +27,9 @@ def calculate_sfd_iqa(
     prompts: str,
     crop_border: int = 0,
     input_order: Literal["HWC", "CHW"] = "HWC",
-    clip: dict[str, Any] | None = None,
-    feat_d_options: dict[str, Any] | None = None,
-    prompt_options: dict[str, Any] | None = None,
+    clip: Annotated[dict[str, Any] | None, Section(Clip)] = None,
+    feat_d_options: Annotated[dict[str, Any] | None, Section(FeatD)] = None,
+    prompt_options: Annotated[dict[str, Any] | None, Section(PromptDiscriminator)] = None,
     antonyms: tuple[str, str] = ANTONYMS,
     alpha_1: float = 0.5,
     alpha_2: float = 0.5,

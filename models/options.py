@@ -1,14 +1,16 @@
 """The keys of an option file that PrismSRModel reads."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
+from prismsr.archs.clip.clip_arch import Clip
 from prismsr.data.degradation.options import DegradationOptions
 from prismsr.data.multi_gt.online_choice import GTChoice
 from prismsr.models.lora.options import LoraOptions
 from prismsr.models.step.clip_inputs import ClipInputs
 from prismsr.utils.options.optimizers import OPTIMIZERS
 from prismsr.utils.options.schema import Count, LossEntries, TopOptions, TrainOptions
+from prismsr.utils.options.signatures import Section
 
 from pydantic import Field
 
@@ -24,7 +26,9 @@ class PrismTop(TopOptions):
     }
 
     degradation: DegradationOptions | None = Field(default=None, description="how LQ images are made from GT images")
-    clip: dict[str, Any] | None = Field(default=None, description="the frozen CLIP, arguments of the arch Clip")
+    clip: Annotated[dict[str, Any] | None, Section(Clip)] = Field(
+        default=None, description="the frozen CLIP, arguments of the arch Clip"
+    )
     scoring: dict[str, Any] | None = Field(default=None, description="the metric that chooses among ground truths")
     lora: LoraOptions | None = Field(default=None, description="low-rank fine-tuning of net_g, training only")
 

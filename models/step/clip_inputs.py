@@ -11,9 +11,6 @@ from prismsr.archs.clip.features import ClipFeatures
 from prismsr.losses.adversarial_loss import AdversarialLoss
 from prismsr.models.step.loss_terms import StepInputs
 from prismsr.utils.options.named import complete_arguments
-from prismsr.utils.options.problems import Problem
-from prismsr.utils.options.sections import Opt
-from prismsr.utils.options.signatures import check_arguments
 from prismsr.utils.weights.needs import Need
 
 import torch
@@ -30,11 +27,6 @@ class ClipInputs:
         options: arguments of Clip.
         device: where the features are computed.
     """
-
-    @classmethod
-    def check_options(cls, entry: Opt, key: str, opt: Opt, is_train: bool) -> Iterator[Problem]:
-        """Check the section's arguments, which are Clip's."""
-        yield from check_arguments(Clip, entry, key)
 
     @classmethod
     def weights_needed(cls, arguments: Mapping[str, Any], key: str) -> Iterator[Need]:

@@ -1,5 +1,5 @@
 from prismsr.data.latent_pairs_dataset import LatentPairsOptions
-from prismsr.utils.options.problems import validate_section
+from prismsr.utils.options.validation import validate_section
 
 import pytest
 

@@ -184,7 +184,7 @@ def test_what_is_missing_is_told(monkeypatch, tmp_path):
         ("niqe", {"border": 4}, "niqe: border: unknown argument"),
         ("musiq", {"layers": 2, "pretrained": False}, "pyiqa:musiq does not take the options.*'layers'"),
         ("natural_scene", {"block": 96}, "natural_scene has no option 'block'"),
-        ("sfd_iqa", {"feat": "x.pth"}, "sfd_iqa: feat: unknown argument.*prompts: is required"),
+        ("sfd_iqa", {"feat": "x.pth"}, "prompts: is required.*sfd_iqa: feat: unknown argument"),
     ],
 )
 def test_wrong_names_and_options(metric, options, message):

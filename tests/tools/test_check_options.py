@@ -60,8 +60,8 @@ def test_all_problems_of_all_files(tool: ModuleType, folder: Path, capsys: pytes
     lines = capsys.readouterr().out.splitlines()
     errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
     expected = [
-        "ssl/worse.yml:2: scale: must be a whole number; got the text 'x4'",
-        "ssl/worse.yml:3: train.total_iter: must be greater than 0; got -1",
+        "ssl/worse.yml:2: scale: must be a whole number greater than 0 or null; got the text 'x4'",
+        "ssl/worse.yml:3: train.total_iter: must be a whole number greater than 0; got -1",
         "_base_/part.yml:2: the key scale is already there (_base_/part.yml:1); keep one of the two.",
         "test.yml:3: datasets.test_1.type: is required",
         "test.yml:4: val.save_img: must be true or false; got 1",

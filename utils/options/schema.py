@@ -47,6 +47,8 @@ def _whole(value: Any) -> Any:
 
 Count = Annotated[int, BeforeValidator(_whole)]
 """A whole number, also when written as 5e3."""
+Positive = Annotated[int, Field(gt=0), BeforeValidator(_whole)]
+"""A whole number above 0. (A bound beside `Count | None` does not reach the JSON Schema.)"""
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ class TopOptions(Options):
 
     name: str = Field(min_length=1, description="experiment name, also the name of its folder")
     model_type: str = Field(description="registered model class")
-    scale: Count | None = Field(default=None, gt=0, description="upscaling factor")
+    scale: Positive | None = Field(default=None, description="upscaling factor")
     num_gpu: Literal["auto"] | Annotated[int, Field(ge=0)] = Field(description="auto, or number of GPUs; 0 for CPU")
     manual_seed: int | None = Field(default=None, ge=0, description="random seed; drawn where it is null")
     find_unused_parameters: bool = Field(default=False, description="passed to DistributedDataParallel")
@@ -120,7 +122,7 @@ class LoggerOptions(Options):
 
     print_freq: Count = Field(gt=0, description="iterations between two log lines")
     save_checkpoint_freq: Count = Field(gt=0, description="iterations between two checkpoints")
-    keep_checkpoints: Count | None = Field(default=None, gt=0, description="newest checkpoints to keep; null: all")
+    keep_checkpoints: Positive | None = Field(default=None, description="newest checkpoints to keep; null: all")
     save_safetensors: bool = Field(default=False, description="write each network as .safetensors, too")
     use_tb_logger: bool = Field(description="write TensorBoard files")
     wandb: WandbOptions | None = None

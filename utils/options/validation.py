@@ -71,8 +71,8 @@ def _problem(whole: Node, data: Any, error: Mapping[str, Any], prefix: str) -> P
     context = error.get("ctx", {})
     if kind == "wrong_key":
         return Problem(join(prefix, *path, context["key"]), context["text"])
-    value = data
-    for key in path:
+    value = data if rest else error["input"]
+    for key in path if rest else ():
         value = value[key]
     wanted = str(context["error"]) if kind == "value_error" else f"must be {describe(node, whole)}"
     return Problem(join(prefix, *path), f"{wanted}; got {show(value)}{about}")
@@ -118,9 +118,9 @@ _WORDS = {
 _PLURALS = {"boolean": "true or false values", "integer": "whole numbers", "number": "numbers", "string": "texts"}
 _BOUNDS = {
     "exclusiveMinimum": "greater than",
-    "minimum": "at least",
+    "minimum": "of at least",
     "exclusiveMaximum": "less than",
-    "maximum": "at most",
+    "maximum": "of at most",
 }
 
 
@@ -141,7 +141,8 @@ def describe(node: Node, whole: Node) -> str:
         words = f"a list of {number}{_plural(node['items'], whole)}"
     elif isinstance(node.get("additionalProperties"), dict):
         words = f"a mapping to {_plural(node['additionalProperties'], whole)}"
-    return words + "".join(f", {text} {node[key]:g}" for key, text in _BOUNDS.items() if key in node)
+    bounds = " and ".join(f"{text} {node[key]:g}" for key, text in _BOUNDS.items() if key in node)
+    return f"{words} {bounds}".rstrip()
 
 
 def _plural(node: Node, whole: Node) -> str:

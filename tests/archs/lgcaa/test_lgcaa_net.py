@@ -257,7 +257,7 @@ def test_zero_projection_leaves_the_cross_attention_its_bias(net):
     ("changes", "message"),
     [
         ({"lgcaa": {"mode": "locl"}}, "lgcaa.mode: must be one of 'none', 'local'"),
-        ({"lgcaa": {"mod": "local", "clamp": 0}}, r"lgcaa.clamp: must be greater than 0.*lgcaa.mod: unknown key"),
+        ({"lgcaa": {"mod": "local", "clamp": 0}}, r"lgcaa.clamp: must be a number.*lgcaa.mod: unknown key"),
         ({"lgcaa": {"preset": "paper"}}, "lgcaa.preset: must be one of"),
         ({"lgcaa": {"local_window": 4, "mode": "global"}}, "local_window needs a local attention"),
         ({"dino": {"siz": 3}}, "dino.siz: unknown key; did you mean 'size'"),

@@ -1,7 +1,8 @@
 """The nested sections: presets, what does not fit together, and problems with their key paths."""
 
-from prismsr.archs.lgcaa.options import BaseOptions, DinoOptions, LgcaaOptions, parse_section, section_problems
+from prismsr.archs.lgcaa.options import BaseOptions, DinoOptions, LgcaaOptions, parse_section
 from prismsr.utils.errors import OptionError
+from prismsr.utils.options.entries import check_entry
 
 import pytest
 
@@ -18,12 +19,12 @@ def test_presets_are_what_other_keys_begin_from():
 @pytest.mark.parametrize(
     ("section", "data", "message"),
     [
-        (LgcaaOptions, {"preset": ["x"]}, "x.preset: must be one of 'default' or 'paper_literal'"),
-        (LgcaaOptions, {"places": ["dwon"]}, "x.places.0: must be one of 'down', 'mid' or 'up'"),
+        (LgcaaOptions, {"preset": ["x"]}, "x.preset: must be one of 'default', 'paper_literal'"),
+        (LgcaaOptions, {"places": ["dwon"]}, "x.places.0: must be one of 'down', 'mid', 'up'"),
         (LgcaaOptions, {"local_window": 4, "combine": "stacked"}, "local_window needs a local attention of its own"),
         (LgcaaOptions, {"mode": "global", "combine": "stacked"}, "combine must be parallel"),
-        (DinoOptions, {"size": "nativ"}, "x.size: must be native or a whole number"),
-        (DinoOptions, {"size": 0}, "x.size: must be native or a whole number"),
+        (DinoOptions, {"size": "nativ"}, "x.size: must be 'native' or a whole number"),
+        (DinoOptions, {"size": 0}, "x.size: must be 'native' or a whole number"),
         (BaseOptions, {"vae": {"layers_per_block": 1}}, "vae is for random weights"),
         (
             BaseOptions,
@@ -39,6 +40,6 @@ def test_wrong_sections(section, data, message):
 
 def test_problems_of_an_entry_have_its_key_path():
     entry = {"type": "LGCAANet", "base": None, "dino": {"sise": 32}, "lgcaa": {"mode": "all", "clamp": -1}, "rgb": 3}
-    keys = [problem.key for problem in section_problems(entry, "network_g")]
-    assert keys == ["network_g.dino.sise", "network_g.lgcaa.mode", "network_g.lgcaa.clamp"]
-    assert section_problems({"lgcaa": {"mode": "none"}}, "network_g") == []
+    keys = [problem.key for problem in check_entry("arch", entry, "network_g")]
+    assert keys == ["network_g.dino.sise", "network_g.lgcaa.mode", "network_g.lgcaa.clamp", "network_g.rgb"]
+    assert list(check_entry("arch", {"type": "LGCAANet", "lgcaa": {"mode": "none"}}, "network_g")) == []

@@ -8,14 +8,14 @@ import pytest
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"sampling": "best"}, "train.sampling: must be one of 'origins_only', 'upos', 'sma', 'smp' or 'amo'"),
+        ({"sampling": "best"}, "train.sampling: must be one of 'origins_only', 'upos', 'sma', 'smp', 'amo'"),
         ({"dataroot_labels": None}, "train.dataroot_labels: is required with sampling: upos"),
         (
             {"dataroot_labels": None, "sampling": "amo", "negatives": True},
             "train.dataroot_labels: is required with negatives: true",
         ),
         ({"scores": "x.csv"}, "train.scores: is not read with sampling: upos"),
-        ({"tau": 0.0}, "train.tau: must be greater than 0"),
+        ({"tau": 0.0}, "train.tau: must be a number greater than 0"),
         ({"versions": ["01", "01"]}, "train.versions: must be different names"),
         ({"versions": [1, 3]}, "train.versions: YAML reads 01 as a number; put the names in quotes"),  # [01, 03]
         ({"versions": ["original"]}, "train.versions: must be different names"),

@@ -175,7 +175,7 @@ def test_log_tells_what_is_trained(make, caplog, monkeypatch):
     [
         (LORA, {"pretrain_network_g": "base.pth"}, []),
         (LORA, {}, ["path.pretrain_network_g: is required with lora, which adapts a trained network"]),
-        ({"rank": 0, "targets": [], "alphas": 1}, None, ["lora.rank: must be greater than 0", "lora.targets: ",
+        ({"rank": 0, "targets": [], "alphas": 1}, None, ["lora.rank: must be a whole number", "lora.targets: ",
             "lora.alphas: unknown key; did you mean 'alpha'", "path.pretrain_network_g: is required with lora"]),
         (None, {}, []),
     ],

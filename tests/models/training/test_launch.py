@@ -190,7 +190,7 @@ def test_plan_reports_all_files_and_runs_none(
     write(other, "b.yml")
     assert launch.main(True, workplace, ["-opt", "a.yml", "b.yml", "c.yml"]) == 2
     lines = capsys.readouterr().err.splitlines()
-    assert "b.yml:3: scale: must be greater than 0" in lines[0]
+    assert "b.yml:3: scale: must be a whole number" in lines[0]
     assert any(line.startswith("error: b.yml: name: a.yml has the same, small") for line in lines)
     assert any(line.startswith("c.yml: cannot be read") for line in lines)
     assert lines[-1] == "Nothing was run."

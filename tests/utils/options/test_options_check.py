@@ -181,7 +181,7 @@ def test_example_of_the_docs(repository: Path, tmp_path: Path) -> None:
 
 PROBLEMS = [
     ("name", "a/b", "name: must not contain / or \\, since it names a folder; got the text 'a/b'"),
-    ("num_gpu", "all", "num_gpu: must be 'auto' or a whole number, at least 0; got the text 'all'"),
+    ("num_gpu", "all", "num_gpu: must be 'auto' or a whole number of at least 0; got the text 'all'"),
     ("num_gpu", ..., "num_gpu: is required"),
     ("manual_sed", 0, "manual_sed: unknown key; did you mean 'manual_seed'?"),
     (
@@ -211,12 +211,12 @@ PROBLEMS = [
     (
         "datasets.train.batch_size_per_gpu",
         True,
-        "datasets.train.batch_size_per_gpu: must be a whole number, greater than 0; got true",
+        "datasets.train.batch_size_per_gpu: must be a whole number greater than 0; got true",
     ),
     (
         "datasets.train.batch_size_per_gpu",
         0,
-        "datasets.train.batch_size_per_gpu: must be a whole number, greater than 0; got 0",
+        "datasets.train.batch_size_per_gpu: must be a whole number greater than 0; got 0",
     ),
     ("datasets.train.mean", ["a"], "datasets.train.mean.0: must be a number; got the text 'a'"),
     ("datasets.train.prefetch_mode", "cuda", "datasets.train.pin_memory: must be true with prefetch_mode: cuda"),
@@ -239,22 +239,22 @@ PROBLEMS = [
     (
         "train.total_iter",
         "1e3",
-        "train.total_iter: must be a whole number, greater than 0; got the text '1e3' (iterations of the whole",
+        "train.total_iter: must be a whole number greater than 0; got the text '1e3' (iterations of the whole",
     ),
-    ("train.total_iter", 0.5, "train.total_iter: must be a whole number, greater than 0; got 0.5"),
+    ("train.total_iter", 0.5, "train.total_iter: must be a whole number greater than 0; got 0.5"),
     ("train.total_iter", 2e3, None),
-    ("train.ema_decay", 1.5, "train.ema_decay: must be a number, at least 0, less than 1; got 1.5"),
+    ("train.ema_decay", 1.5, "train.ema_decay: must be a number of at least 0 and less than 1; got 1.5"),
     ("train.warmup", 3, "train.warmup: unknown key; known: "),
     ("train.optim_d", {"type": "Adam", "lr": 1.0}, "train.optim_d: unknown key"),
     ("train.optim_g.type", "Adan", "train.optim_g.type: no optimizer named 'Adan'; known: Adam,"),
     ("train.optim_g.lr", ..., "train.optim_g.lr: is required by AdamW (learning rate)"),
-    ("train.optim_g.lr", "fast", "train.optim_g.lr: must be a number, at least 0; got the text 'fast'"),
+    ("train.optim_g.lr", "fast", "train.optim_g.lr: must be a number of at least 0; got the text 'fast'"),
     ("train.optim_g.momentum", 0.9, "train.optim_g.momentum: unknown argument of AdamW"),
     ("train.optim_g.betas", [0, 0.99], "train.optim_g.betas: write 0.0 instead of 0"),
     (
         "train.optim_g.betas",
         [0.9, 1.0],
-        "train.optim_g.betas: must be a list of 2 numbers, at least 0, less than 1; got",
+        "train.optim_g.betas: must be a list of 2 numbers of at least 0 and less than 1; got",
     ),
     (
         "train.scheduler.type",
@@ -273,7 +273,7 @@ PROBLEMS = [
     ("train.losses.l_pix.weight", 1, "train.losses.l_pix.weight: unknown argument of L1Loss; known: loss_weight"),
     ("train.losses.l_pix", "L1Loss", "train.losses.l_pix: must be a mapping with a type; got the text 'L1Loss'"),
     ("train.losses.l_pix", None, "train.losses: lists no loss"),
-    ("val.val_freq", None, "val.val_freq: must be a whole number, greater than 0; got null (~)"),
+    ("val.val_freq", None, "val.val_freq: must be a whole number greater than 0; got null (~)"),
     ("val.metrics.psnr.crop_boder", 4, "val.metrics.psnr.crop_boder: unknown argument of calculate_psnr; did you mean"),
     ("val.metrics.psnr.crop_border", ..., "val.metrics.psnr.crop_border: is required by calculate_psnr"),
     ("val.metrics.psnr.better", "up", "val.metrics.psnr.better: must be 'higher' or 'lower'; got the text 'up'"),
@@ -504,7 +504,7 @@ def test_declared_keys_of_own_classes(find: Callable[..., list[str]], experiment
     train = {"name": "x", "type": "FolderDataset", "dataroot_gt": "data/gt", "jpeg": 101}
     experiment["datasets"]["train"] = train
     assert find(experiment) == [
-        "datasets.train.jpeg: must be a whole number, at least 1, at most 100; got 101 (JPEG quality)",
+        "datasets.train.jpeg: must be a whole number of at least 1 and of at most 100; got 101 (JPEG quality)",
         "datasets.train.batch_size_per_gpu: is required for training (samples per GPU and step)",
         "datasets.train.num_worker_per_gpu: is required for training (loading processes per GPU)",
         "train.first_opt.type: no loss named 'L1Los'; did you mean 'L1Loss'?",

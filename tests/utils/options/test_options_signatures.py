@@ -113,7 +113,7 @@ def test_keywords_that_basicsr_only_swallows_are_unknown() -> None:
         (None, int | None, None),
         ([1], int | str, "a whole number or text"),
         (True, Literal[1, 2], "one of 1, 2"),
-        (-1, Annotated[int, Field(ge=0)], "a whole number, at least 0"),
+        (-1, Annotated[int, Field(ge=0)], "a whole number of at least 0"),
         (3, Annotated[int, "pixels"], None),
         ("x", Any, None),
     ],
