@@ -10,7 +10,7 @@ from pathlib import Path
 from prismsr.data.prepare.testsets import arrange as testset_arrange
 from prismsr.data.prepare.testsets.archive import read_files
 from prismsr.data.prepare.testsets.arrange import arrange
-from prismsr.data.prepare.testsets.bsrgan import blur_kernel, noise
+from prismsr.data.prepare.testsets.bsrgan import draw_blur_kernel, draw_noise
 from prismsr.data.prepare.testsets.degrade import degraded, random_stream, read_recipe, write_degraded
 from prismsr.data.test_sets.layouts import Sizes
 from prismsr.data.test_sets.sets import TEST_SETS, find_test_set, missing
@@ -394,13 +394,13 @@ def test_shares_of_the_ssl_recipe():
 def test_bsrgan_kernels_and_noise():
     """Sum 1, odd sides of 3 to 11, a deviation of 1 at most; noise of 1 to 10 levels, grey in two fifths."""
     rng = np.random.default_rng(0)
-    kernels = [blur_kernel(rng) for _ in range(200)]
+    kernels = [draw_blur_kernel(rng) for _ in range(200)]
     assert {len(kernel) for kernel in kernels} == {3, 5, 7, 9, 11}
     for kernel in kernels:
         axis = np.arange(len(kernel)) - len(kernel) // 2
         assert kernel.sum() == pytest.approx(1) and kernel.sum(0) @ axis == pytest.approx(0, abs=1e-9)
         assert kernel.sum(0) @ axis**2 <= 1.0001 and kernel.sum(1) @ axis**2 <= 1.0001
-    added = [noise((32, 32, 3), rng) * 255 for _ in range(200)]
+    added = [draw_noise((32, 32, 3), rng) * 255 for _ in range(200)]
     assert all(0.2 < part.std() < 11 for part in added)
     assert 55 <= sum(np.array_equal(part[..., 0], part[..., 1]) for part in added) <= 105
 
