@@ -1,5 +1,8 @@
-"""Networks: one a file, registered with BasicSR's ARCH_REGISTRY."""
+"""Networks: one a file, registered with BasicSR's ARCH_REGISTRY.
 
-from prismsr.utils.rooms import import_room
+The public names are those of __init__.pyi; each is imported when it is first asked for.
+"""
 
-import_room(__name__, __file__, "_arch.py")
+from prismsr.utils.rooms import offer_names
+
+__getattr__, __dir__, __all__ = offer_names(__name__, __file__)

@@ -1,5 +1,8 @@
-"""Losses: one a file, function first, registered with BasicSR's LOSS_REGISTRY."""
+"""Losses: one a file, function first, registered with BasicSR's LOSS_REGISTRY.
 
-from prismsr.utils.rooms import import_room
+The public names are those of __init__.pyi; each is imported when it is first asked for.
+"""
 
-import_room(__name__, __file__, "_loss.py")
+from prismsr.utils.rooms import offer_names
+
+__getattr__, __dir__, __all__ = offer_names(__name__, __file__)

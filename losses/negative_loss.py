@@ -3,7 +3,8 @@
 Paper: AMO, after HGGT.
 """
 
-from basicsr.utils.registry import LOSS_REGISTRY
+from prismsr.utils.registry import LOSS_REGISTRY
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 

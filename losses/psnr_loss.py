@@ -5,8 +5,9 @@ Paper: SFD, table 5.
 
 import math
 
+from prismsr.utils.registry import LOSS_REGISTRY
+
 import torch
-from basicsr.utils.registry import LOSS_REGISTRY
 from torch import Tensor, nn
 
 

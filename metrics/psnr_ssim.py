@@ -2,12 +2,12 @@
 
 SSIM's 11 x 11 Gaussian window is a product of two vectors, the two variances are needed as their sum alone, and the map
 is computed in strips that fit into the processor's cache. All of it is float64.
+OpenCV is imported where it is called, because importing prismsr.functional does not need it.
 """
 
 import math
 from functools import cache
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,6 +30,8 @@ def luma(image: Image) -> Plane:
         >>> luma(np.full((1, 1, 3), 255, np.uint8))
         array([[235.]])
     """
+    import cv2
+
     scaled = cv2.transform(cv2.LUT(image, _unit_table()), np.array([[24.966, 128.553, 65.481, 16.0]]))
     return ((scaled / 255).astype(np.float32) * np.float32(255)).astype(np.float64)
 
@@ -62,6 +64,8 @@ def planes(image: Image, crop_border: int = 0, y_channel: bool = False, rounded:
     if y_channel:
         y = luma(inner)
         return [y.round() if rounded else y]
+    import cv2
+
     return [plane.astype(np.float64) for plane in cv2.split(inner)]
 
 
@@ -78,6 +82,8 @@ def psnr(first: list[Plane], second: list[Plane], offset: float = 0) -> float:
         >>> round(psnr(planes(white), planes(white - 1)), 4), psnr(planes(white), planes(white))
         (48.1308, inf)
     """
+    import cv2
+
     squares = [cv2.norm(one, other, cv2.NORM_L2SQR) / one.size for one, other in zip(first, second, strict=True)]
     mse = sum(squares) / len(squares) / 255**2 + offset
     return -10 * math.log10(mse) if mse else math.inf
@@ -125,6 +131,8 @@ def _similarity_sum(x: Plane, y: Plane, clipped: bool) -> float:
 
 
 def _blur(plane: Plane) -> Plane:
+    import cv2
+
     half = _TAPS // 2
     kernel = cv2.getGaussianKernel(_TAPS, _SIGMA)
     return np.asarray(cv2.sepFilter2D(plane, -1, kernel, kernel)[half:-half, half:-half])

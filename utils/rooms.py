@@ -1,20 +1,65 @@
-"""Import every file of a room, so that its parts register themselves with BasicSR."""
+"""Import every file of a room, so that its parts register themselves with BasicSR; offer a package's public names."""
 
+import ast
 import importlib
+import importlib.util
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+ROOMS = {
+    "archs": "_arch.py",
+    "data": "_dataset.py",
+    "losses": "_loss.py",
+    "metrics": "_metric.py",
+    "models": "_model.py",
+}
+"""Rooms whose parts register themselves, and how the names of the files end that do."""
 
 
-def import_room(package: str, init_file: str, suffix: str) -> None:
+def import_room(package: str, suffix: str) -> None:
     """Import each module of `package` whose file name ends in `suffix`, in alphabetical order.
 
     This is BasicSR's own habit (a file `x_arch.py` in archs/ is found without being listed anywhere).
 
     Args:
         package: dotted name of the room, e.g. "prismsr.archs".
-        init_file: `__file__` of the room's `__init__.py`.
         suffix: end of the file names to import, e.g. "_arch.py".
     """
-    room = Path(init_file).parent
+    room = Path(importlib.import_module(package).__path__[0])
     for path in sorted(room.rglob(f"*{suffix}")):
         inner = ".".join(path.relative_to(room).with_suffix("").parts)
         importlib.import_module(f"{package}.{inner}")
+
+
+def is_installed(package: str) -> bool:
+    """Return whether a top-level package can be found; it is not imported."""
+    try:
+        return importlib.util.find_spec(package) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def offer_names(package: str, init_file: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
+    """Return `__getattr__`, `__dir__` and `__all__` of a package that imports its public names when they are asked for.
+
+    What it offers are the imports in its `__init__.pyi`, which type checkers and editors read as they stand.
+
+    Args:
+        package: `__name__` of the package.
+        init_file: its `__file__`.
+    """
+    imports = ast.parse(Path(init_file).with_suffix(".pyi").read_text(encoding="utf8")).body
+    homes = {alias.name: line.module for line in imports if isinstance(line, ast.ImportFrom) for alias in line.names}
+
+    def load(name: str) -> Any:
+        if name not in homes:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        home = homes[name]  # None for `from . import room`
+        return (
+            importlib.import_module(f"{package}.{name}")
+            if home is None
+            else getattr(importlib.import_module(home), name)
+        )
+
+    return load, lambda: sorted(homes), sorted(homes)

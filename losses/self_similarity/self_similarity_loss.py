@@ -12,9 +12,9 @@ from prismsr.losses.edges import edge_mask
 from prismsr.losses.self_similarity.autograd import EPS, FusedLoss, LogSimilarity, Setting
 from prismsr.losses.self_similarity.plan import SearchPlan
 from prismsr.losses.self_similarity.tiles import LIMITS
+from prismsr.utils.registry import LOSS_REGISTRY
 
 import torch
-from basicsr.utils.registry import LOSS_REGISTRY
 from torch import Tensor, nn
 
 __all__ = ["SelfSimilarityLoss", "edge_mask", "self_similarity_graph", "self_similarity_loss"]

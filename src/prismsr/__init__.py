@@ -3,14 +3,19 @@
 Importing prismsr makes BasicSR importable beside today's torch and torchvision (prismsr.utils.compat). It registers
 every arch, dataset, loss, metric and model of ours, so `basicsr.archs.build_network({"type": ...})` finds them by name.
 BasicSR's own classes and functions stay as they are; `patch_basicsr()` replaces those that the launchers replace.
+
+Where BasicSR is not installed nothing is registered, and prismsr.functional can be used with torch and numpy alone.
+
+The public names are those of __init__.pyi; each is imported when it is first asked for.
 """
 
 from prismsr.utils import compat
+from prismsr.utils.rooms import ROOMS, import_room, is_installed, offer_names
+from prismsr.version import __version__  # noqa: F401
 
-compat.repair_imports()  # has to run before the first import of basicsr or torchvision anywhere below
+if is_installed("basicsr"):
+    compat.repair_imports()  # has to run before the first import of basicsr or torchvision anywhere below
+    for room, suffix in ROOMS.items():
+        import_room(f"prismsr.{room}", suffix)
 
-from prismsr import archs, data, losses, metrics, models  # noqa: E402  (order matters, see above)
-from prismsr.models.training.basicsr_patches import patch_basicsr  # noqa: E402
-from prismsr.version import __version__  # noqa: E402
-
-__all__ = ["__version__", "archs", "data", "losses", "metrics", "models", "patch_basicsr"]
+__getattr__, __dir__, __all__ = offer_names(__name__, __file__)

@@ -1,15 +1,8 @@
 """DPACM's losses against loops, LPIPS-ST's package, scipy's Wasserstein distance and gradcheck."""
 
 from prismsr.archs.alexnet_features_arch import CHANNELS, AlexNetFeatures
-from prismsr.losses.dpacm_loss import (
-    AlexNetFeatureLoss,
-    LPIPSLoss,
-    PixelDistributionLoss,
-    distribution_distance,
-    feature_distance,
-    lpips_distance,
-    paired,
-)
+from prismsr.losses.dpacm_distances import distribution_distance, feature_distance, lpips_distance
+from prismsr.losses.dpacm_loss import AlexNetFeatureLoss, LPIPSLoss, PixelDistributionLoss, paired
 from prismsr.utils.compat import import_stlpips
 from prismsr.utils.weights.files import WeightsError
 

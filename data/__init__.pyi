@@ -1,0 +1,8 @@
+from prismsr.data.degradation.real_esrgan import RealESRGANDegradation as RealESRGANDegradation
+from prismsr.data.images.source import open_source as open_source
+from prismsr.data.latent_pairs_dataset import LatentPairsDataset as LatentPairsDataset
+from prismsr.data.multi_gt.multi_gt_dataset import MultiGTDataset as MultiGTDataset
+from prismsr.data.multi_gt.multi_gt_test_dataset import MultiGTTestDataset as MultiGTTestDataset
+from prismsr.data.paired_image_mask_dataset import PairedImageMaskDataset as PairedImageMaskDataset
+from prismsr.data.real_esrgan_dataset import RealESRGANMaskDataset as RealESRGANMaskDataset
+from prismsr.utils.resize import imresize_bicubic as imresize_bicubic

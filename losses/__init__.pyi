@@ -1,0 +1,13 @@
+from prismsr.losses.adversarial_loss import AdversarialLoss as AdversarialLoss
+from prismsr.losses.dpacm_loss import AlexNetFeatureLoss as AlexNetFeatureLoss
+from prismsr.losses.dpacm_loss import LPIPSLoss as LPIPSLoss
+from prismsr.losses.dpacm_loss import PixelDistributionLoss as PixelDistributionLoss
+from prismsr.losses.edges import edge_mask as edge_mask
+from prismsr.losses.feature_loss import FeatureLoss as FeatureLoss
+from prismsr.losses.iqa_loss import IQALoss as IQALoss
+from prismsr.losses.negative_loss import NegativeLoss as NegativeLoss
+from prismsr.losses.noise_loss import NoiseLoss as NoiseLoss
+from prismsr.losses.psnr_loss import PSNRLoss as PSNRLoss
+from prismsr.losses.self_similarity.self_similarity_loss import SelfSimilarityLoss as SelfSimilarityLoss
+from prismsr.losses.self_similarity.self_similarity_loss import self_similarity_graph as self_similarity_graph
+from prismsr.losses.self_similarity.self_similarity_loss import self_similarity_loss as self_similarity_loss

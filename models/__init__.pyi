@@ -1,0 +1,3 @@
+from prismsr.models.lgcaa_model import LGCAAModel as LGCAAModel
+from prismsr.models.prism_sr_model import PrismSRModel as PrismSRModel
+from prismsr.models.step.loss_terms import StepInputs as StepInputs
