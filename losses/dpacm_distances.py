@@ -1,4 +1,7 @@
-"""Distances of DPACM's losses (arXiv 2510.13649, sec. III-C): features (eq. 2), pixel values (eq. 3), and LPIPS."""
+"""Distances of DPACM's losses (arXiv 2510.13649, sec. III-C): of features, of pixel values, and LPIPS.
+
+Paper: LGCAA, eq. 2 and 3.
+"""
 
 from collections.abc import Sequence
 from typing import Literal
