@@ -106,7 +106,7 @@ def _send(process: int, number: signal.Signals) -> None:
 def checkpoint(folder: Path) -> dict[str, Any]:
     """Content of every file of an experiment that a resumed run must have like one that ran through."""
     files = sorted([*folder.glob("models/*"), *folder.glob("training_states/*"), *folder.glob("*.csv")])
-    return {str(path.relative_to(folder)): _content(path) for path in files}
+    return {str(path.relative_to(folder)): _content(path) for path in files if path.suffix != ".sha256"}
 
 
 def _content(path: Path) -> Any:

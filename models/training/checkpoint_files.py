@@ -1,5 +1,6 @@
-"""Checkpoint files: written beside and renamed, listed, checked, pruned."""
+"""Checkpoint files: written beside and renamed, listed, checked by their SHA-256, pruned."""
 
+import hashlib
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from prismsr.utils.errors import TrainingError
-from prismsr.utils.files import TEMPORARY_SUFFIX
+from prismsr.utils.files import TEMPORARY_SUFFIX, hash_file
 from prismsr.utils.weights.files import WeightsError, read_file
 
 import torch
@@ -27,13 +28,15 @@ class CheckpointError(TrainingError):
 
 
 class _Recorder:
-    """A file that remembers why writing failed: torch.save tells of a wrong position instead."""
+    """A file that hashes what it is given, and remembers why writing failed: torch.save tells of a wrong position."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.file = file
         self.error: OSError | None = None
+        self.digest = hashlib.sha256()
 
     def write(self, data: Any) -> int:
+        self.digest.update(data)
         try:
             return self.file.write(data)
         except OSError as error:
@@ -44,8 +47,11 @@ class _Recorder:
         self.file.flush()
 
 
-def _write(path: Path, write: Callable[[Any], object]) -> None:
-    """Write a file under a hidden name, let it reach the disk, then rename it: `path` is old or new, never half."""
+def _write(path: Path, write: Callable[[Any], object], before_rename: Callable[[str], object] = str) -> str:
+    """Write a file under a hidden name, let it reach the disk, then rename it: `path` is old or new, never half.
+
+    Returns its SHA-256, which `before_rename` is told as well.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}{TEMPORARY_SUFFIX}")
     recorder: _Recorder | None = None
@@ -55,8 +61,10 @@ def _write(path: Path, write: Callable[[Any], object]) -> None:
             write(recorder)
             file.flush()
             os.fsync(file.fileno())  # else a power cut may leave the new name with no content
+        before_rename(recorder.digest.hexdigest())
         os.replace(temporary, path)
         _sync_folder(path.parent)
+        return recorder.digest.hexdigest()
     except (OSError, RuntimeError) as error:
         cause = (recorder.error if recorder else None) or error
         raise CheckpointError(_cannot_write(path, cause)) from error
@@ -82,13 +90,29 @@ def _cannot_write(path: Path, cause: Exception) -> str:
     )
 
 
-def save_file(path: Path, content: Any) -> None:
-    """torch.save, so that `path` is never half a file.
+def save_file(path: Path, content: Any) -> str:
+    """torch.save, so that `path` is never half a file; returns its SHA-256.
 
     Raises:
         CheckpointError: it cannot be written, e.g. because the disk is full.
     """
-    _write(path, lambda file: torch.save(content, file))
+    return _write(path, lambda file: torch.save(content, file))
+
+
+def save_state(path: Path, content: Any) -> None:
+    """Save a training state as `save_file` does, and its SHA-256 beside it, for `sha256sum --check`.
+
+    The hash comes first. A kill between the two leaves a hash without its state, or beside one of the same iteration
+    that was to be replaced and then counts as damaged: its networks are replaced already.
+
+    Raises:
+        CheckpointError: one of them cannot be written.
+    """
+
+    def write_hash(digest: str) -> None:
+        _write(hash_beside(path), lambda file: file.write(f"{digest}  {path.name}\n".encode()))
+
+    _write(path, lambda file: torch.save(content, file), write_hash)
 
 
 def save_safetensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
@@ -115,8 +139,16 @@ def rank_file(state: Path, rank: int) -> Path:
     return state.with_suffix(f".rank{rank}")
 
 
+def hash_beside(state: Path) -> Path:
+    """Where the SHA-256 of a training state is."""
+    return state.with_name(f"{state.name}.sha256")
+
+
 def read_state(path: Path, models: Path) -> dict[str, Any]:
     """Read a training state and make sure that it is whole: its own file, and those it was saved with.
+
+    Files are compared with the SHA-256 that they were saved with. Older states have none: their files are read, and
+    checked by the sums in them.
 
     Args:
         path: the .state file; BasicSR's own will do, too.
@@ -125,21 +157,43 @@ def read_state(path: Path, models: Path) -> dict[str, Any]:
     Raises:
         WeightsError: the state or a file that belongs to it is damaged, missing, or something else.
     """
+    try:
+        return _read_whole(path, models)
+    except WeightsError:
+        raise
+    except Exception as error:  # whatever goes wrong while it is read, another one may be whole
+        raise WeightsError(f"{path} is damaged ({type(error).__name__}: {error}).") from error
+
+
+def _read_whole(path: Path, models: Path) -> dict[str, Any]:
+    if hash_beside(path).is_file():
+        _require_hash(path, hash_beside(path).read_bytes().partition(b" ")[0].decode("ascii", "replace"))
     state = read_file(path)
     needed = {"epoch", "iter", "optimizers", "schedulers"}
     if not isinstance(state, dict) or not needed <= state.keys():
         raise WeightsError(f"{path} is no training state (one holds {', '.join(sorted(needed))}).")
-    for name, size in state.get(OURS, {}).get("networks", {}).items():
-        _require_whole(models / name, size)
-    for rank in range(1, state.get(OURS, {}).get("world_size", 1)):
-        read_file(rank_file(path, rank))
+    ours = state.get(OURS, {})
+    for name, known in ours.get("networks", {}).items():
+        _require_whole(models / name, known)
+    for rank in range(1, ours.get("world_size", 1)):
+        _require_whole(rank_file(path, rank), ours.get("ranks", {}).get(rank))
     return state
 
 
-def _require_whole(path: Path, size: int) -> None:
-    if path.is_file() and path.stat().st_size != size:
-        raise WeightsError(f"{path} has {path.stat().st_size} bytes instead of the {size} that were written.")
+def _require_whole(path: Path, known: str | int | None) -> None:
+    """Check a file by what its state knows of it: SHA-256; in older states the size of a network, nothing of a rank."""
+    if isinstance(known, str):
+        return _require_hash(path, known)
+    if known is not None and path.is_file() and path.stat().st_size != known:
+        raise WeightsError(f"{path} has {path.stat().st_size} bytes instead of the {known} that were written.")
     read_file(path)
+
+
+def _require_hash(path: Path, known: str) -> None:
+    if not path.is_file():
+        raise WeightsError(f"No file at {path}.")
+    if hash_file(path) != known:
+        raise WeightsError(f"{path} is damaged: its SHA-256 is not the one that was saved with it.")
 
 
 def newest_valid(folder: Path, models: Path, tell: Callable[[str], object]) -> tuple[Path, dict[str, Any]] | None:
@@ -177,7 +231,8 @@ def prune(folder: Path, models: Path, keep: int) -> None:
     """Remove all but the newest `keep` training states, and the networks saved with those removed."""
     for state in states(folder)[keep:]:
         state.unlink(missing_ok=True)  # first: a state on disk means that what belongs to it is there
-        for path in [*_of_iteration(models, state.stem), *folder.glob(f"{state.stem}.rank*")]:
+        ours = [hash_beside(state), *folder.glob(f"{state.stem}.rank*")]
+        for path in [*_of_iteration(models, state.stem), *ours]:
             path.unlink(missing_ok=True)
 
 

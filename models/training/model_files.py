@@ -15,6 +15,7 @@ from prismsr.models.training.checkpoint_files import (
     rank_file,
     save_file,
     save_safetensors,
+    save_state,
 )
 from prismsr.utils.weights.files import WeightsError, network_weights, require_fit
 
@@ -55,8 +56,7 @@ def save_network(
 def _save_model_file(model: Any, label: str, current_iter: int | str, content: Any) -> Path:
     name = f"{label}_{'latest' if current_iter == -1 else current_iter}"
     path = Path(model.opt["path"]["models"], f"{name}.pth")
-    save_file(path, content)
-    model.__dict__.setdefault("saved_files", {})[path.name] = path.stat().st_size
+    model.__dict__.setdefault("saved_files", {})[path.name] = save_file(path, content)
     return path
 
 
@@ -102,16 +102,17 @@ def save_training_state(self: Any, epoch: int, current_iter: int) -> None:
     rank, world_size = get_dist_info()
     path = Path(self.opt["path"]["training_states"], f"{current_iter}.state")
     local = session.local_state() if session is not None else {}
+    ranks: list[Any] = [None] * world_size  # SHA-256 of the file of each but the first
     if world_size > 1:
-        if rank > 0:
-            save_file(rank_file(path, rank), local)
-        distributed.barrier()
+        own = save_file(rank_file(path, rank), local) if rank > 0 else None
+        distributed.all_gather_object(ranks, own)
     if rank == 0:
         shared = session.shared_state() if session is not None else {}
         saved = self.__dict__.pop("saved_files", {})
-        networks = {name: size for name, size in saved.items() if name.endswith(f"_{current_iter}.pth")}
-        ours = {**shared, "networks": networks, "world_size": world_size, "local": local}
-        save_file(path, {**_basicsr_state(self, epoch, current_iter), OURS: ours})
+        networks = {name: known for name, known in saved.items() if name.endswith(f"_{current_iter}.pth")}
+        known = {"networks": networks, "world_size": world_size, "ranks": dict(enumerate(ranks))}
+        ours = {**shared, **known, "local": local}
+        save_state(path, {**_basicsr_state(self, epoch, current_iter), OURS: ours})
         if keep := self.opt.get("logger", {}).get("keep_checkpoints"):
             prune(path.parent, Path(self.opt["path"]["models"]), keep)
     if session is not None:

@@ -106,7 +106,7 @@ def test_psnr_training_needs_no_discriminator(tmp_path, batches):
     assert set(logs[0]) == {"l_pix"}
     assert len(model.optimizers) == 1
     model.save(0, 2)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["2.state", "net_g_2.pth"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["2.state", "2.state.sha256", "net_g_2.pth"]
     assert set(torch.load(tmp_path / "net_g_2.pth", weights_only=True)) == {"params", "params_ema"}
 
 

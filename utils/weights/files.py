@@ -16,7 +16,6 @@ from urllib.error import URLError
 from prismsr.utils.errors import UserError
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -25,6 +24,8 @@ _LAYOUTS = ("params", "params_ema", "state_dict")
 _WRAPPERS = ("module.", "_orig_mod.")
 """What DistributedDataParallel and torch.compile put before each name."""
 _SHOWN = 4
+_DOS_FOLDER = 0x10
+"""Bit of a zip entry's external attributes."""
 
 
 class WeightsError(UserError, RuntimeError):
@@ -49,7 +50,7 @@ def read_file(path: str | os.PathLike[str]) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise WeightsError(_refusal(path, error)) from error
-    except (OSError, EOFError, ValueError, KeyError, RuntimeError, SafetensorError, zipfile.BadZipFile) as error:
+    except Exception as error:  # a damaged file can make its reader fail in any way: zlib.error, NotImplementedError
         reason = str(error).split(". This is an internal")[0].splitlines() or ["it ends too early"]
         raise WeightsError(f"{path} is truncated, damaged or no weights file ({reason[0]}).") from error
 
@@ -58,14 +59,17 @@ def _check_sums(path: Path) -> None:
     if zipfile.is_zipfile(path):  # torch.load does not compare the sums that torch.save writes
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
+            folders = [entry.filename for entry in archive.infolist() if entry.external_attr & _DOS_FOLDER]
         if damaged is not None:
             raise zipfile.BadZipFile(f"wrong checksum of {damaged}")
+        if folders:  # torch.load would take what the memory happens to hold for its values
+            raise zipfile.BadZipFile(f"{folders[0]} is marked as a folder")
 
 
 def _refusal(path: Path, error: pickle.UnpicklingError) -> str:
     try:
         names = torch.serialization.get_unsafe_globals_in_checkpoint(str(path))
-    except (ValueError, RuntimeError):  # a file older than torch's zip format
+    except Exception:  # a file older than torch's zip format, or damaged
         names = re.findall(r"GLOBAL (\S+)", str(error))
     if not names:
         return f"{path} is damaged or no weights file."

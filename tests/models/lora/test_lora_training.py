@@ -5,6 +5,7 @@ from copy import deepcopy
 
 from prismsr.models.lora.training import read_adapter, state_hash
 from prismsr.models.training.session import _resume_networks
+from prismsr.utils.files import hash_file
 from prismsr.utils.options.check import check_options
 from prismsr.utils.weights.files import WeightsError, network_weights
 
@@ -94,8 +95,8 @@ def test_files_of_a_checkpoint(make, make_batch, base, tmp_path):
     model.save(0, 1)
     names = {"net_g_1.pth", "net_g_lora_1.pth", "1.state"}
     assert names <= {path.name for path in tmp_path.iterdir()}
-    sizes = {name: (tmp_path / name).stat().st_size for name in ("net_g_1.pth", "net_g_lora_1.pth")}
-    assert _load(tmp_path / "1.state")["prismsr"]["networks"] == sizes
+    hashes = {name: hash_file(tmp_path / name) for name in ("net_g_1.pth", "net_g_lora_1.pth")}
+    assert _load(tmp_path / "1.state")["prismsr"]["networks"] == hashes
     adapter = read_adapter(tmp_path / "net_g_lora_1.pth")
     original = _load(base)["params_ema"]
     assert adapter["lora"] == {"rank": 2, "alpha": 2.0, "targets": LORA["targets"], "base_sha256": state_hash(original)}

@@ -59,7 +59,7 @@ def test_the_metric_is_no_part_of_a_checkpoint(make_model, make_batch, tmp_path)
     assert model.get_current_log()["l_g_iqa"] < 0
     model.save(0, 1)
     files = sorted(path.name for path in tmp_path.iterdir())
-    assert files == ["1.state", "net_g_1.pth"]
+    assert files == ["1.state", "1.state.sha256", "net_g_1.pth"]
     keys = set(model.get_bare_model(model.net_g).state_dict())
     assert all(set(state) == keys for state in torch.load(tmp_path / "net_g_1.pth", weights_only=True).values())
     text = repr(torch.load(tmp_path / "1.state", weights_only=True).keys())
