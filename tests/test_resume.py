@@ -1,9 +1,12 @@
 """A training that is killed again and again ends as one that ran through, bit for bit."""
 
 import itertools
+import os
 import random
 import signal
 from copy import deepcopy
+
+from prismsr.utils.folder_lock import folder_lock
 
 import cv2
 import numpy as np
@@ -152,7 +155,7 @@ def test_number_of_workers_changes_nothing(training_workplace, train, whole, wor
 def test_damaged_checkpoints_are_named_and_cost_their_iterations_alone(training_workplace, server, train, whole):
     assert train("damaged") == 0
     folder = training_workplace / "experiments" / "damaged"
-    newest, second, third = sorted(int(path.stem) for path in folder.glob("training_states/*"))[::-1]
+    newest, second, third = sorted(int(path.stem) for path in folder.glob("training_states/*.state"))[::-1]
     for path in (folder / "training_states" / f"{newest}.state", folder / "models" / f"net_d_{second}.pth"):
         path.write_bytes(path.read_bytes()[:-100])
     assert train("damaged", "--auto_resume") == 0
@@ -179,6 +182,15 @@ def test_full_disk_stops_the_run_and_loses_nothing(training_workplace, server, t
 def test_finished_run_is_left_as_it_is(training_workplace, train, whole):
     assert train("whole", "--auto_resume") == 0
     assert differences(whole, checkpoint(training_workplace / "experiments" / "whole")) == []
+
+
+def test_second_run_in_one_folder_is_refused(training_workplace, server, train):
+    folder = training_workplace / "experiments" / "taken"
+    with folder_lock(folder):
+        assert train("taken") == 2
+    assert f"process {os.getpid()} on" in server.log.read_text() and not folder.exists()
+    assert train("taken", "train:total_iter=1") == 0
+    assert not list(folder.parent.glob(".taken*"))
 
 
 def test_other_seed_other_run(training_workplace, train, whole):

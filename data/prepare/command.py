@@ -1,10 +1,13 @@
 """Arguments and run of tools/prepare.py: a subcommand for each step."""
 
 import argparse
+from contextlib import ExitStack
+from pathlib import Path
 
 from prismsr.data.prepare import downsample, edges, latents, make_lmdb, multiscale, photos, subimages, verify
 from prismsr.data.prepare.testsets import command as testset
 from prismsr.data.prepare.versions import labels, multi_gt, score
+from prismsr.utils.folder_lock import folder_lock
 
 SUBCOMMANDS = {
     "photos": photos,
@@ -31,5 +34,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the step."""
-    return int(SUBCOMMANDS[args.subcommand].run(args))
+    """Run the step, alone in its output.
+
+    Raises:
+        FolderInUseError: another run is writing there.
+    """
+    with ExitStack() as stack:
+        for output in _outputs(args):
+            stack.enter_context(folder_lock(output))
+        return int(SUBCOMMANDS[args.subcommand].run(args))
+
+
+def _outputs(args: argparse.Namespace) -> list[Path]:
+    if args.subcommand == "testset":  # two runs may fill the folder of all sets with different ones
+        return [] if args.list else [args.output / name for name in dict.fromkeys(args.names)]
+    return [args.output] if getattr(args, "output", None) else []

@@ -7,12 +7,13 @@ import sys
 import traceback
 from argparse import Namespace
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from prismsr.models.training.basicsr_patches import patch_basicsr
-from prismsr.models.training.rank_agreement import leave
+from prismsr.models.training.rank_agreement import from_first, leave
 from prismsr.models.training.run_options import (
     check_run,
     experiment_name,
@@ -25,6 +26,7 @@ from prismsr.models.training.session import TrainingSession
 from prismsr.models.training.several_runs import Job, run_several
 from prismsr.models.training.signals import Interrupted, handled
 from prismsr.utils.errors import NonFiniteError, OptionError, TrainingError, UserError
+from prismsr.utils.folder_lock import folder_lock
 from prismsr.utils.options.files import save_options
 from prismsr.utils.options.problems import errors_among
 
@@ -85,10 +87,19 @@ class Run:
         self.banner = ""
         self.merged: dict[str, Any] = {}
         self.session = TrainingSession()
+        self.held = ExitStack()
+        """The lock of the folder, for the run's life (rank 0)."""
 
     def parse_options(self, root_path: str, is_train: bool = True) -> tuple[dict[str, Any], Any]:
-        """As prismsr.models.training.run_options.parse_options; then say what is running (rank 0)."""
+        """As prismsr.models.training.run_options.parse_options; then take the folder, and say what is running (rank 0).
+
+        Raises:
+            OptionError: all that is wrong with the option file or the flags.
+            FolderInUseError: another run is writing to the experiment's folder, or to that of the results.
+        """
         opt, args = parse_options(root_path, is_train, self.argv)
+        folder = Path(opt["path"]["experiments_root" if is_train else "results_root"])
+        from_first(lambda: self.held.enter_context(folder_lock(folder)))
         self.name, self.merged, self.banner = opt["name"], args.merged, banner(opt)
         if opt["rank"] == 0:
             print(self.banner, *args.notes, sep="\n", flush=True)
@@ -159,6 +170,7 @@ def _run_one(is_train: bool, root: Path, argv: Sequence[str] | None, file: str) 
         return FAILED
     finally:
         run.session.close()
+        run.held.close()
     return OK
 
 

@@ -15,6 +15,7 @@ from prismsr.tools.evaluation.summary import MetricSummary, Summary, mean_of_gro
 from prismsr.tools.inference.plan import find_leftovers
 from prismsr.utils.devices import find_device
 from prismsr.utils.errors import OptionError, UserError
+from prismsr.utils.folder_lock import folder_lock
 from prismsr.utils.processes import count_cores
 from prismsr.utils.run_record import INFERRED
 
@@ -63,12 +64,13 @@ def evaluate_folder(
     items = _matched(plan, sr, gt, suffix, labels)
     known_sizes = sizes(items, plan.align)
     scorers, missing = make_scorers(plan.metrics, skip_missing)
-    scores = ImageScores(items, scorers, ScoreStore(output / STORE), plan.align)
-    scores.make(known_sizes, workers or count_cores(), devices, batch)
-    scores.drop_changed()
     summary = Summary(str(sr), None if gt is None else str(gt), plan.explained(), missing=missing, versions=versions())
-    _sum_up(summary, scores, scorers, devices)
-    write_results(output, summary)
+    with folder_lock(output):
+        scores = ImageScores(items, scorers, ScoreStore(output / STORE), plan.align)
+        scores.make(known_sizes, workers or count_cores(), devices, batch)
+        scores.drop_changed()
+        _sum_up(summary, scores, scorers, devices)
+        write_results(output, summary)
     return summary
 
 

@@ -16,6 +16,7 @@ from prismsr.tools.inference.generator import Generator, GeneratorError, load_ge
 from prismsr.tools.inference.plan import Job, claim_output, plan_jobs, split_done
 from prismsr.tools.inference.upscaler import AlphaMode, InferenceError, Upscaler
 from prismsr.tools.inference.workers import infer_in_processes
+from prismsr.utils.folder_lock import folder_lock
 
 from tqdm import tqdm
 
@@ -99,14 +100,16 @@ def infer_folder(
 
     Raises:
         InferenceError: the arguments do not fit together, or the folder was made with other settings.
+        FolderInUseError: another run is writing there.
         JobError: an output cannot be written, or a process died.
     """
     upscaler = Upscaler(generator, tile, overlap, alpha, scale)
     jobs = plan_jobs(inputs, output, suffix, ext)
-    claim_output(jobs, output, upscaler.settings, overwrite)
-    todo, done = split_done(jobs, overwrite)
-    outcomes = infer_in_processes(upscaler, todo, devices) if devices else infer_files(upscaler, todo)
-    return _collect(outcomes, len(todo), done, generator.name, progress)
+    with folder_lock(output):
+        claim_output(jobs, output, upscaler.settings, overwrite)
+        todo, done = split_done(jobs, overwrite)
+        outcomes = infer_in_processes(upscaler, todo, devices) if devices else infer_files(upscaler, todo)
+        return _collect(outcomes, len(todo), done, generator.name, progress)
 
 
 def _collect(

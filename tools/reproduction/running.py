@@ -35,6 +35,7 @@ from prismsr.tools.reproduction.needs import Lack, Needs, needs_of
 from prismsr.tools.reproduction.tables import Job, Row
 from prismsr.utils.devices import find_device
 from prismsr.utils.errors import JobError, OptionError, UserError
+from prismsr.utils.folder_lock import folder_lock
 from prismsr.utils.processes import count_cores
 
 OPINION_COLUMNS = {"PLCC": "plcc_cubic", "SRCC": "srcc", "KRCC": "krcc"}
@@ -140,17 +141,20 @@ class Runner:
         job = found.job
         print(f"{job.table}: {job.method} on {job.dataset}", file=sys.stderr)
         try:
-            if found.needs.protocol is not None:
-                self._make_images(found)
-                columns = self._evaluate(found)
-            else:
-                columns = (_compare_with_people if job.use.pairs else _correlate_with_opinions)(found, self.setup)
-            kept = {**read_record(found.folder), **{_stored_name(job, name): one for name, one in columns.items()}}
-            write_record(found.folder, found.settings, kept)
+            with folder_lock(found.folder):
+                columns = self._make_columns(found)
+                kept = {**read_record(found.folder), **{_stored_name(job, name): one for name, one in columns.items()}}
+                write_record(found.folder, found.settings, kept)
             found.kept |= columns
             found.stale = False
         except FAILURES as error:
             found.errors[""] = str(error) or type(error).__name__
+
+    def _make_columns(self, found: Found) -> dict[str, Result]:
+        if found.needs.protocol is None:
+            return (_compare_with_people if found.job.use.pairs else _correlate_with_opinions)(found, self.setup)
+        self._make_images(found)
+        return self._evaluate(found)
 
     def _make_images(self, found: Found) -> None:
         assert found.folder is not None
