@@ -4,12 +4,12 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 from prismsr.metrics.images import Align, Image, exact_convolutions, read_bgr, read_pair, rgb_tensor
 from prismsr.metrics.no_reference import ImageFunction
-from prismsr.metrics.psnr_ssim import Plane, planes, psnr, ssim
+from prismsr.metrics.psnr_ssim import planes, psnr, ssim
 from prismsr.tools.evaluation.columns import MetricSpec, Scorer, build_network
 from prismsr.tools.evaluation.matching import Item
 from prismsr.utils.errors import DataError, UserError
@@ -58,6 +58,56 @@ class Outcome:
             self.values[unit] = value
 
 
+Batch = Sequence[tuple[Item, Wanted]]
+
+
+class Loaded:
+    """The decoded images of a batch, and what became of them.
+
+    Attributes:
+        images: by name and index of the reference, -1 for the SR image.
+        units: the scores that can be made.
+        outcome: what was made, and what went wrong.
+
+    Args:
+        batch: the images with the scores that are wanted.
+        align: see `read_pair`.
+        convert: called with each image (H, W, 3), BGR uint8.
+    """
+
+    def __init__(self, batch: Batch, align: Align, convert: Callable[[Image], Any] = lambda image: image) -> None:
+        self.images: dict[tuple[str, int], Any] = {}
+        self.outcome = Outcome()
+        self._said: dict[str, str] = {}
+        for item, wanted in batch:
+            try:
+                sr = read_bgr(item.sr)
+                self.images[item.name, -1] = convert(sr)
+                self._said[item.name] = f"failed on {sr.shape[1]} x {sr.shape[0]} pixels of {item.sr}"
+                for index in dict.fromkeys(unit.reference for unit in wanted if unit.reference >= 0):
+                    self.images[item.name, index] = convert(read_pair(sr, item.references[index], align))
+            except DataError as error:
+                self.outcome.fail(item.name, str(error))
+        asked = [unit for _, wanted in batch for unit in wanted]
+        self.units = [unit for unit in asked if {(unit.name, -1), (unit.name, unit.reference)} <= self.images.keys()]
+
+    def score(self, units: Sequence[Unit], compute: Callable[[Sequence[Unit]], Sequence[float]]) -> None:
+        """Keep the scores that `compute` gives for the units; if it fails for several, each is tried alone."""
+        try:
+            values = compute(units) if units else []
+        except (WeightsError, torch.OutOfMemoryError):  # not the image's fault
+            raise
+        except _BAD_IMAGE as error:
+            if len(units) == 1:
+                (unit,) = units
+                self.outcome.fail(unit.name, f"{unit.name}: {unit.column} {self._said[unit.name]}: {error}")
+            for unit in units if len(units) > 1 else ():
+                self.score([unit], compute)
+            return
+        for unit, value in zip(units, values, strict=True):
+            self.outcome.keep(unit, value)
+
+
 # ----------------------------------------------------------------------------------------------------------- pixels
 
 
@@ -71,58 +121,37 @@ def score_pixels(name: str, item: Item, wanted: Wanted, specs: Mapping[str, Metr
         specs: by column.
         align: see `read_pair`.
     """
-    outcome = Outcome()
-    cached: dict[Any, list[Plane]] = {}
-    try:
-        sr = read_bgr(item.sr)
-    except DataError as error:
-        outcome.fail(name, str(error))
-        return outcome
-    for index in dict.fromkeys(unit.reference for unit in wanted):
-        try:
-            gt = None if index < 0 else read_pair(sr, item.references[index], align)
-        except DataError as error:
-            outcome.fail(name, str(error))
-            continue
-        cached.clear()
-        for unit in (unit for unit in wanted if unit.reference == index):
-            try:
-                outcome.keep(unit, _pixel_score(sr, gt, specs[unit.column], cached))
-            except WeightsError:  # not the image's fault
-                raise
-            except _BAD_IMAGE as error:
-                outcome.fail(name, f"{item.sr}: {unit.column} failed on {describe_size(sr)}: {error}")
-    return outcome
+    loaded = Loaded([(item, wanted)], align)
+    for index in dict.fromkeys(unit.reference for unit in loaded.units):
+        pair = _Pair(loaded.images[name, -1], None if index < 0 else loaded.images[name, index], specs)
+        for unit in (unit for unit in loaded.units if unit.reference == index):
+            loaded.score([unit], pair.score)
+    return loaded.outcome
 
 
-def _pixel_score(sr: Image, gt: Image | None, spec: MetricSpec, cached: dict[Any, list[Plane]]) -> float:
-    known, settings = spec.known, spec.full_settings()
-    if known.function:
-        return ImageFunction(find_registered("metric", known.function), settings).score(sr, gt)
-    assert gt is not None
-    of_pyiqa = settings["variant"] == "pyiqa"
-    how = settings["crop_border"], settings["y_channel"], of_pyiqa and known.name == "ssim"
-    for which, image in enumerate((sr, gt)):
-        if (which, how) not in cached:
-            cached[which, how] = planes(image, *how)
-    pair = cached[0, how], cached[1, how]
-    return psnr(*pair, offset=1e-8 * of_pyiqa) if known.name == "psnr" else ssim(*pair, clipped=of_pyiqa)
+class _Pair:
+    """An image, and a reference where there is one."""
 
+    def __init__(self, sr: Image, gt: Image | None, specs: Mapping[str, MetricSpec]) -> None:
+        self.sr, self.gt, self.specs = sr, gt, specs
+        self.planes = cache(lambda *how: [planes(image, *how) for image in (sr, gt) if image is not None])
 
-def describe_size(image: Image | Tensor) -> str:
-    """Return the size of an image (H, W, 3), or of a batch (B, 3, H, W), in words."""
-    height, width = image.shape[-2:] if isinstance(image, Tensor) else image.shape[:2]
-    return f"{width} x {height} pixels"
+    def score(self, units: Sequence[Unit]) -> list[float]:
+        return [self._score(self.specs[unit.column]) for unit in units]
+
+    def _score(self, spec: MetricSpec) -> float:
+        known, settings = spec.known, spec.full_settings()
+        if known.function:
+            return ImageFunction(find_registered("metric", known.function), settings).score(self.sr, self.gt)
+        of_pyiqa = settings["variant"] == "pyiqa"
+        pair = self.planes(settings["crop_border"], settings["y_channel"], of_pyiqa and known.name == "ssim")
+        return psnr(*pair, offset=1e-8 * of_pyiqa) if known.name == "psnr" else ssim(*pair, clipped=of_pyiqa)
 
 
 def run_pixels(
-    jobs: Sequence[tuple[Item, Wanted]],
-    specs: Mapping[str, MetricSpec],
-    align: Align,
-    workers: int,
-    consume: Callable[[Outcome], None],
+    jobs: Batch, specs: Mapping[str, MetricSpec], align: Align, workers: int, consume: Callable[[Outcome], None]
 ) -> None:
-    """`score_pixels` of all images in `workers` processes."""
+    """Run `score_pixels` on all images in `workers` processes."""
     work = partial(score_pixels, specs=specs, align=align)
     named = [(item.name, item, wanted) for item, wanted in jobs]
     run_jobs(work, named, workers=workers, label=", ".join(specs), consume=consume)
@@ -130,99 +159,39 @@ def run_pixels(
 
 # ---------------------------------------------------------------------------------------------------------- networks
 
-Batch = tuple[tuple[Item, Wanted], ...]
 Networks = Sequence[tuple[MetricSpec, nn.Module]]
 """The columns, each with its network on its device."""
 
 
-def batches(jobs: Sequence[tuple[Item, Wanted]], sizes: Mapping[str, tuple[int, int]], limit: int) -> list[Batch]:
+def batches(jobs: Batch, sizes: Mapping[str, tuple[int, int]], limit: int) -> list[Batch]:
     """Images of equal size together, at most `limit`; one whose size is not known is alone."""
     by_size: dict[Any, list[tuple[Item, Wanted]]] = {}
     for job in jobs:
         by_size.setdefault(sizes.get(job[0].name, job[0].name), []).append(job)
-    return [tuple(group[start : start + limit]) for group in by_size.values() for start in range(0, len(group), limit)]
-
-
-class Loaded:
-    """The decoded images of a batch.
-
-    Attributes:
-        files: by name.
-        sr: (3, H, W) by name.
-        gt: the same by name and index of the reference.
-        failures: what could not be read.
-    """
-
-    def __init__(self, batch: Batch, align: Align) -> None:
-        self.wanted = [unit for _, wanted in batch for unit in wanted]
-        self.files = {item.name: item.sr for item, _ in batch}
-        self.sr: dict[str, Tensor] = {}
-        self.gt: dict[tuple[str, int], Tensor] = {}
-        self.outcome = Outcome()
-        for item, wanted in batch:
-            try:
-                self._read(item, wanted, align)
-            except DataError as error:
-                self.outcome.fail(item.name, str(error))
-
-    def _read(self, item: Item, wanted: Wanted, align: Align) -> None:
-        sr = read_bgr(item.sr)
-        self.sr[item.name] = rgb_tensor(sr)
-        for index in {unit.reference for unit in wanted if unit.reference >= 0}:
-            self.gt[item.name, index] = rgb_tensor(read_pair(sr, item.references[index], align))
-
-    def of(self, column: str) -> list[Unit]:
-        """The scores of a column that can be made."""
-        units = [unit for unit in self.wanted if unit.column == column and unit.name in self.sr]
-        return [unit for unit in units if unit.reference < 0 or (unit.name, unit.reference) in self.gt]
+    return [group[start : start + limit] for group in by_size.values() for start in range(0, len(group), limit)]
 
 
 def score_batch(loaded: Loaded, networks: Networks, device: str) -> Outcome:
-    """All scores of a batch.
-
-    Raises:
-        UserError: the device's memory is too small.
-    """
-    outcome = loaded.outcome
+    """Return all scores of a batch of tensors; UserError where the device's memory is too small."""
     for spec, network in networks:
-        units = loaded.of(spec.column)
-        for group in [units] if spec.known.batched else [[unit] for unit in units]:
-            _score_units(group, spec, network, loaded, device, outcome)
-    return outcome
-
-
-def _score_units(
-    units: list[Unit], spec: MetricSpec, network: nn.Module, loaded: Loaded, device: str, outcome: Outcome
-) -> None:
-    if not units:
-        return
-    try:
-        values = _network_values(units, spec, network, loaded, device)
-    except torch.OutOfMemoryError as error:
-        raise UserError(
-            f"{spec.column}: the memory of {device} is too small ({error}); use a smaller --batch"
-        ) from error
-    except WeightsError:  # not the image's fault
-        raise
-    except _BAD_IMAGE as error:
-        if len(units) > 1:  # the trouble may be one image's
-            for unit in units:
-                _score_units([unit], spec, network, loaded, device, outcome)
-        else:
-            size = describe_size(loaded.sr[units[0].name])
-            outcome.fail(units[0].name, f"{loaded.files[units[0].name]}: {spec.column} failed on {size}: {error}")
-        return
-    for unit, value in zip(units, values, strict=True):
-        outcome.keep(unit, value)
+        units = [unit for unit in loaded.units if unit.column == spec.column]
+        compute = partial(_compute_by_network, spec=spec, network=network, images=loaded.images, device=device)
+        try:
+            for group in [units] if spec.known.batched else [[unit] for unit in units]:
+                loaded.score(group, compute)
+        except torch.OutOfMemoryError as error:
+            told = f"{spec.column}: the memory of {device} is too small ({error}); use a smaller --batch"
+            raise UserError(told) from error
+    return loaded.outcome
 
 
 @torch.no_grad()
-def _network_values(
-    units: list[Unit], spec: MetricSpec, network: nn.Module, loaded: Loaded, device: str
+def _compute_by_network(
+    units: Sequence[Unit], spec: MetricSpec, network: nn.Module, images: Mapping[tuple[str, int], Tensor], device: str
 ) -> list[float]:
-    sides = [torch.stack([loaded.sr[unit.name] for unit in units])]
+    sides = [torch.stack([images[unit.name, -1] for unit in units])]
     if units[0].reference >= 0:
-        sides.append(torch.stack([loaded.gt[unit.name, unit.reference] for unit in units]))
+        sides.append(torch.stack([images[unit.name, unit.reference] for unit in units]))
     border = spec.full_settings()["crop_border"]
     if 2 * border >= min(sides[0].shape[-2:]):
         raise ValueError(f"crop_border {border} leaves nothing of the image")
@@ -271,12 +240,12 @@ def _score_batches(
 ) -> Iterator[tuple[int, Outcome]]:
     """Yield the number of images of each batch and its scores; the next batch is decoded meanwhile."""
     with ThreadPoolExecutor(1) as reader:
-        loading = reader.submit(Loaded, work[0], align) if work else None
+        loading = reader.submit(Loaded, work[0], align, rgb_tensor) if work else None
         for index, batch in enumerate(work):
             assert loading is not None
             loaded = loading.result()
             if index + 1 < len(work):
-                loading = reader.submit(Loaded, work[index + 1], align)
+                loading = reader.submit(Loaded, work[index + 1], align, rgb_tensor)
             yield len(batch), score_batch(loaded, networks, device)
 
 

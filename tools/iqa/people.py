@@ -81,10 +81,11 @@ def score_all(
     Raises:
         DataError: an image has no score and `on_error` is "stop".
     """
-    found, notes, how = {}, [], {"workers": count_cores(), "device": device, "on_error": on_error}
+    found, notes = {}, []
     for scorer in scorers:
         name, sign = scorer.spec.known.name, -1 if scorer.better == "lower" else 1
-        scores, skipped = score_images(images, scorer, folder / f"{name}.csv", **how)
+        store = folder / f"{name}.csv"
+        scores, skipped = score_images(images, scorer, store, workers=count_cores(), device=device, on_error=on_error)
         found[name] = {image: sign * score for image, score in scores.items()}
         if skipped:
             notes.append(f"{name}: {len(skipped)} of {len(images)} images have no score, first: {skipped[0]}")
