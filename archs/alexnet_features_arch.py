@@ -55,7 +55,7 @@ class AlexNetFeatures(nn.Module):
         return backbone_needs(arguments, key, "alexnet")
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Maps relu1 to relu5, (B, C_l, H_l, W_l), of RGB images (B, 3, H, W) in [0, 1]; differentiable to x.
+        """Return maps relu1 to relu5, (B, C_l, H_l, W_l), of RGB images (B, 3, H, W) in [0, 1]; differentiable to x.
 
         Raises:
             ValueError: a side is below 32 pixels.

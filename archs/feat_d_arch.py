@@ -77,7 +77,7 @@ class FeatD(nn.Module):
         self.last = nn.Conv2d(num_feat, 1, 3, padding=1)
 
     def forward(self, features: ClipFeatures | tuple[Tensor, ...]) -> Tensor:
-        """Logits (B, 1, h, w), positive where it looks real; sigmoid of them is s_ij of the paper (eq. 8).
+        """Return logits (B, 1, h, w), positive where it looks real; sigmoid of them is s_ij of the paper (eq. 8).
 
         h, w are F_m1's size with output_stride 4, twice that with 2, four times with 1.
 

@@ -20,13 +20,13 @@ class LayerNorm2d(nn.LayerNorm):
 
 
 def simple_gate(x: Tensor) -> Tensor:
-    """Product of the two halves of the channels, (B, 2C, H, W) to (B, C, H, W)."""
+    """Return product of the two halves of the channels, (B, 2C, H, W) to (B, C, H, W)."""
     first, second = x.chunk(2, dim=1)
     return first * second
 
 
 def _sliding_mean(x: Tensor, size: int, dim: int) -> Tensor:
-    """Means of all runs of `size` entries along `dim`, which shrinks by size - 1.
+    """Return means of all runs of `size` entries along `dim`, which shrinks by size - 1.
 
     The mean of the whole is taken off first, so that differences of the running sums stay exact on large images.
     """

@@ -17,7 +17,7 @@ LOGIT_SCALE = 100.0
 
 
 def similarity_logit(final: Tensor, positive: Tensor, negative: Tensor, logit_scale: float = LOGIT_SCALE) -> Tensor:
-    """g = T * (cos(F_out, F_t+) - cos(F_out, F_t-)), whose sigmoid is eq. 4; (B,), at least float32.
+    """Return g = T * (cos(F_out, F_t+) - cos(F_out, F_t-)), whose sigmoid is eq. 4; (B,), at least float32.
 
     Args:
         final: image features F_out (B, D), normalised or not.
@@ -32,7 +32,8 @@ def similarity_logit(final: Tensor, positive: Tensor, negative: Tensor, logit_sc
 
 
 def similarity_score(final: Tensor, positive: Tensor, negative: Tensor, logit_scale: float = LOGIT_SCALE) -> Tensor:
-    """s = exp(T s+) / (exp(T s+) + exp(T s-)) with cosines s+, s- (eq. 3 and 4); (B,) in [0, 1], higher is better.
+    """Return s = exp(T s+) / (exp(T s+) + exp(T s-)) with cosines s+, s- (eq. 3 and 4); (B,) in [0, 1], higher is
+    better.
 
     The arguments are those of `similarity_logit`. With T = 1 it is the equation as printed.
     """
@@ -130,7 +131,7 @@ class PromptDiscriminator(nn.Module):
         return self
 
     def text_features(self) -> Tensor:
-        """F_t+ and F_t-, (2, D), not normalised.
+        """Return f_t+ and F_t-, (2, D), not normalised.
 
         The text encoder runs once for given prompts: in a training step for the generator's loss, which gets the
         values, and for both halves of the discriminator's, which backpropagate through the same pass.
@@ -150,13 +151,13 @@ class PromptDiscriminator(nn.Module):
         return known.features.detach()
 
     def _encode(self) -> "TextPass":
-        """One pass of the text encoder, with a graph from a copy of the prompts where they are being trained."""
+        """Return one pass of the text encoder, with a graph from a copy of the prompts where they are being trained."""
         with torch.inference_mode(False), torch.set_grad_enabled(self.training):
             prompts = self.context.detach().clone().requires_grad_(self.training)
             return TextPass(prompts, self._encoder[0](self.ids, prompts))
 
     def forward(self, features: ClipFeatures | Tensor) -> Tensor:
-        """Logits (B,), positive where the image is closer to the positive prompt; differentiable to both sides.
+        """Return logits (B,), positive where the image is closer to the positive prompt; differentiable to both sides.
 
         Args:
             features: those of CLIP with `final`, or F_out itself, (B, D).

@@ -77,7 +77,7 @@ class PairedImageMaskDataset(Dataset):
         return item
 
     def _whole(self, key: str) -> dict[str, np.ndarray]:
-        """The images as they are, GT and mask cut to the size of lq * scale, as BasicSR does.
+        """Return the images as they are, GT and mask cut to the size of lq * scale, as BasicSR does.
 
         Test sets often keep rows and columns that the LQ image does not cover.
         """
@@ -96,7 +96,7 @@ class PairedImageMaskDataset(Dataset):
         return files
 
     def _augmented(self, key: str, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """A random crop of the images, flipped and rotated at random; only the crop is decoded."""
+        """Return a random crop of the images, flipped and rotated at random; only the crop is decoded."""
         files, scale = self._open(key), self.opt["scale"]
         sizes = {name: file.size for name, file in files.items()}
         self._require_fitting_sizes(sizes, key)
@@ -137,7 +137,7 @@ class PairedImageMaskDataset(Dataset):
 
 
 def _to_tensor(image: np.ndarray) -> Tensor:
-    """A decoded image as float32 RGB (3, H, W) in [0, 1], or a mask as float32 (1, H, W) of 0 and 1.
+    """Return a decoded image as float32 RGB (3, H, W) in [0, 1], or a mask as float32 (1, H, W) of 0 and 1.
 
     Args:
         image: (H, W) bool, or (H, W) grey, (H, W, 3) BGR or (H, W, 4) BGRA of 8 or 16 bits; alpha is dropped.

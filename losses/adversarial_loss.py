@@ -74,7 +74,7 @@ class AdversarialLoss(nn.Module):
         self.criterion = GANLoss(gan_type, real_label_val, fake_label_val, loss_weight)
 
     def forward(self, sr: Tensor, gt: Tensor, discriminators: Mapping[str, nn.Module]) -> Tensor:
-        """Generator's loss, a scalar.
+        """Return generator's loss, a scalar.
 
         Args:
             sr: generated images (B, C, H, W), or their features, with gradient.

@@ -14,7 +14,7 @@ Distribution = Literal["w1_printed", "w1_sorted", "w1_sorted_batch"]
 
 
 def feature_distance(maps: Sequence[Tensor], targets: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
-    """Eq. 2: sum over layers l of w_l * mean (phi_l(x_rgb) - phi_l(x))^2, a scalar.
+    """Return eq. 2: sum over layers l of w_l * mean (phi_l(x_rgb) - phi_l(x))^2, a scalar.
 
     The paper prints the squared L2 norm without layers or reduction; the mean over all entries is our reconstruction.
 
@@ -28,7 +28,7 @@ def feature_distance(maps: Sequence[Tensor], targets: Sequence[Tensor], weights:
 
 
 def lpips_distance(maps: Sequence[Tensor], targets: Sequence[Tensor], linear: Sequence[Tensor]) -> Tensor:
-    """LPIPS of each image (B,): sum_l of the mean over positions of w_l . (unit(phi_l(x)) - unit(phi_l(y)))^2.
+    """Return LPIPS of each image (B,): sum_l of the mean over positions of w_l . (unit(phi_l(x)) - unit(phi_l(y)))^2.
 
     unit divides by the length over channels. Where all channels are 0 the gradient is 0, not NaN.
 
@@ -46,7 +46,7 @@ def lpips_distance(maps: Sequence[Tensor], targets: Sequence[Tensor], linear: Se
 
 
 def distribution_distance(x_rgb: Tensor, x: Tensor, kind: Distribution = "w1_printed") -> Tensor:
-    """How far apart pixel values are, a scalar.
+    """Return how far apart pixel values are, a scalar.
 
     "w1_printed" is eq. 3, (1 / N) sum |x - x_rgb|: the mean absolute difference, which the paper calls the
     Wasserstein-1 distance. "w1_sorted" is that distance, between the values of each channel of each image, of which

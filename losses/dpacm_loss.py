@@ -25,7 +25,9 @@ _LPIPS_URL = "https://github.com/chaofengc/IQA-PyTorch/releases/download/v0.1-we
 
 
 def paired(x_rgb: Images, gt: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """Each X_RGB (B, 3, H_i, W_i) in float32 with the HR image (B, 3, H, W) at its size, reduced by averaging areas."""
+    """Return each X_RGB (B, 3, H_i, W_i) in float32 with the HR image (B, 3, H, W) at its size, reduced by averaging
+    areas.
+    """
     images = [x_rgb] if isinstance(x_rgb, Tensor) else list(x_rgb)
 
     def target(size: torch.Size) -> Tensor:
@@ -42,7 +44,7 @@ class _LossOnRGB(nn.Module):
         self.loss_weight = loss_weight
 
     def forward(self, x_rgb: Images, gt: Tensor) -> Tensor:
-        """Scalar loss, summed over the images of a multi-scale X_RGB.
+        """Return scalar loss, summed over the images of a multi-scale X_RGB.
 
         Args:
             x_rgb: one image tensor (B, 3, H, W) or several of other sizes, about [0, 1]; gradient to these.
@@ -52,7 +54,7 @@ class _LossOnRGB(nn.Module):
         return self.loss_weight * torch.stack(parts).sum()
 
     def distance(self, image: Tensor, target: Tensor) -> Tensor:
-        """Scalar distance of two image tensors of one shape."""
+        """Return scalar distance of two image tensors of one shape."""
         raise NotImplementedError
 
 
@@ -89,7 +91,7 @@ class AlexNetFeatureLoss(_LossOnRGB):
         self.features = AlexNetFeatures(backbone, weights)
 
     def distance(self, image: Tensor, target: Tensor) -> Tensor:
-        """Eq. 2."""
+        """Return eq. 2."""
         with torch.no_grad():
             targets = self.features(target)
         return feature_distance(self.features(image), targets, self.layer_weights)
@@ -157,7 +159,7 @@ class PixelDistributionLoss(_LossOnRGB):
         self.kind: Distribution = kind
 
     def distance(self, image: Tensor, target: Tensor) -> Tensor:
-        """Eq. 3."""
+        """Return eq. 3."""
         return distribution_distance(image, target, self.kind)
 
 

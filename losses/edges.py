@@ -12,7 +12,7 @@ LUMA_WEIGHTS = (19595.0, 38470.0, 7471.0)
 
 
 def luma_8bit(image: Tensor) -> Tensor:
-    """Luma of an RGB image as an 8-bit conversion gives it: `(19595 R + 38470 G + 7471 B + 32768) >> 16`.
+    """Return luma of an RGB image as an 8-bit conversion gives it: `(19595 R + 38470 G + 7471 B + 32768) >> 16`.
 
     Every number on the way is a whole number below 2^24, so that float32 holds it exactly.
 
@@ -29,7 +29,7 @@ def luma_8bit(image: Tensor) -> Tensor:
 
 @torch.no_grad()
 def edge_mask(gt: Tensor, threshold: float = 20.0, absolute: bool = False) -> Tensor:
-    """Edge pixels by the Laplacian of the 8-bit luma, eq. 3 of "Self-similarity Loss" (ACM MM 2024).
+    """Return edge pixels by the Laplacian of the 8-bit luma, eq. 3 of "Self-similarity Loss" (ACM MM 2024).
 
     The Laplacian is the cross [0 1 0; 1 -4 1; 0 1 0] with the border mirrored (edge pixel not repeated), saturated to
     [0, 255]. Its negative side is cut off, as in the authors' masks, so that the darker side of an edge is marked;

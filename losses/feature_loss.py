@@ -46,7 +46,7 @@ class FeatureLoss(nn.Module):
         self.features = VGGFeatures(list(layer_weights), backbone, weights)
 
     def forward(self, sr: Tensor, gt: Tensor) -> Tensor:
-        """Scalar loss of RGB images (B, 3, H, W) in [0, 1]; gradient to sr only."""
+        """Return scalar loss of RGB images (B, 3, H, W) in [0, 1]; gradient to sr only."""
         with torch.no_grad():
             gt_features = self.features(gt)
         sr_features = self.features(sr)

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 
 def iqa_loss(sr: Tensor, metric: NRMetric) -> Tensor:
-    """-mean over images of Q(clamp(SR, 0, 1)), Q on the scale of 0 to 100, higher better; no gradient beyond [0, 1].
+    """Return -mean over images of Q(clamp(SR, 0, 1)), Q on the scale of 0 to 100, higher better; no gradient beyond [0,
+    1].
 
     Args:
         sr: RGB (B, 3, H, W).
@@ -62,5 +63,5 @@ class IQALoss(nn.Module):
             )
 
     def forward(self, sr: Tensor) -> Tensor:
-        """Scalar loss of RGB images (B, 3, H, W) in [0, 1]."""
+        """Return scalar loss of RGB images (B, 3, H, W) in [0, 1]."""
         return self.loss_weight * iqa_loss(sr, self.metric)

@@ -10,14 +10,16 @@ from torch.nn import functional as F
 
 
 def local_variance(values: Tensor, size: int = 3) -> Tensor:
-    """Unbiased variance over a window of size x size pixels around each, border mirrored; (B, 1, H, W) to the same."""
+    """Return unbiased variance over a window of size x size pixels around each, border mirrored; (B, 1, H, W) to the
+    same.
+    """
     height, width = values.shape[-2:]
     windows = F.unfold(F.pad(values, (size // 2,) * 4, mode="reflect"), size)
     return windows.var(1).view(-1, 1, height, width)
 
 
 def artefact_weight(gt: Tensor, other: Tensor, votes: Tensor) -> Tensor:
-    """W = votes * v(r)^(3/4) with the residual r = sum over channels of |gt - other| and v, the local variance.
+    """Return w = votes * v(r)^(3/4) with the residual r = sum over channels of |gt - other| and v, the local variance.
 
     Args:
         gt: (B, 3, H, W), the original.
@@ -32,7 +34,7 @@ def artefact_weight(gt: Tensor, other: Tensor, votes: Tensor) -> Tensor:
 
 
 def negative_map(gt: Tensor, positive: Tensor, negative: Tensor, votes: Tensor) -> Tensor:
-    """HGGT's refined map: W_n where W_n > W_p, else 0; W_n everywhere where there is no positive.
+    """Return HGGT's refined map: W_n where W_n > W_p, else 0; W_n everywhere where there is no positive.
 
     What changes in the positive version at least as much is no artefact. The maps depend on ground truths alone.
 
@@ -53,7 +55,7 @@ def negative_map(gt: Tensor, positive: Tensor, negative: Tensor, votes: Tensor) 
 
 
 def negative_loss(sr: Tensor, negative: Tensor, weight_map: Tensor) -> Tensor:
-    """-mean over images, channels and pixels of |M SR - M neg|; 0 with gradient 0 where all maps are 0.
+    """Return -mean over images, channels and pixels of |M SR - M neg|; 0 with gradient 0 where all maps are 0.
 
     Args:
         sr: (B, 3, H, W).
@@ -78,5 +80,5 @@ class NegativeLoss(nn.Module):
         self.loss_weight = loss_weight
 
     def forward(self, sr: Tensor, gt_negative: Tensor, negative_map: Tensor) -> Tensor:
-        """Scalar loss; see `negative_loss` for the arguments."""
+        """Return scalar loss; see `negative_loss` for the arguments."""
         return self.loss_weight * negative_loss(sr, gt_negative, negative_map)

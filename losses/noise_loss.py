@@ -23,5 +23,5 @@ class NoiseLoss(nn.Module):
         self.loss_weight = loss_weight
 
     def forward(self, noise_prediction: Tensor, noise: Tensor) -> Tensor:
-        """Scalar loss of noise (B, C, h, w)."""
+        """Return scalar loss of noise (B, C, h, w)."""
         return self.loss_weight * F.mse_loss(noise_prediction, noise)

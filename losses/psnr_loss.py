@@ -43,5 +43,5 @@ class PSNRLoss(nn.Module):
         self.eps = eps
 
     def forward(self, sr: Tensor, gt: Tensor) -> Tensor:
-        """Scalar loss of images (B, C, H, W) in [0, 1]."""
+        """Return scalar loss of images (B, C, H, W) in [0, 1]."""
         return self.loss_weight * psnr_loss(sr, gt, self.eps)

@@ -59,12 +59,12 @@ class Metric:
 
     @property
     def printed(self) -> tuple[str, ...]:
-        """All names that the papers' tables may have for it."""
+        """Return all names that the papers' tables may have for it."""
         return (self.column, self.name, *self.papers)
 
     @property
     def version(self) -> str:
-        """Package and version, which a score depends on."""
+        """Return package and version, which a score depends on."""
         if self.source == "prismsr":
             return f"prismsr {__version__}"
         try:
@@ -173,7 +173,7 @@ def _normalise(name: str) -> str:
 
 @lru_cache(maxsize=1)
 def _make_catalogue() -> dict[str, Metric]:
-    """All metrics but the registered ones by their spellings with dashes."""
+    """Return all metrics but the registered ones by their spellings with dashes."""
     found = {_normalise(metric.name): metric for metric in TABLE}
     for name, known in _ALIASES.items():
         found[name] = found[known]

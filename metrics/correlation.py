@@ -52,7 +52,7 @@ class Correlations:
 
 
 def plcc(scores: ArrayLike, mos: ArrayLike) -> float:
-    """Pearson's linear correlation in [-1, 1]; see `correlate` for the arguments and the errors.
+    """Return Pearson's linear correlation in [-1, 1]; see `correlate` for the arguments and the errors.
 
     Example:
         >>> round(plcc([1, 2, 3, 4], [2, 1, 4, 3]), 4)
@@ -62,7 +62,7 @@ def plcc(scores: ArrayLike, mos: ArrayLike) -> float:
 
 
 def srcc(scores: ArrayLike, mos: ArrayLike) -> float:
-    """Spearman's rank correlation in [-1, 1], equal values sharing their mean rank; see `correlate`.
+    """Return Spearman's rank correlation in [-1, 1], equal values sharing their mean rank; see `correlate`.
 
     Example:
         >>> round(srcc([1, 2, 9], [1, 5, 3]), 4)
@@ -72,7 +72,7 @@ def srcc(scores: ArrayLike, mos: ArrayLike) -> float:
 
 
 def krcc(scores: ArrayLike, mos: ArrayLike) -> float:
-    """Kendall's tau-b in [-1, 1], which allows for equal values; see `correlate`.
+    """Return Kendall's tau-b in [-1, 1], which allows for equal values; see `correlate`.
 
     Example:
         >>> round(krcc([1, 2, 9], [1, 5, 3]), 4)
@@ -82,7 +82,7 @@ def krcc(scores: ArrayLike, mos: ArrayLike) -> float:
 
 
 def fit_cubic(scores: ArrayLike, mos: ArrayLike) -> Vector:
-    """MOS as predicted by the least-squares polynomial of degree 3; it need not be monotone.
+    """Return MOS as predicted by the least-squares polynomial of degree 3; it need not be monotone.
 
     Args:
         scores: (n,) numbers, n >= 5.
@@ -105,7 +105,7 @@ def fit_cubic(scores: ArrayLike, mos: ArrayLike) -> Vector:
 
 
 def logistic4(x: ArrayLike, upper: float, lower: float, middle: float, width: float) -> Vector:
-    """`lower + (upper - lower) / (1 + exp(-(x - middle) / |width|))`, monotone in x; (n,) for (n,).
+    """Return `lower + (upper - lower) / (1 + exp(-(x - middle) / |width|))`, monotone in x; (n,) for (n,).
 
     Example:
         >>> logistic4([-100, 0, 100], upper=5, lower=1, middle=0, width=1)
@@ -115,7 +115,7 @@ def logistic4(x: ArrayLike, upper: float, lower: float, middle: float, width: fl
 
 
 def logistic4_parameters(scores: ArrayLike, mos: ArrayLike) -> tuple[float, float, float, float]:
-    """Least-squares (upper, lower, middle, width) of `logistic4`; upper < lower where lower scores are better.
+    """Return least-squares (upper, lower, middle, width) of `logistic4`; upper < lower where lower scores are better.
 
     The search starts from max(mos), min(mos), mean(scores), std(scores) / 4, with the first two exchanged for scores
     that fall with MOS.
@@ -144,7 +144,7 @@ def logistic4_parameters(scores: ArrayLike, mos: ArrayLike) -> tuple[float, floa
 
 
 def fit_logistic4(scores: ArrayLike, mos: ArrayLike) -> Vector:
-    """MOS as predicted by the least-squares logistic of 4 parameters, monotone in the scores.
+    """Return MOS as predicted by the least-squares logistic of 4 parameters, monotone in the scores.
 
     Args:
         scores: (n,) numbers, n >= 5.
@@ -171,7 +171,7 @@ def fit_logistic4(scores: ArrayLike, mos: ArrayLike) -> Vector:
 
 
 def correlate(scores: ArrayLike, mos: ArrayLike) -> Correlations:
-    """All correlations of a metric with MOS.
+    """Return all correlations of a metric with MOS.
 
     Args:
         scores: (n,) scores of the metric, any range.

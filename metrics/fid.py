@@ -24,7 +24,7 @@ _BATCH = 16
 
 
 def frechet_distance(first: Features, second: Features) -> float:
-    """|m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)) of two sets of features (Heusel et al., NIPS 2017, eq. 6).
+    """Return |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)) of two sets of features (Heusel et al., NIPS 2017, eq. 6).
 
     With the centred features A, B scaled so that C1 = A^T A and C2 = B^T B, the trace of the root is the sum of the
     singular values of A B^T: exact where there are fewer images than features, without the root of a singular matrix.
@@ -52,7 +52,9 @@ def frechet_distance(first: Features, second: Features) -> float:
 
 
 def _small(first: Features, second: Features) -> Features:
-    """A B^T, with a factor of more rows than columns replaced by its triangle, which has the same product A^T A."""
+    """Return a B^T, with a factor of more rows than columns replaced by its triangle, which has the same
+    product A^T A.
+    """
     return np.asarray(_triangle(first) @ _triangle(second).T, np.float64)
 
 
@@ -61,7 +63,7 @@ def _triangle(root: Features) -> Features:
 
 
 def resized(image: NDArray[np.uint8], mode: Mode) -> Tensor:
-    """(H, W, 3) RGB uint8 to (3, 299, 299) float32 in [0, 255].
+    """Return (H, W, 3) RGB uint8 to (3, 299, 299) float32 in [0, 255].
 
     Args:
         image: the image.
@@ -81,7 +83,7 @@ def resized(image: NDArray[np.uint8], mode: Mode) -> Tensor:
 
 
 def cut(image: NDArray[np.uint8], patches: int | None) -> Iterator[NDArray[np.uint8]]:
-    """The whole image, or its patches of that side: from the top left, without overlap, what is over is left out.
+    """Yield the whole image, or its patches of that side: from the top left, without overlap, what is over is left out.
 
     Raises:
         ValueError: the image is smaller than one patch.
@@ -110,7 +112,7 @@ def features_of(
     patches: int | None = None,
     tick: Callable[[], object] = lambda: None,
 ) -> Features:
-    """Features (n, d) of image files or of their patches.
+    """Return features (n, d) of image files or of their patches.
 
     Args:
         files: paths of the images.
@@ -145,7 +147,7 @@ def features_of(
 
 
 def _inception_input(images: Tensor, mode: Mode) -> Tensor:
-    """[0, 255] to [-1, 1]; clean-fid divides by 128, and pytorch-fid by 127.5."""
+    """Return [0, 255] to [-1, 1]; clean-fid divides by 128, and pytorch-fid by 127.5."""
     return (images - 128) / 128 if mode == "clean" else images / 127.5 - 1
 
 
@@ -157,6 +159,6 @@ class InceptionFeatures(nn.Module):
         self.net = net
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, 3, 299, 299) in [-1, 1] to (B, 2048)."""
+        """Return (B, 3, 299, 299) in [-1, 1] to (B, 2048)."""
         features: Tensor = self.net(images, False, False)[0]
         return features.flatten(1)

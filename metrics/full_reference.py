@@ -40,7 +40,7 @@ class FRMetric(nn.Module):
         self.eval()
 
     def forward(self, sr: Tensor, gt: Tensor) -> Tensor:
-        """Values (B,) in float32.
+        """Return values (B,) in float32.
 
         Args:
             sr: RGB (B, 3, H, W) in [0, 1].
@@ -56,7 +56,7 @@ class FRMetric(nn.Module):
         return values.reshape(len(sr), -1)[:, 0].float()
 
     def weights_hash(self) -> str:
-        """See the function of this name."""
+        """Return see the function of this name."""
         return weights_hash(self.net)
 
     def train(self, mode: bool = True) -> "FRMetric":
@@ -103,7 +103,7 @@ def build_fr_metric(metric: str, **options: Any) -> FRMetric:
 
 
 def build_inception() -> tuple[nn.Module, str]:
-    """The network of FID, images (B, 3, 299, 299) to features (B, 2048) after its call as [0], and its version.
+    """Return the network of FID, images (B, 3, 299, 299) to features (B, 2048) after its call as [0], and its version.
 
     Raises:
         WeightsError: its weights are not at hand and cannot be fetched; the message says what to put where.
@@ -130,7 +130,7 @@ def _create(name: str, options: dict[str, Any]) -> Any:
 
 
 def _also_needed(name: str, options: dict[str, Any]) -> str:
-    """The second file that LPIPS and DISTS need besides their backbone, which pyiqa asks for first."""
+    """Return the second file that LPIPS and DISTS need besides their backbone, which pyiqa asks for first."""
     if name not in ("lpips", "dists"):
         return ""
     urls: dict[str, str] = importlib.import_module(f"pyiqa.archs.{name}_arch").default_model_urls

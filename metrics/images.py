@@ -17,7 +17,7 @@ Image = NDArray[np.uint8]
 
 
 def read_bgr(path: Path) -> Image:
-    """(H, W, 3) BGR uint8; grey is repeated, 16 bits are rounded to 8, an alpha channel is refused.
+    """Return (H, W, 3) BGR uint8; grey is repeated, 16 bits are rounded to 8, an alpha channel is refused.
 
     Raises:
         DataError: the image cannot be read, or has an alpha channel.
@@ -26,7 +26,7 @@ def read_bgr(path: Path) -> Image:
 
 
 def read_pair(sr: Image, path: Path, align: Align) -> Image:
-    """A reference, (H, W, 3) BGR uint8 of the size of the SR image.
+    """Return a reference, (H, W, 3) BGR uint8 of the size of the SR image.
 
     Args:
         sr: the SR image.
@@ -44,7 +44,7 @@ def read_pair(sr: Image, path: Path, align: Align) -> Image:
 
 
 def sizes_fit(sr: tuple[int, ...], gt: tuple[int, ...], align: Align) -> bool:
-    """Whether a reference of this (height, width) can serve for an SR image of that one; see `read_pair`.
+    """Return whether a reference of this (height, width) can serve for an SR image of that one; see `read_pair`.
 
     Example:
         >>> sizes_fit((40, 60), (42, 60), "equal"), sizes_fit((40, 60), (42, 60), "crop")
@@ -54,7 +54,7 @@ def sizes_fit(sr: tuple[int, ...], gt: tuple[int, ...], align: Align) -> bool:
 
 
 def rgb_tensor(image: Image) -> Tensor:
-    """(3, H, W) float32 RGB in [0, 1] of (H, W, 3) BGR uint8.
+    """Return (3, H, W) float32 RGB in [0, 1] of (H, W, 3) BGR uint8.
 
     Example:
         >>> rgb_tensor(np.array([[[255, 0, 51]]], np.uint8)).flatten()
@@ -64,7 +64,7 @@ def rgb_tensor(image: Image) -> Tensor:
 
 
 def exact_convolutions() -> AbstractContextManager[None]:
-    """Convolutions on a GPU in float32, not in TF32, and the same at every run."""
+    """Return convolutions on a GPU in float32, not in TF32, and the same at every run."""
     found: AbstractContextManager[None] = torch.backends.cudnn.flags(
         enabled=True, benchmark=False, deterministic=True, allow_tf32=False
     )

@@ -28,7 +28,7 @@ def calculate_lpips_st(
     net: Literal["alex", "vgg"] = "alex",
     **kwargs: Any,
 ) -> float:
-    """LPIPS-ST distance between two images: 0 for equal ones, lower is better.
+    """Return LPIPS-ST distance between two images: 0 for equal ones, lower is better.
 
     Args:
         img: BGR image in [0, 255], HWC or CHW, as BasicSR's validation hands it over.

@@ -29,7 +29,8 @@ _SHIFTS = ((0, 1), (1, 0), (1, 1), (1, -1))  # to the neighbours whose products 
 
 
 def luma(images: Tensor) -> Tensor:
-    """MATLAB's Y in [16, 235] of RGB images in [0, 1], (B, 3, H, W) to (B, 1, H, W); NIQE rounds it, this does not.
+    """Return MATLAB's Y in [16, 235] of RGB images in [0, 1], (B, 3, H, W) to (B, 1, H, W); NIQE rounds it, this does
+    not.
 
     Example:
         >>> luma(torch.ones(1, 3, 1, 1)).item()
@@ -40,7 +41,7 @@ def luma(images: Tensor) -> Tensor:
 
 
 def mscn(image: Tensor, window: Tensor) -> Tensor:
-    """Mean-subtracted, contrast-normalised coefficients (eq. 1 of NIQE): (x - mu) / (sigma + 1).
+    """Return mean-subtracted, contrast-normalised coefficients (eq. 1 of NIQE): (x - mu) / (sigma + 1).
 
     Args:
         image: (B, 1, H, W), in the range of 8 bits.
@@ -57,7 +58,7 @@ def mscn(image: Tensor, window: Tensor) -> Tensor:
 
 
 def halved(image: Tensor) -> Tensor:
-    """MATLAB's bicubic downsampling by 2 with antialiasing, border mirrored; (B, 1, H, W) with even H and W.
+    """Return MATLAB's bicubic downsampling by 2 with antialiasing, border mirrored; (B, 1, H, W) with even H and W.
 
     Example:
         >>> halved(torch.full((1, 1, 48, 96), 3.0)).shape
@@ -76,7 +77,7 @@ def halved(image: Tensor) -> Tensor:
 
 
 def aggd_ratio(shape: np.ndarray) -> np.ndarray:
-    """r(a) = Gamma(2/a)^2 / (Gamma(1/a) Gamma(3/a)) of a generalised Gaussian's shape a; it rises with a.
+    """Return r(a) = Gamma(2/a)^2 / (Gamma(1/a) Gamma(3/a)) of a generalised Gaussian's shape a; it rises with a.
 
     Example:
         >>> aggd_ratio(np.array([1.0, 2.0])).round(4)  # Laplace and Gauss: 1/2 and 2/pi
@@ -92,7 +93,8 @@ def _ratio_table() -> tuple[Tensor, Tensor]:
 
 
 def shape_of_ratio(ratio: Tensor) -> Tensor:
-    """Inverse of `aggd_ratio`, any shape, within [0.2, 10]: linear between NIQE's grid points, so differentiable.
+    """Return inverse of `aggd_ratio`, any shape, within [0.2, 10]: linear between NIQE's grid points, so
+    differentiable.
 
     Example:
         >>> shape_of_ratio(torch.tensor([0.5]))
@@ -106,7 +108,7 @@ def shape_of_ratio(ratio: Tensor) -> Tensor:
 
 
 def aggd(values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Shape, left and right scale of asymmetric generalised Gaussians fitted by moments (eq. 4 to 7 of NIQE).
+    """Return shape, left and right scale of asymmetric generalised Gaussians fitted by moments (eq. 4 to 7 of NIQE).
 
     Args:
         values: (..., n) samples; all zero gives the smallest shape and scales near 0, with a gradient of 0.
@@ -126,7 +128,7 @@ def aggd(values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def block_features(blocks: Tensor) -> Tensor:
-    """NIQE's 18 features of one scale: (..., h, w) blocks of MSCN coefficients to (..., 18)."""
+    """Return NIQE's 18 features of one scale: (..., h, w) blocks of MSCN coefficients to (..., 18)."""
     products = [blocks * blocks.roll(shift, (-2, -1)) for shift in _SHIFTS]
     shape, left, right = aggd(torch.stack([blocks, *products], -3).flatten(-2))
     mean = (right - left) * (torch.lgamma(2 / shape) - torch.lgamma(1 / shape)).exp()
@@ -136,7 +138,8 @@ def block_features(blocks: Tensor) -> Tensor:
 
 
 def natural_scene_features(images: Tensor, window: Tensor) -> Tensor:
-    """The 36 features of every 96 x 96 block, without overlap from the top left; what is over at the end is left out.
+    """Return the 36 features of every 96 x 96 block, without overlap from the top left; what is over at the end is left
+    out.
 
     Args:
         images: RGB (B, 3, H, W) in [0, 1], H and W at least 96.
@@ -190,7 +193,7 @@ class NaturalScene(nn.Module):
         self.register_buffer("whitening", whitening, persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Distances (B,), 0 or more, lower is better.
+        """Return distances (B,), 0 or more, lower is better.
 
         Args:
             images: RGB (B, 3, H, W) in [0, 1], H and W at least 96.

@@ -68,7 +68,7 @@ class NRMetric(nn.Module):
 
     @property
     def score_range(self) -> tuple[float, float]:
-        """Lowest and highest score; OptionError where an end is not known."""
+        """Return lowest and highest score; OptionError where an end is not known."""
         low, high = self._range
         if low is None or high is None:
             raise OptionError(
@@ -78,7 +78,7 @@ class NRMetric(nn.Module):
         return low, high
 
     def forward(self, images: Tensor) -> Tensor:
-        """Raw scores (B,) in float32, differentiable with respect to the images where the metric is.
+        """Return raw scores (B,) in float32, differentiable with respect to the images where the metric is.
 
         Args:
             images: RGB (B, 3, H, W) in [0, 1].
@@ -89,7 +89,8 @@ class NRMetric(nn.Module):
         return scores.reshape(len(images), -1)[:, 0].float()
 
     def quality(self, images: Tensor) -> Tensor:
-        """Scores (B,) on one scale for all metrics: 0 to 100, higher is better, not clamped; MUSIQ's is its raw score.
+        """Return scores (B,) on one scale for all metrics: 0 to 100, higher is better, not clamped; MUSIQ's is its raw
+        score.
 
         100 (s - low) / (high - low), turned around where lower is better.
 
@@ -102,7 +103,7 @@ class NRMetric(nn.Module):
         return quality_of(self(images), self.lower_better, self.score_range)
 
     def gives_gradient(self) -> bool:
-        """Whether a gradient that is finite and not 0 reaches an image, tried on one of random pixels."""
+        """Return whether a gradient that is finite and not 0 reaches an image, tried on one of random pixels."""
         side = _PROBE_SIDE
         probe = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(_SEED))
         tensors = [*self.parameters(), *self.buffers()]
@@ -128,7 +129,7 @@ class NRMetric(nn.Module):
 
 
 def quality_of(scores: Any, lower_better: bool, score_range: tuple[float, float]) -> Any:
-    """Scores, a tensor or an array, on the scale of `NRMetric.quality`.
+    """Return scores, a tensor or an array, on the scale of `NRMetric.quality`.
 
     Example:
         >>> quality_of(15.0, True, (0.0, 20.0))

@@ -28,7 +28,7 @@ def calculate_nr_iqa(
     device: str | None = None,
     **kwargs: Any,
 ) -> float:
-    """Raw score of an image by a no-reference metric; range and direction are the metric's own.
+    """Return raw score of an image by a no-reference metric; range and direction are the metric's own.
 
     The network is built at the first call and kept.
 
@@ -64,7 +64,7 @@ def _device(device: str | None) -> str:
 
 
 def kept_metric(metric: str, options: dict[str, Any], device: str) -> NRMetric:
-    """A metric on a device; the last few are kept, so that a further call with equal arguments is cheap.
+    """Return a metric on a device; the last few are kept, so that a further call with equal arguments is cheap.
 
     Args:
         metric: see build_nr_metric.

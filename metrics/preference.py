@@ -46,7 +46,7 @@ class Agreement:
 
 
 def pair_outcomes(left: ArrayLike, right: ArrayLike, choices: ArrayLike) -> NDArray[np.float64]:
-    """Whether a metric agrees, pair by pair.
+    """Return whether a metric agrees, pair by pair.
 
     Args:
         left: (N,) scores, higher is better, NaN where there is none.
@@ -87,7 +87,7 @@ def agreement(outcomes: ArrayLike, choices: ArrayLike) -> Agreement:
 
 
 def complementarity(outcomes: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """How right each metric is where another one is wrong.
+    """Return how right each metric is where another one is wrong.
 
     Args:
         outcomes: (M, N), a row of `pair_outcomes` for each of M metrics.
@@ -118,7 +118,7 @@ class Share:
 
     @property
     def value(self) -> float:
-        """In [0, 1]; NaN of none."""
+        """Return in [0, 1]; NaN of none."""
         return self.count / self.total if self.total else float("nan")
 
 
@@ -146,7 +146,7 @@ class Misalignment:
 
 
 def misalignment(quality: ArrayLike, labels: ArrayLike) -> Misalignment:
-    """Positive and negative misalignment of a metric, our reconstruction.
+    """Return positive and negative misalignment of a metric, our reconstruction.
 
     Equal scores are no misalignment. An image without a label or score is in no pair. The best of a group is the first
     of those with the highest score, as AMO draws it; a group counts there if its labelled images all have a score.
@@ -186,7 +186,9 @@ def _classes_above(code: int) -> list[int]:
 
 
 def _ranked_below(scores: NDArray[np.float64], codes: NDArray[np.int_], code: int, others: Sequence[int]) -> Share:
-    """Pairs, within a group, of an image of class `code` and one of `others`; counted are those where it has less."""
+    """Return pairs, within a group, of an image of class `code` and one of `others`; counted are those where it has
+    less.
+    """
     known = ~np.isnan(scores)
     first = ((codes == code) & known)[:, :, None]
     pairs = first & (np.isin(codes, others) & known)[:, None, :]

@@ -10,7 +10,8 @@ _LOADERS: dict[str, Callable[..., Any]] = {}
 
 
 def loads(metric: str) -> Callable[[Loader], Loader]:
-    """Decorator: enter the function that loads the networks of a registered metric, from the metric's own options.
+    """Return decorator: enter the function that loads the networks of a registered metric, from the metric's own
+    options.
 
     Args:
         metric: the metric's registered name.

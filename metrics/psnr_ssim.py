@@ -21,7 +21,7 @@ _STRIP = 1 << 16  # pixels of a strip: its planes of float64 stay in the cache
 
 
 def luma(image: Image) -> Plane:
-    """Y of BT.601 in [16, 235], not rounded, of (H, W, 3) BGR uint8; equal to BasicSR's to_y_channel, (H, W).
+    """Return y of BT.601 in [16, 235], not rounded, of (H, W, 3) BGR uint8; equal to BasicSR's to_y_channel, (H, W).
 
     BasicSR computes between float32 and float64; the tables and the cast below repeat its steps, because an error of
     1e-5 would show in the PSNR of images that hardly differ.
@@ -42,7 +42,7 @@ def _unit_table() -> Plane:
 
 
 def planes(image: Image, crop_border: int = 0, y_channel: bool = False, rounded: bool = False) -> list[Plane]:
-    """The planes that PSNR and SSIM compare: Y alone, or B, G and R; each (h, w) float64 in the range of 8 bits.
+    """Return the planes that PSNR and SSIM compare: Y alone, or B, G and R; each (h, w) float64 in the range of 8 bits.
 
     Args:
         image: (H, W, 3) BGR uint8.
@@ -70,7 +70,7 @@ def planes(image: Image, crop_border: int = 0, y_channel: bool = False, rounded:
 
 
 def psnr(first: list[Plane], second: list[Plane], offset: float = 0) -> float:
-    """10 log10(255^2 / MSE) in dB over all planes, infinite for equal ones; see `planes`.
+    """Return 10 log10(255^2 / MSE) in dB over all planes, infinite for equal ones; see `planes`.
 
     Args:
         first: planes of an image.

@@ -29,7 +29,7 @@ _OUTPUTS = {"musiq-ava": {"num_class": 10}}  # what pyiqa otherwise sets only wh
 
 
 def import_pyiqa() -> ModuleType:
-    """The package pyiqa; OptionError, saying how to install it, where it is not installed."""
+    """Return the package pyiqa; OptionError, saying how to install it, where it is not installed."""
     try:
         return importlib.import_module("pyiqa")
     except ImportError as error:
@@ -37,7 +37,7 @@ def import_pyiqa() -> ModuleType:
 
 
 def parse_range(text: str | None) -> tuple[float | None, float | None]:
-    """(low, high) of pyiqa's "0, 1", "~0, ~100" (about) or "~0, ~" (open); None for an end that is not told.
+    """Return (low, high) of pyiqa's "0, 1", "~0, ~100" (about) or "~0, ~" (open); None for an end that is not told.
 
     Example:
         >>> parse_range("~0, ~100"), parse_range("~0, ~")
@@ -49,7 +49,7 @@ def parse_range(text: str | None) -> tuple[float | None, float | None]:
 
 
 def create_pyiqa(name: str, options: Mapping[str, Any], weights: str | None = None) -> Any:
-    """pyiqa's own object for a metric of any kind, on the CPU; its attribute `net` is the network.
+    """Return pyiqa's own object for a metric of any kind, on the CPU; its attribute `net` is the network.
 
     Args:
         name: pyiqa's name, such as "musiq".
@@ -150,7 +150,9 @@ class _Echo(io.StringIO):
 
 @contextlib.contextmanager
 def _reporting() -> Iterator[_Echo]:
-    """What is printed while a network is built: pyiqa and torch.hub print what they fetch, and their errors do not."""
+    """Hold what is printed while a network is built: pyiqa and torch.hub print what they fetch, and their
+    errors do not.
+    """
     echo = _Echo(sys.stderr)
     with contextlib.redirect_stdout(echo), contextlib.redirect_stderr(echo):
         yield echo

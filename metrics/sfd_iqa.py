@@ -31,7 +31,8 @@ ANTONYMS = ("Good photo.", "Bad photo.")
 
 
 def sfd_iqa_score(feat_logits: Tensor, s_lp: Tensor, s_o: Tensor, alpha_1: float = 0.5, alpha_2: float = 0.5) -> Tensor:
-    """s_d = (alpha_1 s_o + alpha_2 s_lp) * mean over the map of sigmoid(s_ij) (eq. 8 to 10); (B,), higher is better.
+    """Return s_d = (alpha_1 s_o + alpha_2 s_lp) * mean over the map of sigmoid(s_ij) (eq. 8 to 10); (B,), higher is
+    better.
 
     Args:
         feat_logits: Feat-D's map s_ij (eq. 8), logits (B, 1, h, w).
@@ -55,7 +56,7 @@ def sfd_iqa_score(feat_logits: Tensor, s_lp: Tensor, s_o: Tensor, alpha_1: float
 
 
 def limit_side(images: Tensor, max_side: int | None) -> Tensor:
-    """The same images, or, where their longer side exceeds max_side, reduced to it (bicubic with antialiasing).
+    """Return the same images, or, where their longer side exceeds max_side, reduced to it (bicubic with antialiasing).
 
     Args:
         images: (B, 3, H, W) in [0, 1]; so is the result.
@@ -119,7 +120,7 @@ class SFDIQA(nn.Module):
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> Tensor:
-        """Scores (B,), higher is better.
+        """Return scores (B,), higher is better.
 
         Args:
             images: RGB (B, 3, H, W) in [0, 1], of any size of at least 32 x 32.
@@ -152,7 +153,8 @@ def load_sfd_iqa(
     device: str = "cpu",
     **scoring: Any,
 ) -> SFDIQA:
-    """SFD-IQA from the checkpoints of a training. The last few are kept: a further call with equal arguments is cheap.
+    """Return SFD-IQA from the checkpoints of a training. The last few are kept: a further call with equal arguments is
+    cheap.
 
     Args:
         feat_d: models/net_d_feat_ITER.pth of a training with options/sfd.
@@ -210,7 +212,7 @@ def _loaded(files: tuple[tuple[str, int | None], ...], options: str, device: str
 
 
 def _built(kind: type[nn.Module], options: Mapping[str, Any], prefix: str, *parts: nn.Module) -> nn.Module:
-    """An object of this kind; options that do not suit it are told by their key path."""
+    """Return an object of this kind; options that do not suit it are told by their key path."""
     problems = check_arguments(kind, options, prefix, supplied=("clip", "feat_d", "prompts") if parts else ())
     if problems:
         raise OptionError("; ".join(f"{problem.key}: {problem.message}" for problem in problems))

@@ -38,7 +38,7 @@ def calculate_sfd_iqa(
     device: str | None = None,
     **kwargs: Any,
 ) -> float:
-    """SFD-IQA of an image (equations 8 to 10), without a reference: in [0, 1], higher is better.
+    """Return SFD-IQA of an image (equations 8 to 10), without a reference: in [0, 1], higher is better.
 
     The networks are loaded at the first call and kept.
 

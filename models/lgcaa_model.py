@@ -53,7 +53,7 @@ class LGCAAModel(PrismSRModel):
         _store_frozen_parts(self.get_bare_model(self.net_g))
 
     def init_training_settings(self) -> None:
-        """As PrismSRModel's, with the schedule of the noise."""
+        """Build what PrismSRModel does, and the schedule of the noise."""
         _store_frozen_parts(self.get_bare_model(self.net_g))  # before the average, which shares them
         self.decoded = DecodedOptions.model_validate(dict(self.opt["train"].get("decoded") or {}))
         self.levels = signal_levels(self.device)
@@ -84,12 +84,12 @@ class LGCAAModel(PrismSRModel):
     def load_network(
         self, net: nn.Module, load_path: str, strict: bool = True, param_key: str | None = "params"
     ) -> None:
-        """As PrismSRModel's; WeightsError where the file was trained with another `lgcaa` and strict is set."""
+        """Load as PrismSRModel does; WeightsError where the file was trained with another `lgcaa` and strict is set."""
         require_same_options(self.get_bare_model(net), load_path, strict)
         super().load_network(net, load_path, strict, param_key)
 
     def checkpoint_notes(self) -> dict[str, Any]:
-        """What net_g's file says beside its tensors: the sections of network_g, all defaults filled in."""
+        """Return what net_g's file says beside its tensors: the sections of network_g, all defaults filled in."""
         return {"lgcaa": self.get_bare_model(self.net_g).sections}
 
     # ------------------------------------------------------------------------------------------------ the step
@@ -127,7 +127,7 @@ class LGCAAModel(PrismSRModel):
 
     @torch.no_grad()
     def _latents(self, net: Any, part: Batch) -> Tensor:
-        """Latents drawn from the posteriors of GT, which the dataset gives as gt_latents or the VAE computes."""
+        """Return latents drawn from the posteriors of GT, which the dataset gives as gt_latents or the VAE computes."""
         moments = part["gt_latents"] if "gt_latents" in part else posterior_moments(net.vae, part["gt"])
         return sampled_latents(moments, part["posterior"], net.vae.config.scaling_factor)
 
@@ -154,7 +154,7 @@ class LGCAAModel(PrismSRModel):
 
 
 def decoded_samples(timesteps: Tensor, options: DecodedOptions) -> Tensor:
-    """Indices, (n,), of the samples that are decoded: up to t_max, those of the smallest timesteps first."""
+    """Return indices, (n,), of the samples that are decoded: up to t_max, those of the smallest timesteps first."""
     order = timesteps.argsort(stable=True)
     if options.t_max is not None:
         order = order[timesteps[order] <= options.t_max]

@@ -127,7 +127,7 @@ class PrismSRModel(SRModel):
         return net.train()
 
     def setup_optimizers(self) -> None:
-        """One optimiser for net_g (`optim_g`) and one for each discriminator (`optim_d…`)."""
+        """Build one optimiser for net_g (`optim_g`) and one for each discriminator (`optim_d…`)."""
         self.optimizer_g = self._optimizer("g", self.net_g)
         self.discriminator_optimizers = {name: self._optimizer(name, net) for name, net in self.discriminators.items()}
         self.optimizers.extend([self.optimizer_g, *self.discriminator_optimizers.values()])
@@ -138,7 +138,7 @@ class PrismSRModel(SRModel):
         return self.get_optimizer(options.pop("type"), parameters, **options)
 
     def get_optimizer(self, optim_type: str, params: Any, lr: float, **kwargs: Any) -> torch.optim.Optimizer:
-        """As BasicSR's, with every optimiser of prismsr.utils.options.optimizers instead of Adam alone.
+        """Build an optimiser: every one of prismsr.utils.options.optimizers, where BasicSR knows Adam alone.
 
         All tensors are updated together (foreach), as torch does by itself on CUDA only; with Adam to the same bits.
         """
@@ -161,7 +161,7 @@ class PrismSRModel(SRModel):
         super().feed_data(self.batch)
 
     def optimize_parameters(self, current_iter: int) -> None:
-        """One step: generator (every net_d_iters, after net_d_init_iters), then each discriminator, then the EMA.
+        """Take one step: generator (every net_d_iters, after net_d_init_iters), then each discriminator, then the EMA.
 
         An update whose gradient is not finite is left out, with a warning.
 
@@ -290,7 +290,7 @@ class PrismSRModel(SRModel):
         return True
 
     def _suspects(self) -> list[str]:
-        """Names of the samples that hold a value that is not finite; of the whole batch where none or all do."""
+        """Return names of the samples that hold a value that is not finite; of the whole batch where none or all do."""
         count = len(self.batch["lq"])
         names = list(self.batch.get("gt_path") or self.batch.get("lq_path") or [])
         if len(names) != count:
@@ -315,7 +315,7 @@ class PrismSRModel(SRModel):
         self.output = self.output[..., : height * scale, : width * scale]
 
     def get_current_log(self) -> "OrderedDict[str, float]":
-        """Figures of the last step, averaged over processes; all processes have to call it.
+        """Return figures of the last step, averaged over processes; all processes have to call it.
 
         Only here tensors become numbers: that waits for the GPU, and BasicSR does it in every step.
         """
@@ -323,7 +323,9 @@ class PrismSRModel(SRModel):
         return log
 
     def training_state(self) -> dict[str, Any]:
-        """What a resumed training needs beside networks, optimisers and schedulers: plain tensors and numbers."""
+        """Return what a resumed training needs beside networks, optimisers and schedulers: plain tensors and
+        numbers.
+        """
         degradation = None if self.degradation is None else self.degradation.training_state()
         return {
             "skipped_in_row": self.guard.skipped_in_row,

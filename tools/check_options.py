@@ -17,13 +17,13 @@ from prismsr.utils.options.problems import Problem, errors_among, report
 
 
 def option_files(paths: Sequence[str]) -> list[Path]:
-    """All *.yml below the folders, and the files, in order and once each."""
+    """Return all *.yml below the folders, and the files, in order and once each."""
     found = [file for path in map(Path, paths) for file in (sorted(path.rglob("*.yml")) if path.is_dir() else [path])]
     return list(dict.fromkeys(found))
 
 
 def check_file(file: Path) -> list[Problem]:
-    """What is wrong with one file; a file with a section `train` or a dataset `train` is one for training."""
+    """Return what is wrong with one file; a file with a section `train` or a dataset `train` is one for training."""
     try:
         loaded = load_with_lines(file)
     except OptionError as error:

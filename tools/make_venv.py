@@ -78,7 +78,7 @@ def _pip(*arguments: str) -> None:
 
 
 def _stamp(requirements: str) -> Path:
-    """A file in the environment whose name changes with what is to be installed."""
+    """Return a file in the environment whose name changes with what is to be installed."""
     content = b"".join((REPOSITORY / name).read_bytes() for name in (requirements, "setup.py"))
     return VENV / f".{requirements}-{hashlib.sha256(content).hexdigest()[:12]}"
 

@@ -61,7 +61,7 @@ def _restore_distutils() -> None:
 
 
 def import_stlpips() -> types.SimpleNamespace:
-    """The parts of stlpips_pytorch that are used here: modules `stlpips` and `vgg`, and the folder `weights`.
+    """Return the parts of stlpips_pytorch that are used here: modules `stlpips` and `vgg`, and the folder `weights`.
 
     stlpips_pytorch 0.0.2 imports IPython and torchsummary, neither of which it declares or uses. Where they are not
     installed, empty stand-ins take their place during the import and are withdrawn after it.

@@ -137,7 +137,7 @@ def _process_start(pid: int) -> str | None:
 
 
 def _lives(holder: dict[str, Any]) -> bool:
-    """Whether the process that a lock file names is there; on another host nobody can tell, so it may be."""
+    """Return whether the process that a lock file names is there; on another host nobody can tell, so it may be."""
     if not holder:
         return False
     if holder.get("host") != socket.gethostname():

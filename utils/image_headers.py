@@ -43,7 +43,7 @@ class ImageHeader:
 
     @property
     def upright_size(self) -> tuple[int, int]:
-        """(height, width) in pixels of the image as it is seen."""
+        """Return (height, width) in pixels of the image as it is seen."""
         height, width = self.size
         return (width, height) if self.orientation >= 5 else (height, width)
 

@@ -62,7 +62,7 @@ def _decode(data: bytes, where: str) -> NDArray[Any]:
 
 
 def read_bytes(path: Path) -> bytes:
-    """Content of a file.
+    """Return content of a file.
 
     Raises:
         ImageReadError: the file is missing or cannot be read.
@@ -79,7 +79,7 @@ def read_image(path: str | Path) -> NDArray[Any]:
 
 
 def eight_bit_bgr(image: NDArray[Any], where: str) -> NDArray[np.uint8]:
-    """(H, W, 3) uint8 BGR of an image as `decode_image` gives it: grey is repeated, 16 bits are rounded to 8.
+    """Return (H, W, 3) uint8 BGR of an image as `decode_image` gives it: grey is repeated, 16 bits are rounded to 8.
 
     Args:
         image: uint8 or uint16, with 1 or 3 channels.
@@ -144,7 +144,7 @@ def _decode_mat(data: bytes, where: str) -> NDArray[np.bool_]:
 
 
 def encode_png(image: NDArray[Any], compression: int = PNG_COMPRESSION) -> bytes:
-    """PNG file of an image.
+    """Return PNG file of an image.
 
     Args:
         image: (H, W), (H, W, 3) BGR or (H, W, 4) BGRA; uint8 or uint16.
@@ -169,7 +169,7 @@ def write_png_atomic(path: Path, image: NDArray[Any], compression: int = PNG_COM
 
 
 def metric_tensor(image: NDArray[Any], input_order: str = "HWC", crop_border: int = 0) -> Tensor:
-    """RGB (1, 3, H, W) float32 in [0, 1] of an image as BasicSR hands it to a metric.
+    """Return RGB (1, 3, H, W) float32 in [0, 1] of an image as BasicSR hands it to a metric.
 
     Args:
         image: BGR in [0, 255].
@@ -184,5 +184,7 @@ def metric_tensor(image: NDArray[Any], input_order: str = "HWC", crop_border: in
 
 
 def read_tensor(path: Path) -> Tensor:
-    """RGB (1, 3, H, W) float32 in [0, 1] of an image file, of 8 bits; errors as read_image and eight_bit_bgr have."""
+    """Return RGB (1, 3, H, W) float32 in [0, 1] of an image file, of 8 bits; errors as read_image and eight_bit_bgr
+    have.
+    """
     return metric_tensor(eight_bit_bgr(read_image(path), str(path)))

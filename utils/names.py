@@ -69,7 +69,7 @@ def _undouble(word: str) -> str:
 
 
 def _distance(a: str, b: str) -> int:
-    """Letters to put in, leave out, replace, or swap with their neighbour, to get from one word to the other."""
+    """Return letters to put in, leave out, replace, or swap with their neighbour, to get from one word to the other."""
     rows = [list(range(len(b) + 1))]
     for i, letter in enumerate(a, start=1):
         row = [i]

@@ -5,7 +5,8 @@ from torch.nn import functional as F
 
 
 def padded_to_windows(image: Tensor, window_size: int) -> Tensor:
-    """The image (B, C, H, W), mirrored at its right and lower border until both sides are multiples of window_size.
+    """Return the image (B, C, H, W), mirrored at its right and lower border until both sides are multiples of
+    window_size.
 
     A side is mirrored again where it is too short to be mirrored once.
     """

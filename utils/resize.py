@@ -16,7 +16,7 @@ from scipy import sparse
 
 
 def cubic(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Keys' cubic convolution kernel with a = -1/2, zero outside [-2, 2]."""
+    """Return keys' cubic convolution kernel with a = -1/2, zero outside [-2, 2]."""
     x = np.abs(x)
     near = 1.5 * x**3 - 2.5 * x**2 + 1
     far = -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2
@@ -24,7 +24,7 @@ def cubic(x: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def antialiased_weights(scale: int) -> tuple[int, NDArray[np.float64]]:
-    """Weights of one output pixel: the cubic kernel, stretched by the factor.
+    """Return weights of one output pixel: the cubic kernel, stretched by the factor.
 
     Output pixel j has its centre at input position scale * j + (scale - 1) / 2, and sees 2 * scale pixels to each side.
 
@@ -40,7 +40,7 @@ def antialiased_weights(scale: int) -> tuple[int, NDArray[np.float64]]:
 
 @lru_cache(maxsize=256)
 def resize_matrix(length: int, scale: int, channels: int, dtype: str) -> Any:
-    """Sparse matrix that downsamples one axis, with the border mirrored (edge pixel repeated).
+    """Return sparse matrix that downsamples one axis, with the border mirrored (edge pixel repeated).
 
     Args:
         length: pixels along the axis.
@@ -100,5 +100,7 @@ def _resize(image: NDArray[Any], scale: int) -> NDArray[Any]:
 
 
 def _transpose(matrix: NDArray[Any]) -> NDArray[Any]:
-    """Contiguous transpose; torch copies block by block, which is several times faster than numpy's line by line."""
+    """Return contiguous transpose; torch copies block by block, which is several times faster than numpy's line by
+    line.
+    """
     return torch.from_numpy(matrix).T.contiguous().numpy()

@@ -19,14 +19,14 @@ _NOT_WEIGHTS = ("input_resolution", "context_length", "vocab_size")
 
 
 def open_clip() -> Any:
-    """The package open_clip, imported when it is first needed: it takes a second, and most runs do without CLIP."""
+    """Import open_clip when it is first needed: it takes a second, and most runs do without CLIP."""
     return importlib.import_module("open_clip")
 
 
 def build_clip(
     pretrained: str | None = "openai", model: str = MODEL, config: Mapping[str, Any] | None = None, seed: int = 0
 ) -> Any:
-    """A CLIP of open_clip with a ResNet image tower, frozen and in evaluation mode.
+    """Return a CLIP of open_clip with a ResNet image tower, frozen and in evaluation mode.
 
     Args:
         pretrained: open_clip's tag of the weights ("openai", "yfcc15m", "cc12m" for RN50), a local file with its

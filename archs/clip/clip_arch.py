@@ -48,7 +48,7 @@ class ClipTextEncoder(nn.Module):
         self.eval().requires_grad_(False)
 
     def tokenize(self, texts: Sequence[str]) -> Tensor:
-        """Token ids (P, n), start and end marks included, zeros behind the end; n is that of the longest text.
+        """Return token ids (P, n), start and end marks included, zeros behind the end; n is that of the longest text.
 
         Raises:
             ValueError: a text has more than context_length tokens.
@@ -61,7 +61,8 @@ class ClipTextEncoder(nn.Module):
         return torch.tensor([[*row, *[0] * (longest - len(row))] for row in tokens])
 
     def forward(self, ids: Tensor, context: Tensor | None = None) -> Tensor:
-        """Features (P, D) of prompts, not normalised, as open_clip's encode_text gives them; differentiable to context.
+        """Return features (P, D) of prompts, not normalised, as open_clip's encode_text gives them; differentiable to
+        context.
 
         Args:
             ids: token ids (P, n), n <= context_length, with the end mark, which has the highest id, in each row. The

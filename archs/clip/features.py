@@ -17,7 +17,7 @@ PosEmbedding = Literal["none", "1d", "2d"]
 
 
 def at_least_float32(x: Tensor) -> Tensor:
-    """The same values in float32 where they are in half precision."""
+    """Return the same values in float32 where they are in half precision."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
@@ -32,7 +32,7 @@ class ClipFeatures(NamedTuple):
     final: Tensor | None = None
 
     def detach(self) -> "ClipFeatures":
-        """The same values without their graph."""
+        """Return the same values without their graph."""
         return ClipFeatures(tuple(map(Tensor.detach, self.middle)), None if self.final is None else self.final.detach())
 
     def split(self, sizes: Sequence[int]) -> list["ClipFeatures"]:
@@ -97,7 +97,7 @@ class ClipImageEncoder(nn.Module):
         self.eval().requires_grad_(False)
 
     def forward(self, images: Tensor, middle: bool = True, final: bool = True) -> ClipFeatures:
-        """Features of RGB images (B, 3, H, W) in [0, 1], differentiable to them; values beyond are not clamped.
+        """Return features of RGB images (B, 3, H, W) in [0, 1], differentiable to them; values beyond are not clamped.
 
         Args:
             images: of any size of at least 32 x 32 (16 x 16 without layer 4); each level floors its size.
@@ -137,7 +137,7 @@ class ClipImageEncoder(nn.Module):
 
 
 def attention_pool(x: Tensor, pool: Any, pos_embedding: PosEmbedding = "none") -> Tensor:
-    """CLIP's attention pooling for any size: the mean of all positions looks at them and at itself.
+    """Return CLIP's attention pooling for any size: the mean of all positions looks at them and at itself.
 
     Args:
         x: map of the last layer (B, C, h, w).
@@ -163,7 +163,7 @@ def attention_pool(x: Tensor, pool: Any, pos_embedding: PosEmbedding = "none") -
 
 
 def position_rows(embedding: Tensor, size: tuple[int, int], kind: Literal["1d", "2d"]) -> Tensor:
-    """Positional embedding (1 + s * s, C) resampled for a map of another size: (1 + h * w, C), bicubic.
+    """Return positional embedding (1 + s * s, C) resampled for a map of another size: (1 + h * w, C), bicubic.
 
     Args:
         embedding: first row that of the mean, then the s x s grid.

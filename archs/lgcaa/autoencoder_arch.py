@@ -46,7 +46,7 @@ class ImageAutoencoder(nn.Module):
         self.train()
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images (B, 3, H, W) about [0, 1] of images in [0, 1]; sides are multiples of the VAE's factor."""
+        """Return images (B, 3, H, W) about [0, 1] of images in [0, 1]; sides are multiples of the VAE's factor."""
         latents = self.vae.encode(2 * images - 1).latent_dist.mean
         if self.training:
             latents = latents + self.noise * latents.detach().std() * torch.randn_like(latents)

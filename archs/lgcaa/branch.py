@@ -21,17 +21,17 @@ MAX_TEMPERATURE = 100.0
 
 
 def split_heads(x: Tensor, heads: int) -> Tensor:
-    """(B, N, C) to (B, heads, N, C / heads)."""
+    """Map (B, N, C) to (B, heads, N, C / heads)."""
     return x.unflatten(-1, (heads, -1)).transpose(1, 2)
 
 
 def merge_heads(x: Tensor) -> Tensor:
-    """(B, heads, N, d) to (B, N, heads * d)."""
+    """Map (B, heads, N, d) to (B, N, heads * d)."""
     return x.transpose(1, 2).flatten(2)
 
 
 def normalise(x: Tensor, kind: QKNorm, eps: float = EPS) -> Tensor:
-    """Q or K (..., d) normalised over d, in at least float32.
+    """Return q or K (..., d) normalised over d, in at least float32.
 
     "l2" is the paper's x / max(|x|, eps), its bars read as the length of a head's vector: read element by element it is
     the sign, without a gradient. "rms" divides by the root mean square instead, so that the length is sqrt(d).
@@ -43,14 +43,14 @@ def normalise(x: Tensor, kind: QKNorm, eps: float = EPS) -> Tensor:
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, scale: float, mask: Tensor | None = None) -> Tensor:
-    """softmax(scale * Q K^T) V for (B, heads, N, d), without an N x N matrix in memory."""
+    """Return softmax(scale * Q K^T) V for (B, heads, N, d), without an N x N matrix in memory."""
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scale)
 
 
 def cosine_attention(
     q: Tensor, k: Tensor, v: Tensor, kind: QKNorm, temperature: Tensor | None = None, mask: Tensor | None = None
 ) -> Tensor:
-    """The local attention: softmax(s * norm(Q) norm(K)^T) V, V as it is.
+    """Return the local attention: softmax(s * norm(Q) norm(K)^T) V, V as it is.
 
     Args:
         q: (B, heads, N, d); so k and v.
@@ -95,7 +95,7 @@ class LocalAttention(nn.Module):
             self.log_temperature = nn.Parameter(torch.full((heads,), math.log(start)))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Tokens (B, N, C) to (B, N, C)."""
+        """Map tokens (B, N, C) to (B, N, C)."""
         if self.window is None:
             return self.to_out(self._attend(x))
         if self.size is None or math.prod(self.size) != x.shape[1]:
@@ -107,7 +107,7 @@ class LocalAttention(nn.Module):
         return self.to_out(from_windows(self._attend(windows, mask), self.size, self.window))
 
     def temperature(self) -> Tensor | None:
-        """Factor of the logits per head, at most 100; None for the printed 1 / sqrt(d)."""
+        """Return factor of the logits per head, at most 100; None for the printed 1 / sqrt(d)."""
         return None if self.log_temperature is None else self.log_temperature.exp().clamp(max=MAX_TEMPERATURE)
 
     def _attend(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -133,7 +133,7 @@ class GlobalAttention(nn.Module):
         nn.init.zeros_(self.to_out.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Tokens (B, N, C) to (B, N, C)."""
+        """Map tokens (B, N, C) to (B, N, C)."""
         q, k, v = (split_heads(project(x), self.heads) for project in (self.to_q, self.to_k, self.to_v))
         return self.to_out(merge_heads(attention(q, k, v, q.shape[-1] ** -0.5)))
 
@@ -168,7 +168,7 @@ class LGCAABranch(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(channels, hidden), nn.GELU(), last)
 
     def forward(self, x: Tensor, attended: Tensor | None = None) -> Tensor:
-        """Tokens (B, N, C) to what is added to attn1's output, (B, N, C).
+        """Map tokens (B, N, C) to what is added to attn1's output, (B, N, C).
 
         Args:
             x: output of norm1.
@@ -178,7 +178,7 @@ class LGCAABranch(nn.Module):
         return result
 
     def merged(self, x: Tensor, attended: Tensor | None = None) -> Tensor:
-        """What goes into the MLP: the output of the last norm, (B, N, C)."""
+        """Return what goes into the MLP: the output of the last norm, (B, N, C)."""
         if self.norm2 is not None:
             local = self.local(x) if self.local is not None else attended
             assert local is not None
@@ -191,6 +191,6 @@ class LGCAABranch(nn.Module):
 
 
 def token_variation(tokens: Tensor) -> float:
-    """How much tokens (B, N, C) differ from each other: variance over N, by the second moment; 0 for equal ones."""
+    """Return how much tokens (B, N, C) differ: their variance over N by the second moment, 0 for equal ones."""
     tokens = tokens.double()
     return float(tokens.var(1, correction=0).mean() / tokens.square().mean())

@@ -23,7 +23,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 def build_vit(options: DinoOptions) -> Any:
-    """timm's VisionTransformer without a head, for images of any size; weights as the options say.
+    """Return timm's VisionTransformer without a head, for images of any size; weights as the options say.
 
     Raises:
         OptionError: timm has no such model, it is no ViT, or its arguments are wrong.
@@ -113,7 +113,7 @@ class DinoEncoder(nn.Module):
         self.train(False)
 
     def prepared(self, lr: Tensor) -> Tensor:
-        """LR images (B, 3, h, w) in [0, 1] as the ViT takes them.
+        """Return LR images (B, 3, h, w) in [0, 1] as the ViT takes them.
 
         Resized bicubically, antialiased, to size x size; "native" mirrors them up to whole patches instead.
         """
@@ -128,7 +128,9 @@ class DinoEncoder(nn.Module):
 
     @torch.no_grad()
     def forward(self, lr: Tensor) -> Tensor:
-        """Tokens (B, 1 + patches, width) of LR images (B, 3, h, w), RGB in [0, 1]; 197 at 224 with 16 x 16 patches."""
+        """Return tokens (B, 1 + patches, width) of LR images (B, 3, h, w), RGB in [0, 1]; 197 at 224 with 16 x 16
+        patches.
+        """
         tokens: Tensor = self.vit.forward_features(self.prepared(lr.to(self.mean.dtype)))
         return tokens
 

@@ -31,7 +31,7 @@ class LGCAASelfAttention(Attention):
     lgcaa_scale: float = 1.0
 
     def forward(self, hidden_states: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        """Tokens (B, N, C), the output of norm1, to (B, N, C)."""
+        """Return tokens (B, N, C), the output of norm1, to (B, N, C)."""
         if self.combine == "replace":
             return self.lgcaa(hidden_states)
         attended: Tensor = super().forward(hidden_states, *args, **kwargs)

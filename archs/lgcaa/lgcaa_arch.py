@@ -158,7 +158,7 @@ class LGCAANet(nn.Module):
         return noise, x_rgb
 
     def condition(self, lr_up: Tensor | None, lr: Tensor | None, tokens: Tensor | None = None) -> Condition:
-        """What is computed of the LR images alone; sampling does so once.
+        """Return what is computed of the LR images alone; sampling does so once.
 
         Args:
             lr_up: (B, 3, H, W) in [0, 1].
@@ -191,7 +191,9 @@ class LGCAANet(nn.Module):
 
 
 def trainable_state(net: nn.Module) -> dict[str, Tensor]:
-    """The trained tensors of an LGCAANet by name, without a graph; never those of VAE, image encoder or frozen UNet."""
+    """Return the trained tensors of an LGCAANet by name, without a graph; never those of VAE, image encoder or frozen
+    UNet.
+    """
     return {name: value.detach() for name, value in net.state_dict().items()}
 
 
@@ -202,7 +204,9 @@ def load_trainable(net: nn.Module, state: Mapping[str, Tensor], source: str | Pa
 
 
 def copy_sharing_frozen(net: nn.Module) -> Any:
-    """A deep copy, for the moving average, whose frozen tensors are the network's own: it takes no memory for them."""
+    """Return a deep copy, for the moving average, whose frozen tensors are the network's own: it takes no memory for
+    them.
+    """
     trained = set(net.trained)  # type: ignore[arg-type]
     frozen = [value for name, value in net.named_parameters() if name not in trained]
     return deepcopy(net, {id(value): value for value in [*frozen, *net.buffers()]})

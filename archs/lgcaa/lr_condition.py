@@ -24,7 +24,7 @@ class ConditionEmbedding(Embedding):
     """
 
     def features(self, image: Tensor) -> list[Tensor]:
-        """Maps after each step of stride 2, widest first; the last is c_f, for SD-2 (B, 256, H / 8, W / 8).
+        """Return maps after each step of stride 2, widest first; the last is c_f, for SD-2 (B, 256, H / 8, W / 8).
 
         Args:
             image: the LR image enlarged to the size of HR, RGB (B, 3, H, W) in [0, 1].
@@ -38,11 +38,11 @@ class ConditionEmbedding(Embedding):
         return maps
 
     def widths(self) -> list[int]:
-        """Channels of the maps that `features` returns; SD's: 32, 96, 256."""
+        """Return channels of the maps that `features` returns; SD's: 32, 96, 256."""
         return [int(block.out_channels) for block in self.blocks[1::2]]
 
     def forward(self, conditioning: Tensor) -> Tensor:
-        """The zero convolution of c_f (B, C, h, w); or of E's output where an image (B, 3, H, W) is given."""
+        """Return the zero convolution of c_f (B, C, h, w); or of E's output where an image (B, 3, H, W) is given."""
         if conditioning.shape[1] != self.conv_out.in_channels:
             conditioning = self.features(conditioning)[-1]
         added: Tensor = self.conv_out(conditioning)
@@ -77,7 +77,7 @@ class RGBHead(nn.Module):
         self.convs = nn.ModuleList(nn.Conv2d(width, outputs, 3, padding=1) for width in inputs)
 
     def forward(self, features: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """RGB images (B, 3, H_i, W_i), one or, with "multiscale", one per map, from E's maps."""
+        """Return RGB images (B, 3, H_i, W_i), one or, with "multiscale", one per map, from E's maps."""
         maps = features if self.mode == "multiscale" else features[-1:]
         images = [conv(x) for conv, x in zip(self.convs, maps, strict=True)]
         if self.mode == "pixelshuffle":

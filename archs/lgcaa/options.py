@@ -110,7 +110,7 @@ def fill_defaults(schema: type[Section], data: Any) -> Section:
 
 
 def parse_section(schema: type[Section], data: Mapping[str, Any] | None, name: str) -> Section:
-    """A section as an object, defaults filled in; OptionError naming all keys that are wrong."""
+    """Return a section as an object, defaults filled in; OptionError naming all keys that are wrong."""
     problems = validate_section(schema, dict(data or {}), name, is_train=False)
     if problems:
         raise OptionError("; ".join(f"{problem.key}: {problem.message}" for problem in problems))

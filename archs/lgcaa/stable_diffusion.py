@@ -57,7 +57,7 @@ _SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def diffusers() -> Any:
-    """The package diffusers; OptionError where it is not installed."""
+    """Return the package diffusers; OptionError where it is not installed."""
     try:
         return importlib.import_module("diffusers")
     except ImportError as error:
@@ -67,7 +67,7 @@ def diffusers() -> Any:
 
 
 def build_unet(options: BaseOptions) -> Any:
-    """UNet2DConditionModel, float32, on the CPU: loaded, or random with `path: ~`.
+    """Return UNet2DConditionModel, float32, on the CPU: loaded, or random with `path: ~`.
 
     Raises:
         OptionError: a config that diffusers does not take.
@@ -79,7 +79,7 @@ def build_unet(options: BaseOptions) -> Any:
 
 
 def build_vae(options: BaseOptions) -> Any:
-    """AutoencoderKL, frozen, in eval mode, float32, on the CPU; errors as build_unet has them."""
+    """Return AutoencoderKL, frozen, in eval mode, float32, on the CPU; errors as build_unet has them."""
     path = options.vae_path or options.path
     if path is not None:
         revision = options.revision if path == options.path else None
@@ -90,7 +90,7 @@ def build_vae(options: BaseOptions) -> Any:
 
 
 def build_controlnet(unet: Any, options: BaseOptions) -> Any:
-    """ControlNetModel: loaded from controlnet_path, or a copy of the UNet's encoder half with zero convolutions.
+    """Return ControlNetModel: loaded from controlnet_path, or a copy of the UNet's encoder half with zero convolutions.
 
     Args:
         unet: as loaded; the copy is strict, so that nothing may have been put into it yet.
@@ -106,7 +106,7 @@ def build_controlnet(unet: Any, options: BaseOptions) -> Any:
 
 
 def build_scheduler(name: SchedulerName = "ddpm", **changes: Any) -> Any:
-    """A scheduler of diffusers with SD-2-base's noise (epsilon prediction, no clipping).
+    """Return a scheduler of diffusers with SD-2-base's noise (epsilon prediction, no clipping).
 
     Args:
         name: "ddpm" (training, and the paper's sampling), "ddim" or "dpm++".
@@ -119,7 +119,7 @@ def build_scheduler(name: SchedulerName = "ddpm", **changes: Any) -> Any:
 
 
 def encode_images(vae: Any, images: Tensor, generator: torch.Generator | None = None, sample: bool = True) -> Tensor:
-    """Scaled latents (B, 4, H / 8, W / 8) of RGB images (B, 3, H, W) in [0, 1].
+    """Return scaled latents (B, 4, H / 8, W / 8) of RGB images (B, 3, H, W) in [0, 1].
 
     Args:
         vae: AutoencoderKL.
@@ -133,13 +133,13 @@ def encode_images(vae: Any, images: Tensor, generator: torch.Generator | None = 
 
 
 def decode_latents(vae: Any, latents: Tensor) -> Tensor:
-    """RGB images (B, 3, H, W), about [0, 1] and not clamped, of scaled latents; differentiable to them."""
+    """Return RGB images (B, 3, H, W), about [0, 1] and not clamped, of scaled latents; differentiable to them."""
     images: Tensor = vae.decode(latents / vae.config.scaling_factor).sample
     return (images + 1) / 2
 
 
 def vae_factor(vae: Any) -> int:
-    """By how much a VAE reduces the sides; 8 for SD's."""
+    """Return by how much a VAE reduces the sides; 8 for SD's."""
     return 2 ** (len(vae.config.block_out_channels) - 1)
 
 
@@ -179,7 +179,9 @@ def base_needs(options: BaseOptions, key: str) -> Iterator[Need]:
 
 
 def _loaded(kind: str, path: str, subfolder: str, revision: str | None) -> Any:
-    """A network from a folder (its own, or one with subfolders) or the hub: from its cache first, then downloaded."""
+    """Return a network from a folder (its own, or one with subfolders) or the hub: from its cache first, then
+    downloaded.
+    """
     network = getattr(diffusers(), kind)
     folder = Path(path).expanduser()
     if folder.is_dir():

@@ -26,7 +26,7 @@ def to_windows(x: Tensor, size: tuple[int, int], window: int) -> tuple[Tensor, T
 
 
 def from_windows(windows: Tensor, size: tuple[int, int], window: int) -> Tensor:
-    """The inverse of to_windows: (B, H * W, C)."""
+    """Return the inverse of to_windows: (B, H * W, C)."""
     height, width = size
     rows, columns = -(-height // window), -(-width // window)
     grid = windows.reshape(-1, rows, columns, window, window, windows.shape[-1]).transpose(2, 3)

@@ -99,7 +99,7 @@ class KernelOptions(DatasetOptions):
 
     @classmethod
     def read(cls, opt: Mapping[str, Any]) -> Self:
-        """The settings from a dataset's section, without what the trainer adds to it.
+        """Return the settings from a dataset's section, without what the trainer adds to it.
 
         Raises:
             pydantic.ValidationError: a key has a wrong value.
@@ -107,7 +107,7 @@ class KernelOptions(DatasetOptions):
         return cls.model_validate({key: value for key, value in opt.items() if key in cls.model_fields})
 
     def augmentation(self) -> dict[str, Any]:
-        """The arguments of `prismsr.data.images.augmentation.random_patch`."""
+        """Return the arguments of `prismsr.data.images.augmentation.random_patch`."""
         return {name: getattr(self, name) for name in ("use_hflip", "use_rot", "crop_pad_size", "crop")}
 
 

@@ -31,17 +31,19 @@ class KernelSettings(NamedTuple):
 
     @classmethod
     def read(cls, options: Mapping[str, Any], suffix: str = "") -> "KernelSettings":
-        """The settings from a dataset's options; suffix "2" for the second order."""
+        """Return the settings from a dataset's options; suffix "2" for the second order."""
         return cls(*(options[f"{name}{suffix}"] for name in cls._fields))
 
     def random_size(self) -> int:
-        """An odd side from kernel_range, pixels."""
+        """Return an odd side from kernel_range, pixels."""
         low, high = self.kernel_range
         return random.choice(range(low, high + 1, 2))
 
 
 def random_blur_kernel(settings: KernelSettings) -> Tensor:
-    """A blur kernel of a random kind and side (or a sinc filter), (k, k) float32 with sum 1, k = blur_kernel_size."""
+    """Return a blur kernel of a random kind and side (or a sinc filter), (k, k) float32 with sum 1, k =
+    blur_kernel_size.
+    """
     size = settings.random_size()
     if np.random.uniform() < settings.sinc_prob:
         return _padded(_sinc(size, math.pi / (3 if size < SMALL else 5)), settings.blur_kernel_size)
@@ -60,7 +62,9 @@ def random_blur_kernel(settings: KernelSettings) -> Tensor:
 
 
 def random_sinc_kernel(settings: KernelSettings, probability: float) -> Tensor:
-    """A sinc filter with this probability, else the kernel that changes nothing; (k, k), k = blur_kernel_size."""
+    """Return a sinc filter with this probability, else the kernel that changes nothing; (k, k), k =
+    blur_kernel_size.
+    """
     if np.random.uniform() < probability:
         return _padded(_sinc(settings.random_size(), math.pi / 3), settings.blur_kernel_size)
     return _padded(np.ones((1, 1)), settings.blur_kernel_size)
@@ -78,12 +82,12 @@ class ItemKernels(NamedTuple):
 
     @classmethod
     def read(cls, options: Mapping[str, Any]) -> "ItemKernels":
-        """The settings from a dataset's options, all keys present; two orders where kernel_list2 is not None."""
+        """Return the settings from a dataset's options, all keys present; two orders where kernel_list2 is not None."""
         second = KernelSettings.read(options, "2") if options["kernel_list2"] else None
         return cls(KernelSettings.read(options), second, options["final_sinc_prob"] or 0)
 
     def draw(self) -> dict[str, Tensor]:
-        """kernel1, and with two orders kernel2 and sinc_kernel, each (k, k); drawn in BasicSR's order."""
+        """Return kernel1, and with two orders kernel2 and sinc_kernel, each (k, k); drawn in BasicSR's order."""
         kernels = {"kernel1": random_blur_kernel(self.first)}
         if self.second is not None:
             kernels["kernel2"] = random_blur_kernel(self.second)

@@ -79,7 +79,7 @@ class TrainingPool:
             )
 
     def state(self) -> dict[str, Any]:
-        """The pool's content as plain tensors and numbers, a copy on the CPU, for `load_state`.
+        """Return the pool's content as plain tensors and numbers, a copy on the CPU, for `load_state`.
 
         Values k / 255 with a whole k, as 8-bit images and masks have them, are kept as bytes: a quarter of the size.
         """
@@ -113,7 +113,7 @@ class TrainingPool:
 
 
 def _to_bytes(value: Tensor) -> Tensor:
-    """The values as uint8 where `_from_bytes` gives exactly the same back, else as they are."""
+    """Return the values as uint8 where `_from_bytes` gives exactly the same back, else as they are."""
     if value.dtype != torch.float32:
         return value.clone()
     as_bytes = (value * 255).round().clamp(0, 255).to(torch.uint8)

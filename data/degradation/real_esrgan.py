@@ -134,7 +134,7 @@ class RealESRGANDegradation(nn.Module):
         return {**result, "gt_path": names} if all(names) else result
 
     def batch(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        """A loader's batch with LQ images, on the module's device; one without kernels (validation) as it is.
+        """Return a loader's batch with LQ images, on the module's device; one without kernels (validation) as it is.
 
         Args:
             data: gt, kernel1 and perhaps kernel2, sinc_kernel, gt_path and the tensors of `along`, see `forward`.
@@ -203,7 +203,9 @@ class RealESRGANDegradation(nn.Module):
             )
 
     def training_state(self) -> dict[str, Any]:
-        """What a checkpoint needs besides the random generators' states: the pool, as plain tensors and numbers."""
+        """Return what a checkpoint needs besides the random generators' states: the pool, as plain tensors and
+        numbers.
+        """
         return {"pool": self.pool.state()}
 
     def load_training_state(self, state: Mapping[str, Any]) -> None:
@@ -216,7 +218,7 @@ class RealESRGANDegradation(nn.Module):
 
 
 def _is_image(name: str, value: Tensor, gt: Tensor) -> bool:
-    """Whether a tensor has GT's height and width; UserError where it is one of images, but of another size."""
+    """Return whether a tensor has GT's height and width; UserError where it is one of images, but of another size."""
     if value.shape[-2:] == gt.shape[-2:]:
         return True
     if value.ndim >= 4:
@@ -242,7 +244,7 @@ def random_factor(order: Order) -> float:
 
 
 def add_noise(image: Tensor, order: Order) -> Tensor:
-    """Gaussian or Poisson noise, drawn for the whole batch, its strength for each image; clipped to [0, 1]."""
+    """Return Gaussian or Poisson noise, drawn for the whole batch, its strength for each image; clipped to [0, 1]."""
     common: dict[str, Any] = {"gray_prob": order.gray_noise_prob, "clip": True, "rounds": False}
     if np.random.uniform() < order.gaussian_noise_prob:
         return random_add_gaussian_noise_pt(image, sigma_range=order.noise_range, **common)

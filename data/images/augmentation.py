@@ -35,11 +35,11 @@ class Patch(NamedTuple):
     resized: int | None = None
 
     def of(self, image: CroppableImage) -> Tensor:
-        """(3, h, w) float32 RGB in [0, 1]; grey is repeated, alpha dropped."""
+        """Return (3, h, w) float32 RGB in [0, 1]; grey is repeated, alpha dropped."""
         return _to_tensor(self._finished(_colour(image.crop(*self.region))))
 
     def of_mask(self, mask: CroppableMask) -> Tensor:
-        """(1, h, w) float32 of 0 and 1."""
+        """Return (1, h, w) float32 of 0 and 1."""
         return _to_tensor(self._finished(mask.crop(*self.region).astype(np.uint8)[..., None] * 255))
 
     def _finished(self, part: NDArray[Any]) -> NDArray[Any]:
@@ -71,7 +71,8 @@ def random_patch(
 
 
 def resize_area(image: NDArray[Any], side: int) -> NDArray[Any]:
-    """A square image resized by cv2.INTER_AREA: each pixel is the mean of the area that it covers, within one level.
+    """Return a square image resized by cv2.INTER_AREA: each pixel is the mean of the area that it covers, within one
+    level.
 
     cv2 takes that mean for enlarging, too: a pixel inside one of the image's has its value, and only one across an edge
     is mixed. An enlargement by a whole number thus repeats pixels; it is not bilinear. LDM enlarges small squares so.
@@ -102,7 +103,7 @@ def _ldm_square(height: int, width: int) -> Box:
 
 
 def _before_flips(box: Box, flips: Flips, shape: tuple[int, int]) -> Box:
-    """Where a box of the flipped image lies in the file, whose images are of this shape."""
+    """Return where a box of the flipped image lies in the file, whose images are of this shape."""
     top, left, height, width = box
     horizontal, vertical, transpose = flips
     if transpose:
@@ -115,7 +116,7 @@ def _before_flips(box: Box, flips: Flips, shape: tuple[int, int]) -> Box:
 
 
 def _colour(image: NDArray[Any]) -> NDArray[Any]:
-    """(H, W, 3) BGR of a decoded grey, BGR or BGRA image."""
+    """Return (H, W, 3) BGR of a decoded grey, BGR or BGRA image."""
     return np.repeat(image[..., None], 3, axis=2) if image.ndim == 2 else image[..., :3]
 
 
@@ -128,7 +129,7 @@ def _flip(image: NDArray[Any], horizontal: bool, vertical: bool, transpose: bool
 
 
 def _padded(image: NDArray[Any], size: int | None) -> NDArray[Any]:
-    """Mirrored at the lower and right border where it is smaller than `size`; ~: the image."""
+    """Return mirrored at the lower and right border where it is smaller than `size`; ~: the image."""
     missing = [max(0, (size or 0) - side) for side in image.shape[:2]]
     if not any(missing):
         return image
@@ -137,7 +138,7 @@ def _padded(image: NDArray[Any], size: int | None) -> NDArray[Any]:
 
 
 def _to_tensor(image: NDArray[Any]) -> Tensor:
-    """(C, H, W) float32 in [0, 1] of a mask or, as RGB, of a BGR image."""
+    """Return (C, H, W) float32 in [0, 1] of a mask or, as RGB, of a BGR image."""
     planes = image.transpose(2, 0, 1)
     planes = np.ascontiguousarray(planes[::-1] if len(planes) == 3 else planes)
     return torch.from_numpy(planes).float().div_(np.iinfo(image.dtype).max)

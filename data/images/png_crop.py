@@ -37,7 +37,7 @@ class PngLayout(NamedTuple):
 
 
 def plain_layout(content: bytes) -> PngLayout | None:
-    """The layout of a plain PNG whose checksums are right; None for anything else, damaged files included.
+    """Return the layout of a plain PNG whose checksums are right; None for anything else, damaged files included.
 
     Args:
         content: content of an image file.
@@ -53,7 +53,7 @@ def plain_layout(content: bytes) -> PngLayout | None:
 
 
 def _checked_data(content: bytes) -> list[slice]:
-    """Where the image data lie; empty where a chunk is cut off or damaged, or where one is not HARMLESS."""
+    """Return where the image data lie; empty where a chunk is cut off or damaged, or where one is not HARMLESS."""
     view, data, position = memoryview(content), [], 8
     while position + 12 <= len(content):
         length = int.from_bytes(view[position : position + 4], "big")
@@ -98,7 +98,7 @@ class CroppableImage:
         return decode_image(self.content, self.where)
 
     def crop(self, top: int, left: int, height: int, width: int) -> NDArray[Any]:
-        """A part of the image, which has to lie inside of it.
+        """Return a part of the image, which has to lie inside of it.
 
         Args:
             top: first row.
@@ -134,13 +134,13 @@ class CroppableMask(CroppableImage):
         return decode_mask(self.content, self.where)
 
     def crop(self, top: int, left: int, height: int, width: int) -> NDArray[np.bool_]:
-        """A part of the mask; see `CroppableImage.crop` for the arguments."""
+        """Return a part of the mask; see `CroppableImage.crop` for the arguments."""
         part = super().crop(top, left, height, width)
         return part if part.dtype == bool else part > MASK_LEVEL
 
 
 def decode_part(content: bytes, layout: PngLayout, top: int, bottom: int, right: int) -> NDArray[np.uint8] | None:
-    """Rows `top` to `bottom` - 1 of a plain PNG, up to column `right` - 1.
+    """Return rows `top` to `bottom` - 1 of a plain PNG, up to column `right` - 1.
 
     Args:
         content: content of the PNG file.
@@ -171,7 +171,7 @@ def decode_part(content: bytes, layout: PngLayout, top: int, bottom: int, right:
 
 
 def undo_sub(rows: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
-    """Pixels of PNG rows with the filters None or Sub, which hold a pixel's difference to its left neighbour.
+    """Return pixels of PNG rows with the filters None or Sub, which hold a pixel's difference to its left neighbour.
 
     The sums along a row are made by doubling: after step k each pixel is the sum of the 2^k differences up to it. numpy
     adds whole rows at once that way, five times as fast as libpng goes from pixel to pixel.
@@ -203,7 +203,7 @@ def _running_sums(values: NDArray[np.uint8], step: int) -> NDArray[np.uint8]:
 
 
 def _uncompressed_png(rows: NDArray[np.uint8], width: int, channels: int) -> bytes:
-    """A PNG of filtered rows."""
+    """Return a PNG of filtered rows."""
     header = _HEADER.pack(width, len(rows), 8, 0 if channels == 1 else 2, 0, 0, 0)
     return b"".join(
         [SIGNATURE, *_chunk(b"IHDR", header), *_chunk(b"IDAT", zlib.compress(rows.tobytes(), 0)), *_chunk(b"IEND", b"")]

@@ -31,7 +31,7 @@ class DamagedSourceError(ImageSourceError):
 
 
 def encode_key(key: str) -> str:
-    """LMDB key of an image: dots, blanks, percent signs and non-ASCII characters as %XX, all else unchanged.
+    """Return LMDB key of an image: dots, blanks, percent signs and non-ASCII characters as %XX, all else unchanged.
 
     BasicSR cuts a key at its first dot and encodes it as ASCII; two different names never give the same key.
     """
@@ -39,7 +39,7 @@ def encode_key(key: str) -> str:
 
 
 def decode_key(stored: str) -> str:
-    """The inverse of `encode_key`."""
+    """Return the inverse of `encode_key`."""
     return unquote(stored, errors="surrogateescape")
 
 
@@ -51,15 +51,15 @@ class ImageSource(ABC):
 
     @abstractmethod
     def keys(self) -> list[str]:
-        """Keys of all images, sorted."""
+        """Return keys of all images, sorted."""
 
     @abstractmethod
     def read(self, key: str) -> bytes:
-        """Bytes of the image file; raises `ImageReadError`, naming the image, where there is none."""
+        """Return bytes of the image file; raises `ImageReadError`, naming the image, where there is none."""
 
     @abstractmethod
     def describe(self, key: str) -> str:
-        """Where the image lies, for messages."""
+        """Return where the image lies, for messages."""
 
 
 class FolderSource(ImageSource):
@@ -93,17 +93,17 @@ class FolderSource(ImageSource):
         self.paths[key] = path
 
     def keys(self) -> list[str]:
-        """Keys of all images, sorted."""
+        """Return keys of all images, sorted."""
         return sorted(self.paths)
 
     def read(self, key: str) -> bytes:
-        """Content of the file."""
+        """Return content of the file."""
         if key not in self.paths:
             raise ImageReadError(f"{self.describe(key)}: no such image")
         return read_bytes(self.paths[key])
 
     def describe(self, key: str) -> str:
-        """Path of the file."""
+        """Return path of the file."""
         return str(self.paths.get(key, self.root / key))
 
 
@@ -111,7 +111,7 @@ _OPEN: dict[Path, tuple[int, Any]] = {}  # LMDB path -> (process id, environment
 
 
 def _environment(path: Path) -> Any:
-    """The read-only environment of this process for an LMDB, opened at the first call."""
+    """Return the read-only environment of this process for an LMDB, opened at the first call."""
     path = path.resolve()
     process, environment = _OPEN.get(path, (0, None))
     if process != os.getpid():
@@ -148,7 +148,9 @@ with lmdb.open(sys.argv[1], readonly=True, lock=False, create=False).begin(buffe
 
 
 def _readable(path: Path) -> bool:
-    """Whether every value of an LMDB can be read, tried in another process: reading beyond a file's end kills it."""
+    """Return whether every value of an LMDB can be read, tried in another process: reading beyond a file's end kills
+    it.
+    """
     command = [sys.executable, "-c", _READ_ALL, str(path)]
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
@@ -178,17 +180,17 @@ class LmdbSource(ImageSource):
         self.encoded = (self.root / MANIFEST).is_file()
 
     def keys(self) -> list[str]:
-        """Keys of all images, sorted."""
+        """Return keys of all images, sorted."""
         with _environment(self.root).begin() as transaction:
             stored = [bytes(key).decode("utf8") for key in transaction.cursor().iternext(values=False)]
         return sorted(decode_key(key) for key in stored) if self.encoded else sorted(stored)
 
     def stored_key(self, key: str) -> str:
-        """The key as the LMDB, its meta_info.txt and its manifest.json spell it."""
+        """Return the key as the LMDB, its meta_info.txt and its manifest.json spell it."""
         return encode_key(key) if self.encoded else key
 
     def read(self, key: str) -> bytes:
-        """The stored bytes."""
+        """Return the stored bytes."""
         try:
             with _environment(self.root).begin() as transaction:
                 value = transaction.get(self.stored_key(key).encode("utf8"))
@@ -199,11 +201,13 @@ class LmdbSource(ImageSource):
         return value
 
     def describe(self, key: str) -> str:
-        """Folder of the LMDB and key."""
+        """Return folder of the LMDB and key."""
         return f"{self.root}, key {self.stored_key(key)}"
 
     def manifest(self) -> dict[str, dict[str, Any]]:
-        """Size in bytes, shape and SHA-256 of each stored value, by stored key; empty without a manifest.json."""
+        """Return size in bytes, shape and SHA-256 of each stored value, by stored key; empty without a
+        manifest.json.
+        """
         if not self.encoded:
             return {}
         try:

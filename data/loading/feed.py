@@ -62,7 +62,7 @@ class Feed:
         return iter(self.loader)
 
     def next(self) -> dict[str, Any] | None:
-        """The next batch, or None at the end of the epoch or of the training."""
+        """Return the next batch, or None at the end of the epoch or of the training."""
         if self._in_step:
             self._in_step = False
             self.go_on = self.step_done()

@@ -92,7 +92,7 @@ class GuardedDataset(Dataset):
         return LoadedSample(None, bad)
 
     def _candidate(self, index: int, attempt: int) -> int:
-        """The index itself, then replacements of the same epoch and draw."""
+        """Return the index itself, then replacements of the same epoch and draw."""
         if attempt == 0:
             return index
         epoch, draw = (index.epoch, index.draw) if isinstance(index, SampleIndex) else (0, index)
@@ -120,13 +120,13 @@ class GuardedDataset(Dataset):
 
 
 def _options(dataset: Any) -> dict[str, Any]:
-    """The dataset's options as BasicSR's datasets keep them; empty where it has none of that kind."""
+    """Return the dataset's options as BasicSR's datasets keep them; empty where it has none of that kind."""
     options = getattr(dataset, "opt", None)
     return options if isinstance(options, dict) else {}
 
 
 def _paths(dataset: Any, index: int) -> str:
-    """The files of an item, where the dataset has BasicSR's attribute `paths`; else nothing."""
+    """Return the files of an item, where the dataset has BasicSR's attribute `paths`; else nothing."""
     try:
         paths = dataset.paths[index]
     except READ_ERRORS:
@@ -187,7 +187,7 @@ class BadSamples:
             )
 
     def unwrap(self, batch: LoadedBatch) -> Any:
-        """The batch's data, after `take`.
+        """Return the batch's data, after `take`.
 
         Raises:
             DataError: as `take`; or there are no data, since no sample could be read.
@@ -199,7 +199,7 @@ class BadSamples:
         return batch.data
 
     def state(self) -> list[str]:
-        """The messages so far, for a checkpoint."""
+        """Return the messages so far, for a checkpoint."""
         return list(self.messages)
 
     def load_state(self, messages: list[str]) -> None:

@@ -78,7 +78,7 @@ def _log_statistics(
 
 
 def create_train_loader(dataset_opt: dict[str, Any], opt: dict[str, Any]) -> TrainLoader:
-    """The training dataset, guarded, with an endless loader.
+    """Return the training dataset, guarded, with an endless loader.
 
     Args:
         dataset_opt: its section of the options.
@@ -117,7 +117,7 @@ def create_train_loader(dataset_opt: dict[str, Any], opt: dict[str, Any]) -> Tra
 
 
 def create_val_loader(dataset_opt: dict[str, Any]) -> DataLoader[Any]:
-    """A validation dataset with a loader of one image a batch, in this process, as BasicSR's."""
+    """Return a validation dataset with a loader of one image a batch, in this process, as BasicSR's."""
     dataset = GuardedDataset(build_dataset(dataset_opt), dataset_opt.get("manual_seed") or 0, phase="val")
     return DataLoader(dataset, batch_size=1, shuffle=False, num_workers=0, **_common(dataset_opt))
 

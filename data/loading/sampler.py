@@ -29,7 +29,7 @@ class SampleIndex(int):
 
 
 def sample_rng(seed: int, index: int) -> np.random.Generator:
-    """Random stream of one sample, from (seed, epoch, draw); a plain int counts as that draw of epoch 0."""
+    """Return random stream of one sample, from (seed, epoch, draw); a plain int counts as that draw of epoch 0."""
     epoch, draw = (index.epoch, index.draw) if isinstance(index, SampleIndex) else (0, index)
     return np.random.default_rng([seed, epoch, draw])
 
@@ -88,12 +88,12 @@ class SeededBatchSampler(Sampler[list[SampleIndex]]):
 
     @property
     def draws(self) -> int:
-        """Samples of an epoch, over all processes."""
+        """Return samples of an epoch, over all processes."""
         return len(self.dataset) * self.ratio
 
     @property
     def step(self) -> int:
-        """Samples of a step, over all processes."""
+        """Return samples of a step, over all processes."""
         return self.batch_size * self.num_replicas
 
     def __len__(self) -> int:

@@ -27,7 +27,7 @@ class TrainLoader(DataLoader[Any]):
 
 @contextmanager
 def _quiet_start() -> Iterator[None]:
-    """While processes are started: no OpenCV threads, and both signals blocked in this thread and so in its children.
+    """Start processes inside: no OpenCV threads, and both signals blocked in this thread and so in its children.
 
     A forked process that ends OpenCV's threads, which it does not have, crashes. The signals are blocked here already,
     because a spawned process needs seconds before `start_worker` runs, and has threads of its own (OpenBLAS's) by then;

@@ -40,7 +40,7 @@ class Taken(NamedTuple):
 
 
 def judgements(labels: Mapping[str, Mapping[str, Label]], groups: Groups, where: str) -> Judgements:
-    """The labels of the groups' versions.
+    """Return the labels of the groups' versions.
 
     Raises:
         DataError: groups without a label of one of their versions.
@@ -66,7 +66,7 @@ def judgements(labels: Mapping[str, Mapping[str, Label]], groups: Groups, where:
 
 
 def kept_groups(rule: Rule, negatives: bool, codes: NDArray[np.int8]) -> NDArray[np.intp]:
-    """Rows of the groups to train on, as in HGGT.
+    """Return rows of the groups to train on, as in HGGT.
 
     With negatives those with any label but Similar; otherwise, where the ground truth is a positive version, those that
     have one; else all.
@@ -82,7 +82,9 @@ def kept_groups(rule: Rule, negatives: bool, codes: NDArray[np.int8]) -> NDArray
 
 
 def candidates(rule: Rule, codes: NDArray[np.int8]) -> NDArray[np.bool_]:
-    """The versions that may become the ground truth, (groups, V); the original where none is positive, as in HGGT."""
+    """Return the versions that may become the ground truth, (groups, V); the original where none is positive, as in
+    HGGT.
+    """
     if rule in ("sma", "amo"):
         return np.ones(codes.shape, bool)
     chosen = codes == POSITIVE if rule in LABELLED else np.zeros(codes.shape, bool)
@@ -108,7 +110,7 @@ class VersionDraws:
         self.candidates, self.weights, self.codes = candidates, weights, codes
 
     def of(self, row: int, uniforms: Sequence[float]) -> Taken:
-        """The versions of a group's sample; the three draws are independent of each other.
+        """Return the versions of a group's sample; the three draws are independent of each other.
 
         Args:
             row: the group.

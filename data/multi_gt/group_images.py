@@ -24,7 +24,7 @@ class GroupImages:
         self._tensors: dict[int, Tensor] = {}
 
     def open(self, version: int) -> CroppableImage:
-        """The version's file, whose size is that of the original.
+        """Return the version's file, whose size is that of the original.
 
         Raises:
             DataError: it cannot be decoded, or has another size.
@@ -43,7 +43,7 @@ class GroupImages:
         return self._open[version]
 
     def tensor(self, version: int, patch: Patch) -> Tensor:
-        """(3, h, w) of a version, see `Patch.of`."""
+        """Return (3, h, w) of a version, see `Patch.of`."""
         if version not in self._tensors:
             self._tensors[version] = patch.of(self.open(version))
         return self._tensors[version]

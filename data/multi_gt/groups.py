@@ -75,7 +75,7 @@ def _require_versions(held: dict[str, set[str]], root: str, wanted: Sequence[str
 
 
 def _column(version: str, names: list[str], held: set[str], root: str) -> list[str]:
-    """The version's key of each group."""
+    """Return the version's key of each group."""
     styles = [names, [f"{name}_{version}" for name in names]]
     wanted = max(styles, key=lambda style: len(held.intersection(style)))
     missing, extra = [name for name in wanted if name not in held], held.difference(wanted)

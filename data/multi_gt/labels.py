@@ -34,7 +34,7 @@ Labels = dict[str, dict[str, Label]]
 
 
 def effective_label(votes: Sequence[str]) -> Label:
-    """The label that most annotators gave, and their number; where no label has most votes, Similar with 1.
+    """Return the label that most annotators gave, and their number; where no label has most votes, Similar with 1.
 
     With three votes this is HGGT's rule: two or three equal votes win, three different ones give (Similar, 1). Fewer or
     more votes, where an annotator is missing, are our extension of it: two equal votes win, two different ones give
@@ -53,7 +53,7 @@ def effective_label(votes: Sequence[str]) -> Label:
 
 
 def read_labels(root: str | Path) -> Labels:
-    """The effective labels of a set.
+    """Return the effective labels of a set.
 
     Args:
         root: a folder with one subfolder of JSON files per annotator, or the CSV that `tools/prepare.py labels` writes.
@@ -86,7 +86,7 @@ def _collected(root: Path) -> dict[str, dict[str, list[str]]]:
 
 
 def _annotations(root: Path) -> list[tuple[Path, str]]:
-    """The JSON files of all annotators, each with the name of its group."""
+    """Return the JSON files of all annotators, each with the name of its group."""
     annotators = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
     files = [
         (path, path.relative_to(annotator).with_suffix("").as_posix())
@@ -102,7 +102,7 @@ def _annotations(root: Path) -> list[tuple[Path, str]]:
 
 
 def annotated(path: Path, name: str) -> dict[str, str]:
-    """One annotator's labels of a group, by version.
+    """Return one annotator's labels of a group, by version.
 
     A picture's version is told by its name (0001-1-2_01, with or without extension) or the folder of its file, and
     where neither tells it by its number, as the HGGT release does: Picture_1 is the original, Picture_2 is 01, and so
@@ -156,7 +156,7 @@ def _version(picture: str, entry: Mapping[str, Any], name: str) -> str:
 
 
 def _path(text: Any) -> PurePosixPath:
-    """A path as an annotator's machine wrote it, without the extension of an image."""
+    """Return a path as an annotator's machine wrote it, without the extension of an image."""
     path = PurePosixPath(str(text or "").replace("\\", "/"))
     return path.with_suffix("") if path.suffix.lower() in IMAGE_SUFFIXES else path
 

@@ -164,7 +164,7 @@ def _kept_rows(settings: MultiGTOptions, labels: Judgements) -> NDArray[np.intp]
 
 
 def _quality(path: str, groups: Groups, allowed: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """(groups, V) from a score file; not a number where no score is needed."""
+    """Return (groups, V) from a score file; not a number where no score is needed."""
     table, problems = read_scores(Path(path)), []
     quality = np.full(allowed.shape, np.nan)
     for row, name in enumerate(groups.names):

@@ -56,7 +56,7 @@ class MultiGTTestDataset(Dataset):
         self.references = self._references()
 
     def _references(self) -> list[list[int]]:
-        """Of each group the versions that are its references."""
+        """Return of each group the versions that are its references."""
         count, settings = len(self.groups.names), self.settings
         if settings.references == "original":
             return [[0]] * count

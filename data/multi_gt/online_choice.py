@@ -46,7 +46,7 @@ class GTChoice:
 
     @torch.no_grad()
     def __call__(self, versions: Tensor, candidates: Tensor) -> Tensor:
-        """Index (B,), long, of the chosen version of each sample, on the device of the images.
+        """Return index (B,), long, of the chosen version of each sample, on the device of the images.
 
         sma and smp take B numbers from torch's global CPU generator, whatever the device; amo takes none.
 
@@ -72,7 +72,8 @@ class GTChoice:
 
 
 def build_gt_choice(opt: Mapping[str, Any], device: torch.device | str) -> GTChoice | None:
-    """What an option file asks for; None where the dataset chooses: by a score file, or by a rule without scores.
+    """Return what an option file asks for; None where the dataset chooses: by a score file, or by a rule without
+    scores.
 
     Args:
         opt: the whole option file; datasets.train's sampling, tau and scores, and `scoring` (the arguments of

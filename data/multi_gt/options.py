@@ -65,12 +65,12 @@ class MultiGTOptions(KernelOptions, _Versions):
 
     @property
     def online(self) -> bool:
-        """Whether the version is chosen by scores of the crops, in the model."""
+        """Return whether the version is chosen by scores of the crops, in the model."""
         return chooses_online({"sampling": self.sampling, "scores": self.scores})
 
     @property
     def labelled(self) -> bool:
-        """Whether the labels are read."""
+        """Return whether the labels are read."""
         return self.negatives or self.sampling in LABELLED
 
 
@@ -92,5 +92,5 @@ class MultiGTTestOptions(_Versions):
 
     @classmethod
     def read(cls, opt: dict[str, Any]) -> Self:
-        """The settings from a dataset's section, without what the trainer adds to it."""
+        """Return the settings from a dataset's section, without what the trainer adds to it."""
         return cls.model_validate({key: value for key, value in opt.items() if key in cls.model_fields})

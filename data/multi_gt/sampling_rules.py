@@ -34,7 +34,7 @@ def chooses_online(dataset: Mapping[str, Any]) -> bool:
 def choice_weights(
     rule: Rule, quality: ArrayLike | None, candidates: ArrayLike, tau: float = 10.0
 ) -> NDArray[np.float64]:
-    """Probability of each version.
+    """Return probability of each version.
 
     Args:
         rule: origins_only and upos: uniform over the candidates; sma and smp: exp(quality / tau), normalised over the
@@ -66,7 +66,7 @@ def choice_weights(
 
 
 def draw(weights: ArrayLike, uniform: float) -> int:
-    """The version that one uniform number picks, by inversion of the distribution function.
+    """Return the version that one uniform number picks, by inversion of the distribution function.
 
     Args:
         weights: (V,), none below 0 and not all 0; they need not sum to 1.

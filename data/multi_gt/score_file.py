@@ -50,13 +50,13 @@ class ScoreHeader(NamedTuple):
 
     @classmethod
     def of(cls, metric: NRMetric, options: Mapping[str, Any]) -> Self:
-        """The header of scores by this metric, built with these options; a weights file's path is left out."""
+        """Return the header of scores by this metric, built with these options; a weights file's path is left out."""
         kept = {key: value for key, value in options.items() if key not in ("weights", "score_range")}
         text = json.dumps(kept, sort_keys=True)
         return cls(metric.name, metric.version, metric.weights_hash(), metric.lower_better, metric.score_range, text)
 
     def line(self) -> str:
-        """The first line of a score file."""
+        """Return the first line of a score file."""
         low, high = self.score_range
         return (
             f"# metric={self.metric} version={self.version} weights={self.weights} "
@@ -66,7 +66,7 @@ class ScoreHeader(NamedTuple):
 
     @classmethod
     def parse(cls, line: str, path: Path) -> Self:
-        """The inverse of `line`; ScoreFileError where it is none."""
+        """Return the inverse of `line`; ScoreFileError where it is none."""
         found = _HEADER.fullmatch(line.rstrip("\r\n"))
         try:
             if found is None:
@@ -79,7 +79,7 @@ class ScoreHeader(NamedTuple):
             ) from error
 
     def differences(self, other: "ScoreHeader") -> str:
-        """What differs, for messages: `weights: 12.. there, 34.. now`; "" where nothing does."""
+        """Return what differs, for messages: `weights: 12.. there, 34.. now`; "" where nothing does."""
         pairs = zip(self._fields, self, other, strict=True)
         return ", ".join(
             f"{name}: {mine or 'none'} there, {its or 'none'} now" for name, mine, its in pairs if mine != its
@@ -100,11 +100,11 @@ class ScoreTable(NamedTuple):
 
     @property
     def weights(self) -> str:
-        """SHA-256 of the metric's weights."""
+        """Return SHA-256 of the metric's weights."""
         return self.header.weights
 
     def quality(self, name: str, versions: Sequence[str]) -> NDArray[np.float64]:
-        """Quality of versions of one image, 0 to 100, higher is better, see NRMetric.quality.
+        """Return quality of versions of one image, 0 to 100, higher is better, see NRMetric.quality.
 
         Raises:
             ScoreFileError: there is no score of one of them.

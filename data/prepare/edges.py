@@ -66,7 +66,7 @@ def write_mask(path: Path, key: str, output: Path, threshold: float, absolute: b
 
 
 def mask_of(image: NDArray[Any], threshold: float, absolute: bool) -> NDArray[np.bool_]:
-    """Edge mask of an image as OpenCV reads it.
+    """Return edge mask of an image as OpenCV reads it.
 
     Args:
         image: (H, W), (H, W, 3) BGR or (H, W, 4) BGRA; uint8 or uint16.
@@ -83,7 +83,7 @@ def mask_of(image: NDArray[Any], threshold: float, absolute: bool) -> NDArray[np
 
 
 def encode_mat(mask: NDArray[np.bool_]) -> bytes:
-    """The mask as a compressed MATLAB file, int64 of 0 and 1 under the release's name."""
+    """Return the mask as a compressed MATLAB file, int64 of 0 and 1 under the release's name."""
     file = io.BytesIO()
     savemat(file, {MAT_KEY: mask.astype(np.int64)}, do_compression=True)
     return file.getvalue()

@@ -55,7 +55,9 @@ def run(args: argparse.Namespace) -> int:
 
 @torch.no_grad()
 def encoded(vae: torch.nn.Module, path: Path, device: str) -> np.ndarray:
-    """Posterior (8, H / 8, W / 8) float16 of an image file; DataError where the VAE's factor does not divide it."""
+    """Return posterior (8, H / 8, W / 8) float16 of an image file; DataError where the VAE's factor does not
+    divide it.
+    """
     image = read_image(path)
     height, width = image.shape[:2]
     factor = vae_factor(vae)

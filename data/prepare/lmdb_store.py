@@ -32,7 +32,7 @@ class Entry:
 
 
 def sha256(value: bytes) -> str:
-    """SHA-256 of a value, in hex."""
+    """Return SHA-256 of a value, in hex."""
     return hashlib.sha256(value).hexdigest()
 
 
@@ -70,7 +70,7 @@ class LmdbStore:
             self.env.close()
 
     def _keep_valid(self, wanted: set[str]) -> dict[str, Entry]:
-        """The entries whose values are stored unharmed; removes all other values."""
+        """Return the entries whose values are stored unharmed; removes all other values."""
         journal = self.folder / JOURNAL
         found = _read_journal(journal) if journal.exists() else {}
         kept = {}

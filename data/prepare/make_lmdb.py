@@ -89,14 +89,14 @@ def fill(store: LmdbStore, images: dict[str, Path], args: argparse.Namespace) ->
 
 
 def encode(path: Path, key: str, compress_level: int) -> tuple[str, bytes, tuple[int, int, int]]:
-    """Key, PNG bytes and (h, w, c) of an image; depth, grey and alpha are kept."""
+    """Return key, PNG bytes and (h, w, c) of an image; depth, grey and alpha are kept."""
     image = read_image(path)
     height, width = image.shape[:2]
     return key, encode_png(image, compress_level), (height, width, image.shape[2] if image.ndim == 3 else 1)
 
 
 def collect(folders: list[Path], prefixes: list[str] | None, output: Path) -> dict[str, Path]:
-    """The images of all folders, by LMDB key.
+    """Return the images of all folders, by LMDB key.
 
     Raises:
         OptionError: a folder lies in another, prefixes do not fit the folders, two images have the same key, or a key
@@ -127,7 +127,7 @@ def _add(images: dict[str, Path], key: str, path: Path) -> None:
 
 
 def distinguishing_parts(folders: list[Path]) -> list[str]:
-    """Paths of the folders without the leading and trailing parts that all share.
+    """Return paths of the folders without the leading and trailing parts that all share.
 
     Both ends are cut so that DIV2K/HR, Flickr2K/HR and DIV2K/LR, Flickr2K/LR give the same names and the sets pair up.
 

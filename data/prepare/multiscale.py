@@ -24,7 +24,7 @@ SHORTEST_EDGE = 512
 
 
 def scale_factor(text: str) -> float:
-    """An argparse type: a number or fraction above 0 and below 1."""
+    """Return an argparse type: a number or fraction above 0 and below 1."""
     try:
         value = float(Fraction(text))
     except (ValueError, ZeroDivisionError):
@@ -75,7 +75,9 @@ def refuse_collisions(keys: Iterable[str], suffixes: Iterable[str]) -> None:
 
 
 def version_sizes(height: int, width: int, scales: Iterable[float], shortest_edge: int) -> dict[str, tuple[int, int]]:
-    """(height, width) in pixels of an image's versions, by suffix; "" is the original. Sizes are cut down to pixels."""
+    """Return (height, width) in pixels of an image's versions, by suffix; "" is the original. Sizes are cut down to
+    pixels.
+    """
     shorter, longer = min(height, width), max(height, width)
     scaled = {f"T{index}": (int(height * scale), int(width * scale)) for index, scale in enumerate(scales)}
     sizes = {suffix: size for suffix, size in scaled.items() if min(size) >= shortest_edge}

@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def photo_path(photo: str) -> Path:
-    """The installed file of a photograph given as "package/name".
+    """Return the installed file of a photograph given as "package/name".
 
     Raises:
         OptionError: the package is not installed or does not ship it.

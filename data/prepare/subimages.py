@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def strip_scale_marks(images: dict[str, Path]) -> dict[str, Path]:
-    """The images with x2, x3, x4 and x8 removed from their names (not from their folders').
+    """Return the images with x2, x3, x4 and x8 removed from their names (not from their folders').
 
     Raises:
         OptionError: two images have the same name then.
@@ -64,7 +64,7 @@ def strip_scale_marks(images: dict[str, Path]) -> dict[str, Path]:
 
 
 def crop_starts(length: int, crop: int, step: int, thresh: int) -> list[int]:
-    """First pixels of the crops along an axis of `length` >= `crop` pixels."""
+    """Return first pixels of the crops along an axis of `length` >= `crop` pixels."""
     starts = list(range(0, length - crop + 1, step))
     if length - (starts[-1] + crop) > thresh:
         starts.append(length - crop)

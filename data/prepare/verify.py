@@ -78,7 +78,7 @@ def check_set(kind: str, root: Path, workers: int, problems: list[str]) -> dict[
 
 @lru_cache(maxsize=8)
 def _opened(root: str) -> tuple[ImageSource, dict[str, str]]:
-    """A set and the checksums of its manifest by key, opened once per process."""
+    """Return a set and the checksums of its manifest by key, opened once per process."""
     source = open_source(root)
     if not isinstance(source, LmdbSource):
         return source, {}
@@ -104,7 +104,9 @@ def check_image(key: str, root: str, is_mask: bool) -> Finding:
 
 
 def check_listing(source: LmdbSource, keys: list[str]) -> list[str]:
-    """Problems of an LMDB's lists: meta_info.txt, by which BasicSR finds the keys, and the manifest if there is one."""
+    """Return problems of an LMDB's lists: meta_info.txt, by which BasicSR finds the keys, and the manifest if there is
+    one.
+    """
     meta_info = source.root / META_INFO
     if not meta_info.is_file():
         return [f"{meta_info}: missing; BasicSR cannot read the LMDB without it"]
@@ -124,7 +126,9 @@ def check_listing(source: LmdbSource, keys: list[str]) -> list[str]:
 
 
 def compare(kind: str, gt: dict[str, Size], other: dict[str, Size], scale: int) -> list[str]:
-    """Problems between X and its LQ images (or masks, with scale 1): keys that one lacks, and sizes that do not fit."""
+    """Return problems between X and its LQ images (or masks, with scale 1): keys that one lacks, and sizes that do not
+    fit.
+    """
     problems = [f"{key}: in X, but not in the {kind} set" for key in sorted(gt.keys() - other.keys())]
     problems += [f"{key}: in the {kind} set, but not in X" for key in sorted(other.keys() - gt.keys())]
     for key in sorted(gt.keys() & other.keys()):

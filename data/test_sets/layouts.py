@@ -31,7 +31,7 @@ class Layout:
         return [(folder, re.compile(rf"(?:^|/){pattern}", re.IGNORECASE)) for folder, pattern in self.files.items()]
 
     def target(self, path: str) -> str | None:
-        """Where a file of the archive goes, e.g. "GT/baby", or None where the set has no use for it."""
+        """Return where a file of the archive goes, e.g. "GT/baby", or None where the set has no use for it."""
         for folder, pattern in self._patterns:
             found = pattern.search(path)
             if found is not None:
@@ -40,7 +40,7 @@ class Layout:
         return None
 
     def sort(self, paths: Iterable[str]) -> dict[str, str]:
-        """The files of a set, by where they go; of several for one place the first counts."""
+        """Return the files of a set, by where they go; of several for one place the first counts."""
         sorted_files: dict[str, str] = {}
         for path in paths:
             target = self.target(path)
@@ -112,7 +112,7 @@ class TestSet:
 
 
 def classic(folder: str, suffixes: str) -> tuple[Layout, ...]:
-    """The layouts of the bicubic benchmarks.
+    """Return the layouts of the bicubic benchmarks.
 
     Args:
         folder: regular expression of the set's folder.
@@ -128,7 +128,7 @@ def classic(folder: str, suffixes: str) -> tuple[Layout, ...]:
 
 
 def stablesr(folder: str, gt: bool) -> tuple[Layout, ...]:
-    """The layouts of StableSR's test sets; names lose what tells HR from LR (_HR, _LR4, _x1, _x4).
+    """Return the layouts of StableSR's test sets; names lose what tells HR from LR (_HR, _LR4, _x1, _x4).
 
     Args:
         folder: regular expression of the set's folder.

@@ -24,7 +24,7 @@ _ALIASES = {
 
 
 def find_test_set(name: str) -> TestSet:
-    """The set of this name; capitals, blanks and hyphens do not count, so that the papers' names do, too.
+    """Return the set of this name; capitals, blanks and hyphens do not count, so that the papers' names do, too.
 
     Raises:
         UserError: there is none; the message has the nearest name.
@@ -41,7 +41,7 @@ def _plain(name: str) -> str:
 
 
 def missing(test_set: TestSet, root: str | Path = ".") -> str | None:
-    """What an arranged set lacks and what to do, or None where all its files are there. They are only counted.
+    """Return what an arranged set lacks and what to do, or None where all its files are there. They are only counted.
 
     Args:
         test_set: the set.
@@ -59,7 +59,7 @@ def missing(test_set: TestSet, root: str | Path = ".") -> str | None:
 
 
 def _missing_labels(test_set: TestSet, root: Path) -> str | None:
-    """Fewer people's labels would give other majorities, and so other references, without a word."""
+    """Return fewer people's labels would give other majorities, and so other references, without a word."""
     wanted = test_set.counts.get("labels", 0)
     if not wanted or test_set.gt is None:
         return None

@@ -80,7 +80,7 @@ def _sum_of_lines(table: Sequence[Tensor]) -> Tensor:
 
 @lru_cache(maxsize=4)
 def _idle_sweep(key: tuple[Any, ...]) -> deque[Sweep]:
-    """Room for one sweep that waits to be used again: its views take time to make, its buffers little memory."""
+    """Return room for one sweep that waits to be used again: its views take time to make, its buffers little memory."""
     return deque(maxlen=1)
 
 
@@ -101,7 +101,7 @@ class Job:
 
     @contextmanager
     def sweep(self, unit: Unit) -> Iterator[Sweep]:
-        """A sweep of the unit's layout; on a CPU one that was used before, where it is free."""
+        """Lend a sweep of the unit's layout; on a CPU one that was used before, where it is free."""
         limits, layout, like = self.setting.limits, unit.layout, self.images
         key = (layout.plan, limits, layout.count, layout.height, layout.width, like.shape[1], like.dtype)
         idle = _idle_sweep(key)
@@ -114,7 +114,9 @@ class Job:
             idle.append(sweep)
 
     def tables(self, count: int) -> Iterator[tuple[Unit, list[Tensor]]]:
-        """The units, each with `count` tables (K, N) to write to, which lie where those of the other units lay."""
+        """Yield the units, each with `count` tables (K, N) to write to, which lie where those of the other
+        units lay.
+        """
         entries = max((len(unit.pixels) for unit in self.units), default=0) * self.setting.plan.neighbours
         memory = [self.images.new_empty(entries) for _ in range(count)]
         for unit in self.units:
@@ -140,7 +142,7 @@ class FusedLoss(torch.autograd.Function):
     @staticmethod
     @ordinary_tensors
     def forward(ctx: Any, sr: Tensor, gt: Tensor, mask: Tensor, setting: Setting, want_grad: bool) -> Tensor:
-        """Value and, where wanted, gradient of the loss."""
+        """Return value and, where wanted, gradient of the loss."""
         job = Job(sr, mask, setting)
         canvas = job.tiling.canvas(sr)
         tiles_sr, tiles_gt = job.tiling.tiles(canvas), job.tiling.tiles(job.tiling.canvas(gt))
@@ -162,7 +164,7 @@ class FusedLoss(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
-        """Gradient of `sr` alone."""
+        """Return gradient of `sr` alone."""
         (grad,) = ctx.saved_tensors
         return grad * grad_output, None, None, None, None
 
@@ -173,7 +175,7 @@ class LogSimilarity(torch.autograd.Function):
     @staticmethod
     @ordinary_tensors
     def forward(ctx: Any, images: Tensor, mask: Tensor, setting: Setting) -> Tensor:
-        """Images (B, C, H, W), bool mask (B, 1, H, W)."""
+        """Return images (B, C, H, W), bool mask (B, 1, H, W)."""
         job = Job(images, mask, setting)
         tiles = job.tiling.tiles(job.tiling.canvas(images))
         ranks = _ranks(job)
@@ -190,7 +192,7 @@ class LogSimilarity(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
-        """Gradient of the images."""
+        """Return gradient of the images."""
         images, ranks = ctx.saved_tensors
         job: Job = ctx.job
         canvas = job.tiling.canvas(images)
@@ -205,7 +207,7 @@ class LogSimilarity(torch.autograd.Function):
 
 
 def _ranks(job: Job) -> Tensor:
-    """(N,) place of each mask pixel (in the order of `Tiling.pixels`) in the row-major order of the batch."""
+    """Return (N,) place of each mask pixel (in the order of `Tiling.pixels`) in the row-major order of the batch."""
     tiling = job.tiling
     image, row, column, y, x = job.pixels
     height, width = tiling.rows * tiling.height, tiling.columns * tiling.width

@@ -51,7 +51,7 @@ def box_by_additions(
 def box_by_pooling(
     buffers: list[Tensor], count: int, size: tuple[int, int], width: int
 ) -> tuple[list[Operation], Tensor]:
-    """The same by two average pools without the division: slower on a CPU, but on a GPU less memory to move.
+    """Return the same by two average pools without the division: slower on a CPU, but on a GPU less memory to move.
 
     The maps' distance in the first buffer must be a multiple of `width`.
     """
@@ -67,5 +67,5 @@ def box_by_pooling(
 
 
 def _flat(count: int, *maps: Tensor) -> tuple[Tensor, ...]:
-    """A single map without its first dimension, which costs time."""
+    """Return a single map without its first dimension, which costs time."""
     return tuple(values[0] for values in maps) if count == 1 else maps

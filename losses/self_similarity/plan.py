@@ -35,11 +35,11 @@ class Block:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """(rows, columns), or () for a single offset."""
+        """Return (rows, columns), or () for a single offset."""
         return () if self.count == 1 else (self.rows, self.columns)
 
     def offsets(self, stride: int) -> list[tuple[int, int]]:
-        """The block's offsets (dy, dx), row by row."""
+        """Return the block's offsets (dy, dx), row by row."""
         return [(self.dy + i * stride, self.dx + j * stride) for i in range(self.rows) for j in range(self.columns)]
 
 
@@ -58,39 +58,41 @@ class SearchPlan:
 
     @property
     def radius(self) -> int:
-        """Largest distance of a search offset."""
+        """Return largest distance of a search offset."""
         return self.search // 2
 
     @property
     def rim(self) -> int:
-        """Largest distance of a window sample from the window's centre."""
+        """Return largest distance of a window sample from the window's centre."""
         return self.window // 2
 
     @property
     def halo(self) -> int:
-        """Pixels of context needed on each side of the image."""
+        """Return pixels of context needed on each side of the image."""
         return self.radius + (0 if self.zero_border else self.rim)
 
     @cached_property
     def steps(self) -> list[int]:
-        """Offsets along one axis: the multiples of `stride` within the radius, in ascending order."""
+        """Return offsets along one axis: the multiples of `stride` within the radius, in ascending order."""
         reach = self.radius // self.stride * self.stride
         return list(range(-reach, reach + 1, self.stride))
 
     @property
     def neighbours(self) -> int:
-        """K, the number of entries in a pixel's row of the graph, the centre included."""
+        """Return k, the number of entries in a pixel's row of the graph, the centre included."""
         return len(self.steps) ** 2
 
     @cached_property
     def clips(self) -> list[tuple[slice, slice]]:
-        """Which samples along an axis of the window a clip keeps and leaves out: by c at c, by -c at window - c."""
+        """Return which samples along an axis of the window a clip keeps and leaves out: by c at c, by -c at
+        window - c.
+        """
         far = [(slice(0, self.window - c), slice(self.window - c, self.window)) for c in range(self.rim + 1)]
         near = [(slice(c, self.window), slice(0, c)) for c in range(self.rim, 0, -1)]
         return far + near
 
     def blocks(self, most: int) -> list[Block]:
-        """The listed offsets in blocks of at most `most`."""
+        """Return the listed offsets in blocks of at most `most`."""
         below = [step for step in self.steps if step > 0]
         return [
             self._block(ys, xs)
@@ -100,14 +102,14 @@ class SearchPlan:
         ]
 
     def row_major(self, blocks: list[Block]) -> list[int]:
-        """Table row of each of the K offsets in row-major order of the search area."""
+        """Return table row of each of the K offsets in row-major order of the search area."""
         listed = [offset for block in blocks for offset in block.offsets(self.stride)]
         order = [*listed, *((-dy, -dx) for dy, dx in listed), (0, 0)]
         rows = {offset: row for row, offset in enumerate(order)}
         return [rows[dy, dx] for dy in self.steps for dx in self.steps]
 
     def _clip(self, offset: int) -> int:
-        """How many rows (or columns) of the window leave the search area; the sign tells on which side."""
+        """Return how many rows (or columns) of the window leave the search area; the sign tells on which side."""
         inner = self.radius - self.rim
         return offset - max(-inner, min(inner, offset)) if self.zero_border else 0
 

@@ -29,7 +29,7 @@ def self_similarity_graph(
     stride: int = 1,
     border: str = "zero",
 ) -> list[Tensor]:
-    """Self-similarity graph (SSG) of each image, eq. 1 and 2 of the SSL paper.
+    """Return self-similarity graph (SSG) of each image, eq. 1 and 2 of the SSL paper.
 
     S(p, q) = exp(-D / (C window^2 h)) for q in the search area around p, D the summed squared difference of the windows
     around q and p; each row is divided by its sum + 1e-10. The image is mirrored at its border.
@@ -74,7 +74,8 @@ def self_similarity_loss(
     kl_weight: float = 1.0,
     reduction: str = "mean",
 ) -> Tensor:
-    """kl_weight * KL(S_gt || S_sr) + alpha * |S_sr - S_gt| between self-similarity graphs, eq. 4 of the SSL paper.
+    """Return kl_weight * KL(S_gt || S_sr) + alpha * |S_sr - S_gt| between self-similarity graphs, eq. 4 of the SSL
+    paper.
 
     The mean is taken over the N * K entries of the graphs of the whole batch; logarithms see at least 1e-10. Value and
     gradient are made together, in memory that does not grow with the batch. Images without a mask pixel add nothing.
@@ -159,7 +160,7 @@ class SelfSimilarityLoss(nn.Module):
         self.alpha, self.mask_stride, self.kl_weight, self.reduction = alpha, mask_stride, kl_weight, reduction
 
     def forward(self, sr: Tensor, gt: Tensor, gt_mask: Tensor | None = None) -> Tensor:
-        """Weighted loss, a scalar.
+        """Return weighted loss, a scalar.
 
         Args:
             sr: (B, C, H, W) in [0, 1], with gradient.
@@ -218,7 +219,7 @@ def _check_image(name: str, image: Tensor, plan: SearchPlan) -> None:
 
 
 def _chosen(mask: Tensor, image: Tensor) -> Tensor:
-    """The mask as bool (B, 1, H, W)."""
+    """Return the mask as bool (B, 1, H, W)."""
     allowed = (len(image), 1, *image.shape[2:])
     if mask.shape != allowed:
         raise ValueError(f"mask: got shape {tuple(mask.shape)}; allowed: {allowed}")
@@ -232,5 +233,5 @@ def _diagonal(image: Tensor, stride: int) -> Tensor:
 
 
 def _computed(image: Tensor) -> Tensor:
-    """The image in the type to compute in: float64 stays, everything else becomes float32."""
+    """Return the image in the type to compute in: float64 stays, everything else becomes float32."""
     return image if image.dtype == torch.float64 else image.float()

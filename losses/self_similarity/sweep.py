@@ -49,11 +49,11 @@ class Layout:
         self.stored = max(self.size, self.length + plan.radius * diagonal)  # of a channel: the largest shift fits in
 
     def flat(self, dy: int, dx: int) -> int:
-        """The shift of an offset."""
+        """Return the shift of an offset."""
         return dy * self.width + dx
 
     def samples(self, plane: Tensor) -> list[Tensor]:
-        """A plane seen from each sample of the window, w^2 views of `span` positions."""
+        """Return a plane seen from each sample of the window, w^2 views of `span` positions."""
         reach = range(-self.plan.rim, self.plan.rim + 1)
         return [plane.narrow(0, self.first + self.flat(dy, dx), self.span) for dy in reach for dx in reach]
 
@@ -141,17 +141,19 @@ class Sweep:
 
     @cached_property
     def forward_steps(self) -> list[Step]:
-        """Steps that lay squared differences into a map and read the sums at the mask pixels."""
+        """Return steps that lay squared differences into a map and read the sums at the mask pixels."""
         return [self._step(block, reading=True) for block in self.blocks]
 
     @cached_property
     def backward_steps(self) -> list[Step]:
-        """Steps that lay values of the mask pixels into a map and read the sums everywhere."""
+        """Return steps that lay values of the mask pixels into a map and read the sums everywhere."""
         return [self._step(block, reading=False) for block in self.blocks]
 
     @cached_property
     def spread(self) -> tuple[Tensor, Ends, list[list[Ends]]]:
-        """A gradient (C, stored); it and `sr` where an offset starts; and, by block, where each of its offsets ends."""
+        """Return a gradient (C, stored); it and `sr` where an offset starts; and, by block, where each of its offsets
+        ends.
+        """
         grad = torch.empty_like(self.sr.raw)
 
         def at(shift: int) -> Ends:
@@ -161,7 +163,7 @@ class Sweep:
         return grad, at(0), ends
 
     def log_similarity(self, pixels: Tensor, image: Planes, table: Tensor) -> None:
-        """Logarithm of exp(-D / (C w^2 h)), eq. 1 before its rows are normalised.
+        """Write the logarithm of exp(-D / (C w^2 h)), eq. 1 before its rows are normalised.
 
         Args:
             pixels: (N,) int64, positions of the mask pixels counted from `layout.first`.
@@ -184,7 +186,7 @@ class Sweep:
                     line.sub_(outside[clip])
 
     def gradient(self, pixels: Tensor, grad_table: Tensor) -> Tensor:
-        """Gradient of the tiles loaded in `sr`, from that of their table (K, N).
+        """Return gradient of the tiles loaded in `sr`, from that of their table (K, N).
 
         Returns:
             (T, C, height, width), a view of memory that the next call overwrites.
@@ -217,12 +219,12 @@ class Sweep:
         return tiles.transpose(0, 1)
 
     def _parts(self, planes: Tensor, shift: int) -> tuple[Tensor, ...]:
-        """Planes (C, stored) from `shift` on, as wide as one operation takes them."""
+        """Return planes (C, stored) from `shift` on, as wide as one operation takes them."""
         moved = planes.narrow(1, shift, self.layout.length)
         return (moved,) if self.fused else moved.unbind(0)
 
     def _lines(self, table: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """For each block the table's rows of its offsets and of their opposites, (*block.shape, N) each."""
+        """Return for each block the table's rows of its offsets and of their opposites, (*block.shape, N) each."""
         counts = [block.count for block in self.blocks]
         if max(counts, default=1) == 1:
             lines = list(table.unbind(0))
@@ -232,7 +234,7 @@ class Sweep:
         return list(zip(lines[: len(counts)], lines[len(counts) :], strict=False))
 
     def _outside(self, image: Planes, pixels: Tensor) -> Tensor:
-        """(w^2, N) energy of the samples of the centre's window that each clip leaves out."""
+        """Return (w^2, N) energy of the samples of the centre's window that each clip leaves out."""
         window, clips = self.plan.window, self.plan.clips
         samples = torch.stack([line.index_select(0, pixels) for line in image.samples]).view(window, window, -1)
         columns = torch.stack([samples[kept].sum(0) for kept, _ in clips])  # (row clips, w, N), over the rows kept
@@ -253,7 +255,7 @@ class Sweep:
             line.index_add_(0, pixels, values)
 
     def _split(self, table: Tensor) -> tuple[Tensor, ...]:
-        """Pieces of (..., N) for which tables of w^2 lines stay within one operation."""
+        """Return pieces of (..., N) for which tables of w^2 lines stay within one operation."""
         return table.split(max(1, self.work // self.plan.window**2), dim=-1)
 
     def _step(self, block: Block, reading: bool) -> Step:
@@ -278,7 +280,7 @@ class Sweep:
         return self.boxes[key]
 
     def _seen(self, maps: Tensor, block: Block, margin: int, opposite: bool) -> Tensor:
-        """Maps at the positions that the mask can hold, for the block's offsets or for their opposites."""
+        """Return maps at the positions that the mask can hold, for the block's offsets or for their opposites."""
         layout = self.layout
         start = layout.first + margin + layout.flat(*(block.start_opposite if opposite else block.start))
         if opposite:

@@ -48,7 +48,7 @@ class Unit:
     layout: Layout
 
     def take(self, tiles: Tensor) -> Tensor:
-        """The unit's tiles (T, C, height, width) out of all (see `Tiling.tiles`)."""
+        """Return the unit's tiles (T, C, height, width) out of all (see `Tiling.tiles`)."""
         return torch.stack([tiles[place] for place in self.tiles])
 
 
@@ -63,18 +63,20 @@ class Tiling:
         self.spare = self.rows * self.height - height, self.columns * self.width - width
 
     def canvas(self, images: Tensor) -> Tensor:
-        """Images (B, C, H, W) with a mirrored halo, and zeros below and to the right where the tiles reach further."""
+        """Return images (B, C, H, W) with a mirrored halo, and zeros below and to the right where the tiles reach
+        further.
+        """
         padded = F.pad(images, (self.plan.halo,) * 4, mode="reflect")
         return F.pad(padded, (0, self.spare[1], 0, self.spare[0]))
 
     def images(self, canvas: Tensor) -> Tensor:
-        """Gradient of the images from that of their canvas."""
+        """Return gradient of the images from that of their canvas."""
         height, width = (size - spare for size, spare in zip(canvas.shape[2:], self.spare, strict=True))
         folded = _fold(canvas[:, :, :height, :width], self.plan.halo)
         return _fold(folded.transpose(2, 3), self.plan.halo).transpose(2, 3)
 
     def tiles(self, canvas: Tensor) -> Tensor:
-        """A canvas as overlapping tiles, (B, rows, columns, C, *outer); a view."""
+        """Return a canvas as overlapping tiles, (B, rows, columns, C, *outer); a view."""
         tiles = canvas.unfold(2, self.outer[0], self.height).unfold(3, self.outer[1], self.width)
         return tiles.permute(0, 2, 3, 1, 4, 5)
 
@@ -101,7 +103,9 @@ class Tiling:
 
 
 def _splits(height: int, width: int, frame: int, area: int) -> Iterator[tuple[int, int, int]]:
-    """Total area, rows and columns of the tilings whose tiles keep to `area`, and of the finest one in any case."""
+    """Yield total area, rows and columns of the tilings whose tiles keep to `area`, and of the finest one in
+    any case.
+    """
     most_rows, most_columns = -(-height // SMALLEST_SIDE), -(-width // SMALLEST_SIDE)
     for rows in range(1, most_rows + 1):
         tall = -(-height // rows) + frame
@@ -112,7 +116,9 @@ def _splits(height: int, width: int, frame: int, area: int) -> Iterator[tuple[in
 
 
 def _groups(counts: list[int], room: int, pixels: int) -> Iterator[list[tuple[int, int, int]]]:
-    """Groups of (tile, start, stop) of at most `room` tiles and `pixels` mask pixels; empty tiles are left out."""
+    """Yield groups of (tile, start, stop) of at most `room` tiles and `pixels` mask pixels; empty tiles are
+    left out.
+    """
     group: list[tuple[int, int, int]] = []
     end = 0
     for tile, count in enumerate(counts):
@@ -128,7 +134,7 @@ def _groups(counts: list[int], room: int, pixels: int) -> Iterator[list[tuple[in
 
 
 def _fold(canvas: Tensor, halo: int) -> Tensor:
-    """Gradient of dimension 2 from that of its mirrored extension by `halo` at both ends (edge not repeated)."""
+    """Return gradient of dimension 2 from that of its mirrored extension by `halo` at both ends (edge not repeated)."""
     if halo == 0:
         return canvas
     inner = canvas[:, :, halo:-halo].clone()

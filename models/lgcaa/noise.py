@@ -22,19 +22,19 @@ class Draws(NamedTuple):
 
 
 def drawn(shape: torch.Size, device: torch.device) -> Draws:
-    """Draws for latents of this shape from the device's global generator, whose state each checkpoint holds."""
+    """Return draws for latents of this shape from the device's global generator, whose state each checkpoint holds."""
     timesteps = torch.randint(TIMESTEPS, (shape[0],), device=device)
     return Draws(torch.randn(shape, device=device), torch.randn(shape, device=device), timesteps)
 
 
 def signal_levels(device: torch.device | str = "cpu") -> Tensor:
-    """abar_t of SD-2's schedule, (1000,) float32."""
+    """Return abar_t of SD-2's schedule, (1000,) float32."""
     levels: Tensor = build_scheduler("ddpm").alphas_cumprod
     return levels.to(device)
 
 
 def noised(latents: Tensor, noise: Tensor, level: Tensor) -> Tensor:
-    """z_t = sqrt(abar_t) z_0 + sqrt(1 - abar_t) noise.
+    """Return z_t = sqrt(abar_t) z_0 + sqrt(1 - abar_t) noise.
 
     Args:
         latents: z_0, (B, C, h, w).
@@ -46,12 +46,12 @@ def noised(latents: Tensor, noise: Tensor, level: Tensor) -> Tensor:
 
 
 def clean_prediction(z_t: Tensor, noise: Tensor, level: Tensor) -> Tensor:
-    """The z_0 (B, C, h, w) that z_t would have if its noise were `noise`; the inverse of `noised`."""
+    """Return the z_0 (B, C, h, w) that z_t would have if its noise were `noise`; the inverse of `noised`."""
     level = level.view(-1, 1, 1, 1)
     return (z_t - (1 - level).sqrt() * noise) / level.sqrt()
 
 
 def sampled_latents(moments: Tensor, draws: Tensor, scaling_factor: float) -> Tensor:
-    """Scaled latents (B, C, h, w) of posteriors (B, 2 C, h, w), by standard normal draws (B, C, h, w)."""
+    """Return scaled latents (B, C, h, w) of posteriors (B, 2 C, h, w), by standard normal draws (B, C, h, w)."""
     mean, log_variance = moments.to(torch.promote_types(moments.dtype, torch.float32)).chunk(2, dim=1)
     return scaling_factor * (mean + torch.exp(0.5 * log_variance.clamp(-30, 20)) * draws)

@@ -27,7 +27,7 @@ _SHOWN = 4
 
 
 def low_rank_weight(weight: Tensor, lora_a: Tensor, lora_b: Tensor, scale: float) -> Tensor:
-    """W + scale * B A, differentiable; in the precision of the arguments, also under autocast.
+    """Return w + scale * B A, differentiable; in the precision of the arguments, also under autocast.
 
     Args:
         weight: W, (out, in) of a linear layer or (out, in, k, k) of a convolution.
@@ -59,7 +59,7 @@ class LowRank(nn.Module):
         nn.init.kaiming_uniform_(self.lora_A, a=math.sqrt(5))  # as nn.Linear and nn.Conv2d begin
 
     def forward(self, weight: Tensor) -> Tensor:
-        """W' of W, same shape."""
+        """Return w' of W, same shape."""
         return low_rank_weight(weight, self.lora_A, self.lora_B, self.scale)
 
 
@@ -67,7 +67,8 @@ class LowRank(nn.Module):
 
 
 def find_layers(net: nn.Module, targets: Sequence[str]) -> dict[str, nn.Module]:
-    """The layers that shell-style patterns choose by their names, e.g. `layers.*.mlp.fc?` (`*` matches dots, too).
+    """Return the layers that shell-style patterns choose by their names, e.g. `layers.*.mlp.fc?` (`*` matches dots,
+    too).
 
     Raises:
         OptionError: a pattern matches no linear layer or convolution, or also a layer of another kind with weights.
@@ -87,7 +88,9 @@ def find_layers(net: nn.Module, targets: Sequence[str]) -> dict[str, nn.Module]:
 
 
 def adaptable(module: nn.Module) -> bool:
-    """Whether a layer can have an adapter: nn.Linear, or nn.Conv2d with groups 1, with a plain parameter `weight`."""
+    """Return whether a layer can have an adapter: nn.Linear, or nn.Conv2d with groups 1, with a plain parameter
+    `weight`.
+    """
     known = isinstance(module, nn.Linear) or (isinstance(module, nn.Conv2d) and module.groups == 1)
     return known and module._parameters.get("weight") is not None
 
@@ -157,7 +160,7 @@ def adapters(net: nn.Module) -> Iterator[tuple[str, nn.Module, LowRank]]:
 
 
 def adapter_state(net: nn.Module) -> dict[str, Tensor]:
-    """The adapters' tensors, `<layer>.lora_A` and `<layer>.lora_B`."""
+    """Return the adapters' tensors, `<layer>.lora_A` and `<layer>.lora_B`."""
     return {
         f"{name}.{key}": tensor.detach()
         for name, _, adapter in adapters(net)
@@ -196,7 +199,7 @@ def merged_state(net: nn.Module) -> dict[str, Tensor]:
 
 
 def merge(base: Mapping[str, Tensor], adapter: Mapping[str, Tensor], scale: float) -> dict[str, Tensor]:
-    """The same from state dicts alone: base with W + scale * B A in the place of each adapted weight.
+    """Return the same from state dicts alone: base with W + scale * B A in the place of each adapted weight.
 
     Args:
         base: state dict of the network without adapters; half precision is merged in float32 and rounded once.

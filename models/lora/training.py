@@ -85,7 +85,9 @@ class Lora:
         )
 
     def average_of(self, net: nn.Module) -> nn.Module:
-        """A copy of net_g as its moving average: the same base, whatever params_ema is in its file, an own adapter."""
+        """Return a copy of net_g as its moving average: the same base, whatever params_ema is in its file, an own
+        adapter.
+        """
         average = deepcopy(net).requires_grad_(False)
         text = "The moving average has the same base as net_g; params_ema of its file is not loaded."
         if self._saved is not None:
@@ -96,7 +98,7 @@ class Lora:
         return average
 
     def content(self, nets: Mapping[str, nn.Module]) -> dict[str, Any]:
-        """What an adapter file holds.
+        """Return what an adapter file holds.
 
         Args:
             nets: params, and params_ema where there is a moving average; without wrappers.
@@ -117,7 +119,7 @@ def add_lora(model: Any) -> Lora | None:
 
 
 def read_adapter(path: str | Path) -> dict[str, Any]:
-    """Content of an adapter file, see above; WeightsError where it is damaged or something else."""
+    """Return content of an adapter file, see above; WeightsError where it is damaged or something else."""
     content = read_file(path)
     about = content.get("lora") if isinstance(content, dict) else None
     if not isinstance(about, dict) or not {"rank", "alpha", "targets", "base_sha256"} <= about.keys():
@@ -128,7 +130,7 @@ def read_adapter(path: str | Path) -> dict[str, Any]:
 
 
 def state_hash(state: Mapping[str, Tensor]) -> str:
-    """sha256, hex, of a network's tensors: of names, shapes and values in the order of the names.
+    """Return sha256, hex, of a network's tensors: of names, shapes and values in the order of the names.
 
     Floating-point tensors count as float32, so that a file in half precision and the network it was loaded into agree.
     """

@@ -46,12 +46,12 @@ def pick_samples(batch: Mapping[str, Any], indices: Tensor) -> Batch:
 
 
 def joined(outputs: list[Tensor]) -> Tensor:
-    """The parts' outputs as one batch (B, C, H, W)."""
+    """Return the parts' outputs as one batch (B, C, H, W)."""
     return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
 
 
 def communicating(net: nn.Module, last: bool) -> AbstractContextManager[Any]:
-    """Context of a part's forward and backward pass: processes average gradients in the last part only."""
+    """Return context of a part's forward and backward pass: processes average gradients in the last part only."""
     return nullcontext() if last or not isinstance(net, DistributedDataParallel) else net.no_sync()
 
 

@@ -50,7 +50,7 @@ class ClipInputs:
         self.wanted = {kind: kind in used for kind in ("middle", "final")}
 
     def entries(self) -> dict[str, Any]:
-        """The inputs, each computed when a term asks for it first."""
+        """Return the inputs, each computed when a term asks for it first."""
         return {"sr_clip": self._of_sr, "gt_clip": self._of_gt}
 
     def _of_sr(self, inputs: StepInputs) -> ClipFeatures:

@@ -57,7 +57,7 @@ class FiniteGuard:
             _copy(self._kept[name], buffers)
 
     def accepts(self, name: str, norm: Tensor, losses: Mapping[str, Tensor]) -> bool:
-        """Whether network `name` may be updated.
+        """Return whether network `name` may be updated.
 
         Args:
             name: a key of `networks`; a refused "g" means that the whole step is left out.

@@ -30,7 +30,8 @@ def checkpoint_blocks(net: nn.Module) -> None:
 
 
 def repeated_blocks(net: nn.Module) -> list[nn.Module]:
-    """Children of the longest Sequential or ModuleList with two or more children of one class that have parameters.
+    """Return children of the longest Sequential or ModuleList with two or more children of one class that have
+    parameters.
 
     RRDBNet's are the blocks of `body`. OptionError, naming the network, where there are none.
     """
@@ -70,7 +71,7 @@ def _checkpointed(block: nn.Module, forward: Callable[..., Any]) -> Callable[...
 
 @contextmanager
 def _as_of(block: nn.Module, kept: list[torch.Tensor]) -> Iterator[None]:
-    """Within it the block's buffers are those of the first forward pass; after it what they were before."""
+    """Let the block's buffers inside be those of the first forward pass; after it what they were before."""
     buffers = list(block.buffers())
     now = [buffer.clone() for buffer in buffers]
     _write(buffers, kept)

@@ -6,12 +6,12 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 
 def optimized(optimizer: torch.optim.Optimizer) -> list[Tensor]:
-    """The optimiser's parameters that have a gradient."""
+    """Return the optimiser's parameters that have a gradient."""
     return [tensor for group in optimizer.param_groups for tensor in group["params"] if tensor.grad is not None]
 
 
 def total_norm(parameters: list[Tensor]) -> Tensor:
-    """Euclidean norm of all gradients together, a scalar."""
+    """Return Euclidean norm of all gradients together, a scalar."""
     return get_total_norm([tensor.grad for tensor in parameters if tensor.grad is not None])
 
 

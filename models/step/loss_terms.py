@@ -75,7 +75,7 @@ def term_inputs(term: nn.Module, inputs: StepInputs) -> list[Any]:
 
 
 def evaluate_term(name: str, term: nn.Module, inputs: StepInputs) -> "OrderedDict[str, Tensor]":
-    """Value(s) of one term by log name.
+    """Return value(s) of one term by log name.
 
     A term gets its `term_inputs`. BasicSR's PerceptualLoss returns a pair (perceptual, style), either of which may be
     None; the second is logged as `<name>_style`.

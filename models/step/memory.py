@@ -54,7 +54,7 @@ def compile_in_place(net: nn.Module, mode: Mode, backend: str = "inductor") -> N
 
 
 def uncompiled() -> AbstractContextManager[None]:
-    """Context in which compiled networks run as they are written."""
+    """Return context in which compiled networks run as they are written."""
     context: AbstractContextManager[None] = torch.compiler.set_stance("force_eager")
     return context
 
@@ -80,7 +80,7 @@ def explaining_out_of_memory(iteration: int, shapes: Callable[[], dict[str, Tens
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether CUDA's or the CPU's allocator raised this."""
+    """Return whether CUDA's or the CPU's allocator raised this."""
     return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
 
 

@@ -11,7 +11,7 @@ from torch import nn
 
 
 def build_average(model: Any) -> nn.Module:
-    """net_g_ema of a model as a training begins or goes on: params_ema of net_g's file, or a copy of net_g.
+    """Return net_g_ema of a model as a training begins or goes on: params_ema of net_g's file, or a copy of net_g.
 
     It is for validation and saving alone, so that it needs no DDP wrapper.
     """
@@ -33,7 +33,7 @@ def build_average(model: Any) -> nn.Module:
 
 @torch.no_grad()
 def update_average(average: nn.Module, net: nn.Module, decay: float) -> None:
-    """average = decay * average + (1 - decay) * net for parameters; buffers (batch-norm statistics) are copied.
+    """Set average = decay * average + (1 - decay) * net for parameters; buffers (batch-norm statistics) are copied.
 
     Parameters that net does not train keep their bits, which the sum would round, unless decay is 0.
 

@@ -25,18 +25,18 @@ class Precision:
         self._unscaled = False
 
     def autocast(self) -> AbstractContextManager[Any]:
-        """Context in which networks run."""
+        """Return context in which networks run."""
         if self.amp is None:
             return nullcontext()
         # The cache of cast weights would hand those made under no_grad (a mean logit) to a pass that needs gradients.
         return torch.autocast(self.device_type, _DTYPES[self.amp], cache_enabled=False)
 
     def of_term(self, term: nn.Module) -> AbstractContextManager[Any]:
-        """Context of a loss term: that of the networks where its class says `autocast = True`, else float32."""
+        """Return context of a loss term: that of the networks where its class says `autocast = True`, else float32."""
         return self.autocast() if getattr(term, "autocast", False) else nullcontext()
 
     def full(self, images: Tensor) -> Tensor:
-        """The same images in float32 where autocast made them half precision."""
+        """Return the same images in float32 where autocast made them half precision."""
         return images.float() if images.dtype in (torch.bfloat16, torch.float16) else images
 
     def backward(self, loss: Tensor, parts: int = 1) -> None:
@@ -62,7 +62,7 @@ class Precision:
 
     @property
     def searching(self) -> bool:
-        """Whether the loss scale can still fall, so that a gradient that is not finite may be its doing."""
+        """Return whether the loss scale can still fall, so that a gradient that is not finite may be its doing."""
         return self.scaler is not None and self.scaler.get_scale() > 1
 
     def end_step(self, keep_scale: bool) -> None:
@@ -72,7 +72,7 @@ class Precision:
         self._unscaled = False
 
     def state(self) -> dict[str, Any]:
-        """The scaler's state, numbers only; empty without a scaler."""
+        """Return the scaler's state, numbers only; empty without a scaler."""
         return self.scaler.state_dict() if self.scaler else {}
 
     def load_state(self, state: dict[str, Any]) -> None:

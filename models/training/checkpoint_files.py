@@ -91,7 +91,7 @@ def _cannot_write(path: Path, cause: Exception) -> str:
 
 
 def save_file(path: Path, content: Any) -> str:
-    """torch.save, so that `path` is never half a file; returns its SHA-256.
+    """Return torch.save, so that `path` is never half a file; returns its SHA-256.
 
     Raises:
         CheckpointError: it cannot be written, e.g. because the disk is full.
@@ -116,7 +116,7 @@ def save_state(path: Path, content: Any) -> None:
 
 
 def save_safetensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """The same for a safetensors file of a flat mapping of tensors and text about them."""
+    """Write a safetensors file in the same way, of a flat mapping of tensors and text about them."""
     _write(path, lambda file: file.write(save({k: v.contiguous() for k, v in tensors.items()}, metadata)))
 
 
@@ -124,23 +124,23 @@ def save_safetensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str,
 
 
 def states(folder: Path) -> list[Path]:
-    """The training states `ITERATION.state` of a folder, newest first."""
+    """Return the training states `ITERATION.state` of a folder, newest first."""
     found = [path for path in folder.glob("*.state") if path.stem.isdigit()]
     return sorted(found, key=lambda path: int(path.stem), reverse=True)
 
 
 def strangers(folder: Path) -> list[Path]:
-    """Files of a folder that are called *.state but not after an iteration."""
+    """Return files of a folder that are called *.state but not after an iteration."""
     return sorted(path for path in folder.glob("*.state") if not path.stem.isdigit())
 
 
 def rank_file(state: Path, rank: int) -> Path:
-    """Where the process `rank` of several keeps its own part of a training state."""
+    """Return where the process `rank` of several keeps its own part of a training state."""
     return state.with_suffix(f".rank{rank}")
 
 
 def hash_beside(state: Path) -> Path:
-    """Where the SHA-256 of a training state is."""
+    """Return where the SHA-256 of a training state is."""
     return state.with_name(f"{state.name}.sha256")
 
 
@@ -197,7 +197,7 @@ def _require_hash(path: Path, known: str) -> None:
 
 
 def newest_valid(folder: Path, models: Path, tell: Callable[[str], object]) -> tuple[Path, dict[str, Any]] | None:
-    """The newest training state that is whole, or None where the folder has no state at all.
+    """Return the newest training state that is whole, or None where the folder has no state at all.
 
     Args:
         folder: where the states are.

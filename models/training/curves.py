@@ -57,13 +57,13 @@ class Panel:
 
     @property
     def caption(self) -> str:
-        """The title, with the number of values that cannot be drawn."""
+        """Return the title, with the number of values that cannot be drawn."""
         missing = sum(int(np.isnan(curve.values).sum()) for curve in self.curves.values())
         return self.title + (f"  [{missing} not finite]" if missing else "")
 
     @property
     def finite(self) -> np.ndarray:
-        """All values that can be drawn, shape (n,)."""
+        """Return all values that can be drawn, shape (n,)."""
         values = np.concatenate([np.empty(0), *(curve.values for curve in self.curves.values())])
         return values[np.isfinite(values)]
 
@@ -94,7 +94,7 @@ def plot_curves(folder: Path, better: Mapping[str, str] | None = None) -> None:
 
 
 def _figure(groups: Sequence[Sequence[Panel]]) -> Figure:
-    """Each group starts a row of its own; all panels have the same range of iterations."""
+    """Return each group starts a row of its own; all panels have the same range of iterations."""
     columns = min(COLUMNS, max(len(group) for group in groups))
     rows = sum(ceil(len(group) / columns) for group in groups)
     figure = Figure(figsize=(columns * PANEL[0], rows * PANEL[1] + 0.4), dpi=110, layout="constrained")

@@ -91,7 +91,7 @@ class Run:
         """The lock of the folder, for the run's life (rank 0)."""
 
     def parse_options(self, root_path: str, is_train: bool = True) -> tuple[dict[str, Any], Any]:
-        """As prismsr.models.training.run_options.parse_options; then take the folder, and say what is running (rank 0).
+        """Parse as prismsr.models.training.run_options does; then take the folder, and say what is running (rank 0).
 
         Raises:
             OptionError: all that is wrong with the option file or the flags.
@@ -126,7 +126,7 @@ class Run:
 
 
 def banner(opt: dict[str, Any]) -> str:
-    """One line on what is running: versions and places of the packages, and the device."""
+    """Return one line on what is running: versions and places of the packages, and the device."""
     device = f"CPU, {torch.get_num_threads()} threads"
     if opt["num_gpu"] != 0:
         device = f"{torch.cuda.get_device_name()} ({torch.cuda.device_count()} visible)"

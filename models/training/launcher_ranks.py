@@ -22,15 +22,15 @@ class Alone:
     rank = 0
 
     def port(self, index: int) -> int | None:
-        """No rendezvous, no port."""
+        """Return no rendezvous, no port."""
         return None
 
     def others_failed(self, index: int) -> bool:
-        """Nobody else is there."""
+        """Return False: nobody else is there."""
         return False
 
     def agree(self, index: int, code: int | None) -> int:
-        """The exit code itself."""
+        """Return the exit code itself."""
         return code or 0
 
 
@@ -58,7 +58,7 @@ class Ranks:
         return int(self._get(f"{index}/port"))
 
     def others_failed(self, index: int) -> bool:
-        """Whether the child of another process has failed; ours may then wait for it in vain."""
+        """Return whether the child of another process has failed; ours may then wait for it in vain."""
         return bool(self.store.check([f"{index}/failed"]))
 
     def agree(self, index: int, code: int | None) -> int:
@@ -74,7 +74,7 @@ class Ranks:
         return next((int(code) for code in codes if code not in (_ENDED, "0")), 0)
 
     def leave(self) -> None:
-        """Part: rank 0, whose process may hold the store, goes last."""
+        """Leave the others: rank 0, whose process may hold the store, goes last."""
         self.store.set(f"left/{self.rank}", "yes")
         end = time.monotonic() + _LEAVE
         keys = [f"left/{rank}" for rank in range(self.world_size)] if self.rank == 0 else []

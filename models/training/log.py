@@ -31,7 +31,7 @@ Row = dict[str, str]
 
 
 def read_log(path: Path) -> list[Row]:
-    """Rows of a log file, each cell by its column; none where the file is missing.
+    """Return rows of a log file, each cell by its column; none where the file is missing.
 
     Rows that a kill cut short are left out.
     """
@@ -48,7 +48,7 @@ def read_log(path: Path) -> list[Row]:
 
 
 def rows_up_to(path: Path, iteration: int, *, keep_equal: bool = True) -> list[Row]:
-    """Rows of a log file whose `iter` is at most `iteration` (`keep_equal=False`: below it)."""
+    """Return rows of a log file whose `iter` is at most `iteration` (`keep_equal=False`: below it)."""
     last = iteration if keep_equal else iteration - 1
     return [row for row in read_log(path) if int(row["iter"]) <= last]
 

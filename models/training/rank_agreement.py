@@ -14,7 +14,7 @@ from torch import distributed
 
 
 def from_first(choose: Callable[[], Any]) -> Any:
-    """Result of a function that rank 0 alone calls.
+    """Return result of a function that rank 0 alone calls.
 
     Raises:
         UserError: it raised one; the other ranks leave, so that the message is told once.
@@ -67,7 +67,7 @@ class StopVote:
         self.group = distributed.new_group(backend="gloo") if distributed.is_initialized() else None
 
     def signal(self) -> int:
-        """The signal that a rank got, or 0."""
+        """Return the signal that a rank got, or 0."""
         own = stop_requested() or 0
         if self.group is None:
             return own

@@ -74,7 +74,7 @@ class TrainingSession:
     # --------------------------------------------------------------------------- what the loop makes, in its order
 
     def load_resume_state(self, opt: dict[str, Any]) -> dict[str, Any] | None:
-        """The training state to go on from, or None.
+        """Return the training state to go on from, or None.
 
         BasicSR's takes the largest number without opening the file, and asks CUDA for a device.
 
@@ -96,7 +96,7 @@ class TrainingSession:
         return state
 
     def create_loaders(self, opt: dict[str, Any], logger: Any) -> tuple[Any, ...]:
-        """As prismsr.data.loading.loaders.create_loaders, with epochs enough for what is left of a resumed run."""
+        """Create them as prismsr.data.loading.loaders does, with epochs enough for what is left of a resumed run."""
         loaders = create_loaders(opt, logger)
         self.sampler, self.val_loaders = loaders.train_sampler, loaders.val_loaders
         # With a smaller batch than before an epoch has more iterations, and the run may be past the last one by number
@@ -116,19 +116,19 @@ class TrainingSession:
 
     @master_only
     def tensorboard(self, log_dir: str) -> Any:
-        """TensorBoard's writer (rank 0); points after the iteration that the run starts from are taken back."""
+        """Return TensorBoard's writer (rank 0); points after the iteration that the run starts from are taken back."""
         from torch.utils.tensorboard import SummaryWriter  # slow to import
 
         return SummaryWriter(log_dir=log_dir, purge_step=self.iteration + 1 if self.saved_iter is not None else None)
 
     def message_logger(self, opt: dict[str, Any], start_iter: int, tb_logger: Any) -> TrainingLog:
-        """The log, brought back to the iteration that the run starts from."""
+        """Return the log, brought back to the iteration that the run starts from."""
         self.tb_logger = tb_logger
         self.log = TrainingLog(opt, start_iter, tb_logger)
         return self.log
 
     def make_feed(self, kind: type[Feed], loader: Any) -> Feed:
-        """What hands the batches to the loop."""
+        """Return what hands the batches to the loop."""
         self.feed = kind(loader, self.unwrap, self.step_done, self.before_first_step)
         self.feed.go_on = self.iteration < int(self.opt["train"]["total_iter"])  # false: resumed at its end
         self._vote = StopVote()
@@ -138,7 +138,7 @@ class TrainingSession:
 
     @property
     def epoch(self) -> int:
-        """Epoch of the current iteration."""
+        """Return epoch of the current iteration."""
         return self.feed.epoch if self.feed is not None else 0
 
     def before_first_step(self) -> None:
@@ -151,7 +151,7 @@ class TrainingSession:
             self.model.validation(loader, self.iteration, self.tb_logger, val["save_img"])
 
     def step_done(self) -> bool:
-        """After each iteration: end here where that was asked for. Returns whether there are iterations left."""
+        """Return after each iteration: end here where that was asked for. Returns whether there are iterations left."""
         self.iteration += 1
         if self.log is not None:
             self.log.tick(self.iteration)
@@ -161,7 +161,8 @@ class TrainingSession:
         return self.iteration < int(self.opt["train"]["total_iter"])
 
     def unwrap(self, batch: Any) -> dict[str, Any]:
-        """The batch itself; where it is bad, what was trained before it is saved (alone: others are in their step).
+        """Return the batch itself; where it is bad, what was trained before it is saved (alone: others are in their
+        step).
 
         Raises:
             TrainingError: by the policy on bad samples.
@@ -211,7 +212,7 @@ class TrainingSession:
     # --------------------------------------------------------------------------------------------- checkpoints
 
     def shared_state(self) -> dict[str, Any]:
-        """What all ranks have in common, for the training state (rank 0)."""
+        """Return what all ranks have in common, for the training state (rank 0)."""
         if self.log is not None:
             self.log.sync()
         return {
@@ -221,14 +222,16 @@ class TrainingSession:
         }
 
     def local_state(self) -> dict[str, Any]:
-        """What each rank has to itself: generators, and what the model keeps (scaler, pool of degraded pairs)."""
+        """Return what each rank has to itself: generators, and what the model keeps (scaler, pool of degraded
+        pairs).
+        """
         state = {"rng": rng_state(), "bad_samples": self.bad_samples.state()}
         if hasattr(self.model, "training_state"):
             state["model"] = self.model.training_state()
         return state
 
     def restore(self, state: dict[str, Any]) -> None:
-        """The inverse of `shared_state` and `local_state`, for a state of ours or of BasicSR's."""
+        """Take back what `shared_state` and `local_state` gave, for a state of ours or of BasicSR's."""
         ours = state.get(OURS, {})
         self.sampler.pass_over(state["epoch"], ours.get("samples", 0))
         self.validated = dict(ours.get("validated", {}))
@@ -245,7 +248,9 @@ class TrainingSession:
 
 
 def _choose_state(opt: dict[str, Any]) -> str | None:
-    """Path of the training state to go on from: the newest that is whole, or the one that the option file names."""
+    """Return path of the training state to go on from: the newest that is whole, or the one that the option
+    file names.
+    """
     path = opt["path"]
     models = Path(path["models"])
     if opt["auto_resume"]:

@@ -72,7 +72,7 @@ def run_several(jobs: Sequence[Job], args: Namespace) -> int:
 
 
 def table(outcomes: Sequence[Outcome]) -> str:
-    """Outcomes as aligned text, one line each below a heading."""
+    """Return outcomes as aligned text, one line each below a heading."""
     rows = [("file", "experiment", "result", "seconds", "exit code")]
     for outcome in outcomes:
         seconds = "" if outcome.seconds is None else f"{outcome.seconds:.1f}"
@@ -104,7 +104,7 @@ def _run(job: Job, args: Namespace, ranks: Alone | Ranks, index: int) -> int:
 
 
 def command(file: str, args: Namespace, overrides: Sequence[str]) -> list[str]:
-    """Command line of the process that runs one file with the flags of this one."""
+    """Return command line of the process that runs one file with the flags of this one."""
     flags = ["--launcher", args.launcher, "--local_rank", str(args.local_rank)]
     flags += [f"--{flag}" for flag in ("auto_resume", "debug") if getattr(args, flag)]
     flags += ["--force_yml", *overrides] if overrides else []

@@ -54,7 +54,7 @@ _WATCH = _Watch()
 
 
 def stop_requested() -> int | None:
-    """The signal that asked this process to end, or None."""
+    """Return the signal that asked this process to end, or None."""
     return _WATCH.requested
 
 
@@ -72,7 +72,7 @@ def handled() -> Iterator[None]:
 
 
 def defer() -> None:
-    """From now on the first signal is only noted (`stop_requested`): there is something to save."""
+    """Only note the first signal from now on (`stop_requested`): there is something to save."""
     _WATCH.deferred = True
 
 

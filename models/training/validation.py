@@ -113,7 +113,7 @@ def _measure_share(model: BaseModel, dataloader: DataLoader, current_iter: Any, 
 
 
 def _share_loader(dataloader: DataLoader, indices: Sequence[int]) -> DataLoader:
-    """The loader's images of these indices, one by one, drawing nothing from the global generators."""
+    """Return the loader's images of these indices, one by one, drawing nothing from the global generators."""
     return DataLoader(
         dataloader.dataset,
         batch_size=1,
@@ -145,7 +145,9 @@ def _measure_image(model: BaseModel, batch: Any, path: Path | None) -> dict[str,
 
 
 def _metric(data: Mapping[str, Any], references: Sequence[Any], options: Mapping[str, Any]) -> float:
-    """A metric of one image; where it compares with a ground truth and there are several, the mean over these."""
+    """Return a metric of one image; where it compares with a ground truth and there are several, the mean over
+    these.
+    """
     if references and takes(METRIC_REGISTRY.get(options["type"]), METRIC_DATA[1]):
         values = [float(calculate_metric({**data, "img2": image}, options)) for image in references]
         return _mean(values)
@@ -182,7 +184,7 @@ def _seed(model: BaseModel, index: int) -> None:
 
 @contextmanager
 def _undisturbed(model: BaseModel) -> Iterator[None]:
-    """Inside: networks without their DDP wrapper, alike on all ranks. After it everything is as it was before."""
+    """Unwrap networks from DDP inside, alike on all ranks. After it everything is as it was before."""
     generators = rng_state()
     networks = {name: net for name, net in vars(model).items() if isinstance(net, nn.Module)}
     modes = [(module, module.training) for net in networks.values() for module in net.modules()]

@@ -49,7 +49,7 @@ class MetricSpec:
 
     @property
     def known(self) -> Metric:
-        """The metric; OptionError where there is none of this name."""
+        """Return the metric; OptionError where there is none of this name."""
         return find_metric(self.metric)
 
     @property
@@ -132,7 +132,7 @@ class Scorer:
 
     @property
     def key(self) -> str:
-        """See `make_score_key`."""
+        """Return see `make_score_key`."""
         return make_score_key(self.spec.known.name, self.settings, self.version, self.weights)
 
 

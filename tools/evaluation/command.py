@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def default_output(sr: Path, protocol: str) -> Path:
-    """results/evaluation/NAME; folders of several methods often have one name, that of the test set.
+    """Return results/evaluation/NAME; folders of several methods often have one name, that of the test set.
 
     Raises:
         OptionError: results of another folder are there.

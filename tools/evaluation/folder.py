@@ -98,7 +98,7 @@ def _matched(plan: Protocol, sr: Path, gt: Path | None, suffix: str | None, labe
 
 
 def resolve_devices(device: str | None) -> list[str]:
-    """Torch devices: "cuda" is all GPUs, None these or the CPU; "cuda:0,cuda:1" is as it says.
+    """Return torch devices: "cuda" is all GPUs, None these or the CPU; "cuda:0,cuda:1" is as it says.
 
     Raises:
         OptionError: there is no such device.
@@ -154,7 +154,7 @@ def _compute_fid(items: Sequence[Item], scorer: Scorer, store: ScoreStore, devic
 
 
 def fingerprint(sides: Sequence[Sequence[Path]]) -> str:
-    """SHA-256 over names, sizes and times of change of two sets of files; OSError where a file is not there."""
+    """Return SHA-256 over names, sizes and times of change of two sets of files; OSError where a file is not there."""
     digest = hashlib.sha256()
     for files in sides:
         for path in files:

@@ -78,7 +78,7 @@ class ImageScores:
         return found
 
     def _make_keys(self, item: Item) -> Iterator[tuple[Unit, Key]]:
-        """All scores that an image is to have, each with what stands before it in the store."""
+        """Yield all scores that an image is to have, each with what stands before it in the store."""
         own = read_file_state(item.sr)
         others = [read_file_state(path) for path in item.references]
         for scorer in self.scorers:
@@ -89,7 +89,7 @@ class ImageScores:
                 yield Unit(item.name, index, scorer.column), (item.name, reference, files, scorer.key)
 
     def _find_jobs(self, scorers: Sequence[Scorer]) -> list[tuple[Item, tuple[Unit, ...]]]:
-        """The images with scores that are still to be made."""
+        """Return the images with scores that are still to be made."""
         found = []
         for item in self.items:
             units = [Unit(item.name, index, one.column) for one in scorers for index in list_references(one, item)]

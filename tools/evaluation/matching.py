@@ -49,7 +49,7 @@ def match(
     several: bool = False,
     labels: Path | None = None,
 ) -> list[Item]:
-    """Pairs by name, sorted.
+    """Return pairs by name, sorted.
 
     A key is the path in the folder without extension. The SR images' keys are those of the GTs, or all of them with one
     suffix more, such as _x4; it is found where `suffix` is None.
@@ -88,7 +88,7 @@ def group_of(name: str) -> str:
 
 
 def common_suffix(sr: Iterable[str], gt: Collection[str]) -> str:
-    """The suffix with which most SR keys are a GT's key; the shortest where several are equal, "" for none."""
+    """Return the suffix with which most SR keys are a GT's key; the shortest where several are equal, "" for none."""
     counts: Counter[str] = Counter()
     for key in sr:
         counts.update(key[end:] for end in range(1, len(key) + 1) if key[:end] in gt)
@@ -133,7 +133,7 @@ def _several(made: Mapping[str, Path], wanted: Mapping[str, tuple[Path, ...]], s
 
 
 def _longest(key: str, wanted: Collection[str]) -> str | None:
-    """The GT's name in NAME+ANYTHING; names may hold a plus themselves."""
+    """Return the GT's name in NAME+ANYTHING; names may hold a plus themselves."""
     ends = [index for index, letter in enumerate(key) if letter == SEPARATOR]
     return next((key[:end] for end in reversed(ends) if key[:end] in wanted), None)
 
@@ -142,7 +142,7 @@ def _longest(key: str, wanted: Collection[str]) -> str | None:
 
 
 def _references(gt: Path, kind: References, labels: Path | None) -> dict[str, tuple[Path, ...]]:
-    """Files of the references by name of the image."""
+    """Return files of the references by name of the image."""
     paths = FolderSource(gt, IMAGE_SUFFIXES).paths
     if kind == "single":
         return {key: (path,) for key, path in paths.items()}
@@ -173,7 +173,7 @@ def _positive(gt: Path, labels: Path | None) -> dict[str, list[str]]:
 
 
 def sizes(items: Sequence[Item], align: Align) -> dict[str, tuple[int, int]]:
-    """(height, width) by name of those SR images whose header can be read.
+    """Return (height, width) by name of those SR images whose header can be read.
 
     Args:
         items: the pairs.
@@ -206,6 +206,6 @@ def sizes(items: Sequence[Item], align: Align) -> dict[str, tuple[int, int]]:
 
 
 def shown(names: Sequence[str]) -> str:
-    """The first names, and the number of the others."""
+    """Return the first names, and the number of the others."""
     rest = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + rest

@@ -38,7 +38,7 @@ class Protocol:
     notes: tuple[str, ...] = ()
 
     def explained(self) -> list[str]:
-        """Exactly what is done, line by line."""
+        """Return exactly what is done, line by line."""
         lines = [f"{self.name}: {self.table}"]
         for spec in self.metrics:
             lines.append(f"  {spec.column}: {spec.said()}" + (f" [{spec.basis}]" if spec.basis else ""))
@@ -225,7 +225,7 @@ TABLES = {
 
 
 def find_protocol(name: str) -> Protocol:
-    """A protocol by its name or by its table, such as ssl or ssl-1.
+    """Return a protocol by its name or by its table, such as ssl or ssl-1.
 
     Raises:
         OptionError: there is none.
@@ -237,12 +237,15 @@ def find_protocol(name: str) -> Protocol:
 
 
 def custom_protocol(metrics: Sequence[str]) -> Protocol:
-    """The metrics with their defaults: RGB, no border cut, pyiqa's default networks, FID clean on whole images."""
+    """Return the metrics with their defaults: RGB, no border cut, pyiqa's default networks, FID clean on whole
+    images.
+    """
     return Protocol(CUSTOM, "no paper's protocol", tuple(MetricSpec(name, {}) for name in metrics))
 
 
 def narrowed(protocol: Protocol, metrics: Sequence[str]) -> Protocol:
-    """The protocol with these columns alone, in this order; a metric that it lacks is added with the default settings.
+    """Return the protocol with these columns alone, in this order; a metric that it lacks is added with the default
+    settings.
 
     Raises:
         OptionError: no such metric, or the protocol has another one in its column, such as pyiqa's NIQE.
@@ -260,7 +263,7 @@ def narrowed(protocol: Protocol, metrics: Sequence[str]) -> Protocol:
 
 
 def overridden(protocol: Protocol, settings: Mapping[str, Mapping[str, Any]]) -> Protocol:
-    """The protocol with other settings.
+    """Return the protocol with other settings.
 
     Args:
         protocol: what to change.
@@ -288,12 +291,12 @@ def _changed(spec: MetricSpec, settings: Mapping[str, Any]) -> MetricSpec:
 
 
 def with_crop_border(protocol: Protocol, crop_border: int) -> Protocol:
-    """The protocol with this border for every metric but FID."""
+    """Return the protocol with this border for every metric but FID."""
     names = [spec.known.name for spec in protocol.metrics if spec.known.reference != "set"]
     return overridden(protocol, {name: {"crop_border": crop_border} for name in names})
 
 
 def with_y_channel(protocol: Protocol, y_channel: bool) -> Protocol:
-    """The protocol with PSNR and SSIM on Y or on RGB."""
+    """Return the protocol with PSNR and SSIM on Y or on RGB."""
     names = [spec.known.name for spec in protocol.metrics if spec.known.name in ("psnr", "ssim")]
     return overridden(protocol, {name: {"y_channel": y_channel} for name in names})

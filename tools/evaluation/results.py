@@ -31,7 +31,9 @@ def write_results(output: Path, summary: Summary) -> None:
 
 
 def as_json(summary: Summary) -> dict[str, Any]:
-    """The summary without the single values, for JSON; an infinite number is the text "inf", as float() reads it."""
+    """Return the summary without the single values, for JSON; an infinite number is the text "inf", as float() reads
+    it.
+    """
     content = asdict(summary)
     del content["values"]
     for metric in content["metrics"].values():
@@ -44,7 +46,7 @@ def _json_number(value: float | None) -> float | str | None:
 
 
 def markdown(summary: Summary) -> str:
-    """The table for the terminal and for reports, with what is missing below it."""
+    """Return the table for the terminal and for reports, with what is missing below it."""
     head = ["metric", "mean", "std", "images", "better", "settings", "version", "weights", "device"]
     rows = [_cells(column, metric) for column, metric in summary.metrics.items()]
     rows += [[column, "not run", *["-"] * (len(head) - 2)] for column in summary.missing]

@@ -164,7 +164,7 @@ Networks = Sequence[tuple[MetricSpec, nn.Module]]
 
 
 def batches(jobs: Batch, sizes: Mapping[str, tuple[int, int]], limit: int) -> list[Batch]:
-    """Images of equal size together, at most `limit`; one whose size is not known is alone."""
+    """Return images of equal size together, at most `limit`; one whose size is not known is alone."""
     by_size: dict[Any, list[tuple[Item, Wanted]]] = {}
     for job in jobs:
         by_size.setdefault(sizes.get(job[0].name, job[0].name), []).append(job)

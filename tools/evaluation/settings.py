@@ -18,7 +18,7 @@ from prismsr.utils.errors import OptionError
 
 
 def chosen_protocol(args: argparse.Namespace) -> Protocol:
-    """The protocol of the command line with all settings that it changes.
+    """Return the protocol of the command line with all settings that it changes.
 
     Raises:
         OptionError: neither protocol nor metrics, an unknown one, or a setting that does not fit.

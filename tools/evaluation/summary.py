@@ -64,7 +64,7 @@ class Summary:
 
     @property
     def complete(self) -> bool:
-        """Whether every image has a value in every column that can run here."""
+        """Return whether every image has a value in every column that can run here."""
         return not self.failed and all(metric.count == metric.expected for metric in self.metrics.values())
 
 
@@ -87,7 +87,7 @@ def mean_of_groups(values: Mapping[str, float], items: Sequence[Item]) -> tuple[
 
 
 def versions() -> dict[str, str]:
-    """Versions of what takes part."""
+    """Return versions of what takes part."""
     found = {"prismsr": __version__, "python": platform.python_version(), "opencv": cv2.__version__}
     for package in _PACKAGES:
         with suppress(PackageNotFoundError):

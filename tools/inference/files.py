@@ -25,7 +25,7 @@ class Outcome:
 
 
 def infer_files(upscaler: Upscaler, jobs: Sequence[Job]) -> Iterator[Outcome]:
-    """Super-resolve images one by one; the next is read, and the last written, while the network works.
+    """Yield super-resolve images one by one; the next is read, and the last written, while the network works.
 
     Args:
         upscaler: what is done to each picture.

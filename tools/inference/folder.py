@@ -78,7 +78,7 @@ def infer_folder(
     devices: Sequence[str] = (),
     progress: bool = True,
 ) -> InferenceReport:
-    """Super-resolve images and folders of images into a folder.
+    """Return super-resolve images and folders of images into a folder.
 
     Args:
         generator: from `load_generator`.

@@ -11,7 +11,7 @@ from prismsr.utils.processes import iterate_in_processes
 
 
 def infer_in_processes(upscaler: Upscaler, jobs: Sequence[Job], devices: Sequence[str]) -> Iterator[Outcome]:
-    """As `infer_files`, in one process for each device; outcomes come as they are ready, in no order.
+    """Infer as `infer_files` does, in one process for each device; outcomes come as they are ready, in no order.
 
     Args:
         upscaler: its generator is one of `load_generator`, and is loaded again in each process.

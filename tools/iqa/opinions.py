@@ -46,7 +46,7 @@ class Opinions:
 
     @property
     def notes(self) -> list[str]:
-        """What is to be known of the set and of the figures."""
+        """Return what is to be known of the set and of the figures."""
         lacking = f"{len(self.skipped)} of {len(self.iqa_set.records)} images have no score and are left out"
         own = [note for group in self.groups.values() for note in group.notes]
         return [*self.iqa_set.notes, *([lacking] if self.skipped else []), *own]

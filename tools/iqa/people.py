@@ -112,13 +112,13 @@ def compare_choices(
 
 
 def outcomes(pairs: PreferencePairs, scores: Mapping[str, float]) -> NDArray[np.float64]:
-    """`preference.pair_outcomes` of a metric; scores by name, higher is better."""
+    """Return `preference.pair_outcomes` of a metric; scores by name, higher is better."""
     left, right = ([scores.get(name, math.nan) for name in side] for side in (pairs.left, pairs.right))
     return preference.pair_outcomes(left, right, pairs.choices)
 
 
 def grouped_images(root: Path, files_needed: bool = True) -> tuple[Groups, dict[str, Path]]:
-    """Groups of a set in HGGT's layout, and the files of their images by key (none of an LMDB).
+    """Return groups of a set in HGGT's layout, and the files of their images by key (none of an LMDB).
 
     Raises:
         ImageSourceError: no such set, or versions that do not fit together.
@@ -133,7 +133,7 @@ def grouped_images(root: Path, files_needed: bool = True) -> tuple[Groups, dict[
 
 
 def label_codes(groups: Groups, labels: Labels) -> NDArray[np.int_]:
-    """(groups, versions) codes of `preference.misalignment`.
+    """Return (groups, versions) codes of `preference.misalignment`.
 
     Raises:
         OptionError: no group of the set has a label.
@@ -153,12 +153,12 @@ def label_codes(groups: Groups, labels: Labels) -> NDArray[np.int_]:
 
 
 def group_quality(groups: Groups, scores: Mapping[str, float]) -> NDArray[np.float64]:
-    """(groups, versions) scores by key, NaN where there is none."""
+    """Return (groups, versions) scores by key, NaN where there is none."""
     return np.array([[scores.get(key, math.nan) for key in keys] for keys in groups.keys])
 
 
 def table_quality(groups: Groups, table: ScoreTable) -> NDArray[np.float64]:
-    """(groups, versions) quality from a score file.
+    """Return (groups, versions) quality from a score file.
 
     Raises:
         ScoreFileError: an image has none there.

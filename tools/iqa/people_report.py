@@ -48,7 +48,7 @@ def csv_table(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) 
 
 
 def percent(value: float | None) -> str:
-    """A share with two digits after the point, without the sign; - where there is none."""
+    """Return a share with two digits after the point, without the sign; - where there is none."""
     return "-" if value is None or math.isnan(value) else f"{100 * value:.2f}"
 
 
@@ -133,7 +133,7 @@ def report_hggt(folder: Path, title: str, found: Mapping[str, Misalignment], not
 
 
 def draw_complementarity(path: Path, names: Sequence[str], shares: NDArray[np.float64]) -> None:
-    """Heat map of `complementarity`'s shares, as PNG."""
+    """Draw a heat map of `complementarity`'s shares, as PNG."""
     side = 2.2 + 0.55 * len(names)
     figure = Figure(figsize=(side + 1, side), layout="constrained")
     axes = figure.subplots()
@@ -168,7 +168,7 @@ def _without_nan(value: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """A `Misalignment` as JSON has it, each share with its value."""
+    """Return a `Misalignment` as JSON has it, each share with its value."""
     classes = {ORIGINAL: "original", POSITIVE: "positive", SIMILAR: "similar", NEGATIVE: "negative"}
     if isinstance(value, Share):
         return {"count": value.count, "total": value.total, "value": value.value}

@@ -37,7 +37,7 @@ class PreferencePairs:
     choices: NDArray[np.int_]
 
     def names(self) -> list[str]:
-        """All images, each once, in order of appearance."""
+        """Return all images, each once, in order of appearance."""
         return list(dict.fromkeys(name for pair in zip(self.left, self.right, strict=True) for name in pair))
 
 
@@ -80,7 +80,7 @@ def read_pairs(path: Path, root: Path) -> PreferencePairs:
 
 
 def _rows(path: Path) -> list[list[str]]:
-    """Cells of all rows that are not blank, the header in lower case."""
+    """Return cells of all rows that are not blank, the header in lower case."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = [[cell.strip() for cell in row] for row in csv.reader(file)]

@@ -78,7 +78,7 @@ class IqaSet:
     unions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def groups(self) -> dict[str, list[IqaRecord]]:
-        """The whole set under "all", then every union and every kind, each in the order of the set."""
+        """Return the whole set under "all", then every union and every kind, each in the order of the set."""
         kinds = {kind: (kind,) for kind in sorted({record.kind for record in self.records} - {""})}
         found = {"all": list(self.records)}
         for name, members in {**self.unions, **kinds}.items():
@@ -201,12 +201,12 @@ READERS: dict[str, Callable[[Path, Path | None, str | None], IqaSet]] = {
 
 
 def _scale(name: str) -> str:
-    """`sf4` of Bicubic/sf4/sigma1.2/29030.png: the scaling factor is a folder's name in Ma's set."""
+    """Return `sf4` of Bicubic/sf4/sigma1.2/29030.png: the scaling factor is a folder's name in Ma's set."""
     return next((part for part in Path(name).parts[:-1] if part[:2] == "sf" and part[2:].isdecimal()), "")
 
 
 def _ma_mat(file: Path) -> list[tuple[str, float, str]]:
-    """Names and scores of a .mat with one cell array of names and one vector of numbers of the same length."""
+    """Return names and scores of a .mat with one cell array of names and one vector of numbers of the same length."""
     from scipy.io import loadmat
 
     try:
@@ -252,7 +252,9 @@ def _first_folder(name: str, root: Path, *places: str) -> Path:
 
 
 def _table(file: Path, mos_column: str | None) -> list[tuple[str, float, str]]:
-    """(file, MOS, kind) of each row of a text table, with a header or, where the second cell is a number, without."""
+    """Return (file, MOS, kind) of each row of a text table, with a header or, where the second cell is a number,
+    without.
+    """
     try:
         lines = [line for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
@@ -275,7 +277,7 @@ def _table(file: Path, mos_column: str | None) -> list[tuple[str, float, str]]:
 
 
 def _columns(header: list[str], mos_column: str | None, file: Path) -> tuple[tuple[int, int, int | None], int]:
-    """Indices of the columns file, MOS and kind, and the index of the first row of data."""
+    """Return indices of the columns file, MOS and kind, and the index of the first row of data."""
     if len(header) > 1 and _is_number(header[1]):
         return (0, 1, 2 if len(header) > 2 else None), 0
     lower = [cell.strip('"').lower() for cell in header]
@@ -309,7 +311,7 @@ def _number(value: Any, where: str) -> float:
 
 
 def _count_notes(records: list[IqaRecord], expected: Mapping[str, int]) -> list[str]:
-    """A note for each kind ("" is the whole set) that has not as many images as published."""
+    """Return a note for each kind ("" is the whole set) that has not as many images as published."""
     counts = Counter(record.kind for record in records)
     counts[""] = len(records)
     return [

@@ -22,13 +22,13 @@ class PaperValue:
 
 
 def table_names() -> list[str]:
-    """Names of all tables, such as "sfd_table3"."""
+    """Return names of all tables, such as "sfd_table3"."""
     return sorted(path.stem for path in FOLDER.glob("*.csv"))
 
 
 @lru_cache(maxsize=32)
 def read_table(name: str) -> tuple[PaperValue, ...]:
-    """All figures of a table, in the order of the file.
+    """Return all figures of a table, in the order of the file.
 
     Raises:
         ValueError: other columns, a direction that is neither higher nor lower, or a figure that is no number.

@@ -68,12 +68,12 @@ class Comparison:
 
     @property
     def frame(self) -> dict[str, float]:
-        """The box in the whole image, as shares of its width and height."""
+        """Return the box in the whole image, as shares of its width and height."""
         return dict(zip(("left", "top", "width", "height"), np.divide(self.box, self.size * 2).tolist(), strict=True))
 
     @property
     def bytes(self) -> int:
-        """Size of its pictures."""
+        """Return size of its pictures."""
         return len(self.overview) + sum(len(panel.data) for panel in self.panels)
 
 

@@ -49,7 +49,7 @@ class Curves:
 
     @property
     def colours(self) -> dict[str, int]:
-        """The number of each experiment's colour."""
+        """Return the number of each experiment's colour."""
         names = dict.fromkeys(name for panel in (*self.metrics, *self.losses) for name in panel.curves)
         return {name: number % COLOURS for number, name in enumerate(names)}
 

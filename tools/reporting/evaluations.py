@@ -50,23 +50,23 @@ class Group:
 
     @property
     def columns(self) -> list[str]:
-        """All metrics of any evaluation, in the order in which they appear."""
+        """Return all metrics of any evaluation, in the order in which they appear."""
         names = [name for one in self.evaluations for name in (*one.summary.metrics, *one.summary.missing)]
         return list(dict.fromkeys(names))
 
     @property
     def images(self) -> set[str]:
-        """Names of all images with a score."""
+        """Return names of all images with a score."""
         return {image for one in self.evaluations for image in one.scores}
 
     @property
     def protocols(self) -> list[str]:
-        """What was done; each text once."""
+        """Return what was done; each text once."""
         return list(dict.fromkeys("\n".join(one.summary.protocol) for one in self.evaluations))
 
     @property
     def versions(self) -> list[str]:
-        """Versions of the packages; each text once."""
+        """Return versions of the packages; each text once."""
         told = (
             ", ".join(f"{name} {version}" for name, version in one.summary.versions.items()) for one in self.evaluations
         )

@@ -48,12 +48,12 @@ class Cell:
 
     @property
     def difference(self) -> float | None:
-        """Ours minus the paper's."""
+        """Return ours minus the paper's."""
         return None if self.ours is None or self.paper is None else self.ours - self.paper
 
     @property
     def verdict(self) -> str:
-        """within, better or worse (than the tolerance allows); empty without a comparison."""
+        """Return within, better or worse (than the tolerance allows); empty without a comparison."""
         difference = self.difference
         if difference is None:
             return ""
@@ -63,7 +63,7 @@ class Cell:
 
 
 def cells_of(name: str, table: Table, found: Sequence[Found], rows: Sequence[str], sets: Sequence[str]) -> list[Cell]:
-    """All cells of a table, in the paper's order, those of extra rows last.
+    """Return all cells of a table, in the paper's order, those of extra rows last.
 
     Args:
         name: of the table.
@@ -127,7 +127,7 @@ def _why_not(found: Found, metric: str) -> tuple[State, tuple[str, ...]]:
 
 
 def markdown(name: str, table: Table, cells: Sequence[Cell]) -> str:
-    """A table per data set (`paper / ours (difference, verdict)`), and below it what is missing."""
+    """Return a table per data set (`paper / ours (difference, verdict)`), and below it what is missing."""
     lines = [f"# {name}: {table.title}", ""]
     lines += [table.note, ""] if table.note else []
     lines += [
@@ -155,7 +155,7 @@ def _set_table(cells: Sequence[Cell], digits: Mapping[str, int]) -> str:
 
 
 def _printed_digits(table: Table) -> dict[str, int]:
-    """Digits after the point that the paper prints, by metric."""
+    """Return digits after the point that the paper prints, by metric."""
     digits: dict[str, int] = {}
     for value in table.printed():
         own = len(repr(value.value).partition(".")[2])
@@ -180,7 +180,7 @@ def _summary(cells: Sequence[Cell]) -> list[str]:
 
 
 def _todo(cells: Sequence[Cell]) -> list[str]:
-    """Each thing to do once, with the number of cells that wait for it."""
+    """Return each thing to do once, with the number of cells that wait for it."""
     counts = Counter(text for cell in cells for text in cell.todo)
     lines = [f"- {text} [{count} {'cell' if count == 1 else 'cells'}]" for text, count in counts.most_common()]
     return ["## To do", "", *lines] if lines else []
@@ -207,7 +207,7 @@ def write_report(folder: Path, name: str, table: Table, cells: Sequence[Cell], f
 
 
 def _csv(cells: Sequence[Cell]) -> str:
-    """A line per cell; an empty cell where there is no figure."""
+    """Return a line per cell; an empty cell where there is no figure."""
     names = ["table", "dataset", "method", "metric", "better", "paper", "ours", "difference", "tolerance"]
     rows: list[list[str]] = [[*names, "verdict", "state", "todo"]]
     for cell in cells:
@@ -219,7 +219,7 @@ def _csv(cells: Sequence[Cell]) -> str:
 
 
 def overview(cells: Mapping[str, Sequence[Cell]]) -> str:
-    """A line per table: how many of its cells are in which state."""
+    """Return a line per table: how many of its cells are in which state."""
     rows = []
     for name, own in cells.items():
         states = [cell.state for cell in own]

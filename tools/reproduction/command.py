@@ -65,7 +65,7 @@ def run(args: argparse.Namespace, root: Path = ROOT) -> int:
 
 
 def _chosen(args: argparse.Namespace, tables: dict[str, Table]) -> dict[str, tuple[Table, list[str], list[str]]]:
-    """Each table with the rows and sets that are asked for; tables that have none of them are left out.
+    """Return each table with the rows and sets that are asked for; tables that have none of them are left out.
 
     Raises:
         OptionError: a row or set that no table has.

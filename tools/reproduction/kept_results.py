@@ -63,7 +63,7 @@ class How:
 
 
 def image_settings(job: Job, needs: Needs, how: How) -> dict[str, Any]:
-    """What the images of a job, whose needs are there, depend on."""
+    """Return what the images of a job, whose needs are there, depend on."""
     assert needs.options is not None
     assert needs.checkpoint is not None
     assert needs.lq is not None
@@ -76,7 +76,7 @@ def image_settings(job: Job, needs: Needs, how: How) -> dict[str, Any]:
 
 
 def quality_settings(job: Job, root: Path) -> dict[str, Any]:
-    """What the scores of a quality metric depend on, with the files that its options name."""
+    """Return what the scores of a quality metric depend on, with the files that its options name."""
     options = {
         key: [value, hash_file(root / value)] if isinstance(value, str) and (root / value).is_file() else value
         for key, value in job.row.metric_options.items()
@@ -87,7 +87,7 @@ def quality_settings(job: Job, root: Path) -> dict[str, Any]:
 
 
 def result_folder(results: Path, job: Job, needs: Needs, settings: Mapping[str, Any]) -> Path:
-    """Where the results of these settings are kept."""
+    """Return where the results of these settings are kept."""
     if job.use.protocol is not None:
         parts = [needs.experiment, job.use.set or job.dataset]
     else:
@@ -108,7 +108,7 @@ def column_key(spec: MetricSpec, needs: Needs, root: Path) -> str:
 
 
 def read_record(folder: Path) -> dict[str, Result]:
-    """Kept figures by column; none where there is no record or it is damaged."""
+    """Return kept figures by column; none where there is no record or it is damaged."""
     try:
         content = json.loads((folder / RECORD).read_text(encoding="utf8"))
         return {column: Result(**one) for column, one in content["columns"].items()}
@@ -123,7 +123,7 @@ def write_record(folder: Path, settings: Mapping[str, Any], columns: Mapping[str
 
 
 def older_results(folder: Path) -> bool:
-    """Whether results of other checkpoints, settings or inputs are beside a folder."""
+    """Return whether results of other checkpoints, settings or inputs are beside a folder."""
     return any(path.parent != folder for path in folder.parent.glob(f"*/{RECORD}"))
 
 
@@ -131,12 +131,12 @@ def older_results(folder: Path) -> bool:
 
 
 def digest(value: Any) -> str:
-    """Short SHA-256 of plain values."""
+    """Return short SHA-256 of plain values."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:_DIGITS]
 
 
 def slug(name: str) -> str:
-    """A name for a folder; names that differ in other characters only get different ones."""
+    """Return a name for a folder; names that differ in other characters only get different ones."""
     plain = re.sub(r"[^A-Za-z0-9._+-]+", "_", name).strip("._")
     return plain if plain == name else f"{plain}_{digest(name)[:4]}"
 
@@ -160,7 +160,7 @@ def _state(path: Path) -> list[int]:
 
 @lru_cache(maxsize=64)
 def _file_hash(path: Path, size: int, changed: int) -> str:
-    """SHA-256, read again only when the file changes."""
+    """Return SHA-256, read again only when the file changes."""
     return hash_file(path)
 
 

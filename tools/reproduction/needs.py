@@ -114,7 +114,7 @@ def _look_for_network(needs: Needs, job: Job, root: Path, checkpoints: Mapping[s
 
 
 def _network_lacks(options: Mapping[str, Any], file: str, root: Path) -> list[Lack]:
-    """What a network loads besides its checkpoint (LGCAA: Stable Diffusion 2, DINO) and is not there."""
+    """Return what a network loads besides its checkpoint (LGCAA: Stable Diffusion 2, DINO) and is not there."""
     wanted = weight_needs.needs_of({"network_g": options.get("network_g")})
     entries = [entry for need in wanted for entry in read_list() if entry.serves(need.what)]
     absent = ", ".join(entry.name for entry in entries if not is_there(entry, root))
@@ -123,7 +123,8 @@ def _network_lacks(options: Mapping[str, Any], file: str, root: Path) -> list[La
 
 
 def _trained_otherwise(experiment: Path, maker: Path) -> str:
-    """In which option a training differs from its option file, by the copy kept with the experiment; "" for none.
+    """Return in which option a training differs from its option file, by the copy kept with the experiment; "" for
+    none.
 
     Only what a training computes with is compared; without a copy nothing is known.
     """
@@ -138,7 +139,7 @@ def _trained_otherwise(experiment: Path, maker: Path) -> str:
 
 
 def _training_options(file: Path) -> dict[str, Any]:
-    """The sections of an option file that say what is trained, flat, by dotted key."""
+    """Return the sections of an option file that say what is trained, flat, by dotted key."""
     options = load_options(file)
     found: dict[str, Any] = {}
     waiting = [(key, options[key]) for key in _TRAINING if key in options]
@@ -175,7 +176,7 @@ def _look_for_test_set(needs: Needs, job: Job, root: Path) -> None:
 
 
 def _not_as_published(name: str, needs: Needs) -> str | None:
-    """What is wrong with a set that `prepare.py testset --force` took all the same."""
+    """Return what is wrong with a set that `prepare.py testset --force` took all the same."""
     for folder in filter(None, (needs.gt, needs.lq)):
         try:
             problems = (read_record(folder.parent / PREPARED) or {}).get("problems")
@@ -190,7 +191,7 @@ def _not_as_published(name: str, needs: Needs) -> str | None:
 
 
 def _protocol(job: Job) -> Protocol:
-    """The protocol with the table's columns alone."""
+    """Return the protocol with the table's columns alone."""
     assert job.use.protocol is not None
     whole = find_protocol(job.use.protocol)
     return replace(whole, metrics=tuple(spec for spec in whole.metrics if spec.column in job.columns))
@@ -224,7 +225,7 @@ def _is_file(value: object) -> bool:
 
 
 def metric_lack(metric: str, root: Path) -> Lack | None:
-    """What a metric's published weights or its package lack; None where all that is known of is there.
+    """Return what a metric's published weights or its package lack; None where all that is known of is there.
 
     Metrics that the list of weights does not have are left to pyiqa, which fetches theirs at the first use.
     """
@@ -243,7 +244,7 @@ def metric_weights(metric: str) -> list[Weights]:
 
 
 def is_there(entry: Weights, root: Path) -> bool:
-    """Whether the file of an entry is at its place; its content is not read."""
+    """Return whether the file of an entry is at its place; its content is not read."""
     path = place(entry, root)
     return path is not None and path.is_file()
 

@@ -99,7 +99,7 @@ def _save(figure: Figure, path: Path) -> Path:
 
 
 def _values(cells: Sequence[Cell], metric: str, ours: bool) -> dict[str, float]:
-    """Figures by method."""
+    """Return figures by method."""
     found = {cell.method: cell.ours if ours else cell.paper for cell in cells if cell.metric == metric}
     return {method: value for method, value in found.items() if value is not None}
 
@@ -148,7 +148,7 @@ def _scatter(axes: Axes, points: Sequence[tuple[float, float]], own: Sequence[bo
 
 
 def _join(axes: Axes, points: Mapping[str, tuple[float, float]], suffix: str, ours: bool) -> None:
-    """Arrows from each method to the one with the suffix."""
+    """Draw arrows from each method to the one with the suffix."""
     for method, start in points.items():
         end = points.get(f"{method}{suffix}") if suffix else None
         if end is not None:
@@ -193,7 +193,7 @@ def _place_labels(figure: Figure, axes: Axes, texts: Sequence[tuple[float, float
 
 
 def _label(axes: Axes, text: tuple[float, float, str, str], dx: float, dy: float, line: bool) -> Any:
-    """A name at so many points from its point, with a line to it where it is far."""
+    """Return a name at so many points from its point, with a line to it where it is far."""
     x, y, name, colour = text
     label = axes.annotate(
         name, (x, y), (dx, dy), textcoords="offset points", fontsize=7.5, color=colour,
@@ -205,7 +205,7 @@ def _label(axes: Axes, text: tuple[float, float, str, str], dx: float, dy: float
 
 
 def _text_box(label: Any, renderer: Any) -> Bbox:
-    """The text's own box, without that of the line to its point."""
+    """Return the text's own box, without that of the line to its point."""
     label.update_positions(renderer)
     return Text.get_window_extent(label, renderer).padded(1)
 
@@ -218,7 +218,7 @@ def _inside(box: Bbox, frame: Bbox) -> bool:
 
 
 def _bars(title: str, cells: Sequence[Cell]) -> Figure:
-    """Horizontal bars of the paper's figures, best at the top; stars are ours."""
+    """Return horizontal bars of the paper's figures, best at the top; stars are ours."""
     metric = cells[0].metric
     paper, ours = _values(cells, metric, False), _values(cells, metric, True)
     order = sorted(paper, key=paper.__getitem__, reverse=cells[0].better == "lower")
@@ -240,7 +240,9 @@ def _bars(title: str, cells: Sequence[Cell]) -> Figure:
 
 
 def _radar(title: str, cells: Sequence[Cell], methods: Sequence[str]) -> Figure:
-    """One spoke per metric, from the worst (centre) to the best (rim) of the drawn methods; dashed lines are ours."""
+    """Return one spoke per metric, from the worst (centre) to the best (rim) of the drawn methods; dashed lines are
+    ours.
+    """
     metrics = list(dict.fromkeys(cell.metric for cell in cells))
     series = {(name, ours): _series(cells, name, metrics, ours) for ours in (False, True) for name in methods}
     drawn = {key: line for key, line in series.items() if not np.isnan(line).any()}

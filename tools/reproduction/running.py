@@ -90,7 +90,7 @@ class Found:
 
     @property
     def todo(self) -> list[str]:
-        """Columns that can be made and are not there."""
+        """Return columns that can be made and are not there."""
         return [column for column in self.keys if column not in self.kept and column not in self.needs.metrics]
 
 
@@ -196,7 +196,7 @@ class Runner:
 
 
 def _complete(found: Found, summary: Summary) -> dict[str, Result]:
-    """The columns that are over all images; the others are noted as errors."""
+    """Return the columns that are over all images; the others are noted as errors."""
     columns = {}
     for name, one in summary.metrics.items():
         if one.mean is None or one.count < one.expected:
@@ -264,7 +264,7 @@ def run_all(found: Sequence[Found], setup: Setup) -> None:
 
 
 def provenance(found: Found) -> dict[str, Any]:
-    """What the figures of a job are made from, for the JSON report."""
+    """Return what the figures of a job are made from, for the JSON report."""
     return {
         "table": found.job.table,
         "method": found.job.method,

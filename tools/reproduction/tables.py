@@ -64,7 +64,7 @@ class Row(_Strict):
     metric_options: Mapping[str, Any] = Field(default_factory=dict)
 
     def options_for(self, dataset: str) -> str | None:
-        """The option file for a data set."""
+        """Return the option file for a data set."""
         return self.options.get(dataset) if isinstance(self.options, Mapping) else self.options
 
 
@@ -105,11 +105,11 @@ class Table(_Strict):
         return self
 
     def printed(self) -> tuple[PaperValue, ...]:
-        """The paper's figures."""
+        """Return the paper's figures."""
         return paper_tables.read_table(self.csv)
 
     def methods(self) -> list[str]:
-        """All rows, the extra ones included."""
+        """Return all rows, the extra ones included."""
         return [*self.rows, *self.extra, *self.others, *self.not_made]
 
 
@@ -134,7 +134,7 @@ class Job:
 
 @lru_cache(maxsize=1)
 def read_tables() -> dict[str, Table]:
-    """All tables by name, in the order of the files.
+    """Return all tables by name, in the order of the files.
 
     Raises:
         OptionError: a file is no YAML, or has wrong keys, or does not cover its CSV.
@@ -151,7 +151,7 @@ def read_tables() -> dict[str, Table]:
 
 
 def find_tables(names: Sequence[str]) -> dict[str, Table]:
-    """Tables by name; `all` is all of them.
+    """Return tables by name; `all` is all of them.
 
     Raises:
         OptionError: there is no such table.
@@ -164,7 +164,7 @@ def find_tables(names: Sequence[str]) -> dict[str, Table]:
 
 
 def jobs_of(name: str, table: Table, rows: Sequence[str] = (), sets: Sequence[str] = ()) -> list[Job]:
-    """The rows that can be made, on each data set where the table has figures.
+    """Return the rows that can be made, on each data set where the table has figures.
 
     Args:
         name: of the table.

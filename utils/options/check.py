@@ -65,7 +65,7 @@ def check_options(
 
 
 def resolve_path(path: str, root: str | os.PathLike[str]) -> str:
-    """Absolute form of a path from an option file: `~` is the home folder, relative paths start from `root`."""
+    """Return absolute form of a path from an option file: `~` is the home folder, relative paths start from `root`."""
     return os.path.normpath(os.path.join(root, os.path.expanduser(path)))
 
 

@@ -44,7 +44,7 @@ def load_options(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def load_with_lines(path: str | os.PathLike[str]) -> LoadedOptions:
-    """As `load_options`, together with the file and line each key comes from."""
+    """Load as `load_options` does, with the file and line each key comes from."""
     loaded = _load(Path(path), (), {})
     return LoadedOptions(merge({}, loaded.options), loaded.lines)
 
@@ -85,7 +85,9 @@ def _bases(value: Any, where: str) -> list[str]:
 
 
 def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Deep-merge two mappings into a new one that shares no container with either (BasicSR pops keys from them)."""
+    """Return deep-merge two mappings into a new one that shares no container with either (BasicSR pops keys
+    from them).
+    """
     merged = {key: _copy(value) for key, value in base.items()}
     for key, value in changes.items():
         old = merged.get(key)
@@ -166,6 +168,6 @@ def save_options(options: Mapping[str, Any], path: Path, versions: str) -> None:
 
 
 def shown(path: Path) -> str:
-    """The path as messages show it: relative to the working directory where it lies below it."""
+    """Return the path as messages show it: relative to the working directory where it lies below it."""
     relative = os.path.relpath(path)
     return str(path.absolute()) if relative.startswith("..") else relative

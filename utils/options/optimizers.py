@@ -19,7 +19,7 @@ def adam8bit(
     eps: float = 1e-8,
     weight_decay: float = 0.0,
 ) -> torch.optim.Optimizer:
-    """bitsandbytes' Adam, whose state takes 2 bytes a parameter instead of 8.
+    """Return bitsandbytes' Adam, whose state takes 2 bytes a parameter instead of 8.
 
     Raises:
         OptionError: bitsandbytes is not installed, or cannot update tensors on the parameters' device.

@@ -30,12 +30,12 @@ def errors_among(problems: Iterable[Problem]) -> list[Problem]:
 
 
 def report(problems: Iterable[Problem]) -> str:
-    """One line each, notes first, so that the errors stand last, where they are seen."""
+    """Return one line each, notes first, so that the errors stand last, where they are seen."""
     return "\n".join(map(str, sorted(problems, key=lambda problem: problem.severity == "error")))
 
 
 def show(value: Any) -> str:
-    """A value as messages show it, with its kind where that is the point."""
+    """Return a value as messages show it, with its kind where that is the point."""
     if value is None:
         return "null (~)"
     if isinstance(value, bool):

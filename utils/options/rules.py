@@ -26,7 +26,9 @@ def _arch(opt: Mapping[str, Any], network: str) -> Any:
 
 
 def one_scale(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOptions] | None) -> Iterator[Problem]:
-    """`scale` is there where a dataset reads it, and network_g upscales by it (a class may fix it as SCALE)."""
+    """Check that `scale` is there where a dataset reads it, and network_g upscales by it (a class may fix it as
+    SCALE).
+    """
     scale = number(opt.get("scale"))
     if scale is None:
         used = any(dataset is not None and dataset.USES_SCALE for _, _, dataset in _datasets(opt))
@@ -47,7 +49,7 @@ def one_scale(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOptions]
 
 
 def patch_sizes(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOptions] | None) -> Iterator[Problem]:
-    """The GT patches fit, of the dataset and of BasicSR's models that degrade themselves."""
+    """Check that GT patches fit, of the dataset and of BasicSR's models that degrade themselves."""
     if is_train:
         yield from check_patch(opt.get("gt_size"), "gt_size", opt)
         yield from check_patch(section(opt, "datasets", "train").get("gt_size"), "datasets.train.gt_size", opt)
@@ -75,7 +77,7 @@ def check_patch(size: Any, key: str, opt: Mapping[str, Any]) -> Iterator[Problem
 
 
 def loading(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOptions] | None) -> Iterator[Problem]:
-    """Loader settings that only work together."""
+    """Check loader settings that only work together."""
     for key, entry, dataset in _datasets(opt):
         if entry.get("prefetch_mode") == "cuda" and entry.get("pin_memory") is not True:
             yield Problem(join(key, "pin_memory"), "must be true with prefetch_mode: cuda")
@@ -89,7 +91,7 @@ def loading(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOptions] |
 
 
 def accumulation(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOptions] | None) -> Iterator[Problem]:
-    """A process's batch can be divided into train.accum_iter equal parts."""
+    """Check that a process's batch can be divided into train.accum_iter equal parts."""
     batch = number(section(opt, "datasets", "train").get("batch_size_per_gpu"))
     parts = number(section(opt, "train").get("accum_iter"))
     if is_train and batch and parts and parts > 0 and batch % parts:
@@ -97,7 +99,7 @@ def accumulation(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOptio
 
 
 def schedule(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOptions] | None) -> Iterator[Problem]:
-    """The learning rate's schedule covers the training."""
+    """Check that the learning rate's schedule covers the training."""
     total = number(section(opt, "train").get("total_iter"))
     entry = section(opt, "train", "scheduler")
     periods, milestones = entry.get("periods"), entry.get("milestones")
@@ -112,7 +114,7 @@ def schedule(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOptions] 
 
 
 def some_loss(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOptions] | None) -> Iterator[Problem]:
-    """There is something to learn from."""
+    """Check that there is something to learn from."""
     train = section(opt, "train")
     if not is_train or schema is None or not train:
         return
@@ -123,7 +125,7 @@ def some_loss(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOptions]
 
 
 def discriminators(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOptions] | None) -> Iterator[Problem]:
-    """The discriminators that loss terms play against are there, each with an optimiser."""
+    """Check that the discriminators that terms play against are there, each with an optimiser."""
     train = section(opt, "train")
     played = set()
     for loss, entry, key in named_losses(opt):
@@ -148,7 +150,7 @@ def _discriminators(opt: Mapping[str, Any], played: set[str]) -> Iterator[Proble
 
 
 def metric_data(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOptions] | None) -> Iterator[Problem]:
-    """A metric that compares with the GT needs datasets that have one."""
+    """Check that a metric that compares with the GT has datasets with one."""
     without = [
         key
         for key, _, dataset in _datasets(opt)
@@ -161,7 +163,7 @@ def metric_data(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOption
 
 
 def best_metric(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOptions] | None) -> Iterator[Problem]:
-    """`val.save_best` is one of the metrics."""
+    """Check that `val.save_best` is one of the metrics."""
     best = section(opt, "val").get("save_best")
     metrics = [name for name, entry in section(opt, "val", "metrics").items() if entry is not None]
     if isinstance(best, str) and best not in metrics:
@@ -169,7 +171,7 @@ def best_metric(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOption
 
 
 def wandb(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOptions] | None) -> Iterator[Problem]:
-    """Wandb follows TensorBoard's files."""
+    """Check that wandb has TensorBoard's files to follow."""
     logger = section(opt, "logger")
     if section(logger, "wandb").get("project") is not None and logger.get("use_tb_logger") is not True:
         yield Problem("logger.use_tb_logger", "must be true for wandb")

@@ -65,7 +65,7 @@ SchedulerEntry = Annotated[dict[str, Any], Entry("scheduler")]
 
 
 def entry_kind(field: FieldInfo) -> str | None:
-    """The kind of entry a field holds, or None where it holds a plain value."""
+    """Return the kind of entry a field holds, or None where it holds a plain value."""
     parts: Iterable[Any] = (field, *getattr(field.annotation, "__args__", ()))
     marks = [mark for part in parts for mark in getattr(part, "metadata", getattr(part, "__metadata__", ()))]
     return next((mark.kind for mark in marks if isinstance(mark, Entry)), None)

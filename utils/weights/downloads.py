@@ -94,7 +94,7 @@ def _transfer(url: str, partial: Path, timeout: float) -> int | None:
 
 
 def _first_byte(headers: Message) -> int | None:
-    """Where the answer to a request for a range begins; None where the server sends the whole file."""
+    """Return where the answer to a request for a range begins; None where the server sends the whole file."""
     text = headers.get("Content-Range", "")
     first = text.removeprefix("bytes ").split("-")[0]
     return int(first) if text.startswith("bytes ") and first.isdecimal() else None

@@ -33,7 +33,8 @@ class WeightsError(UserError, RuntimeError):
 
 
 def read_file(path: str | os.PathLike[str]) -> Any:
-    """Content of a torch.save or safetensors file, on the CPU: tensors and plain containers only, no code is run.
+    """Return content of a torch.save or safetensors file, on the CPU: tensors and plain containers only, no code is
+    run.
 
     Checksums are checked where the file has them (torch's zip format, since 1.6), so that a damaged file is noticed.
 
@@ -167,7 +168,9 @@ def load_torchvision_weights(url: str, what: str) -> dict[str, Tensor]:
 
 
 def weights_hash(net: nn.Module) -> str:
-    """SHA-256, in hex, of the bytes of the state dict in the order of its keys; "" where there are no weights."""
+    """Return SHA-256, in hex, of the bytes of the state dict in the order of its keys; "" where there are no
+    weights.
+    """
     state = net.state_dict()
     digest = hashlib.sha256()
     for key in sorted(state):

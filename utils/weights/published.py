@@ -47,12 +47,14 @@ class Weights(BaseModel):
 
     @property
     def name(self) -> str:
-        """Of the file, for people; on the hub, where many are model.safetensors, with its folder or repository."""
+        """Return of the file, for people; on the hub, where many are model.safetensors, with its folder or
+        repository.
+        """
         return "/".join(self.path.split("/")[-2 if self.hub else -1 :])
 
     @property
     def hub(self) -> tuple[str, str] | None:
-        """(repository, file) on the Hugging Face hub; None for entries of other places."""
+        """Return (repository, file) on the Hugging Face hub; None for entries of other places."""
         if not self.path.startswith(HF):
             return None
         owner, name, file = self.path.removeprefix(HF).split("/", 2)
@@ -60,11 +62,11 @@ class Weights(BaseModel):
 
     @property
     def source(self) -> str:
-        """Where it comes from, for people."""
+        """Return where it comes from, for people."""
         return self.url or self.page or f"https://huggingface.co/{'/'.join(self.path.removeprefix(HF).split('/')[:2])}"
 
     def serves(self, what: str) -> bool:
-        """Whether a need (see weight_needs) is met by it."""
+        """Return whether a need (see weight_needs) is met by it."""
         return what in self.needed_by or what == f"file:{self.path}"
 
 
@@ -78,7 +80,7 @@ class Finding:
 
 @lru_cache(maxsize=4)
 def read_list(path: Path = LIST) -> tuple[Weights, ...]:
-    """All entries.
+    """Return all entries.
 
     Raises:
         OptionError: it is no YAML.
@@ -89,7 +91,7 @@ def read_list(path: Path = LIST) -> tuple[Weights, ...]:
 
 
 def place(weights: Weights, root: Path) -> Path | None:
-    """Where the file belongs; in the Hugging Face cache where it lies, None if it is not there.
+    """Return where the file belongs; in the Hugging Face cache where it lies, None if it is not there.
 
     Args:
         weights: an entry.
@@ -106,7 +108,7 @@ def place(weights: Weights, root: Path) -> Path | None:
 
 
 def shown_place(weights: Weights, root: Path) -> str:
-    """Where the file belongs, for people."""
+    """Return where the file belongs, for people."""
     path = place(weights, root)
     if path is None:
         return f"the Hugging Face cache (HF_HOME), {weights.path.removeprefix(HF)}"
@@ -114,7 +116,7 @@ def shown_place(weights: Weights, root: Path) -> str:
 
 
 def examine(weights: Weights, root: Path) -> Finding:
-    """Whether the file is there, has the published size and hash, and can be read without running code."""
+    """Return whether the file is there, has the published size and hash, and can be read without running code."""
     path = place(weights, root)
     if path is None or not path.is_file():
         return Finding("missing", "not there")
@@ -141,7 +143,7 @@ def _agreement(published: str) -> str:
 
 
 def maker_of(what: str, options: dict[str, dict[str, Any]]) -> str | None:
-    """The option file whose training writes a checkpoint, or None.
+    """Return the option file whose training writes a checkpoint, or None.
 
     Args:
         what: a need.
@@ -154,7 +156,7 @@ def maker_of(what: str, options: dict[str, dict[str, Any]]) -> str | None:
 
 
 def uncovered(needs: Iterable[Need], entries: Iterable[Weights], options: dict[str, dict[str, Any]]) -> list[Need]:
-    """The needs that neither the list nor another option file meets."""
+    """Return the needs that neither the list nor another option file meets."""
     entries = list(entries)
     return [
         need

@@ -11,7 +11,7 @@ ParamKey = Literal["auto", "params_ema", "params"]
 
 
 def read_spandrel(path: Path, param_key: ParamKey = "auto", hint: str = "") -> Any:
-    """spandrel's descriptor of the network in a weights file, on the CPU; the file is read by `read_file`.
+    """Return spandrel's descriptor of the network in a weights file, on the CPU; the file is read by `read_file`.
 
     Args:
         path: the file.

@@ -57,7 +57,7 @@ def moments(rows: Source, height: int) -> tuple[Tensor, Tensor]:
 
 
 def wavelet(image: Tensor, source: Source, levels: int = LEVELS) -> None:
-    """High frequencies of the image on the low ones of `source` (DiffBIR, StableSR), in place.
+    """Put the image's high frequencies on the low ones of `source` (DiffBIR, StableSR), in place.
 
     By an a-trous decomposition. It is linear: low frequencies of the difference are taken away, in bands that see as
     far beyond their rows as the blurs do.
@@ -79,7 +79,9 @@ def wavelet(image: Tensor, source: Source, levels: int = LEVELS) -> None:
 
 
 def low_frequencies(image: Tensor, levels: int = LEVELS) -> Tensor:
-    """The image (B, C, H, W) blurred by (1, 2, 1) / 4 along both axes, with dilation 1, 2, 4, ...; border repeated."""
+    """Return the image (B, C, H, W) blurred by (1, 2, 1) / 4 along both axes, with dilation 1, 2, 4, ...; border
+    repeated.
+    """
     for level in range(levels):
         for axis in (-1, -2):
             image = _blurred(image, 2**level, axis)

@@ -32,7 +32,7 @@ class ConditionFeatures:
         self._whole: Tensor | None = None
 
     def of(self, window: Window) -> Tensor:
-        """c_f (B, C, h, w) of a window in latents; that of the whole map is kept for the next time."""
+        """Return c_f (B, C, h, w) of a window in latents; that of the whole map is kept for the next time."""
         if self._whole is not None:
             return self._whole
         spans = [

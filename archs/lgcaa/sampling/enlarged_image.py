@@ -8,7 +8,9 @@ from torch.nn import functional as F
 
 
 def enlarged(lq: Tensor, size: tuple[int, int]) -> Tensor:
-    """LR images (B, 3, h, w) at the size (H, W) of HR, bicubic, clamped to [0, 1]: condition and source of colours."""
+    """Return LR images (B, 3, h, w) at the size (H, W) of HR, bicubic, clamped to [0, 1]: condition and source of
+    colours.
+    """
     return F.interpolate(lq, size, mode="bicubic").clamp(0, 1)
 
 
@@ -30,7 +32,7 @@ class EnlargedImage:
         self.padded = -(-size[0] // multiple) * multiple, -(-size[1] // multiple) * multiple
 
     def window(self, place: Window) -> Tensor:
-        """The part (B, 3, h, w) in [0, 1] of the padded image, on the LR images' device."""
+        """Return the part (B, 3, h, w) in [0, 1] of the padded image, on the LR images' device."""
         y, x = (
             _positions(part, length, source)
             for part, length, source in zip(place, self.size, self.lq.shape[-2:], strict=True)
@@ -41,12 +43,12 @@ class EnlargedImage:
         return part.clamp_(0, 1)
 
     def rows(self, top: int, bottom: int) -> Tensor:
-        """Whole rows (B, 3, bottom - top, W) without what is mirrored."""
+        """Return whole rows (B, 3, bottom - top, W) without what is mirrored."""
         return self.window(Window(slice(top, bottom), slice(0, self.size[1])))
 
 
 def _positions(part: slice, length: int, source: int) -> Tensor:
-    """Where the pixels of a window lie in the LR image, (n,) float64, as grid_sample counts: -1 to 1.
+    """Return where the pixels of a window lie in the LR image, (n,) float64, as grid_sample counts: -1 to 1.
 
     Args:
         part: pixels along one axis; those from `length` on are mirrored, again and again where that is short.

@@ -25,7 +25,7 @@ Predict = Callable[[Tensor, Tensor], Tensor]
 
 
 def prepared_scheduler(options: SamplingOptions) -> tuple[Any, Tensor]:
-    """diffusers' scheduler with SD-2's noise, and its timesteps from the first that is used, (steps,)."""
+    """Return diffusers' scheduler with SD-2's noise, and its timesteps from the first that is used, (steps,)."""
     scheduler = build_scheduler(options.scheduler, timestep_spacing=options.spacing)
     scheduler.set_timesteps(options.steps)
     timesteps: Tensor = scheduler.timesteps
@@ -41,7 +41,7 @@ def prepared_scheduler(options: SamplingOptions) -> tuple[Any, Tensor]:
 def denoised(
     predict: Predict, start: Tensor | None, shape: torch.Size, options: SamplingOptions, generator: torch.Generator
 ) -> Tensor:
-    """Latents (B, 4, h, w) after all steps.
+    """Return latents (B, 4, h, w) after all steps.
 
     Args:
         predict: gives the noise of latents (B, 4, h, w) float32 at a timestep ().
@@ -78,7 +78,7 @@ class Sampler:
 
     @torch.no_grad()
     def __call__(self, net: Any, lq: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """HR images (B, 3, scale * h, scale * w) in [0, 1], on the CPU where they were decoded in tiles.
+        """Return HR images (B, 3, scale * h, scale * w) in [0, 1], on the CPU where they were decoded in tiles.
 
         Args:
             net: LGCAANet in evaluation mode, without a wrapper.

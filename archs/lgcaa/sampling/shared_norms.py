@@ -60,7 +60,7 @@ class SharedNorms:
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """While it lasts, the gathered statistics are used."""
+        """Use the gathered statistics while it lasts."""
         with _replaced(self.norms, self._apply):
             yield
 
@@ -98,7 +98,7 @@ class _StageEndError(Exception):
 
 
 def _core_of(x: Tensor, tile: Tile) -> Tensor:
-    """The part of a norm's input, (B, C, H, W) or flat (B, C, H W), that lies in the tile's core."""
+    """Return the part of a norm's input, (B, C, H, W) or flat (B, C, H W), that lies in the tile's core."""
     height, width = tile.size
     if x.ndim == 3:
         factor = (x.shape[-1] / (height * width)) ** 0.5

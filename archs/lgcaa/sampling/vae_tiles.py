@@ -18,7 +18,7 @@ from torch import Tensor
 
 
 def encode_tiled(vae: Any, source: EnlargedImage, options: SamplingOptions) -> Tensor:
-    """Scaled latents (B, 4, H / 8, W / 8), the posterior's mode, of enlarged LR images.
+    """Return scaled latents (B, 4, H / 8, W / 8), the posterior's mode, of enlarged LR images.
 
     Args:
         vae: AutoencoderKL.
@@ -35,7 +35,8 @@ def encode_tiled(vae: Any, source: EnlargedImage, options: SamplingOptions) -> T
 
 
 def decode_tiled(vae: Any, latents: Tensor, options: SamplingOptions) -> Tensor:
-    """RGB images (B, 3, 8 h, 8 w), about [0, 1], of scaled latents (B, 4, h, w); on the CPU where there are tiles.
+    """Return RGB images (B, 3, 8 h, 8 w), about [0, 1], of scaled latents (B, 4, h, w); on the CPU where there are
+    tiles.
 
     Args:
         vae: AutoencoderKL.
@@ -55,7 +56,7 @@ def decode_tiled(vae: Any, latents: Tensor, options: SamplingOptions) -> Tensor:
 def _in_tiles(
     network: Any, run: Callable[[Window], Tensor], size: tuple[int, int], factor: int, options: SamplingOptions
 ) -> Tensor:
-    """The blended tiles of a map of `size` latents, enlarged by `factor`; `network` is the one that `run` calls."""
+    """Return the blended tiles of a map of `size` latents, enlarged by `factor`; `run` calls `network`."""
     tile, overlap = options.vae_tile, options.vae_overlap
     if options.vae_norm_stages == 0 or len(split_map(*size, tile, overlap)) == 1:
         return blend_windows(run, *size, tile, overlap, factor)

@@ -17,7 +17,7 @@ _DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError,
 
 
 def find_archives(downloads: Path, patterns: Iterable[str]) -> list[Path]:
-    """Archives and folders in `downloads` whose names match one of the shell patterns; capitals do not count."""
+    """Return archives and folders in `downloads` whose names match one of the shell patterns; capitals do not count."""
     wanted = [pattern.lower() for pattern in patterns]
     entries = sorted(downloads.iterdir()) if downloads.is_dir() else []
     return [
@@ -29,7 +29,7 @@ def find_archives(downloads: Path, patterns: Iterable[str]) -> list[Path]:
 
 
 def list_files(archive: Path) -> list[str]:
-    """The files of an archive or folder, as "ARCHIVE/path/in/it", ARCHIVE being its name without extension.
+    """Return the files of an archive or folder, as "ARCHIVE/path/in/it", ARCHIVE being its name without extension.
 
     Links, devices and paths that leave the archive are left out.
 
@@ -52,7 +52,7 @@ def list_files(archive: Path) -> list[str]:
 
 
 def read_files(archive: Path, wanted: Collection[str]) -> Iterator[tuple[str, bytes]]:
-    """Names, as `list_files` gives them, and contents of files, in the order that is fast for the archive.
+    """Yield names, as `list_files` gives them, and contents of files, in the order that is fast for the archive.
 
     Raises:
         DataError: the archive is damaged, locked by a password, or a file in it is larger than MAX_BYTES.
@@ -73,7 +73,7 @@ def read_files(archive: Path, wanted: Collection[str]) -> Iterator[tuple[str, by
 
 
 def fingerprint(archive: Path) -> list[int]:
-    """Files, bytes and newest time of change (ns) of an archive or folder: others where it was replaced."""
+    """Return files, bytes and newest time of change (ns) of an archive or folder: others where it was replaced."""
     files = _files_below(archive) if archive.is_dir() else [archive]
     states = [path.stat() for path in files]
     newest = max((state.st_mtime_ns for state in states), default=0)

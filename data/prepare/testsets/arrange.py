@@ -35,7 +35,7 @@ class Plan(NamedTuple):
     problems: list[str]
 
     def record(self, test_set: TestSet) -> dict[str, object]:
-        """What the arranged set depends on, as its folder keeps it."""
+        """Return what the arranged set depends on, as its folder keeps it."""
         archives = sorted({archive.name for archive, _ in self.files.values()})
         return {"command": "testset", "set": test_set.name, "layout": self.layout.said, "archives": archives}
 
@@ -157,7 +157,7 @@ def _refuse(test_set: TestSet, problems: list[str], force: bool) -> None:
 
 
 def _staging(folder: Path, record: Mapping[str, object]) -> Path:
-    """An empty folder, or that of an interrupted run that read the same."""
+    """Return an empty folder, or that of an interrupted run that read the same."""
     earlier = read_record(folder / PREPARED)
     if folder.exists() and earlier != record:
         if earlier is None:
@@ -181,7 +181,7 @@ def _extract(test_set: TestSet, plan: Plan, staging: Path) -> None:
 
 
 def _content(data: bytes, where: str, multiple: int) -> bytes:
-    """What is written for a file of an archive: checked, and an image as PNG whose sides are multiples."""
+    """Return what is written for a file of an archive: checked, and an image as PNG whose sides are multiples."""
     if where.lower().endswith(".json"):
         try:
             json.loads(data)

@@ -13,7 +13,7 @@ _SHOWN = 5
 
 
 def name_problems(test_set: TestSet, targets: Iterable[str]) -> list[str]:
-    """What is wrong with the numbers and names of the files found.
+    """Return what is wrong with the numbers and names of the files found.
 
     Args:
         test_set: the set.
@@ -52,7 +52,7 @@ def _differences(where: str, wanted: set[str], held: set[str]) -> list[str]:
 
 
 def size_problems(test_set: TestSet, folder: Path) -> list[str]:
-    """What is wrong with the sizes of the images in an arranged set's folder; only their headers are read.
+    """Return what is wrong with the sizes of the images in an arranged set's folder; only their headers are read.
 
     Raises:
         ImageReadError: a header cannot be read.
@@ -94,7 +94,7 @@ def _odd(folder: str, sizes: Mapping[str, Size], allowed: set[Size]) -> list[str
 
 
 def image_sizes(folder: Path) -> dict[str, Size]:
-    """(height, width) of the images in a folder and its subfolders, by key; empty where there are none."""
+    """Return (height, width) of the images in a folder and its subfolders, by key; empty where there are none."""
     try:
         paths = FolderSource(folder, IMAGE_SUFFIXES).paths
     except ImageSourceError:

@@ -131,7 +131,7 @@ def _text(size: Size) -> str:
 
 
 def listing(output: Path) -> str:
-    """All sets, a paragraph each: what of them is in `output`, and what to put into the downloads folder."""
+    """Return all sets, a paragraph each: what of them is in `output`, and what to put into the downloads folder."""
     return "\n".join(_listed(test_set, output / test_set.name) for test_set in TEST_SETS.values())
 
 

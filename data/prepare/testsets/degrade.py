@@ -82,7 +82,7 @@ class WholeImages(RealESRGANDegradation):
 
     @torch.no_grad()
     def degrade(self, gt: Tensor, kernels: Mapping[str, Tensor]) -> Tensor:
-        """LR image (1, 3, H / scale, W / scale), rounded to 8 bits, in [0, 1].
+        """Return LR image (1, 3, H / scale, W / scale), rounded to 8 bits, in [0, 1].
 
         Args:
             gt: (1, 3, H, W) RGB in [0, 1], sides multiples of scale.
@@ -100,7 +100,7 @@ class WholeImages(RealESRGANDegradation):
 
 @lru_cache(maxsize=4)
 def read_recipe(name: str, scale: int) -> Recipe:
-    """The degradation of this name.
+    """Return the degradation of this name.
 
     Args:
         name: "ssl" (see docs/guide/testsets.md), a key of RECIPES, or an option file that trains with a degradation.
@@ -146,13 +146,13 @@ def _first_alone(section: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def random_stream(seed: int, key: str, number: int) -> np.random.Generator:
-    """The random stream of an image's LR image `number`: of these three alone."""
+    """Return the random stream of an image's LR image `number`: of these three alone."""
     digest = hashlib.sha256(key.encode("utf8", "surrogateescape")).digest()
     return np.random.default_rng([seed, number, int.from_bytes(digest[:8], "big")])
 
 
 def degraded(gt: Tensor, recipe: Recipe, rng: np.random.Generator) -> Tensor:
-    """One LR image (1, 3, h, w) of a GT image (1, 3, H, W), both RGB in [0, 1].
+    """Return one LR image (1, 3, h, w) of a GT image (1, 3, H, W), both RGB in [0, 1].
 
     The global random generators are seeded from `rng`, and are afterwards as they were.
     """
@@ -203,7 +203,9 @@ def write_degraded(path: Path, key: str, output: Path, scale: int, recipe: str, 
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """As in worker processes: with other numbers of threads sums are rounded otherwise, and some pixels with them."""
+    """Compute as worker processes do: with other numbers of threads sums are rounded otherwise, and some pixels
+    with them.
+    """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -213,7 +215,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def _rgb(image: NDArray[Any]) -> Tensor:
-    """(1, 3, H, W) in [0, 1] of an image as it was read: BGR, grey or with alpha; 8 or 16 bits."""
+    """Return (1, 3, H, W) in [0, 1] of an image as it was read: BGR, grey or with alpha; 8 or 16 bits."""
     scaled = image.astype(np.float32) / np.iinfo(image.dtype).max
     colour = np.repeat(scaled[..., None], 3, 2) if scaled.ndim == 2 else scaled[..., 2::-1]
     return torch.from_numpy(np.ascontiguousarray(colour.transpose(2, 0, 1))).unsqueeze(0)

@@ -30,11 +30,11 @@ class Enhancement:
 
     @property
     def is_network(self) -> bool:
-        """Whether it is a file of weights."""
+        """Return whether it is a file of weights."""
         return self.source not in CLASSICAL
 
     def record(self) -> dict[str, Any]:
-        """What its output depends on."""
+        """Return what its output depends on."""
         if not self.is_network:
             return parameters(self.source)
         path = Path(self.source)
@@ -45,7 +45,7 @@ class Enhancement:
         return {"file": path.name, "sha256": sha256, "tile": self.tile, "tile_pad": self.tile_pad}
 
     def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """(H, W, 3) BGR to the same."""
+        """Return (H, W, 3) BGR to the same."""
         if not self.is_network:
             return CLASSICAL[self.source](image)
         try:
@@ -55,7 +55,7 @@ class Enhancement:
 
 
 def read_enhancements(sources: Sequence[str], tile: int, tile_pad: int, device: str) -> list[Enhancement]:
-    """The enhancers of the command line, networks loaded.
+    """Return the enhancers of the command line, networks loaded.
 
     Raises:
         OptionError: unknown name, a file that is no x1 network, no such device, too many enhancers.

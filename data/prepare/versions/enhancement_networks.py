@@ -18,7 +18,8 @@ RGB = 3
 
 @lru_cache(maxsize=8)
 def load_model(path: str, device: str = "cpu") -> Any:
-    """The network of a file as a spandrel descriptor, in eval and float32, read without running code from the file.
+    """Return the network of a file as a spandrel descriptor, in eval and float32, read without running code from the
+    file.
 
     Args:
         path: .pth, .pt, .ckpt or .safetensors; BasicSR's layouts ({params: ...}, {params_ema: ...}) are known.
@@ -64,7 +65,7 @@ def enhance(image: NDArray[np.uint8], model: Any, tile: int = 1024, tile_pad: in
 
 
 def enhance_tiled(image: Tensor, model: Any, tile: int, tile_pad: int) -> Tensor:
-    """The network's output over an image of any size.
+    """Return the network's output over an image of any size.
 
     Args:
         image: (1, 3, H, W) RGB in [0, 1], on the CPU.

@@ -19,7 +19,7 @@ _LUMA = np.array([0.114, 0.587, 0.299], np.float32)  # of BGR, BT.601
 
 
 def unsharp(image: Image, amount: float, sigma: float) -> Image:
-    """Unsharp masking: y + amount * (y - gaussian(y)).
+    """Return unsharp masking: y + amount * (y - gaussian(y)).
 
     Args:
         image: (H, W, 3) BGR.
@@ -34,7 +34,7 @@ def unsharp(image: Image, amount: float, sigma: float) -> Image:
 
 
 def denoise_sharpen(image: Image, colour: float, radius: int, amount: float, sigma: float) -> Image:
-    """A bilateral filter against noise, then `unsharp`.
+    """Return a bilateral filter against noise, then `unsharp`.
 
     Args:
         image: (H, W, 3) BGR.
@@ -51,7 +51,7 @@ def denoise_sharpen(image: Image, colour: float, radius: int, amount: float, sig
 
 
 def local_contrast(image: Image, gain: float, radius: int, edge: float) -> Image:
-    """What a self-guided filter (He et al. 2010) takes for detail is multiplied; large edges get no halo.
+    """Return what a self-guided filter (He et al. 2010) takes for detail is multiplied; large edges get no halo.
 
     With b = guided(y): b + gain * (y - b).
 

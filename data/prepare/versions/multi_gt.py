@@ -82,5 +82,5 @@ def run(args: argparse.Namespace) -> int:
 
 
 def run_id(made_by: dict[str, Any]) -> str:
-    """A short name of what the outputs depend on."""
+    """Return a short name of what the outputs depend on."""
     return sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()[:16]

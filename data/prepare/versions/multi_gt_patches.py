@@ -78,7 +78,7 @@ def write_patches(
 def _all_there(
     patches: dict[tuple[int, int], PatchFigures], rule: PatchRule, output: Path, key: str, count: int
 ) -> bool:
-    """Whether all files of the kept patches exist."""
+    """Return whether all files of the kept patches exist."""
     kept = [corner for corner, figures in patches.items() if is_kept(figures, rule)]
     return all(target.exists() for corner in kept for target in targets(output, key, corner, count))
 
@@ -93,7 +93,7 @@ def _large_enough(image: NDArray[np.uint8], path: Path, crop: int) -> NDArray[np
 
 
 def targets(output: Path, key: str, corner: tuple[int, int], count: int) -> list[Path]:
-    """Files of a patch, the original and `count` versions, named as HGGT's."""
+    """Return files of a patch, the original and `count` versions, named as HGGT's."""
     stem = f"{key}-{corner[0]}-{corner[1]}"
     names = [f"{number:02d}" for number in range(1, count + 1)]
     return [output / ORIGINAL / f"{stem}.png", *(output / name / f"{stem}_{name}.png" for name in names)]
@@ -107,7 +107,7 @@ def _write_missing(paths: Sequence[Path], images: Sequence[NDArray[np.uint8]]) -
 
 
 def _read_mark(mark: Path, run_id: str) -> dict[tuple[int, int], PatchFigures] | None:
-    """The patches of an image that this run has done already; None where it has not."""
+    """Return the patches of an image that this run has done already; None where it has not."""
     try:
         content = json.loads(mark.read_text(encoding="utf8"))
         if content["run"] != run_id:

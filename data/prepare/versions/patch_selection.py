@@ -56,7 +56,7 @@ class PatchFigures:
     difference: float
 
     def passes(self, std: float, laplacian: float) -> bool:
-        """Whether any version has both, contrast and detail."""
+        """Return whether any version has both, contrast and detail."""
         return any(
             own_std >= std and own_laplacian >= laplacian
             for own_std, own_laplacian in zip(self.stds, self.laplacians, strict=True)
@@ -64,12 +64,12 @@ class PatchFigures:
 
 
 def image_rng(seed: int, key: str) -> np.random.Generator:
-    """Random stream of one image, whatever process takes it and when."""
+    """Return random stream of one image, whatever process takes it and when."""
     return np.random.default_rng([seed, crc32(key.encode("utf8", "surrogateescape"))])
 
 
 def start_limit(side: int, crop: int) -> int:
-    """Largest start of the grid along a side: 128, 64 or 32 pixels, and never so large that no patch fits.
+    """Return largest start of the grid along a side: 128, 64 or 32 pixels, and never so large that no patch fits.
 
     The last part is ours: the release may lose a small image by its start alone.
     """
@@ -78,7 +78,7 @@ def start_limit(side: int, crop: int) -> int:
 
 
 def patch_corners(height: int, width: int, rule: PatchRule, rng: np.random.Generator) -> list[tuple[int, int]]:
-    """Top left corners (row, column) of the candidates of an image, row by row.
+    """Return top left corners (row, column) of the candidates of an image, row by row.
 
     The grid starts at U{0..start_limit} on each axis; each patch is shifted by U{-jitter..jitter} on each axis, not
     beyond 0; a patch that leaves the image at the bottom or the right is left out. The order of the draws is ours, so
@@ -115,10 +115,10 @@ def patch_figures(versions: Sequence[NDArray[np.uint8]]) -> PatchFigures:
 
 
 def is_kept(figures: PatchFigures, rule: PatchRule) -> bool:
-    """Whether a patch stays."""
+    """Return whether a patch stays."""
     return rule.keep_all or figures.passes(rule.std, rule.laplacian)
 
 
 def _grey(image: NDArray[np.uint8]) -> NDArray[Any]:
-    """(H, W) uint8 by PIL's mode L, as the release has it."""
+    """Return (H, W) uint8 by PIL's mode L, as the release has it."""
     return np.asarray(Image.fromarray(np.ascontiguousarray(image[..., ::-1])).convert("L"))
