@@ -17,6 +17,7 @@ from prismsr.utils.options.sections import Opt, section
 
 import numpy as np
 import torch
+from basicsr.utils import get_root_logger
 from torch import Tensor
 
 
@@ -43,26 +44,37 @@ class GTChoice:
         self.rule = rule
         self.tau = tau
         self.metric = metric
+        self._warned = False
 
     @torch.no_grad()
     def __call__(self, versions: Tensor, candidates: Tensor) -> Tensor:
         """Return index (B,), long, of the chosen version of each sample, on the device of the images.
+
+        A candidate without a finite score is passed over; where none has one, the original, version 0, is chosen.
 
         sma and smp take B numbers from torch's global CPU generator, whatever the device; amo takes none.
 
         Args:
             versions: RGB (B, V, 3, h, w) in [0, 1].
             candidates: (B, V) bool, the versions that may be chosen, at least one of each sample.
-
-        Raises:
-            UserError: the metric has no finite score for a candidate.
         """
-        quality = self.metric.quality(versions.flatten(0, 1)).view(candidates.shape)
-        try:
-            weights = choice_weights(self.rule, quality.double().cpu().numpy(), candidates.cpu().numpy(), self.tau)
-        except ValueError as error:
-            raise UserError(f"scoring: {self.metric.name} cannot choose a ground truth: {error}") from error
+        quality = self.metric.quality(versions.flatten(0, 1)).view(candidates.shape).double().cpu().numpy()
+        allowed = self._scored(quality, candidates.cpu().numpy())
+        weights = choice_weights(self.rule, np.where(np.isfinite(quality), quality, 0.0), allowed, self.tau)
         return torch.from_numpy(self._picked(weights)).to(versions.device)
+
+    def _scored(self, quality: np.ndarray, candidates: np.ndarray) -> np.ndarray:
+        """Return the candidates that have a finite score, the original where there is none; warn at the first."""
+        scored = candidates & np.isfinite(quality)
+        lost = int((candidates & ~scored).sum())
+        if lost and not self._warned:
+            self._warned = True
+            get_root_logger().warning(
+                f"scoring: {self.metric.name} has no finite score for {lost} of {int(candidates.sum())} crops of a "
+                "batch. They are not chosen; where no version has a score, the original is. Told once."
+            )
+        scored[~scored.any(-1), 0] = True
+        return scored
 
     def _picked(self, weights: np.ndarray) -> np.ndarray:
         if self.rule == "amo":

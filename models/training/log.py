@@ -78,7 +78,13 @@ def write_log(path: Path, rows: Sequence[Row]) -> None:
     write_rows(path, columns, ([row.get(column, "") for column in columns] for row in rows))
 
 
-def append_metrics(opt: Mapping[str, Any], dataset: str, iteration: int, results: Mapping[str, float]) -> None:
+def append_metrics(
+    opt: Mapping[str, Any],
+    dataset: str,
+    iteration: int,
+    results: Mapping[str, float],
+    counts: Mapping[str, int] | None = None,
+) -> None:
     """Add a validation to experiments/NAME/metrics.csv, in the place of an earlier one of the same iteration.
 
     Args:
@@ -86,6 +92,7 @@ def append_metrics(opt: Mapping[str, Any], dataset: str, iteration: int, results
         dataset: name of the validation set.
         iteration: iteration of the training.
         results: mean of each metric.
+        counts: number of images that a mean is over, where it is not over all: the column `images`.
 
     Raises:
         OSError: the file cannot be written.
@@ -93,7 +100,9 @@ def append_metrics(opt: Mapping[str, Any], dataset: str, iteration: int, results
     path = Path(opt["path"]["experiments_root"]) / METRICS
     again = {"iter": str(iteration), "dataset": dataset}
     rows = [row for row in read_log(path) if not again.items() <= row.items()]
-    rows += [{**again, "metric": metric, "value": repr(float(value))} for metric, value in results.items()]
+    for metric, value in results.items():
+        row = {**again, "metric": metric, "value": repr(float(value))}
+        rows.append(row | ({"images": str(counts[metric])} if counts and metric in counts else {}))
     write_log(path, rows)
 
 

@@ -1,5 +1,6 @@
 """Validation shared among the ranks: each takes every N-th image, and all end with the same figures as one alone."""
 
+import math
 import random
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,10 +11,11 @@ from typing import Any
 
 from prismsr.models.training.log import append_metrics
 from prismsr.models.training.signals import Interrupted, stop_requested
-from prismsr.utils.errors import DataError, TrainingError, UserError
+from prismsr.utils.errors import DataError, OptionError, TrainingError, UserError
 from prismsr.utils.options.entries import METRIC_DATA
 from prismsr.utils.options.signatures import takes
 from prismsr.utils.rng import rng_state, set_rng_state
+from prismsr.utils.weights.files import WeightsError
 
 import numpy as np
 import torch
@@ -33,12 +35,14 @@ class Share:
     """What one rank has to tell the others.
 
     Attributes:
-        values: each metric of each of its images, by the image's index.
+        values: each metric of each of its images, by the image's index; nan where it failed.
+        failures: which metrics failed for an image, and why, by the image's index.
         error: why it could not go on.
         signal: the signal that made it leave images out.
     """
 
     values: dict[int, dict[str, float]] = field(default_factory=dict)
+    failures: dict[int, str] = field(default_factory=dict)
     error: str | None = None
     signal: int | None = None
 
@@ -50,6 +54,7 @@ def validate(model: BaseModel, dataloader: DataLoader, current_iter: Any, tb_log
     all images in their order, so that N ranks report what one does, to the bit. Random numbers of an image (a sampler's
     noise) come from (manual_seed, index of the image). The global generators, the networks' train/eval modes and
     their wrappers are afterwards as they were. While training, rank 0 also keeps metrics.csv and draws losses.png.
+    A metric that fails for an image is nan there and told by a warning; its mean is over the other images.
     Where the set has several references of an image (gt_references, (1, P, 3, H, W)), a metric that compares with GT is
     the mean over these, then over the images.
 
@@ -81,11 +86,15 @@ def validate(model: BaseModel, dataloader: DataLoader, current_iter: Any, tb_log
     shares = _gather(share)
     _raise_what_happened(shares, failure)
     if model.opt["val"].get("metrics") is not None:
-        _record(model, name, current_iter, _means(shares, count, list(model.opt["val"]["metrics"])))
+        metrics = list(model.opt["val"]["metrics"])
+        values = {metric: _values(shares, count, metric) for metric in metrics}
+        _record(model, name, current_iter, {metric: _mean(found) for metric, found in values.items()})
         if rank == 0:
+            counts = {metric: len(found) for metric, found in values.items() if len(found) < count}
+            _tell_failures(shares, name, counts, count)
             model._log_validation_metric_values(current_iter, name, tb_logger)
     if rank == 0 and model.opt["is_train"]:
-        _keep(model, name, current_iter)
+        _keep(model, name, current_iter, counts if model.opt["val"].get("metrics") else {})
 
 
 # ------------------------------------------------------------------------------------------------ one rank's images
@@ -107,7 +116,9 @@ def _measure_share(model: BaseModel, dataloader: DataLoader, current_iter: Any, 
             batch = next(batches)
             image_name = Path(batch["lq_path"][0]).stem
             path = _image_path(model.opt, name, image_name, current_iter) if save_img else None
-            share.values[index] = _measure_image(model, batch, path)
+            share.values[index], failed = _measure_image(model, batch, path)
+            if failed:
+                share.failures[index] = f"{image_name}: {'; '.join(failed)}"
             bar.set_description(f"Test {image_name}", refresh=False)
             bar.update(min(world_size, count - bar.n))
 
@@ -127,8 +138,8 @@ def _share_loader(dataloader: DataLoader, indices: Sequence[int]) -> DataLoader:
     )
 
 
-def _measure_image(model: BaseModel, batch: Any, path: Path | None) -> dict[str, float]:
-    """Run the model on an image, write the result to `path`, and measure it."""
+def _measure_image(model: BaseModel, batch: Any, path: Path | None) -> tuple[dict[str, float], list[str]]:
+    """Run the model on an image, write the result to `path`, and measure it; also return what failed and why."""
     _forget(model)  # GT of the last training batch would pass for that of an image without one
     model.feed_data(batch)
     model.test()
@@ -140,8 +151,17 @@ def _measure_image(model: BaseModel, batch: Any, path: Path | None) -> dict[str,
     if path is not None:
         imwrite(data["img"], str(path))
     references = [tensor2img([image]) for image in batch["gt_references"][0]] if "gt_references" in batch else []
-    metrics = model.opt["val"].get("metrics") or {}
-    return {name: _metric(data, references, options) for name, options in metrics.items()}
+    values, failed = {}, []
+    for name, options in (model.opt["val"].get("metrics") or {}).items():
+        try:
+            values[name], reason = _metric(data, references, options), "it is not a number"
+        except (WeightsError, OptionError):  # not the image's fault
+            raise
+        except Exception as error:  # one image is not worth a training, which would end here at each resuming
+            values[name], reason = math.nan, _described(error)
+        if math.isnan(values[name]):
+            failed.append(f"{name}: {reason}")
+    return values, failed
 
 
 def _metric(data: Mapping[str, Any], references: Sequence[Any], options: Mapping[str, Any]) -> float:
@@ -158,7 +178,7 @@ def _mean(values: Sequence[float]) -> float:
     total = 0.0
     for value in values:  # not sum(), which newer Pythons round differently
         total += value
-    return total / len(values)
+    return total / len(values) if values else math.nan
 
 
 def _forget(model: BaseModel) -> None:
@@ -242,9 +262,18 @@ def _raise_what_happened(shares: Sequence[Share], failure: Exception | None) -> 
             raise Interrupted(share.signal)
 
 
-def _means(shares: Sequence[Share], count: int, metrics: Sequence[str]) -> dict[str, float]:
+def _values(shares: Sequence[Share], count: int, metric: str) -> list[float]:
+    """The values of a metric in the order of the images, without those of images for which it failed."""
     values = {index: figures for share in shares for index, figures in share.values.items()}
-    return {metric: _mean([values[index][metric] for index in range(count)]) for metric in metrics}
+    return [value for index in range(count) if not math.isnan(value := values[index][metric])]
+
+
+def _tell_failures(shares: Sequence[Share], dataset: str, counts: Mapping[str, int], count: int) -> None:
+    failures = {index: text for share in shares for index, text in share.failures.items()}
+    for _, text in sorted(failures.items()):
+        get_root_logger().warning(f"Validation {dataset}: no value for {text}")
+    for metric, measured in counts.items():
+        get_root_logger().warning(f"Validation {dataset}: {metric} is over {measured} of {count} images")
 
 
 def _record(model: BaseModel, dataset: str, current_iter: Any, results: dict[str, float]) -> None:
@@ -254,11 +283,11 @@ def _record(model: BaseModel, dataset: str, current_iter: Any, results: dict[str
         model._update_best_metric_result(dataset, metric, value, current_iter)
 
 
-def _keep(model: BaseModel, dataset: str, current_iter: int) -> None:
+def _keep(model: BaseModel, dataset: str, current_iter: int, counts: Mapping[str, int]) -> None:
     """Add the figures to metrics.csv and draw the curves anew."""
     metrics = model.opt["val"].get("metrics") or {}
     if metrics:
-        append_metrics(model.opt, dataset, current_iter, model.metric_results)
+        append_metrics(model.opt, dataset, current_iter, model.metric_results, counts)
     try:
         from prismsr.models.training.curves import (
             plot_curves,  # matplotlib takes its time, in every process that imports prismsr

@@ -1,8 +1,9 @@
 import re
 
+from prismsr.data.multi_gt import online_choice
 from prismsr.data.multi_gt.online_choice import GTChoice, build_gt_choice
 from prismsr.metrics.no_reference import NRMetric
-from prismsr.utils.errors import OptionError, UserError
+from prismsr.utils.errors import OptionError
 
 import pytest
 import torch
@@ -87,10 +88,17 @@ def test_natural_scene_prefers_the_sharp_version(photograph_tensor):
     assert choice(versions, torch.ones(2, 3, dtype=torch.bool)).tolist() == [1, 2]
 
 
-def test_a_score_that_is_no_number_is_told(metric):
-    versions = _versions([[60.0, float("nan")]])
-    with pytest.raises(UserError, match="scoring: mean cannot choose a ground truth"):
-        GTChoice("amo", 10.0, metric)(versions, torch.ones(1, 2, dtype=torch.bool))
+@pytest.mark.parametrize("rule", ["amo", "sma"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_versions_without_a_finite_score_are_passed_over_and_told_once(metric, rule, value, monkeypatch):
+    told = []
+    monkeypatch.setattr(online_choice.get_root_logger(), "warning", told.append)
+    versions = _versions([[60.0, value, 20.0], [value, value, value], [value, value, 30.0]])
+    candidates = torch.tensor([[True, True, False], [False, True, True], [True, True, True]])
+    choice = GTChoice(rule, 10.0, metric)
+    for _ in range(2):
+        assert choice(versions, candidates).tolist() == [0, 0, 2]
+    assert len(told) == 1 and "mean has no finite score for 5 of 7 crops" in told[0]
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from prismsr.models.training import signals
 from prismsr.models.training.log import read_log
 from prismsr.models.training.validation import validate
 from prismsr.utils.errors import DataError
+from prismsr.utils.weights.files import WeightsError
 
 import numpy as np
 import pytest
@@ -239,6 +240,44 @@ def test_bad_images_and_empty_sets(case, images, tmp_path):
     with pytest.raises(DataError, match="'five' holds no images"):
         validate(model, loader, 1, None, False)
     assert not hasattr(model, "metric_results")
+
+
+def test_metric_that_fails_for_one_image_is_nan_there_and_named(case, images, tmp_path, log):
+    @METRIC_REGISTRY.register()
+    def calculate_now_and_then(img, img2=None, broken=(), **kwargs):
+        calls.append(img.shape)
+        if len(calls) in broken:
+            raise np.linalg.LinAlgError("SVD did not converge")
+        return float("nan") if len(calls) == 4 else float(len(calls))
+
+    calls = []
+    metrics = {
+        "odd": {"type": "calculate_now_and_then", "broken": [2]},
+        "psnr": {"type": "calculate_psnr", "crop_border": 0},
+    }
+    model = case.make_model(case.options(tmp_path, metrics=metrics))
+    validate(model, case.make_loader(images / "five"), 5, None, False)
+    assert model.metric_results["odd"] == (1 + 3 + 5) / 3 and model.metric_results["psnr"] > 0
+    assert [text for text in log if "no value" in text] == [
+        "Validation five: no value for picture.1: odd: LinAlgError: SVD did not converge",
+        "Validation five: no value for picture.3: odd: it is not a number",
+    ]
+    assert "Validation five: odd is over 3 of 5 images" in log
+    assert [row.get("images") for row in read_log(tmp_path / "metrics.csv")] == ["3", ""]
+
+    model.opt["val"]["metrics"]["odd"]["broken"] = range(100)
+    validate(model, case.make_loader(images / "five"), 6, None, False)
+    assert np.isnan(model.metric_results["odd"]) and model.best_metric_results["five"]["odd"]["iter"] == 5
+
+
+def test_missing_weights_are_no_fault_of_an_image(case, images, tmp_path):
+    @METRIC_REGISTRY.register()
+    def calculate_without_weights(img, **kwargs):
+        raise WeightsError("no file")
+
+    model = case.make_model(case.options(tmp_path, metrics={"odd": {"type": "calculate_without_weights"}}))
+    with pytest.raises(WeightsError):
+        validate(model, case.make_loader(images / "five"), 5, None, False)
 
 
 # ---------------------------------------------------------------------------------------------- what is kept
