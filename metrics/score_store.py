@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from prismsr.utils.csv_files import append_rows, read_rows, ready_to_append
+from prismsr.utils.csv_files import append_rows, prepare_to_append, read_rows
 from prismsr.utils.errors import OptionError
 
 COLUMNS = ("image", "reference", "files", "metric", "value")
@@ -59,7 +59,7 @@ class ScoreStore:
         if not rows:
             return
         if not self._ready:
-            ready_to_append(self.path, self.columns)
+            prepare_to_append(self.path, self.columns)
             self._ready = True
         append_rows(self.path, rows)
 

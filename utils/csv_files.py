@@ -57,7 +57,7 @@ def append_rows(path: Path, rows: Iterable[Iterable[object]]) -> None:
         file.write(format_rows(rows).encode("utf8", "surrogateescape"))
 
 
-def ready_to_append(path: Path, columns: list[str]) -> None:
+def prepare_to_append(path: Path, columns: list[str]) -> None:
     """Write the header into a new file; cut off the last line where a run was killed while it wrote it.
 
     Args:

@@ -1,6 +1,6 @@
 """CSV files: what is written comes back, and a line that a kill cut is left out."""
 
-from prismsr.utils.csv_files import append_rows, parse_finished, read_rows, ready_to_append, write_rows
+from prismsr.utils.csv_files import append_rows, parse_finished, prepare_to_append, read_rows, write_rows
 
 
 def test_what_is_written_comes_back_byte_for_byte(tmp_path):
@@ -13,11 +13,11 @@ def test_what_is_written_comes_back_byte_for_byte(tmp_path):
 
 def test_a_line_that_was_cut_is_left_out_and_then_cut_off(tmp_path):
     path = tmp_path / "log.csv"
-    ready_to_append(path, ["iter", "loss"])
+    prepare_to_append(path, ["iter", "loss"])
     append_rows(path, [[10, 0.25]])
     whole = path.read_bytes()
     path.write_bytes(whole + b"20,0.1")
     assert parse_finished(path.read_text())[1:] == [["10", "0.25"]]
-    ready_to_append(path, ["iter", "loss"])
+    prepare_to_append(path, ["iter", "loss"])
     assert path.read_bytes() == whole
     assert parse_finished("iter") == []
