@@ -48,7 +48,7 @@ def split_axis(length: int, tile: int, overlap: int, multiple: int = 1) -> list[
         ValueError: `overlap` is more than half of the tile, or the tile smaller than `multiple`.
 
     Example:
-        >>> tile_slices(10, 6, 2)
+        >>> split_axis(10, 6, 2)
         [slice(0, 6, None), slice(4, 10, None)]
     """
     if tile == 0 or length <= tile:
