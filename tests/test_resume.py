@@ -210,12 +210,15 @@ def test_no_good_checkpoint_left_is_an_error_and_nothing_is_lost(training_workpl
     assert sorted(folder.rglob("*.pth")) == before
 
 
-def test_smaller_batch_after_resuming_runs_to_the_end(training_workplace, train):
+def test_smaller_batch_after_resuming_is_told_and_runs_to_the_end(training_workplace, server, train):
     batches = ("datasets:train:batch_size_per_gpu=4", "datasets:train:dataset_enlarge_ratio=1")
     assert train("batch", *batches, "train:total_iter=12") == 0  # three epochs of 4 iterations
     smaller = ("datasets:train:batch_size_per_gpu=1", "datasets:train:dataset_enlarge_ratio=1")
     assert train("batch", "--auto_resume", *smaller, "train:total_iter=16") == 0  # one epoch has 19
-    assert (training_workplace / "experiments" / "batch" / "training_states" / "16.state").is_file()
+    assert "other training data than its training state had (batch size: 4 then, 1 now)" in server.log.read_text()
+    state = training_workplace / "experiments" / "batch" / "training_states" / "16.state"
+    assert train("another", f"path:resume_state={state}") == 2
+    assert "is of another experiment than another" in server.log.read_text()
 
 
 def test_basicsrs_own_model_and_dataset_resume_exactly_too(training_workplace, server, train):

@@ -1,7 +1,9 @@
 """Datasets and loaders of a training, in place of basicsr.train.create_train_val_dataloader."""
 
+import hashlib
 import logging
 import math
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from prismsr.data.loading.guarded import GuardedDataset, collate
@@ -120,6 +122,34 @@ def create_val_loader(dataset_opt: dict[str, Any]) -> DataLoader[Any]:
     """Return a validation dataset with a loader of one image a batch, in this process, as BasicSR's."""
     dataset = GuardedDataset(build_dataset(dataset_opt), dataset_opt.get("manual_seed") or 0, phase="val")
     return DataLoader(dataset, batch_size=1, shuffle=False, num_workers=0, **_common(dataset_opt))
+
+
+def describe_data(dataset: Any, batch_size: int) -> dict[str, Any]:
+    """Return what a training state says of its training data.
+
+    Args:
+        dataset: of one of our classes or of BasicSR's, guarded or not.
+        batch_size: of all processes together.
+
+    Returns:
+        The number of images, a hash of their names ("" where the dataset does not tell them), and the batch size.
+
+    Example:
+        >>> describe_data(["a", "b"], 4)
+        {'images': 2, 'names': '', 'batch size': 4}
+    """
+    names = _names(dataset)
+    digest = hashlib.sha256("\n".join(names).encode("utf8", "surrogateescape")).hexdigest()[:16] if names else ""
+    return {"images": len(dataset), "names": digest, "batch size": batch_size}
+
+
+def _names(dataset: Any) -> list[str]:
+    groups = getattr(dataset, "groups", None)
+    found = getattr(groups, "names", None) or getattr(dataset, "keys", None) or getattr(dataset, "paths", None)
+    if not isinstance(found, list):
+        return []
+    files = [next(iter(each.values())) if isinstance(each, dict) else each for each in found]  # BasicSR's pairs
+    return [str(file) if found is not getattr(dataset, "paths", None) else Path(file).name for file in files]
 
 
 def _common(dataset_opt: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from prismsr.data.loading.feed import CUDAFeed, Feed
 from prismsr.data.loading.guarded import BadSamples
-from prismsr.data.loading.loaders import create_loaders
+from prismsr.data.loading.loaders import create_loaders, describe_data
 from prismsr.data.loading.sampler import SeededBatchSampler
 from prismsr.metrics.preloading import load_metrics
 from prismsr.models.training import signals
@@ -23,6 +23,7 @@ from prismsr.models.training.model_files import save_generator
 from prismsr.models.training.rank_agreement import StopVote, from_first
 from prismsr.utils.errors import TrainingError, UserError
 from prismsr.utils.rng import rng_state, set_rng_state
+from prismsr.utils.run_record import describe_differences
 from prismsr.utils.weights.files import WeightsError, read_file
 
 from basicsr.models import build_model
@@ -49,6 +50,7 @@ class TrainingSession:
         self.validated: dict[str, int] = {}
         self.val_loaders: list[Any] = []
         self.tb_logger: Any = None
+        self.data: dict[str, Any] = {}
         self.bad_samples: BadSamples
         self.sampler: SeededBatchSampler
         self._vote: StopVote
@@ -103,6 +105,7 @@ class TrainingSession:
         left = math.ceil((loaders.total_iters - self.iteration) / len(self.sampler))
         loaders = loaders._replace(total_epochs=max(loaders.total_epochs, self.start_epoch + left + 1))
         train = opt["datasets"]["train"]
+        self.data = describe_data(loaders.train_loader.dataset, train["batch_size_per_gpu"] * get_dist_info()[1])
         self.bad_samples = BadSamples(train.get("on_bad_sample", "stop"), train.get("max_bad_samples", 100))
         return loaders
 
@@ -217,6 +220,7 @@ class TrainingSession:
             self.log.sync()
         return {
             "samples": self.feed.taken if self.feed is not None else 0,
+            "data": self.data,
             "validated": dict(self.validated),
             "best_metric_results": getattr(self.model, "best_metric_results", {}),
         }
@@ -237,6 +241,7 @@ class TrainingSession:
         self.validated = dict(ours.get("validated", {}))
         if ours.get("best_metric_results"):
             self.model.best_metric_results = ours["best_metric_results"]
+        _tell_other_data(ours.get("data", {}), self.data)
         local = ours.get("local")
         if not local or ours["world_size"] != get_dist_info()[1]:
             _tell_inexact(ours)
@@ -260,9 +265,25 @@ def _choose_state(opt: dict[str, Any]) -> str | None:
         if found is not None:
             return str(found[0])
     if path.get("resume_state"):
-        read_state(Path(path["resume_state"]), models)
-        return str(path["resume_state"])
+        state = Path(path["resume_state"])
+        try:
+            read_state(state, models)
+        except WeightsError as error:
+            raise WeightsError(f"{error} {_other_experiment(state, opt)}".rstrip()) from error
+        if text := _other_experiment(state, opt):
+            print(text, file=sys.stderr, flush=True)
+        return str(state)
     return None
+
+
+def _other_experiment(state: Path, opt: dict[str, Any]) -> str:
+    """Say so where a training state is not one of this experiment; as in BasicSR, its networks are this one's."""
+    if state.resolve().parent == Path(opt["path"]["training_states"]).resolve():
+        return ""
+    return (
+        f"path.resume_state, {state}, is of another experiment than {opt['name']}; its networks are looked for in "
+        f"{opt['path']['models']}. To begin a new run from its weights, name them by path.pretrain_network_g instead."
+    )
 
 
 def _resume_networks(opt: dict[str, Any], state: dict[str, Any]) -> None:
@@ -284,6 +305,16 @@ def _resume_networks(opt: dict[str, Any], state: dict[str, Any]) -> None:
         raise WeightsError(
             f"{path['resume_state']} was saved with lora, a section that the option file no longer has. Put it back, "
             f"or begin a new run from the merged network, path.pretrain_network_g: .../net_g_{iteration}.pth."
+        )
+
+
+def _tell_other_data(then: dict[str, Any], now: dict[str, Any]) -> None:
+    """Warn where a run goes on with other training data; older states and BasicSR's say nothing of them."""
+    if then and then != now:
+        text = describe_differences(then, now)
+        get_root_logger().warning(
+            f"This run goes on with other training data than its training state had ({text}): its epoch goes on at the "
+            "same number of samples, but not with the same samples."
         )
 
 

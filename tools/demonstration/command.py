@@ -63,7 +63,10 @@ def _prepare_data() -> float:
 
 
 def _train(option_file: Path) -> float:
-    """Train unless this very stage is there already; return the seconds that its training took."""
+    """Train unless this very stage is there already; return the seconds that its training took.
+
+    One that was stopped goes on.
+    """
     from prismsr.utils.options.files import load_options
 
     options = load_options(option_file)
@@ -75,7 +78,13 @@ def _train(option_file: Path) -> float:
             print(f"{options['name']}: unchanged, reused")
             return done["seconds"]
     start = time.time()
-    _run("basicsr/train.py", "-opt", option_file)
+    begun = experiment.with_name(f".{experiment.name}.demo")
+    if not begun.is_file() or begun.read_text() != fingerprint:
+        if experiment.exists():  # of other options or data: it shall not be gone on with
+            experiment.rename(f"{experiment}_archived_{time.strftime('%Y%m%d_%H%M%S')}")
+        begun.parent.mkdir(exist_ok=True)
+        begun.write_text(fingerprint)
+    _run("basicsr/train.py", "-opt", option_file, "--auto_resume")
     seconds = round(time.time() - start, 1)
     record.write_text(json.dumps({"fingerprint": fingerprint, "seconds": seconds}))
     return seconds

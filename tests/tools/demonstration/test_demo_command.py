@@ -1,0 +1,49 @@
+"""The demo's trainings: what is done is reused, what was stopped goes on, what has other options begins anew."""
+
+import json
+from contextlib import suppress
+
+from prismsr.tools.demonstration import command
+
+import pytest
+import yaml
+
+
+@pytest.fixture
+def demo(tmp_path, monkeypatch):
+    """Call a stage with a learning rate; the program that it would run is stopped unless `finish`."""
+
+    def run(rate, finish=True):
+        options = {"name": "stage", "path": {}, "train": {"lr": rate}}
+        (tmp_path / "stage.yml").write_text(yaml.safe_dump(options))
+
+        def program(script, *arguments):
+            folder = tmp_path / "experiments" / "stage"
+            ran.append(sorted(path.name for path in folder.glob("models/*")))
+            (folder / "models").mkdir(parents=True, exist_ok=True)
+            assert arguments[-1] == "--auto_resume"
+            if not finish:
+                (folder / "models" / f"net_g_{rate}.pth").touch()
+                raise KeyboardInterrupt
+            (folder / "models" / "net_g_latest.pth").touch()
+
+        monkeypatch.setattr(command, "_run", program)
+        ran.clear()
+        with suppress(KeyboardInterrupt):
+            command._train(tmp_path / "stage.yml")
+        return list(ran)
+
+    ran = []
+    monkeypatch.setattr(command, "ROOT", tmp_path)
+    monkeypatch.setattr(command, "TRAIN_SETS", ())
+    return run
+
+
+def test_a_stage_that_was_stopped_goes_on_with_its_own_options_alone(demo, tmp_path):
+    assert demo(1, finish=False) == [[]]
+    assert demo(1, finish=False) == [["net_g_1.pth"]]
+    assert demo(2, finish=False) == [[]]
+    assert demo(2) == [["net_g_2.pth"]]
+    assert demo(2) == []
+    assert json.loads((tmp_path / "experiments" / "stage" / "demo.json").read_text())["seconds"] >= 0
+    assert len(list((tmp_path / "experiments").glob("stage_archived_*"))) == 1
