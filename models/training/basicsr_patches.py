@@ -6,12 +6,18 @@ training and test programs for one run. Nothing else in prismsr replaces a part 
 
 import os
 import subprocess
+import uuid
+from pathlib import Path
 from typing import Any
 
+from prismsr.utils.errors import OptionError
+from prismsr.utils.files import atomic_write
 from prismsr.utils.names import did_you_mean
 
 MODEL_FILES = ("save_network", "save_training_state", "resume_training", "load_network", "validation")
 """Methods of BaseModel that the functions of these names in models/training/model_files.py replace."""
+WANDB_ID = "wandb_id.txt"
+"""File of an experiment that holds the id of its run at wandb."""
 
 
 def patch_basicsr() -> None:
@@ -83,6 +89,31 @@ def init_dist(launcher: str, backend: str | None = None, port: int | None = None
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     backend = backend or ("nccl" if torch.cuda.is_available() else "gloo")
     distributed.init_process_group(backend=backend, **kwargs)
+
+
+def init_wandb_logger(opt: dict[str, Any]) -> None:
+    """Start wandb, which follows TensorBoard's files (rank 0).
+
+    BasicSR's asks wandb.util.generate_id for an id, which wandb 0.31 no longer has, and forgets it: a resumed run began
+    another. The id is that of logger.wandb.resume_id, else the one that the experiment's folder holds, else a new one.
+
+    Raises:
+        OptionError: the package wandb is not installed.
+    """
+    if opt["rank"] != 0:
+        return
+    try:
+        import wandb
+    except ImportError as error:
+        raise OptionError("logger.wandb: the package wandb is not installed (pip install wandb)") from error
+    options = opt["logger"]["wandb"]
+    kept = Path(opt["path"]["experiments_root"], WANDB_ID)
+    run_id = options.get("resume_id") or (kept.read_text(encoding="utf8").strip() if kept.is_file() else "")
+    run_id = run_id or uuid.uuid4().hex[:8]
+    atomic_write(kept, f"{run_id}\n".encode())
+    wandb.init(
+        id=run_id, resume="allow", name=opt["name"], config=opt, project=options["project"], sync_tensorboard=True
+    )
 
 
 def slurm_first_host() -> str:

@@ -17,6 +17,7 @@ from prismsr.data.loading.loaders import create_loaders, describe_data
 from prismsr.data.loading.sampler import SeededBatchSampler
 from prismsr.metrics.preloading import load_metrics
 from prismsr.models.training import signals
+from prismsr.models.training.basicsr_patches import init_wandb_logger
 from prismsr.models.training.checkpoint_files import OURS, CheckpointError, newest_valid, rank_file, read_state
 from prismsr.models.training.log import TrainingLog
 from prismsr.models.training.model_files import save_generator
@@ -62,6 +63,7 @@ class TrainingSession:
         replaced.create_train_val_dataloader = self.create_loaders
         replaced.build_model = self.build_model
         replaced.init_tb_logger = self.tensorboard
+        replaced.init_wandb_logger = init_wandb_logger
         replaced.MessageLogger = self.message_logger
         replaced.CPUPrefetcher = lambda loader: self.make_feed(Feed, loader)
         replaced.CUDAPrefetcher = lambda loader, opt: self.make_feed(CUDAFeed, loader)

@@ -3,9 +3,11 @@
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
-from prismsr.models.training.basicsr_patches import MODEL_FILES, init_dist
+from prismsr.models.training.basicsr_patches import MODEL_FILES, init_dist, init_wandb_logger
 from prismsr.utils import compat
+from prismsr.utils.errors import OptionError
 
 import pytest
 import torch
@@ -99,3 +101,27 @@ def test_launcher_without_its_variables_is_told(monkeypatch):
         init_dist("slurm")
     with pytest.raises(ValueError, match="launcher is 'mpi'"):
         init_dist("mpi")
+
+
+def test_wandb_goes_on_with_the_id_that_the_experiment_holds(tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(init=lambda **arguments: calls.append(arguments)))
+
+    def start(folder, rank=0, **options):
+        paths = {"experiments_root": str(tmp_path / folder)}
+        init_wandb_logger({"rank": rank, "name": "x", "path": paths, "logger": {"wandb": {"project": "sr", **options}}})
+
+    start("one", rank=1)
+    assert calls == []
+    start("one")
+    start("one", resume_id=None)
+    start("two")
+    ids = [call["id"] for call in calls]
+    assert ids[0] == ids[1] != ids[2] and len(ids[0]) == 8
+    assert calls[0]["project"] == "sr" and calls[0]["sync_tensorboard"] and calls[0]["resume"] == "allow"
+    start("one", resume_id="mine")
+    start("one")
+    assert [call["id"] for call in calls[3:]] == ["mine", "mine"]
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    with pytest.raises(OptionError, match=r"logger\.wandb"):
+        start("one")
