@@ -1,12 +1,20 @@
-"""CSV files: read, written at once, or grown line by line while a long run goes on."""
+"""CSV files: read, written at once, or grown line by line while a long run goes on.
+
+A spreadsheet runs a cell that begins with = + - @ or a tab. Such a cell, unless it is a number, is written with an
+apostrophe before it, which reading takes away.
+"""
 
 import csv
 import io
 import os
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from prismsr.utils.files import atomic_write
+
+_RUN = re.compile(r"'*[=+\-@\t\r]")
+"""Beginning of a cell that would be run; one with apostrophes gets another, so that it comes back as it was."""
 
 
 def read_rows(path: Path) -> list[list[str]]:
@@ -17,7 +25,7 @@ def read_rows(path: Path) -> list[list[str]]:
         csv.Error: it is no CSV.
     """
     with path.open(encoding="utf8", errors="surrogateescape", newline="") as file:
-        return list(csv.reader(file))
+        return _parse(file)
 
 
 def parse_finished(text: str) -> list[list[str]]:
@@ -27,7 +35,11 @@ def parse_finished(text: str) -> list[list[str]]:
         >>> parse_finished("iter,l_g_pix\n10,0.25\n20,0.2")
         [['iter', 'l_g_pix'], ['10', '0.25']]
     """
-    return list(csv.reader(io.StringIO(text[: text.rfind("\n") + 1], newline="")))
+    return _parse(io.StringIO(text[: text.rfind("\n") + 1], newline=""))
+
+
+def _parse(lines: Iterable[str]) -> list[list[str]]:
+    return [[cell[1:] if cell[:1] == "'" and _RUN.match(cell) else cell for cell in row] for row in csv.reader(lines)]
 
 
 def format_rows(rows: Iterable[Iterable[object]]) -> str:
@@ -36,10 +48,22 @@ def format_rows(rows: Iterable[Iterable[object]]) -> str:
     Example:
         >>> format_rows([["a.png", 0.5], ["b, c.png", None]])
         'a.png,0.5\n"b, c.png",\n'
+        >>> format_rows([["=HYPERLINK(1)", -0.5]])
+        "'=HYPERLINK(1),-0.5\n"
     """
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
+    csv.writer(text, lineterminator="\n").writerows(map(_guard, row) for row in rows)
     return text.getvalue()
+
+
+def _guard(cell: object) -> object:
+    if not isinstance(cell, str) or not _RUN.match(cell):
+        return cell
+    try:
+        float(cell)
+    except ValueError:
+        return f"'{cell}"
+    return cell
 
 
 def write_rows(path: Path, header: Sequence[str], rows: Iterable[Iterable[object]]) -> None:
@@ -66,7 +90,7 @@ def prepare_to_append(path: Path, columns: list[str]) -> None:
     """
     if not path.is_file() or not path.stat().st_size:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(",".join(columns) + "\n", encoding="utf8")
+        path.write_text(format_rows([columns]), encoding="utf8")
         return
     with path.open("rb+") as file:
         file.seek(-1, os.SEEK_END)

@@ -10,6 +10,7 @@ from pathlib import Path
 from prismsr.tools.evaluation.results import SCORES, SUMMARY
 from prismsr.tools.evaluation.summary import Summary
 from prismsr.utils.command_line import ROOT
+from prismsr.utils.csv_files import read_rows
 from prismsr.utils.errors import OptionError
 from prismsr.utils.names import did_you_mean
 
@@ -117,9 +118,9 @@ def describe_error(error: Exception) -> str:
 def _read_scores(path: Path, problems: list[str]) -> Scores:
     scores: Scores = defaultdict(dict)
     try:
-        with path.open(encoding="utf8", errors="surrogateescape", newline="") as file:
-            for row in csv.DictReader(file):
-                scores[row["image"]][row["metric"]] = float(row["value"])
+        header, *rows = read_rows(path) or [[]]
+        for row in (dict(zip(header, cells, strict=False)) for cells in rows if cells):
+            scores[row["image"]][row["metric"]] = float(row["value"])
     except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
         problems.append(f"{path}: the scores of single images cannot be read ({describe_error(error)})")
     return dict(scores)
