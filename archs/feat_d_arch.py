@@ -20,11 +20,11 @@ def _conv(inputs: int, outputs: int, kernel: int = 3) -> nn.Module:
     return spectral_norm(nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False))
 
 
-def _activated(x: Tensor) -> Tensor:
+def _activate(x: Tensor) -> Tensor:
     return F.leaky_relu(x, negative_slope=0.2)
 
 
-def _resized(x: Tensor, height: int, width: int) -> Tensor:
+def _resize(x: Tensor, height: int, width: int) -> Tensor:
     return F.interpolate(x, size=(height, width), mode="bilinear", align_corners=False)
 
 
@@ -89,18 +89,18 @@ class FeatD(nn.Module):
             maps = tuple(lateral(level) for lateral, level in zip(self.laterals, maps, strict=True))
         fine, middle, coarse = maps
         # To the size of the finer map, not by a factor: each level of CLIP floors its size (125 -> 62 -> 31).
-        x = self._fused(_activated(self.up1(_resized(coarse, *middle.shape[-2:]))), middle)
-        x = self._fused(_activated(self.up2(_resized(x, *fine.shape[-2:]))), fine)
-        x = _activated(self.up3(self._doubled(x) if self.doublings else x))
+        x = self._fuse(_activate(self.up1(_resize(coarse, *middle.shape[-2:]))), middle)
+        x = self._fuse(_activate(self.up2(_resize(x, *fine.shape[-2:]))), fine)
+        x = _activate(self.up3(self._double(x) if self.doublings else x))
         if self.up4 is not None:
-            x = _activated(self.up4(self._doubled(x)))
-        x = _activated(self.refine2(_activated(self.refine1(x))))
+            x = _activate(self.up4(self._double(x)))
+        x = _activate(self.refine2(_activate(self.refine1(x))))
         logits: Tensor = self.last(x)
         return logits
 
-    def _fused(self, x: Tensor, skip: Tensor) -> Tensor:
+    def _fuse(self, x: Tensor, skip: Tensor) -> Tensor:
         return torch.cat([x, skip], dim=1) if self.fusion == "concat" else x + skip
 
     @staticmethod
-    def _doubled(x: Tensor) -> Tensor:
-        return _resized(x, 2 * x.shape[-2], 2 * x.shape[-1])
+    def _double(x: Tensor) -> Tensor:
+        return _resize(x, 2 * x.shape[-2], 2 * x.shape[-1])

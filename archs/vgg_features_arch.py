@@ -42,7 +42,7 @@ class VGGFeatures(nn.Module):
         super().__init__()
         if backbone not in ("vgg19", "st_vgg16"):
             raise ValueError(f"backbone is {backbone!r}; allowed: 'vgg19', 'st_vgg16'.")
-        named = _named_vgg19(weights) if backbone == "vgg19" else _named_st_vgg16()
+        named = _load_vgg19(weights) if backbone == "vgg19" else _load_st_vgg16()
         unknown = [layer for layer in layers if layer not in named]
         if unknown or not layers:
             raise ValueError(f"layers has {unknown or 'no entry'}; {backbone} has: {', '.join(named)}.")
@@ -78,7 +78,7 @@ def _without_inplace(layer: nn.Module) -> nn.Module:
     return nn.ReLU() if isinstance(layer, nn.ReLU) else layer
 
 
-def _named_vgg19(weights: str | None) -> "OrderedDict[str, nn.Module]":
+def _load_vgg19(weights: str | None) -> "OrderedDict[str, nn.Module]":
     state = load_state_dict(weights) if weights else _torchvision_vgg19_state()
     with torch.device("meta"):  # the classifier (124M parameters) is never needed: do not allocate it
         features = vgg19().features
@@ -92,7 +92,7 @@ def _torchvision_vgg19_state() -> dict[str, Tensor]:
     return load_torchvision_weights(VGG19_Weights.IMAGENET1K_V1.url, "VGG19 (ImageNet)")
 
 
-def _named_st_vgg16() -> "OrderedDict[str, nn.Module]":
+def _load_st_vgg16() -> "OrderedDict[str, nn.Module]":
     stlpips = import_stlpips()
     blocks = stlpips.vgg.make_layers(stlpips.vgg.cfg["D"], filter_size=3, pad_more=True)
     names: list[str] = []

@@ -65,7 +65,7 @@ class PairedImageMaskDataset(Dataset):
     def __getitem__(self, index: int) -> dict[str, Any]:
         key = self.keys[index]
         if self.opt["phase"] == "train":
-            images = self._augmented(key, sample_rng(self.opt.get("manual_seed") or 0, index))
+            images = self._augment(key, sample_rng(self.opt.get("manual_seed") or 0, index))
         else:
             images = self._whole(key)
         item: dict[str, Any] = {name: _to_tensor(image) for name, image in images.items()}
@@ -95,7 +95,7 @@ class PairedImageMaskDataset(Dataset):
             files[name] = kind(source.read(key), source.describe(key))
         return files
 
-    def _augmented(self, key: str, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    def _augment(self, key: str, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Return a random crop of the images, flipped and rotated at random; only the crop is decoded."""
         files, scale = self._open(key), self.opt["scale"]
         sizes = {name: file.size for name, file in files.items()}

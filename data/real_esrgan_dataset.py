@@ -62,7 +62,7 @@ class RealESRGANMaskDataset(Dataset):
             patch = random_patch(image.size, **self.settings.augmentation())
             item: dict[str, Any] = {"gt": patch.of(image)}
             if mask is not None:
-                item["gt_mask"] = patch.of_mask(mask)
+                item["gt_mask"] = patch.cut_mask(mask)
             item.update(self.kernels.draw())
         return {**item, "gt_path": f"{key}.png"}
 

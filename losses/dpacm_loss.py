@@ -24,7 +24,7 @@ Images = Tensor | Sequence[Tensor]
 _LPIPS_URL = "https://github.com/chaofengc/IQA-PyTorch/releases/download/v0.1-weights/LPIPS_v0.1_alex-df73285e.pth"
 
 
-def paired(x_rgb: Images, gt: Tensor) -> list[tuple[Tensor, Tensor]]:
+def pair_with_gt(x_rgb: Images, gt: Tensor) -> list[tuple[Tensor, Tensor]]:
     """Return each X_RGB (B, 3, H_i, W_i) in float32 with the HR image (B, 3, H, W) at its size, reduced by averaging
     areas.
     """
@@ -50,7 +50,7 @@ class _LossOnRGB(nn.Module):
             x_rgb: one image tensor (B, 3, H, W) or several of other sizes, about [0, 1]; gradient to these.
             gt: RGB (B, 3, H, W) in [0, 1].
         """
-        parts = [self.distance(image, target) for image, target in paired(x_rgb, gt)]
+        parts = [self.distance(image, target) for image, target in pair_with_gt(x_rgb, gt)]
         return self.loss_weight * torch.stack(parts).sum()
 
     def distance(self, image: Tensor, target: Tensor) -> Tensor:
@@ -170,14 +170,14 @@ def _linear(backbone: str, path: str | None) -> list[Tensor]:
         source = str(import_stlpips().weights / "alex_shift_tolerant.pth")
         state = load_state_dict(source)
     else:
-        state, source = _fetched_linear(), _LPIPS_URL
+        state, source = _fetch_linear(), _LPIPS_URL
     names = [f"lin{number}.model.1.weight" for number in range(len(CHANNELS))]
     if any(name not in state or state[name].numel() != width for name, width in zip(names, CHANNELS, strict=True)):
         raise WeightsError(f"{source} holds no weights of LPIPS on AlexNet: {names[0]} to {names[-1]} are wanted.")
     return [state[name].flatten() for name in names]
 
 
-def _fetched_linear() -> dict[str, Tensor]:
+def _fetch_linear() -> dict[str, Tensor]:
     try:
         return load_torchvision_weights(_LPIPS_URL, "LPIPS (AlexNet, v0.1)")
     except WeightsError as error:

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from prismsr.utils.errors import UserError
-from prismsr.utils.resize import antialiased_weights
+from prismsr.utils.resize import make_antialiased_weights
 
 import basicsr.metrics.niqe
 import numpy as np
@@ -64,7 +64,7 @@ def halved(image: Tensor) -> Tensor:
         >>> halved(torch.full((1, 1, 48, 96), 3.0)).shape
         torch.Size([1, 1, 24, 48])
     """
-    first, weights = antialiased_weights(2)
+    first, weights = make_antialiased_weights(2)
     before, after = -first, first + len(weights) - 2
     kernel = image.new_tensor(weights)
     for axis, shape in ((2, (1, 1, -1, 1)), (3, (1, 1, 1, -1))):

@@ -21,7 +21,7 @@ from prismsr.utils.options.entries import find_registered
 from prismsr.utils.options.problems import join
 from prismsr.utils.options.sections import section
 from prismsr.utils.options.signatures import check_arguments, takes
-from prismsr.utils.rng import generators_kept
+from prismsr.utils.rng import keep_generators
 from prismsr.utils.weights.files import weights_hash
 from prismsr.utils.weights.needs import Need, file_needs
 
@@ -144,7 +144,7 @@ def quality_of(scores: Any, lower_better: bool, score_range: tuple[float, float]
 
 @contextmanager
 def _equal_draws() -> Iterator[None]:
-    with generators_kept():
+    with keep_generators():
         random.seed(_SEED)
         np.random.seed(_SEED)
         torch.default_generator.manual_seed(_SEED)

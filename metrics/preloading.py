@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from prismsr.utils.rng import generators_kept
+from prismsr.utils.rng import keep_generators
 
 Loader = TypeVar("Loader", bound=Callable[..., Any])
 _LOADERS: dict[str, Callable[..., Any]] = {}
@@ -33,7 +33,7 @@ def load_metrics(metrics: Mapping[str, Mapping[str, Any]]) -> None:
     Raises:
         UserError: weights are missing or do not fit, or options are wrong; from the loader.
     """
-    with generators_kept():
+    with keep_generators():
         for options in metrics.values():
             load = _LOADERS.get(str(options.get("type")))
             if load is not None:

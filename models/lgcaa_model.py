@@ -9,12 +9,12 @@ from typing import Any, ClassVar
 
 from prismsr.archs.lgcaa.checkpoint import require_same_options
 from prismsr.archs.lgcaa.lgcaa_arch import copy_sharing_frozen, trainable_state
-from prismsr.archs.lgcaa.sampling.enlarged_image import enlarged
+from prismsr.archs.lgcaa.sampling.enlarged_image import enlarge
 from prismsr.archs.lgcaa.sampling.options import SamplingOptions
 from prismsr.archs.lgcaa.sampling.sampler import Sampler
 from prismsr.archs.lgcaa.stable_diffusion import decode_latents, posterior_moments
 from prismsr.models.lgcaa.check import check_lgcaa
-from prismsr.models.lgcaa.noise import clean_prediction, drawn, noised, sampled_latents, signal_levels
+from prismsr.models.lgcaa.noise import add_noise, clean_prediction, draw_noise, sample_latents, signal_levels
 from prismsr.models.lgcaa.options import DecodedOptions, LGCAATrainOptions
 from prismsr.models.prism_sr_model import PrismSRModel
 from prismsr.models.step.batch_parts import Batch, pick_samples
@@ -97,20 +97,20 @@ class LGCAAModel(PrismSRModel):
     def _batch(self) -> Batch:
         net = self.get_bare_model(self.net_g)
         height, width = (side // net.factor for side in self.gt.shape[-2:])
-        draws = drawn(torch.Size((len(self.gt), net.unet.config.in_channels, height, width)), self.device)
+        draws = draw_noise(torch.Size((len(self.gt), net.unet.config.in_channels, height, width)), self.device)
         return {**self.batch, **draws._asdict()}
 
     def _run_part(self, part: Batch) -> tuple[Tensor, StepInputs]:
         net = self.get_bare_model(self.net_g)
         level = self.levels[part["timesteps"]]
         with self.precision.autocast():
-            z_t = noised(self._latents(net, part), part["noise"], level)
-            lr_up = enlarged(part["lq"], part["gt"].shape[-2:])
+            z_t = add_noise(self._latents(net, part), part["noise"], level)
+            lr_up = enlarge(part["lq"], part["gt"].shape[-2:])
             prediction, x_rgb = self.net_g(z_t, part["timesteps"], lr_up, part["lq"])
         prediction = self.precision.full(prediction)
 
         def decoded(_: StepInputs) -> StepInputs | None:
-            chosen = decoded_samples(part["timesteps"], self.decoded)
+            chosen = choose_decoded(part["timesteps"], self.decoded)
             if not len(chosen):
                 return None
             clean = clean_prediction(z_t[chosen], prediction[chosen], level[chosen])
@@ -129,7 +129,7 @@ class LGCAAModel(PrismSRModel):
     def _latents(self, net: Any, part: Batch) -> Tensor:
         """Return latents drawn from the posteriors of GT, which the dataset gives as gt_latents or the VAE computes."""
         moments = part["gt_latents"] if "gt_latents" in part else posterior_moments(net.vae, part["gt"])
-        return sampled_latents(moments, part["posterior"], net.vae.config.scaling_factor)
+        return sample_latents(moments, part["posterior"], net.vae.config.scaling_factor)
 
     def _evaluate_terms(self, inputs: StepInputs) -> "OrderedDict[str, Tensor]":
         values: OrderedDict[str, Tensor] = OrderedDict()
@@ -153,7 +153,7 @@ class LGCAAModel(PrismSRModel):
             net.train()
 
 
-def decoded_samples(timesteps: Tensor, options: DecodedOptions) -> Tensor:
+def choose_decoded(timesteps: Tensor, options: DecodedOptions) -> Tensor:
     """Return indices, (n,), of the samples that are decoded: up to t_max, those of the smallest timesteps first."""
     order = timesteps.argsort(stable=True)
     if options.t_max is not None:

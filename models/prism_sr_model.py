@@ -8,21 +8,21 @@ from typing import Any, ClassVar
 
 from prismsr.data.degradation.real_esrgan import RealESRGANDegradation, build_degradation, check_lq_source
 from prismsr.losses.adversarial_loss import AdversarialLoss
-from prismsr.models.lora.adapters import merged_state
+from prismsr.models.lora.adapters import merge_state
 from prismsr.models.lora.training import Lora, add_lora
 from prismsr.models.options import PrismTrainOptions
 from prismsr.models.step import gradients
-from prismsr.models.step.batch_parts import Batch, add_figures, communicating, joined, split_batch
+from prismsr.models.step.batch_parts import Batch, add_figures, communicating, join, split_batch
 from prismsr.models.step.clip_inputs import ClipInputs
 from prismsr.models.step.finite_guard import GENERATOR, FiniteGuard
 from prismsr.models.step.gradient_checkpointing import checkpoint_blocks
 from prismsr.models.step.loss_terms import StepInputs, build_terms, evaluate_term, term_inputs
-from prismsr.models.step.memory import compile_in_place, explaining_out_of_memory, to_channels_last, uncompiled
+from prismsr.models.step.memory import compile_in_place, explaining_out_of_memory, run_uncompiled, to_channels_last
 from prismsr.models.step.moving_average import build_average, update_average
 from prismsr.models.step.precision import Precision
 from prismsr.models.training.model_files import save_generator
 from prismsr.utils.options.optimizers import OPTIMIZERS, WITHOUT_FOREACH
-from prismsr.utils.padding import padded_to_windows
+from prismsr.utils.padding import pad_to_windows
 
 import torch
 from basicsr.archs import build_network
@@ -62,7 +62,7 @@ class PrismSRModel(SRModel):
     degradation: RealESRGANDegradation | None = None
     clip: ClipInputs | None = None
     lora: Lora | None = None
-    network_state = staticmethod(merged_state)  # what is saved of a network
+    network_state = staticmethod(merge_state)  # what is saved of a network
 
     def init_training_settings(self) -> None:
         """Build EMA network, discriminators, loss terms, optimisers and schedulers from the option file."""
@@ -188,7 +188,7 @@ class PrismSRModel(SRModel):
             with torch.no_grad():
                 outputs = [self._generate(part["lq"]) for part in parts]
             self._inputs = [self._step_inputs(output, part) for output, part in zip(outputs, parts, strict=True)]
-            self.output = joined(outputs)
+            self.output = join(outputs)
         for term in self.terms.values():
             if isinstance(term, AdversarialLoss):
                 self._step_discriminator(term)
@@ -218,7 +218,7 @@ class PrismSRModel(SRModel):
             if self.discriminators:
                 self._inputs.append(inputs.without_graph(outputs[-1]))
             add_figures(losses, values, len(parts))
-        self.output = joined(outputs)
+        self.output = join(outputs)
         self._log.update(losses)
         return self._update(GENERATOR, self.optimizer_g, losses)
 
@@ -238,7 +238,7 @@ class PrismSRModel(SRModel):
         return OrderedDict((name, self.precision.full(value)) for name, value in values.items())
 
     def _term_values(self, name: str, term: nn.Module, inputs: StepInputs) -> Mapping[str, Tensor]:
-        with self.precision.of_term(term):
+        with self.precision.run_term(term):
             return evaluate_term(name, term, inputs)
 
     def _step_inputs(self, output: Tensor, part: Batch) -> StepInputs:
@@ -265,7 +265,7 @@ class PrismSRModel(SRModel):
         count = len(self._inputs)
         backward = partial(self.precision.backward, parts=count)
         for number, inputs in enumerate(self._inputs, 1):
-            with communicating(net, last=number == count), self.precision.of_term(term):
+            with communicating(net, last=number == count), self.precision.run_term(term):
                 fake, real = term_inputs(term, inputs)[:2]
                 add_figures(figures, term.discriminator_backward(fake, real, net, backward), count)
         losses = {f"l_{name}_{kind}": figures[kind] for kind in ("real", "fake")}
@@ -278,7 +278,7 @@ class PrismSRModel(SRModel):
     def _update(self, name: str, optimizer: torch.optim.Optimizer, losses: Mapping[str, Tensor]) -> bool:
         """Update a network by the gradients it has, clipped; or not at all, where they are not finite."""
         self.precision.unscale(optimizer)
-        parameters = gradients.optimized(optimizer)
+        parameters = gradients.list_optimized(optimizer)
         norm = gradients.total_norm(parameters)
         if self.grad_clip is not None:
             self._log[f"grad_norm_{name}"] = norm
@@ -308,8 +308,8 @@ class PrismSRModel(SRModel):
         A network with a window_size (SwinIR) gets the image mirrored to a multiple of it, as in BasicSR's SwinIRModel.
         """
         lq, (height, width) = self.lq, self.lq.shape[-2:]
-        self.lq = padded_to_windows(lq, self.opt["network_g"].get("window_size", 1))
-        with uncompiled() if self.is_train and self.opt["train"].get("compile") else nullcontext():
+        self.lq = pad_to_windows(lq, self.opt["network_g"].get("window_size", 1))
+        with run_uncompiled() if self.is_train and self.opt["train"].get("compile") else nullcontext():
             super().test()
         scale, self.lq = self.output.shape[-2] // self.lq.shape[-2], lq
         self.output = self.output[..., : height * scale, : width * scale]

@@ -4,7 +4,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
-def padded_to_windows(image: Tensor, window_size: int) -> Tensor:
+def pad_to_windows(image: Tensor, window_size: int) -> Tensor:
     """Return the image (B, C, H, W), mirrored at its right and lower border until both sides are multiples of
     window_size.
 

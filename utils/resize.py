@@ -23,7 +23,7 @@ def cubic(x: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(x <= 1, near, np.where(x <= 2, far, 0.0))
 
 
-def antialiased_weights(scale: int) -> tuple[int, NDArray[np.float64]]:
+def make_antialiased_weights(scale: int) -> tuple[int, NDArray[np.float64]]:
     """Return weights of one output pixel: the cubic kernel, stretched by the factor.
 
     Output pixel j has its centre at input position scale * j + (scale - 1) / 2, and sees 2 * scale pixels to each side.
@@ -51,7 +51,7 @@ def resize_matrix(length: int, scale: int, channels: int, dtype: str) -> Any:
     Returns:
         scipy CSR array (ceil(length / scale) * channels, length * channels).
     """
-    first, weights = antialiased_weights(scale)
+    first, weights = make_antialiased_weights(scale)
     outputs = -(-length // scale)
     positions = scale * np.arange(outputs)[:, None] + first + np.arange(len(weights))
     positions %= 2 * length  # the mirrored signal repeats after two lengths

@@ -33,7 +33,7 @@ def set_rng_state(state: dict[str, Any]) -> None:
 
 
 @contextmanager
-def generators_kept() -> Iterator[None]:
+def keep_generators() -> Iterator[None]:
     """Put python's, numpy's and torch's CPU generator back, after the block, as they were before it.
 
     For what is done for every sample: unlike `rng_state` it converts nothing and leaves CUDA alone.

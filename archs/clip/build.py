@@ -51,7 +51,7 @@ def build_clip(
     path = None if pretrained is None else _weights_file(model, pretrained)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        net = package.CLIP(**_merged(known, config or {}))
+        net = package.CLIP(**_merge(known, config or {}))
         if path is None:
             _revive(net.visual)
     if not hasattr(net.visual, "attnpool"):
@@ -61,11 +61,11 @@ def build_clip(
     return net.eval().requires_grad_(False)
 
 
-def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+def _merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     merged = copy.deepcopy(dict(base))
     for key, value in changes.items():
         both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
-        merged[key] = _merged(merged[key], value) if both else value
+        merged[key] = _merge(merged[key], value) if both else value
     return merged
 
 
@@ -76,13 +76,13 @@ def _weights_file(model: str, pretrained: str) -> Path:
     package = open_clip()
     tags = package.list_pretrained_tags_by_model(model)
     if pretrained in tags:
-        return _fetched(model, pretrained)
+        return _fetch(model, pretrained)
     if path.suffix or os.sep in pretrained:
         raise WeightsError(f"No file at {path}; pretrained is a file, one of {', '.join(tags)}, or null for random.")
     raise ValueError(f"pretrained is {pretrained!r}; {model} has the tags {', '.join(tags)}; a file or null do too.")
 
 
-def _fetched(model: str, tag: str) -> Path:
+def _fetch(model: str, tag: str) -> Path:
     package = open_clip()
     entry = package.get_pretrained_cfg(model, tag)
     try:

@@ -174,10 +174,10 @@ class LGCAABranch(nn.Module):
             x: output of norm1.
             attended: attn1's output, for combine "stacked" alone.
         """
-        result: Tensor = self.mlp(self.merged(x, attended))
+        result: Tensor = self.mlp(self.normalise_for_mlp(x, attended))
         return result
 
-    def merged(self, x: Tensor, attended: Tensor | None = None) -> Tensor:
+    def normalise_for_mlp(self, x: Tensor, attended: Tensor | None = None) -> Tensor:
         """Return what goes into the MLP: the output of the last norm, (B, N, C)."""
         if self.norm2 is not None:
             local = self.local(x) if self.local is not None else attended

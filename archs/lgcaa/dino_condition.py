@@ -32,7 +32,7 @@ def build_vit(options: DinoOptions) -> Any:
     load = _is_downloaded(options)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(options.seed)  # not CUDA's, which fork_rng leaves out
-        net = _configured(options.config) if options.config is not None else _named(options.model, load)
+        net = _build_from_config(options.config) if options.config is not None else _build_by_name(options.model, load)
     if options.weights is not None:
         state = {key: value for key, value in load_state_dict(options.weights).items() if not key.startswith("head.")}
         require_fit(net, state, options.weights)
@@ -57,7 +57,7 @@ def _is_downloaded(options: DinoOptions) -> bool:
     return options.pretrained and options.weights is None and options.config is None
 
 
-def _configured(config: dict[str, Any]) -> Any:
+def _build_from_config(config: dict[str, Any]) -> Any:
     transformer: Any = importlib.import_module("timm.models.vision_transformer").VisionTransformer
     try:
         return transformer(**{"num_classes": 0, "dynamic_img_size": True, **config})
@@ -65,7 +65,7 @@ def _configured(config: dict[str, Any]) -> Any:
         raise OptionError(f"dino.config does not suit timm's VisionTransformer: {error}") from error
 
 
-def _named(model: str, pretrained: bool) -> Any:
+def _build_by_name(model: str, pretrained: bool) -> Any:
     timm: Any = importlib.import_module("timm")
     known = timm.list_models("vit_*", pretrained=True)
     if model not in known and (pretrained or not timm.is_model(model)):
@@ -112,7 +112,7 @@ class DinoEncoder(nn.Module):
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1))
         self.train(False)
 
-    def prepared(self, lr: Tensor) -> Tensor:
+    def prepare(self, lr: Tensor) -> Tensor:
         """Return LR images (B, 3, h, w) in [0, 1] as the ViT takes them.
 
         Resized bicubically, antialiased, to size x size; "native" mirrors them up to whole patches instead.
@@ -131,7 +131,7 @@ class DinoEncoder(nn.Module):
         """Return tokens (B, 1 + patches, width) of LR images (B, 3, h, w), RGB in [0, 1]; 197 at 224 with 16 x 16
         patches.
         """
-        tokens: Tensor = self.vit.forward_features(self.prepared(lr.to(self.mean.dtype)))
+        tokens: Tensor = self.vit.forward_features(self.prepare(lr.to(self.mean.dtype)))
         return tokens
 
     def train(self, mode: bool = True) -> "DinoEncoder":

@@ -74,7 +74,7 @@ def build_unet(options: BaseOptions) -> Any:
         WeightsError: the weights are not at hand.
     """
     if options.path is not None:
-        return _loaded("UNet2DConditionModel", options.path, "unet", options.revision)
+        return _load("UNet2DConditionModel", options.path, "unet", options.revision)
     return _random("UNet2DConditionModel", {**UNET_CONFIG, **options.unet}, options.seed, "base.unet")
 
 
@@ -83,7 +83,7 @@ def build_vae(options: BaseOptions) -> Any:
     path = options.vae_path or options.path
     if path is not None:
         revision = options.revision if path == options.path else None
-        vae = _loaded("AutoencoderKL", path, "vae", revision)
+        vae = _load("AutoencoderKL", path, "vae", revision)
     else:
         vae = _random("AutoencoderKL", {**VAE_CONFIG, **options.vae}, options.seed, "base.vae")
     return vae.eval().requires_grad_(False)
@@ -97,7 +97,7 @@ def build_controlnet(unet: Any, options: BaseOptions) -> Any:
         options: see BaseOptions.
     """
     if options.controlnet_path is not None:
-        return _loaded("ControlNetModel", options.controlnet_path, "controlnet", None)
+        return _load("ControlNetModel", options.controlnet_path, "controlnet", None)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(options.seed)  # not CUDA's, which fork_rng leaves out
         return diffusers().ControlNetModel.from_unet(
@@ -178,7 +178,7 @@ def base_needs(options: BaseOptions, key: str) -> Iterator[Need]:
             yield Need(f"diffusers:{source}:{part}", join(key, name))
 
 
-def _loaded(kind: str, path: str, subfolder: str, revision: str | None) -> Any:
+def _load(kind: str, path: str, subfolder: str, revision: str | None) -> Any:
     """Return a network from a folder (its own, or one with subfolders) or the hub: from its cache first, then
     downloaded.
     """

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from prismsr.utils.rng import generators_kept
+from prismsr.utils.rng import keep_generators
 
 import numpy as np
 import torch
@@ -46,7 +46,7 @@ def random_blur_kernel(settings: KernelSettings) -> Tensor:
     """
     size = settings.random_size()
     if np.random.uniform() < settings.sinc_prob:
-        return _padded(_sinc(size, math.pi / (3 if size < SMALL else 5)), settings.blur_kernel_size)
+        return _pad(_sinc(size, math.pi / (3 if size < SMALL else 5)), settings.blur_kernel_size)
     kernel = random_mixed_kernels(
         settings.kernel_list,
         settings.kernel_prob,
@@ -58,7 +58,7 @@ def random_blur_kernel(settings: KernelSettings) -> Tensor:
         settings.betap_range,
         noise_range=None,
     )
-    return _padded(kernel, settings.blur_kernel_size)
+    return _pad(kernel, settings.blur_kernel_size)
 
 
 def random_sinc_kernel(settings: KernelSettings, probability: float) -> Tensor:
@@ -66,8 +66,8 @@ def random_sinc_kernel(settings: KernelSettings, probability: float) -> Tensor:
     blur_kernel_size.
     """
     if np.random.uniform() < probability:
-        return _padded(_sinc(settings.random_size(), math.pi / 3), settings.blur_kernel_size)
-    return _padded(np.ones((1, 1)), settings.blur_kernel_size)
+        return _pad(_sinc(settings.random_size(), math.pi / 3), settings.blur_kernel_size)
+    return _pad(np.ones((1, 1)), settings.blur_kernel_size)
 
 
 class ItemKernels(NamedTuple):
@@ -99,7 +99,7 @@ def _sinc(size: int, lowest: float) -> NDArray[np.float64]:
     return circular_lowpass_kernel(np.random.uniform(lowest, np.pi), size, pad_to=False)
 
 
-def _padded(kernel: NDArray[np.float64], side: int) -> Tensor:
+def _pad(kernel: NDArray[np.float64], side: int) -> Tensor:
     result = torch.zeros(side, side)
     margin = (side - len(kernel)) // 2
     result[margin : side - margin, margin : side - margin] = torch.from_numpy(kernel)
@@ -113,7 +113,7 @@ def global_generators_from(rng: np.random.Generator) -> Iterator[None]:
     BasicSR's kernel functions draw from the global generators; inside, what they draw depends on `rng` alone.
     """
     seeds = rng.integers(2**32, size=2).tolist()
-    with generators_kept():
+    with keep_generators():
         random.seed(seeds[0])
         np.random.seed(seeds[1])
         yield

@@ -36,14 +36,14 @@ class Patch(NamedTuple):
 
     def of(self, image: CroppableImage) -> Tensor:
         """Return (3, h, w) float32 RGB in [0, 1]; grey is repeated, alpha dropped."""
-        return _to_tensor(self._finished(_colour(image.crop(*self.region))))
+        return _to_tensor(self._finish(_colour(image.crop(*self.region))))
 
-    def of_mask(self, mask: CroppableMask) -> Tensor:
+    def cut_mask(self, mask: CroppableMask) -> Tensor:
         """Return (1, h, w) float32 of 0 and 1."""
-        return _to_tensor(self._finished(mask.crop(*self.region).astype(np.uint8)[..., None] * 255))
+        return _to_tensor(self._finish(mask.crop(*self.region).astype(np.uint8)[..., None] * 255))
 
-    def _finished(self, part: NDArray[Any]) -> NDArray[Any]:
-        part = _padded(_flip(part, *self.flips), self.size)
+    def _finish(self, part: NDArray[Any]) -> NDArray[Any]:
+        part = _pad_mirrored(_flip(part, *self.flips), self.size)
         return part if self.resized is None else resize_area(part, self.resized)
 
 
@@ -128,7 +128,7 @@ def _flip(image: NDArray[Any], horizontal: bool, vertical: bool, transpose: bool
     return image.transpose(1, 0, 2) if transpose else image
 
 
-def _padded(image: NDArray[Any], size: int | None) -> NDArray[Any]:
+def _pad_mirrored(image: NDArray[Any], size: int | None) -> NDArray[Any]:
     """Return mirrored at the lower and right border where it is smaller than `size`; ~: the image."""
     missing = [max(0, (size or 0) - side) for side in image.shape[:2]]
     if not any(missing):

@@ -46,13 +46,13 @@ def plain_layout(content: bytes) -> PngLayout | None:
         return None
     width, height, *kind = _HEADER.unpack_from(content, 16)
     depth, colour = kind[:2]
-    data = _checked_data(content)
+    data = _find_data(content)
     if not data or depth != 8 or colour not in _CHANNELS or any(kind[2:]):
         return None
     return PngLayout(height, width, _CHANNELS[colour], data)
 
 
-def _checked_data(content: bytes) -> list[slice]:
+def _find_data(content: bytes) -> list[slice]:
     """Return where the image data lie; empty where a chunk is cut off or damaged, or where one is not HARMLESS."""
     view, data, position = memoryview(content), [], 8
     while position + 12 <= len(content):
@@ -165,7 +165,7 @@ def decode_part(content: bytes, layout: PngLayout, top: int, bottom: int, right:
         return undo_sub(rows[top:bottom, : 1 + right * layout.channels], layout.channels)
     starts = np.flatnonzero(rows[: top + 1, 0] <= _SUB)
     start = int(starts[-1]) if len(starts) else 0
-    png = _uncompressed_png(rows[start:, : 1 + right * layout.channels], right, layout.channels)
+    png = _make_uncompressed_png(rows[start:, : 1 + right * layout.channels], right, layout.channels)
     image = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
     return None if image is None else image[top - start :]
 
@@ -202,7 +202,7 @@ def _running_sums(values: NDArray[np.uint8], step: int) -> NDArray[np.uint8]:
     return values
 
 
-def _uncompressed_png(rows: NDArray[np.uint8], width: int, channels: int) -> bytes:
+def _make_uncompressed_png(rows: NDArray[np.uint8], width: int, channels: int) -> bytes:
     """Return a PNG of filtered rows."""
     header = _HEADER.pack(width, len(rows), 8, 0 if channels == 1 else 2, 0, 0, 0)
     return b"".join(

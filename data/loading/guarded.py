@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 from prismsr.data.loading.sampler import SampleIndex
 from prismsr.utils.errors import DataError, TrainingError
-from prismsr.utils.rng import generators_kept
+from prismsr.utils.rng import keep_generators
 
 import cv2
 import lmdb
@@ -103,7 +103,7 @@ class GuardedDataset(Dataset):
         try:
             if not isinstance(index, SampleIndex):
                 return self.dataset[index]
-            with seeded(self.seed, index.epoch, index.draw, attempt):
+            with seed_generators(self.seed, index.epoch, index.draw, attempt):
                 return self.dataset[index]
         except READ_ERRORS as error:
             raise DataError(self._describe(index, error)) from error
@@ -141,10 +141,10 @@ def _one_line(error: Exception) -> str:
 
 
 @contextmanager
-def seeded(*numbers: int) -> Iterator[None]:
+def seed_generators(*numbers: int) -> Iterator[None]:
     """Seed python's, numpy's and torch's (CPU) global generators by these numbers; restore them at the end."""
     words = np.random.SeedSequence(numbers).generate_state(8)
-    with generators_kept():
+    with keep_generators():
         random.seed(int(words[0]) << 32 | int(words[1]))
         np.random.seed(words[2:6])
         # not torch.manual_seed, which seeds the CUDA devices too
@@ -173,8 +173,8 @@ class BadSamples:
         """
         if bad and self.on_bad == "stop":
             raise DataError(
-                f"{_listed(list(dict.fromkeys(bad)))}\n(on_bad_sample: skip in the training dataset's section of the "
-                "option file goes on with other samples)"
+                f"{_list_messages(list(dict.fromkeys(bad)))}\n(on_bad_sample: skip in the training dataset's section "
+                "of the option file goes on with other samples)"
             )
         for message in bad:
             if message not in self.messages:
@@ -183,7 +183,7 @@ class BadSamples:
         if len(self.messages) > self.max_bad_samples:
             raise TrainingError(
                 f"{len(self.messages)} different samples of the training dataset cannot be read, more than its "
-                f"max_bad_samples: {self.max_bad_samples}. The first:\n{_listed(list(self.messages))}"
+                f"max_bad_samples: {self.max_bad_samples}. The first:\n{_list_messages(list(self.messages))}"
             )
 
     def unwrap(self, batch: LoadedBatch) -> Any:
@@ -195,7 +195,7 @@ class BadSamples:
         """
         self.take(batch.bad)
         if batch.data is None:
-            raise DataError(f"no batch could be made:\n{_listed(batch.bad)}")
+            raise DataError(f"no batch could be made:\n{_list_messages(batch.bad)}")
         return batch.data
 
     def state(self) -> list[str]:
@@ -207,6 +207,6 @@ class BadSamples:
         self.messages = dict.fromkeys(messages)
 
 
-def _listed(messages: list[str]) -> str:
+def _list_messages(messages: list[str]) -> str:
     more = [f"and {len(messages) - SHOWN} more"] if len(messages) > SHOWN else []
     return "\n".join(messages[:SHOWN] + more)

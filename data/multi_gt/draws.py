@@ -65,7 +65,7 @@ def judgements(labels: Mapping[str, Mapping[str, Label]], groups: Groups, where:
     return Judgements(codes, votes)
 
 
-def kept_groups(rule: Rule, negatives: bool, codes: NDArray[np.int8]) -> NDArray[np.intp]:
+def choose_groups(rule: Rule, negatives: bool, codes: NDArray[np.int8]) -> NDArray[np.intp]:
     """Return rows of the groups to train on, as in HGGT.
 
     With negatives those with any label but Similar; otherwise, where the ground truth is a positive version, those that

@@ -47,13 +47,13 @@ class GroundTruths:
             UserError: V > 1, but nothing to choose by.
         """
         pairs = {name: value for name, value in cut.items() if name not in self.takes}
-        pairs["gt"] = self._chosen(cut["gt_versions"], cut.get("gt_candidates"))
+        pairs["gt"] = self._choose(cut["gt_versions"], cut.get("gt_candidates"))
         if "negative_votes" in cut:
             negative = pairs["gt_negative"] = cut["gt_negative"]
             pairs["negative_map"] = negative_map(cut["gt"], cut["gt_positive"], negative, cut["negative_votes"])
         return pairs
 
-    def _chosen(self, versions: Tensor, candidates: Tensor | None) -> Tensor:
+    def _choose(self, versions: Tensor, candidates: Tensor | None) -> Tensor:
         if versions.shape[1] == 1:
             return versions[:, 0]
         if self.choice is None or candidates is None:

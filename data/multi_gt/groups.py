@@ -61,7 +61,7 @@ def _require_versions(held: dict[str, set[str]], root: str, wanted: Sequence[str
     folders = sorted(held.keys() - plain)
     if plain:
         raise ImageSourceError(
-            f"{root}: {len(plain)} images lie outside of the versions' folders, first {_shown(plain)}; each image "
+            f"{root}: {len(plain)} images lie outside of the versions' folders, first {_show(plain)}; each image "
             f"must lie in the folder of its version, as {original}/NAME.png"
         )
     for version in wanted:
@@ -82,12 +82,12 @@ def _column(version: str, names: list[str], held: set[str], root: str) -> list[s
     if missing or extra:
         told = []
         if missing:
-            told.append(f"{len(missing)} groups lack their image in {version}, first {_shown(missing)}")
+            told.append(f"{len(missing)} groups lack their image in {version}, first {_show(missing)}")
         if extra:
-            told.append(f"{len(extra)} images in {version} belong to no original, first {_shown(extra)}")
+            told.append(f"{len(extra)} images in {version} belong to no original, first {_show(extra)}")
         raise ImageSourceError(f"{root}: {'; '.join(told)}")
     return [f"{version}/{name}" for name in wanted]
 
 
-def _shown(names: Iterable[str]) -> str:
+def _show(names: Iterable[str]) -> str:
     return ", ".join(sorted(names)[:SHOWN])

@@ -63,7 +63,7 @@ def read_labels(root: str | Path) -> Labels:
     """
     path = Path(root)
     if path.is_dir():
-        votes = _collected(path)
+        votes = _collect(path)
         return {
             name: {version: effective_label(given) for version, given in versions.items()}
             for name, versions in votes.items()
@@ -76,11 +76,11 @@ def read_labels(root: str | Path) -> Labels:
 # ------------------------------------------------------------------------------------------------------------ JSON
 
 
-def _collected(root: Path) -> dict[str, dict[str, list[str]]]:
+def _collect(root: Path) -> dict[str, dict[str, list[str]]]:
     files = _annotations(root)
     votes: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for path, name in tqdm(files, desc=f"labels of {root.name}", unit="file", delay=2, disable=None):
-        for version, label in annotated(path, name).items():
+        for version, label in read_annotations(path, name).items():
             votes[name][version].append(label)
     return votes
 
@@ -101,7 +101,7 @@ def _annotations(root: Path) -> list[tuple[Path, str]]:
     return files
 
 
-def annotated(path: Path, name: str) -> dict[str, str]:
+def read_annotations(path: Path, name: str) -> dict[str, str]:
     """Return one annotator's labels of a group, by version.
 
     A picture's version is told by its name (0001-1-2_01, with or without extension) or the folder of its file, and

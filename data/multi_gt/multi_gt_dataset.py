@@ -12,7 +12,7 @@ from prismsr.data.degradation.kernels import ItemKernels, global_generators_from
 from prismsr.data.images.augmentation import Patch, random_patch
 from prismsr.data.images.source import open_source
 from prismsr.data.loading.sampler import sample_rng
-from prismsr.data.multi_gt.draws import Judgements, Taken, VersionDraws, candidates, judgements, kept_groups
+from prismsr.data.multi_gt.draws import Judgements, Taken, VersionDraws, candidates, choose_groups, judgements
 from prismsr.data.multi_gt.ground_truths import GroundTruths
 from prismsr.data.multi_gt.group_images import GroupImages
 from prismsr.data.multi_gt.groups import SHOWN, Groups, group_keys
@@ -87,7 +87,7 @@ class MultiGTDataset(Dataset):
         self.images = open_source(settings.dataroot_gt)
         groups = group_keys(self.images.keys(), settings.dataroot_gt, settings.original, settings.versions)
         labels = _labels(settings, groups)
-        rows = _kept_rows(settings, labels)
+        rows = _choose_rows(settings, labels)
         self.groups = Groups(groups.versions, [groups.names[row] for row in rows], [groups.keys[row] for row in rows])
         self.labels = Judgements(labels.codes[rows], labels.votes[rows])
         self.draws = self._draws()
@@ -153,8 +153,8 @@ def _labels(settings: MultiGTOptions, groups: Groups) -> Judgements:
     return judgements(read_labels(root), groups, root)
 
 
-def _kept_rows(settings: MultiGTOptions, labels: Judgements) -> NDArray[np.intp]:
-    rows = kept_groups(settings.sampling, settings.negatives, labels.codes)
+def _choose_rows(settings: MultiGTOptions, labels: Judgements) -> NDArray[np.intp]:
+    rows = choose_groups(settings.sampling, settings.negatives, labels.codes)
     count, what = len(labels.codes), "label but Similar" if settings.negatives else "positive version"
     if len(rows) == 0:
         raise DataError(f"{settings.dataroot_labels}: none of {count} groups has a {what}.")

@@ -59,11 +59,11 @@ class GTChoice:
             candidates: (B, V) bool, the versions that may be chosen, at least one of each sample.
         """
         quality = self.metric.quality(versions.flatten(0, 1)).view(candidates.shape).double().cpu().numpy()
-        allowed = self._scored(quality, candidates.cpu().numpy())
+        allowed = self._keep_scored(quality, candidates.cpu().numpy())
         weights = choice_weights(self.rule, np.where(np.isfinite(quality), quality, 0.0), allowed, self.tau)
-        return torch.from_numpy(self._picked(weights)).to(versions.device)
+        return torch.from_numpy(self._pick(weights)).to(versions.device)
 
-    def _scored(self, quality: np.ndarray, candidates: np.ndarray) -> np.ndarray:
+    def _keep_scored(self, quality: np.ndarray, candidates: np.ndarray) -> np.ndarray:
         """Return the candidates that have a finite score, the original where there is none; warn at the first."""
         scored = candidates & np.isfinite(quality)
         lost = int((candidates & ~scored).sum())
@@ -76,7 +76,7 @@ class GTChoice:
         scored[~scored.any(-1), 0] = True
         return scored
 
-    def _picked(self, weights: np.ndarray) -> np.ndarray:
+    def _pick(self, weights: np.ndarray) -> np.ndarray:
         if self.rule == "amo":
             return weights.argmax(-1)
         uniforms = torch.rand(len(weights), dtype=torch.float64).tolist()

@@ -59,13 +59,13 @@ def write_mask(path: Path, key: str, output: Path, threshold: float, absolute: b
     png = output / "png" / f"{key}.png" if mat else output / f"{key}.png"
     targets = [png, output / "mat" / f"{key}.mat"] if mat else [png]
     missing = [target for target in targets if not target.exists()]
-    mask = mask_of(read_image(path), threshold, absolute) if missing else decode_mask(read_bytes(png), str(png))
+    mask = make_mask(read_image(path), threshold, absolute) if missing else decode_mask(read_bytes(png), str(png))
     for target in missing:
         atomic_write(target, encode_mat(mask) if target.suffix == ".mat" else encode_png(mask.astype(np.uint8) * 255))
     return len(missing), int(mask.sum()), mask.size
 
 
-def mask_of(image: NDArray[Any], threshold: float, absolute: bool) -> NDArray[np.bool_]:
+def make_mask(image: NDArray[Any], threshold: float, absolute: bool) -> NDArray[np.bool_]:
     """Return edge mask of an image as OpenCV reads it.
 
     Args:

@@ -48,13 +48,13 @@ def run(args: argparse.Namespace) -> int:
     for key, path in tqdm(images.items(), desc="latents", unit="image"):
         target = args.output / f"{key}{SUFFIX}"
         if not target.exists():
-            _write(target, encoded(vae, path, args.device))
+            _write(target, encode_latents(vae, path, args.device))
     print_result("latents", args.output, [1] * len(images), [])
     return 0
 
 
 @torch.no_grad()
-def encoded(vae: torch.nn.Module, path: Path, device: str) -> np.ndarray:
+def encode_latents(vae: torch.nn.Module, path: Path, device: str) -> np.ndarray:
     """Return posterior (8, H / 8, W / 8) float16 of an image file; DataError where the VAE's factor does not
     divide it.
     """

@@ -60,7 +60,7 @@ def check_set(kind: str, root: Path, workers: int, problems: list[str]) -> dict[
     Returns:
         (height, width) by key, (0, 0) where an image cannot be read.
     """
-    _opened.cache_clear()
+    _open.cache_clear()
     source = open_source(root)
     keys = source.keys()
     findings: list[Finding] = []
@@ -77,7 +77,7 @@ def check_set(kind: str, root: Path, workers: int, problems: list[str]) -> dict[
 
 
 @lru_cache(maxsize=8)
-def _opened(root: str) -> tuple[ImageSource, dict[str, str]]:
+def _open(root: str) -> tuple[ImageSource, dict[str, str]]:
     """Return a set and the checksums of its manifest by key, opened once per process."""
     source = open_source(root)
     if not isinstance(source, LmdbSource):
@@ -88,7 +88,7 @@ def _opened(root: str) -> tuple[ImageSource, dict[str, str]]:
 
 def check_image(key: str, root: str, is_mask: bool) -> Finding:
     """Read, checksum and decode one image."""
-    source, checksums = _opened(root)
+    source, checksums = _open(root)
     where = source.describe(key)
     expected = checksums.get(source.stored_key(key)) if isinstance(source, LmdbSource) else None
     try:

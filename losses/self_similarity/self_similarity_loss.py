@@ -52,9 +52,9 @@ def self_similarity_graph(
     """
     plan = _plan(search, window, h, stride, border)
     _check_image("img", img, plan)
-    chosen = _chosen(mask, img)
+    chosen = _as_mask(mask, img)
     with torch.autocast(img.device.type, enabled=False):
-        logarithms = LogSimilarity.apply(_computed(img), chosen, _setting(plan, img, h))
+        logarithms = LogSimilarity.apply(_as_float(img), chosen, _setting(plan, img, h))
         similarities = logarithms.exp()
         graph = similarities / (similarities.sum(dim=1, keepdim=True) + EPS)
     return list(graph.split(chosen.flatten(1).sum(dim=1).tolist()))
@@ -107,9 +107,9 @@ def self_similarity_loss(
     _check_image("sr", sr, plan)
     if gt.shape != sr.shape:
         raise ValueError(f"gt: got shape {tuple(gt.shape)}; allowed: that of sr, {tuple(sr.shape)}")
-    chosen = _chosen(edge_mask(gt) if mask is None else mask, sr) & _diagonal(sr, mask_stride)
+    chosen = _as_mask(edge_mask(gt) if mask is None else mask, sr) & _diagonal(sr, mask_stride)
     want_grad = torch.is_grad_enabled() and sr.requires_grad
-    image = _computed(sr)
+    image = _as_float(sr)
     with torch.autocast(sr.device.type, enabled=False):
         setting = _setting(plan, sr, h, alpha, kl_weight)
         loss = FusedLoss.apply(image, gt.detach().to(image.dtype), chosen, setting, want_grad)
@@ -218,7 +218,7 @@ def _check_image(name: str, image: Tensor, plan: SearchPlan) -> None:
         )
 
 
-def _chosen(mask: Tensor, image: Tensor) -> Tensor:
+def _as_mask(mask: Tensor, image: Tensor) -> Tensor:
     """Return the mask as bool (B, 1, H, W)."""
     allowed = (len(image), 1, *image.shape[2:])
     if mask.shape != allowed:
@@ -232,6 +232,6 @@ def _diagonal(image: Tensor, stride: int) -> Tensor:
     return rows[:, None] == columns[None, :]
 
 
-def _computed(image: Tensor) -> Tensor:
+def _as_float(image: Tensor) -> Tensor:
     """Return the image in the type to compute in: float64 stays, everything else becomes float32."""
     return image if image.dtype == torch.float64 else image.float()

@@ -73,7 +73,7 @@ class Planes:
         self.channels = self.all[:-1]
         self.energy = like.new_empty(layout.stored)
         self.base = self.all[:, : layout.length].unbind(0)
-        self.moved = [self._moved(block) for block in blocks]
+        self.moved = [self._shift(block) for block in blocks]
         self.samples = layout.samples(self.energy)
 
     def load(self, tiles: Tensor, h: float) -> None:
@@ -87,7 +87,7 @@ class Planes:
             norm.addcmul_(centred, centred, value=-0.5)
             self.energy.addcmul_(raw, raw, value=0.5)
 
-    def _moved(self, block: Block) -> tuple[Tensor, ...]:
+    def _shift(self, block: Block) -> tuple[Tensor, ...]:
         layout, stride = self.layout, self.layout.plan.stride
         start = layout.flat(block.dy, block.dx)
         if block.count == 1:
@@ -263,7 +263,9 @@ class Sweep:
         margin = 0 if reading else self.layout.flat(block.size[0] - 1, block.size[1] - 1)
         box = self._box(block, self.layout.length + margin)
         maps = box.sums if reading else box.source
-        return Step(block, box, (self._seen(maps, block, margin, False), self._seen(maps, block, margin, True)))
+        return Step(
+            block, box, (self._view_maps(maps, block, margin, False), self._view_maps(maps, block, margin, True))
+        )
 
     def _box(self, block: Block, length: int) -> Box:
         key = (*block.shape, *block.size, length)
@@ -279,7 +281,7 @@ class Sweep:
             self.boxes[key] = Box(source, operations, sums.view(*block.shape, -1), parts)
         return self.boxes[key]
 
-    def _seen(self, maps: Tensor, block: Block, margin: int, opposite: bool) -> Tensor:
+    def _view_maps(self, maps: Tensor, block: Block, margin: int, opposite: bool) -> Tensor:
         """Return maps at the positions that the mask can hold, for the block's offsets or for their opposites."""
         layout = self.layout
         start = layout.first + margin + layout.flat(*(block.start_opposite if opposite else block.start))

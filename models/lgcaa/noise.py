@@ -21,7 +21,7 @@ class Draws(NamedTuple):
     timesteps: Tensor
 
 
-def drawn(shape: torch.Size, device: torch.device) -> Draws:
+def draw_noise(shape: torch.Size, device: torch.device) -> Draws:
     """Return draws for latents of this shape from the device's global generator, whose state each checkpoint holds."""
     timesteps = torch.randint(TIMESTEPS, (shape[0],), device=device)
     return Draws(torch.randn(shape, device=device), torch.randn(shape, device=device), timesteps)
@@ -33,7 +33,7 @@ def signal_levels(device: torch.device | str = "cpu") -> Tensor:
     return levels.to(device)
 
 
-def noised(latents: Tensor, noise: Tensor, level: Tensor) -> Tensor:
+def add_noise(latents: Tensor, noise: Tensor, level: Tensor) -> Tensor:
     """Return z_t = sqrt(abar_t) z_0 + sqrt(1 - abar_t) noise.
 
     Args:
@@ -46,12 +46,12 @@ def noised(latents: Tensor, noise: Tensor, level: Tensor) -> Tensor:
 
 
 def clean_prediction(z_t: Tensor, noise: Tensor, level: Tensor) -> Tensor:
-    """Return the z_0 (B, C, h, w) that z_t would have if its noise were `noise`; the inverse of `noised`."""
+    """Return the z_0 (B, C, h, w) that z_t would have if its noise were `noise`; the inverse of `add_noise`."""
     level = level.view(-1, 1, 1, 1)
     return (z_t - (1 - level).sqrt() * noise) / level.sqrt()
 
 
-def sampled_latents(moments: Tensor, draws: Tensor, scaling_factor: float) -> Tensor:
+def sample_latents(moments: Tensor, draws: Tensor, scaling_factor: float) -> Tensor:
     """Return scaled latents (B, C, h, w) of posteriors (B, 2 C, h, w), by standard normal draws (B, C, h, w)."""
     mean, log_variance = moments.to(torch.promote_types(moments.dtype, torch.float32)).chunk(2, dim=1)
     return scaling_factor * (mean + torch.exp(0.5 * log_variance.clamp(-30, 20)) * draws)

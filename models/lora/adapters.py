@@ -80,7 +80,7 @@ def find_layers(net: nn.Module, targets: Sequence[str]) -> dict[str, nn.Module]:
         layers = {name: module for name, module in matched.items() if adaptable(module)}
         others = [name for name in matched if name not in layers and _has_weights(matched[name])]
         if others:
-            raise OptionError(_of_another_kind(target, matched, others))
+            raise OptionError(_say_other_kinds(target, matched, others))
         if not layers:
             raise OptionError(_matches_nothing(net, target, [name for name in modules if adaptable(modules[name])]))
         chosen |= layers
@@ -99,7 +99,7 @@ def _has_weights(module: nn.Module) -> bool:
     return next(module.parameters(recurse=False), None) is not None or parametrize.is_parametrized(module)
 
 
-def _of_another_kind(target: str, matched: Mapping[str, nn.Module], others: Sequence[str]) -> str:
+def _say_other_kinds(target: str, matched: Mapping[str, nn.Module], others: Sequence[str]) -> str:
     kinds = ", ".join(f"{name} ({type(matched[name]).__name__})" for name in others[:_SHOWN])
     more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
     return (
@@ -184,7 +184,7 @@ def load_adapter_state(net: nn.Module, state: Mapping[str, Tensor], source: obje
 
 
 @torch.no_grad()
-def merged_state(net: nn.Module) -> dict[str, Tensor]:
+def merge_state(net: nn.Module) -> dict[str, Tensor]:
     """State dict under the keys, and in the order, that the network has without adapters, with W' for W."""
     weights: dict[str, Any] = {name: layer.weight for name, layer, _ in adapters(net)}
     merged: dict[str, Tensor] = {}

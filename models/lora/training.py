@@ -60,7 +60,7 @@ class Lora:
         self.layers = add_adapters(net, rank, alpha, targets)
         if self._saved is not None:
             load_adapter_state(net, self._saved["params"], resumed)
-        get_root_logger().info(self._described(net))
+        get_root_logger().info(self._describe(net))
 
     def _require_same(self, saved: Mapping[str, Any], base: str | None) -> None:
         if saved["base_sha256"] != self.about["base_sha256"]:
@@ -76,7 +76,7 @@ class Lora:
                 "with what it began with."
             )
 
-    def _described(self, net: nn.Module) -> str:
+    def _describe(self, net: nn.Module) -> str:
         total = sum(parameter.numel() for parameter in net.parameters())
         trained = sum(parameter.numel() for parameter in net.parameters() if parameter.requires_grad)
         return (
@@ -84,7 +84,7 @@ class Lora:
             f"trainable parameters of {total:,d}."
         )
 
-    def average_of(self, net: nn.Module) -> nn.Module:
+    def build_average(self, net: nn.Module) -> nn.Module:
         """Return a copy of net_g as its moving average: the same base, whatever params_ema is in its file, an own
         adapter.
         """

@@ -45,7 +45,7 @@ def pick_samples(batch: Mapping[str, Any], indices: Tensor) -> Batch:
     return map_samples(batch, lambda value: value[indices] if isinstance(value, Tensor) else [value[i] for i in places])
 
 
-def joined(outputs: list[Tensor]) -> Tensor:
+def join(outputs: list[Tensor]) -> Tensor:
     """Return the parts' outputs as one batch (B, C, H, W)."""
     return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
 

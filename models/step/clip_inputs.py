@@ -51,13 +51,13 @@ class ClipInputs:
 
     def entries(self) -> dict[str, Any]:
         """Return the inputs, each computed when a term asks for it first."""
-        return {"sr_clip": self._of_sr, "gt_clip": self._of_gt}
+        return {"sr_clip": self._encode_sr, "gt_clip": self._encode_gt}
 
-    def _of_sr(self, inputs: StepInputs) -> ClipFeatures:
+    def _encode_sr(self, inputs: StepInputs) -> ClipFeatures:
         return self._encode(inputs["sr"])
 
     @torch.no_grad()
-    def _of_gt(self, inputs: StepInputs) -> ClipFeatures:
+    def _encode_gt(self, inputs: StepInputs) -> ClipFeatures:
         return self._encode(inputs["gt"])
 
     def _encode(self, images: Tensor) -> ClipFeatures:

@@ -84,12 +84,12 @@ class FiniteGuard:
             )
 
     def _refuse(self, name: str, losses: list[str]) -> None:
-        cause = _of_all_processes(Cause(losses, self.samples()))
+        cause = _gather_causes(Cause(losses, self.samples()))
         self.losses_finite = self.losses_finite and not cause.losses
         if not self.counted and not (self.losses_finite and self.precision.searching):
             self.counted = True
             self.skipped_in_row += 1
-        self.message = _described(name, cause)
+        self.message = _describe(name, cause)
         whole = "the update" if name == GENERATOR else f"the update of net_{name}"
         number = f"{self.skipped_in_row} in a row" if self.counted else "the fp16 loss scale is lowered"
         get_root_logger().warning(f"Iteration {self.iteration}: {whole} is skipped ({number}). {self.message}")
@@ -106,7 +106,7 @@ def _copy(to: list[Tensor], values: list[Tensor]) -> None:
         torch._foreach_copy_(to, values)
 
 
-def _described(name: str, cause: Cause) -> str:
+def _describe(name: str, cause: Cause) -> str:
     if cause.losses:
         what = f"Not finite: {', '.join(cause.losses)}."
     else:
@@ -114,7 +114,7 @@ def _described(name: str, cause: Cause) -> str:
     return f"{what} Samples: {', '.join(cause.samples)}."
 
 
-def _of_all_processes(cause: Cause) -> Cause:
+def _gather_causes(cause: Cause) -> Cause:
     if not (distributed.is_available() and distributed.is_initialized()):
         return cause
     causes: list[Cause] = [cause] * distributed.get_world_size()

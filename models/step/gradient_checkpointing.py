@@ -25,11 +25,11 @@ def checkpoint_blocks(net: nn.Module) -> None:
     if own is not None:  # the network knows its blocks, as diffusers' do
         own()
         return
-    for block in repeated_blocks(net):
-        block.forward = _checkpointed(block, block.forward)
+    for block in find_repeated_blocks(net):
+        block.forward = _wrap_forward(block, block.forward)
 
 
-def repeated_blocks(net: nn.Module) -> list[nn.Module]:
+def find_repeated_blocks(net: nn.Module) -> list[nn.Module]:
     """Return children of the longest Sequential or ModuleList with two or more children of one class that have
     parameters.
 
@@ -38,7 +38,7 @@ def repeated_blocks(net: nn.Module) -> list[nn.Module]:
     found: list[nn.Module] = []
     for module in net.modules():
         if isinstance(module, nn.Sequential | nn.ModuleList):
-            blocks = _of_one_class([child for child in module if next(child.parameters(), None) is not None])
+            blocks = _pick_largest_class([child for child in module if next(child.parameters(), None) is not None])
             found = max(found, blocks, key=len)  # the first of equally long ones, which is the outermost
     if len(found) < 2:
         raise OptionError(
@@ -48,14 +48,14 @@ def repeated_blocks(net: nn.Module) -> list[nn.Module]:
     return found
 
 
-def _of_one_class(modules: list[nn.Module]) -> list[nn.Module]:
+def _pick_largest_class(modules: list[nn.Module]) -> list[nn.Module]:
     groups: dict[type, list[nn.Module]] = {}
     for module in modules:
         groups.setdefault(type_before_parametrizations(module), []).append(module)  # LoRA gives each a class
     return max(groups.values(), key=len, default=[])
 
 
-def _checkpointed(block: nn.Module, forward: Callable[..., Any]) -> Callable[..., Any]:
+def _wrap_forward(block: nn.Module, forward: Callable[..., Any]) -> Callable[..., Any]:
     def run(*args: Any, **kwargs: Any) -> Any:
         if not (block.training and torch.is_grad_enabled()):
             return forward(*args, **kwargs)
@@ -63,14 +63,18 @@ def _checkpointed(block: nn.Module, forward: Callable[..., Any]) -> Callable[...
             return checkpoint(forward, *args, use_reentrant=False, **kwargs)
         kept = [buffer.clone() for buffer in block.buffers()]
         return checkpoint(
-            forward, *args, use_reentrant=False, context_fn=lambda: (nullcontext(), _as_of(block, kept)), **kwargs
+            forward,
+            *args,
+            use_reentrant=False,
+            context_fn=lambda: (nullcontext(), _restore_buffers(block, kept)),
+            **kwargs,
         )
 
     return run
 
 
 @contextmanager
-def _as_of(block: nn.Module, kept: list[torch.Tensor]) -> Iterator[None]:
+def _restore_buffers(block: nn.Module, kept: list[torch.Tensor]) -> Iterator[None]:
     """Let the block's buffers inside be those of the first forward pass; after it what they were before."""
     buffers = list(block.buffers())
     now = [buffer.clone() for buffer in buffers]

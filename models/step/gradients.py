@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 
-def optimized(optimizer: torch.optim.Optimizer) -> list[Tensor]:
+def list_optimized(optimizer: torch.optim.Optimizer) -> list[Tensor]:
     """Return the optimiser's parameters that have a gradient."""
     return [tensor for group in optimizer.param_groups for tensor in group["params"] if tensor.grad is not None]
 

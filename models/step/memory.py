@@ -53,7 +53,7 @@ def compile_in_place(net: nn.Module, mode: Mode, backend: str = "inductor") -> N
     bare.compile(mode=mode, backend=backend)
 
 
-def uncompiled() -> AbstractContextManager[None]:
+def run_uncompiled() -> AbstractContextManager[None]:
     """Return context in which compiled networks run as they are written."""
     context: AbstractContextManager[None] = torch.compiler.set_stance("force_eager")
     return context

@@ -19,7 +19,7 @@ def build_average(model: Any) -> nn.Module:
     bare, path = model.get_bare_model(model.net_g), model.opt["path"]
     load_path = path.get("pretrain_network_g")
     if model.lora is not None:
-        average: nn.Module = model.lora.average_of(bare)
+        average: nn.Module = model.lora.build_average(bare)
     else:
         average = build_network(model.opt["network_g"]).to(model.device)
         if load_path is not None:

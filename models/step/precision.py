@@ -31,7 +31,7 @@ class Precision:
         # The cache of cast weights would hand those made under no_grad (a mean logit) to a pass that needs gradients.
         return torch.autocast(self.device_type, _DTYPES[self.amp], cache_enabled=False)
 
-    def of_term(self, term: nn.Module) -> AbstractContextManager[Any]:
+    def run_term(self, term: nn.Module) -> AbstractContextManager[Any]:
         """Return context of a loss term: that of the networks where its class says `autocast = True`, else float32."""
         return self.autocast() if getattr(term, "autocast", False) else nullcontext()
 

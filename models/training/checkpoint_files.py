@@ -232,10 +232,10 @@ def prune(folder: Path, models: Path, keep: int) -> None:
     for state in states(folder)[keep:]:
         state.unlink(missing_ok=True)  # first: a state on disk means that what belongs to it is there
         ours = [hash_beside(state), *folder.glob(f"{state.stem}.rank*")]
-        for path in [*_of_iteration(models, state.stem), *ours]:
+        for path in [*_list_iteration(models, state.stem), *ours]:
             path.unlink(missing_ok=True)
 
 
-def _of_iteration(models: Path, iteration: str) -> Iterator[Path]:
+def _list_iteration(models: Path, iteration: str) -> Iterator[Path]:
     pattern = re.compile(rf"net_.+_{iteration}\.(pth|safetensors)")
     return (path for path in models.glob("net_*") if pattern.fullmatch(path.name))

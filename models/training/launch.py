@@ -24,7 +24,7 @@ from prismsr.models.training.run_options import (
 )
 from prismsr.models.training.session import TrainingSession
 from prismsr.models.training.several_runs import Job, run_several
-from prismsr.models.training.signals import Interrupted, handled
+from prismsr.models.training.signals import Interrupted, handle_signals
 from prismsr.utils.errors import NonFiniteError, OptionError, TrainingError, UserError
 from prismsr.utils.folder_lock import folder_lock
 from prismsr.utils.options.files import save_options
@@ -150,7 +150,7 @@ def _run_one(is_train: bool, root: Path, argv: Sequence[str] | None, file: str) 
     run = Run(argv)
     pipeline = run.hook_basicsr(is_train)
     try:
-        with handled():
+        with handle_signals():
             (pipeline.train_pipeline if is_train else pipeline.test_pipeline)(str(root))
     except NonFiniteError:
         run.session.save_skipped_step()

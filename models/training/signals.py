@@ -59,7 +59,7 @@ def stop_requested() -> int | None:
 
 
 @contextmanager
-def handled() -> Iterator[None]:
+def handle_signals() -> Iterator[None]:
     """Turn SIGINT and SIGTERM into `Interrupted` inside the block; the handlers from before return after it."""
     _WATCH.__init__()  # type: ignore[misc]
     before = {number: signal.signal(number, _WATCH) for number in NAMES}

@@ -76,13 +76,13 @@ def validate(model: BaseModel, dataloader: DataLoader, current_iter: Any, tb_log
         raise DataError(f"validation set {name!r} holds no images.")
     share = Share()
     failure: Exception | None = None
-    with _undisturbed(model):
+    with _unwrap_networks(model):
         try:
             _measure_share(model, dataloader, current_iter, save_img, share)
         except Interrupted as interruption:
             share.signal = interruption.number
         except Exception as error:  # told to the others, who would wait for this rank, then raised
-            failure, share.error = error, _described(error)
+            failure, share.error = error, _describe(error)
     shares = _gather(share)
     _raise_what_happened(shares, failure)
     if model.opt["val"].get("metrics") is not None:
@@ -158,7 +158,7 @@ def _measure_image(model: BaseModel, batch: Any, path: Path | None) -> tuple[dic
         except (WeightsError, OptionError):  # not the image's fault
             raise
         except Exception as error:  # one image is not worth a training, which would end here at each resuming
-            values[name], reason = math.nan, _described(error)
+            values[name], reason = math.nan, _describe(error)
         if math.isnan(values[name]):
             failed.append(f"{name}: {reason}")
     return values, failed
@@ -203,7 +203,7 @@ def _seed(model: BaseModel, index: int) -> None:
 
 
 @contextmanager
-def _undisturbed(model: BaseModel) -> Iterator[None]:
+def _unwrap_networks(model: BaseModel) -> Iterator[None]:
     """Unwrap networks from DDP inside, alike on all ranks. After it everything is as it was before."""
     generators = rng_state()
     networks = {name: net for name, net in vars(model).items() if isinstance(net, nn.Module)}
@@ -247,7 +247,7 @@ def _gather(share: Share) -> list[Share]:
     return shares
 
 
-def _described(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
 
 
@@ -296,4 +296,4 @@ def _keep(model: BaseModel, dataset: str, current_iter: int, counts: Mapping[str
         better = {name: options.get("better", "higher") for name, options in metrics.items()}
         plot_curves(Path(model.opt["path"]["experiments_root"]), better)
     except Exception as error:  # a picture is not worth a training
-        get_root_logger().warning(f"losses.png could not be drawn: {_described(error)}")
+        get_root_logger().warning(f"losses.png could not be drawn: {_describe(error)}")

@@ -2,7 +2,7 @@
 
 from prismsr.archs.alexnet_features_arch import CHANNELS, AlexNetFeatures
 from prismsr.losses.dpacm_distances import distribution_distance, feature_distance, lpips_distance
-from prismsr.losses.dpacm_loss import AlexNetFeatureLoss, LPIPSLoss, PixelDistributionLoss, paired
+from prismsr.losses.dpacm_loss import AlexNetFeatureLoss, LPIPSLoss, PixelDistributionLoss, pair_with_gt
 from prismsr.utils.compat import import_stlpips
 from prismsr.utils.weights.files import WeightsError
 
@@ -116,7 +116,7 @@ def test_gradient_reaches_all_pixels(pair, kind):
 def test_several_images_are_compared_with_reduced_ones(pair):
     gt = pair[1]
     images = [torch.zeros(2, 3, side, side, dtype=torch.bfloat16) for side in (64, 32, 8)]
-    pairs = paired(images, gt)
+    pairs = pair_with_gt(images, gt)
     assert [image.dtype for image, _ in pairs] == [torch.float32] * 3
     torch.testing.assert_close([target for _, target in pairs], [gt, F.avg_pool2d(gt, 2), F.avg_pool2d(gt, 8)])
     loss = PixelDistributionLoss(0.3)

@@ -5,7 +5,7 @@ from prismsr.archs.lgcaa.sampling.options import SamplingOptions
 from prismsr.archs.lgcaa.sampling.sampler import Sampler
 from prismsr.archs.lgcaa.stable_diffusion import posterior_moments
 from prismsr.models.lgcaa.options import DecodedOptions
-from prismsr.models.lgcaa_model import decoded_samples
+from prismsr.models.lgcaa_model import choose_decoded
 from prismsr.models.training.model_files import save_generator
 from prismsr.tools.inference.diffusers_export import export_network, load_exported, normalise_latents
 from prismsr.utils.errors import OptionError
@@ -151,9 +151,9 @@ def test_decoded_images_are_about_0_to_1_like_their_ground_truth(tmp_path):
 
 def test_which_samples_are_decoded():
     t = torch.tensor([700, 20, 300, 90])
-    assert decoded_samples(t, DecodedOptions()).tolist() == [1, 3, 2, 0]
-    assert decoded_samples(t, DecodedOptions(t_max=300, samples=2)).tolist() == [1, 3]
-    assert decoded_samples(t, DecodedOptions(t_max=10)).tolist() == []
+    assert choose_decoded(t, DecodedOptions()).tolist() == [1, 3, 2, 0]
+    assert choose_decoded(t, DecodedOptions(t_max=300, samples=2)).tolist() == [1, 3]
+    assert choose_decoded(t, DecodedOptions(t_max=10)).tolist() == []
 
 
 def test_where_nothing_is_decoded_image_losses_are_0(tmp_path):

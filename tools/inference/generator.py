@@ -9,7 +9,7 @@ from prismsr.tools.inference.generator_files import Built, build_from_options, b
 from prismsr.tools.inference.sampled_generator import build_from_sampling_options, is_sampled
 from prismsr.utils.devices import find_device
 from prismsr.utils.errors import UserError
-from prismsr.utils.padding import padded_to_windows
+from prismsr.utils.padding import pad_to_windows
 from prismsr.utils.weights.spandrel import ParamKey
 
 import torch
@@ -69,7 +69,7 @@ class Generator:
             (1, 3, scale * h, scale * w) float32 on the generator's device, not clipped.
         """
         height, width = image.shape[-2:]
-        image = padded_to_windows(image.to(self.device, torch.float32), self.window_size)
+        image = pad_to_windows(image.to(self.device, torch.float32), self.window_size)
         if self.channels == 1:
             image = image.transpose(0, 1)
         dtype = DTYPES[self.precision]

@@ -8,7 +8,7 @@ from prismsr.tools.inference.defaults import OVERLAP, TILE
 from prismsr.tools.inference.generator import Generator
 from prismsr.tools.inference.pictures import Picture
 from prismsr.utils.errors import DataError, UserError
-from prismsr.utils.padding import padded_to_windows
+from prismsr.utils.padding import pad_to_windows
 from prismsr.utils.resize import imresize_bicubic
 from prismsr.utils.tiling import blend_rows
 
@@ -123,7 +123,7 @@ class Upscaler:
         rgb = np.repeat(values, 3, axis=2) if channels == 1 else values
         # torch has few operations for uint16: it becomes float by numpy
         image = torch.from_numpy(rgb.transpose(2, 0, 1)[None].astype(np.float32, order="C")).div_(float(top))
-        image = padded_to_windows(image, self.generator.window_size)
+        image = pad_to_windows(image, self.generator.window_size)
         result = np.empty((height * scale, width * scale, channels), values.dtype)
         bands = blend_rows(self._checked, image, scale, self.tile, self.overlap, self.generator.window_size)
         for first, band in bands:

@@ -58,7 +58,7 @@ def measure(options: dict[str, Any], tokens: Tensor, heads: int, seed: int = 0) 
     seen: list[Tensor] = []
     assert branch.norm2 is not None and branch.local is not None
     branch.norm2.register_forward_hook(lambda module, args, output: seen.append(output))
-    merged = branch.merged(tokens.double())
+    merged = branch.normalise_for_mlp(tokens.double())
     return relative_entropy(branch.local, tokens.double()), token_variation(seen[0]), token_variation(merged)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import prismsr  # noqa: F401  (before basicsr)
 from prismsr.archs.lgcaa.options import BaseOptions
-from prismsr.archs.lgcaa.sampling.enlarged_image import enlarged
+from prismsr.archs.lgcaa.sampling.enlarged_image import enlarge
 from prismsr.archs.lgcaa.stable_diffusion import build_vae, encode_images, vae_factor
 from prismsr.utils.command_line import command, run_main
 from prismsr.utils.errors import OptionError
@@ -74,7 +74,7 @@ def read_all(gt: Path, lq: Path | None, sr: Sequence[Path]) -> dict[str, list[Te
     sizes: list[Any] = [image.shape[-2:] for image in images["GT"]]
     if lq is not None:
         small = [read_tensor(_partner(lq, name)) for name in names]
-        images["LR"] = [enlarged(image, size) for image, size in zip(small, sizes, strict=True)]
+        images["LR"] = [enlarge(image, size) for image, size in zip(small, sizes, strict=True)]
     for folder in sr:
         images[folder.name] = found = [read_tensor(_partner(folder, name)) for name in names]
         wrong = [name for name, image, size in zip(names, found, sizes, strict=True) if image.shape[-2:] != size]

@@ -84,11 +84,11 @@ def low_frequencies(image: Tensor, levels: int = LEVELS) -> Tensor:
     """
     for level in range(levels):
         for axis in (-1, -2):
-            image = _blurred(image, 2**level, axis)
+            image = _blur(image, 2**level, axis)
     return image
 
 
-def _blurred(image: Tensor, step: int, axis: int) -> Tensor:
+def _blur(image: Tensor, step: int, axis: int) -> Tensor:
     pad = (step, step, 0, 0) if axis == -1 else (0, 0, step, step)
     padded = F.pad(image, pad, mode="replicate")
     length = image.shape[axis]

@@ -39,7 +39,7 @@ class ConditionFeatures:
             slice(max(part.start - HALO, 0), min(part.stop + HALO, length))
             for part, length in zip(window, self.size, strict=True)
         ]
-        maps = self.embedding.features(self.source.window(Window(*spans).enlarged(self.factor)))
+        maps = self.embedding.features(self.source.window(Window(*spans).enlarge(self.factor)))
         inner = (slice(a.start - b.start, a.stop - b.start) for a, b in zip(window, spans, strict=True))
         c_f = Window(*inner).of(maps[-1])
         if c_f.shape[-2:] == self.size:

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
-def enlarged(lq: Tensor, size: tuple[int, int]) -> Tensor:
+def enlarge(lq: Tensor, size: tuple[int, int]) -> Tensor:
     """Return LR images (B, 3, h, w) at the size (H, W) of HR, bicubic, clamped to [0, 1]: condition and source of
     colours.
     """
@@ -15,7 +15,7 @@ def enlarged(lq: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 class EnlargedImage:
-    """What `enlarged` returns, mirrored at its right and lower border to multiples, of which only windows exist.
+    """What `enlarge` returns, mirrored at its right and lower border to multiples, of which only windows exist.
 
     Args:
         lq: LR images, RGB (B, 3, h, w) in [0, 1].

@@ -25,7 +25,7 @@ class Window(NamedTuple):
         """Return the tile (B, C, h, w) of maps (B, C, H, W)."""
         return maps[..., self.rows, self.columns]
 
-    def enlarged(self, factor: int) -> "Window":
+    def enlarge(self, factor: int) -> "Window":
         """Return the same place in a map that is `factor` times as large."""
         return Window(*(slice(part.start * factor, part.stop * factor) for part in self))
 
@@ -88,6 +88,6 @@ def blend_windows(
         if total is None:
             total = part.new_zeros(*part.shape[:2], factor * height, factor * width)
         weights = torch.outer(torch.from_numpy(down.weights), torch.from_numpy(across.weights))
-        place.enlarged(factor).of(total).add_(part * weights.to(part.device))
+        place.enlarge(factor).of(total).add_(part * weights.to(part.device))
     assert total is not None
     return total

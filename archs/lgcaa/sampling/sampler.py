@@ -24,7 +24,7 @@ from torch.nn import functional as F
 Predict = Callable[[Tensor, Tensor], Tensor]
 
 
-def prepared_scheduler(options: SamplingOptions) -> tuple[Any, Tensor]:
+def prepare_scheduler(options: SamplingOptions) -> tuple[Any, Tensor]:
     """Return diffusers' scheduler with SD-2's noise, and its timesteps from the first that is used, (steps,)."""
     scheduler = build_scheduler(options.scheduler, timestep_spacing=options.spacing)
     scheduler.set_timesteps(options.steps)
@@ -38,7 +38,7 @@ def prepared_scheduler(options: SamplingOptions) -> tuple[Any, Tensor]:
     return scheduler, timesteps[first:]
 
 
-def denoised(
+def denoise(
     predict: Predict, start: Tensor | None, shape: torch.Size, options: SamplingOptions, generator: torch.Generator
 ) -> Tensor:
     """Return latents (B, 4, h, w) after all steps.
@@ -50,7 +50,7 @@ def denoised(
         options: see SamplingOptions.
         generator: of the noise, on the CPU, so that all devices draw alike.
     """
-    scheduler, timesteps = prepared_scheduler(options)
+    scheduler, timesteps = prepare_scheduler(options)
     latents = torch.randn(shape, generator=generator)
     if start is None:
         latents = latents * scheduler.init_noise_sigma
@@ -91,12 +91,12 @@ class Sampler:
         work = self._working_size(size)
         source = EnlargedImage(lq, work, net.factor)
         with self._autocast(lq.device):
-            images = self._sampled(net, source, generator)[..., : work[0], : work[1]]
+            images = self._sample(net, source, generator)[..., : work[0], : work[1]]
         fix_colours(images, source.rows, self.options.colour_fix)
         images.clamp_(0, 1)
         return images if work == size else F.interpolate(images, size, mode="bicubic", antialias=True).clamp(0, 1)
 
-    def _sampled(self, net: Any, source: EnlargedImage, generator: torch.Generator) -> Tensor:
+    def _sample(self, net: Any, source: EnlargedImage, generator: torch.Generator) -> Tensor:
         options, device = self.options, source.lq.device
         c_f = ConditionFeatures(net.controlnet.controlnet_cond_embedding, source, net.factor)
         tokens = net.dino(source.lq)  # of the whole image, for every tile
@@ -113,7 +113,7 @@ class Sampler:
 
         start = encode_tiled(net.vae, source, options) if options.start == "lr" else None
         shape = torch.Size((len(source.lq), net.unet.config.in_channels, *c_f.size))
-        latents = denoised(predict, start, shape, options, generator).to(device)
+        latents = denoise(predict, start, shape, options, generator).to(device)
         return decode_tiled(net.vae, latents, options)
 
     def _working_size(self, size: tuple[int, int]) -> tuple[int, int]:

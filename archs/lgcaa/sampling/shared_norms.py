@@ -54,14 +54,14 @@ class SharedNorms:
             last = len(self.norms) * stage // stages - 1
             for tile in tiles:
                 forward = partial(self._measure, tile, order, gathered, last)
-                with suppress(_StageEndError), _replaced(self.norms, forward):
+                with suppress(_StageEndError), _replace_forward(self.norms, forward):
                     tile.run()
             self.sums |= gathered
 
     @contextmanager
-    def applied(self) -> Iterator[None]:
+    def apply_statistics(self) -> Iterator[None]:
         """Use the gathered statistics while it lasts."""
-        with _replaced(self.norms, self._apply):
+        with _replace_forward(self.norms, self._apply):
             yield
 
     def _measure(
@@ -75,7 +75,7 @@ class SharedNorms:
     ) -> Tensor:
         if norm in self.sums:
             return self._apply(norm, x)
-        sums = _sums(norm, _core_of(x, tile))
+        sums = _sums(norm, _cut_core(x, tile))
         gathered[norm] = gathered[norm] + sums if norm in gathered else sums
         if order.setdefault(norm, len(order)) == last:
             raise _StageEndError
@@ -97,7 +97,7 @@ class _StageEndError(Exception):
     """The last norm of a stage has been reached."""
 
 
-def _core_of(x: Tensor, tile: Tile) -> Tensor:
+def _cut_core(x: Tensor, tile: Tile) -> Tensor:
     """Return the part of a norm's input, (B, C, H, W) or flat (B, C, H W), that lies in the tile's core."""
     height, width = tile.size
     if x.ndim == 3:
@@ -115,7 +115,7 @@ def _sums(norm: nn.GroupNorm, x: Tensor) -> Tensor:
 
 
 @contextmanager
-def _replaced(norms: list[nn.GroupNorm], forward: Callable[[nn.GroupNorm, Tensor], Tensor]) -> Iterator[None]:
+def _replace_forward(norms: list[nn.GroupNorm], forward: Callable[[nn.GroupNorm, Tensor], Tensor]) -> Iterator[None]:
     for norm in norms:
         norm.forward = partial(forward, norm)  # type: ignore[method-assign]
     try:

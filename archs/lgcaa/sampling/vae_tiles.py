@@ -28,7 +28,7 @@ def encode_tiled(vae: Any, source: EnlargedImage, options: SamplingOptions) -> T
     factor = vae_factor(vae)
 
     def run(window: Window) -> Tensor:
-        return encode_images(vae, source.window(window.enlarged(factor)), sample=False)
+        return encode_images(vae, source.window(window.enlarge(factor)), sample=False)
 
     size = source.padded[0] // factor, source.padded[1] // factor
     return _in_tiles(vae.encoder, run, size, 1, options).float()
@@ -63,5 +63,5 @@ def _in_tiles(
     norms = SharedNorms(network)
     tiles = zip(split_map(*size, tile, overlap), split_cores(*size, tile, overlap), strict=True)
     norms.measure([Tile(partial(run, window), window.size, core) for window, core in tiles], options.vae_norm_stages)
-    with norms.applied():
+    with norms.apply_statistics():
         return blend_windows(run, *size, tile, overlap, factor)

@@ -46,7 +46,7 @@ def list_files(archive: Path) -> list[str]:
             with tarfile.open(archive) as file:
                 paths = [item.name for item in file if item.isfile()]
     except _DAMAGED as error:
-        raise _damaged(archive, error) from error
+        raise _make_error(archive, error) from error
     stem = _stem(archive)
     return [f"{stem}/{path}" for path in paths if _inside(path)]
 
@@ -68,7 +68,7 @@ def read_files(archive: Path, wanted: Collection[str]) -> Iterator[tuple[str, by
         except DataError:
             raise
         except _DAMAGED as error:
-            raise _damaged(archive, error) from error
+            raise _make_error(archive, error) from error
         yield inner[path], data
 
 
@@ -124,6 +124,6 @@ def _stem(archive: Path) -> str:
     return archive.name
 
 
-def _damaged(archive: Path, error: Exception) -> DataError:
+def _make_error(archive: Path, error: Exception) -> DataError:
     reason = (str(error).splitlines() or [type(error).__name__])[0]
     return DataError(f"{archive}: damaged, incomplete or no archive that can be read ({reason}); download it again")

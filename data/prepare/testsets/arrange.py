@@ -56,7 +56,7 @@ def make_plan(test_set: TestSet, downloads: Path) -> Plan:
         Plan(layout, files, name_problems(test_set, files))
         for group in _groups(archives)
         for layout in test_set.layouts
-        if (files := _sorted_files(layout, {archive: listings[archive] for archive in group}))
+        if (files := _sort_files(layout, {archive: listings[archive] for archive in group}))
     ]
     if not plans:
         raise OptionError(_nothing_found(test_set, downloads, archives))
@@ -69,7 +69,7 @@ def _groups(archives: list[Path]) -> Iterator[list[Path]]:
         yield archives
 
 
-def _sorted_files(layout: Layout, listings: Mapping[Path, list[str]]) -> dict[str, tuple[Path, str]]:
+def _sort_files(layout: Layout, listings: Mapping[Path, list[str]]) -> dict[str, tuple[Path, str]]:
     files: dict[str, tuple[Path, str]] = {}
     for archive, paths in listings.items():
         for target, path in layout.sort(paths).items():
@@ -111,7 +111,7 @@ def arrange(
     """
     folder = output / test_set.name
     if folder.exists() and not overwrite:
-        return _arranged_before(test_set, folder)
+        return _check_arranged(test_set, folder)
     if folder.exists() and read_record(folder / PREPARED) is None:
         raise OptionError(f"{folder} was not made by tools/prepare.py (no {PREPARED}); choose another folder with -o")
     plan = make_plan(test_set, downloads)
@@ -126,7 +126,7 @@ def arrange(
     return problems
 
 
-def _arranged_before(test_set: TestSet, folder: Path) -> list[str]:
+def _check_arranged(test_set: TestSet, folder: Path) -> list[str]:
     record = read_record(folder / PREPARED)
     if record is None or record.get("set") != test_set.name:
         raise OptionError(
@@ -134,7 +134,7 @@ def _arranged_before(test_set: TestSet, folder: Path) -> list[str]:
             "folder with -o"
         )
     accepted = record.get("problems") or []
-    held = [path.relative_to(folder).with_suffix("").as_posix() for path in _arranged_files(test_set, folder)]
+    held = [path.relative_to(folder).with_suffix("").as_posix() for path in _list_arranged(test_set, folder)]
     problems = [*name_problems(test_set, held), *size_problems(test_set, folder)]
     new = [problem for problem in problems if problem not in accepted]
     if new:
@@ -144,7 +144,7 @@ def _arranged_before(test_set: TestSet, folder: Path) -> list[str]:
     return problems
 
 
-def _arranged_files(test_set: TestSet, folder: Path) -> list[Path]:
+def _list_arranged(test_set: TestSet, folder: Path) -> list[Path]:
     places = [folder / name for name in test_set.counts]
     return [path for place in places for path in list_visible_files(place)]
 

@@ -48,7 +48,7 @@ def _pair_problems(test_set: TestSet, by_folder: Mapping[str, set[str]]) -> list
 
 def _differences(where: str, wanted: set[str], held: set[str]) -> list[str]:
     told = [("missing", wanted - held), ("unexpected", held - wanted)]
-    return [f"{where}{what} {_shown(names)}" for what, names in told if names]
+    return [f"{where}{what} {_show(names)}" for what, names in told if names]
 
 
 def size_problems(test_set: TestSet, folder: Path) -> list[str]:
@@ -69,7 +69,7 @@ def size_problems(test_set: TestSet, folder: Path) -> list[str]:
         for name, (large, small) in pairs.items()
         if large != (small[0] * test_set.scale, small[1] * test_set.scale)
     ]
-    return problems + ([f"GT is not {test_set.scale} times LR: {_shown(wrong)}"] if wrong else [])
+    return problems + ([f"GT is not {test_set.scale} times LR: {_show(wrong)}"] if wrong else [])
 
 
 def _gt_problems(test_set: TestSet, gt: Mapping[str, Size]) -> list[str]:
@@ -78,19 +78,19 @@ def _gt_problems(test_set: TestSet, gt: Mapping[str, Size]) -> list[str]:
     if gt and known.all:
         more, less = Counter(gt.values()) - Counter(known.all), Counter(known.all) - Counter(gt.values())
         told = [("unexpected", more), ("missing", less)]
-        problems += [f"GT: {what} sizes {_shown(map(_text, sizes.elements()))}" for what, sizes in told if sizes]
+        problems += [f"GT: {what} sizes {_show(map(_text, sizes.elements()))}" for what, sizes in told if sizes]
     if known.among:
         problems += _odd("GT", gt, set(known.among))
     if known.longer is not None:
         wrong = [f"{name} {_text(size)}" for name, size in gt.items() if max(size) != known.longer]
-        problems += [f"GT: the longer side should be {known.longer}: {_shown(wrong)}"] if wrong else []
+        problems += [f"GT: the longer side should be {known.longer}: {_show(wrong)}"] if wrong else []
     return problems
 
 
 def _odd(folder: str, sizes: Mapping[str, Size], allowed: set[Size]) -> list[str]:
     wrong = [f"{name} {_text(size)}" for name, size in sizes.items() if size not in allowed]
     expected = " or ".join(sorted(map(_text, allowed)))
-    return [f"{folder}: sizes should be {expected}: {_shown(wrong)}"] if wrong else []
+    return [f"{folder}: sizes should be {expected}: {_show(wrong)}"] if wrong else []
 
 
 def image_sizes(folder: Path) -> dict[str, Size]:
@@ -106,6 +106,6 @@ def _text(size: Size) -> str:
     return f"{size[0]}x{size[1]}"
 
 
-def _shown(items: Iterable[str]) -> str:
+def _show(items: Iterable[str]) -> str:
     names = sorted(items)
     return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")

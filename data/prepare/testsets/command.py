@@ -82,7 +82,7 @@ def prepare_set(test_set: TestSet, args: argparse.Namespace) -> None:
         return
     problems = arrange(test_set, args.downloads, args.output, force=args.force, overwrite=args.overwrite)
     for part in test_set.counts:
-        print(f"{test_set.name}: {_described(folder / part)}")
+        print(f"{test_set.name}: {_describe(folder / part)}")
     if problems:
         print(f"{test_set.name}: not as published:")
         print_list(problems)
@@ -114,10 +114,10 @@ def _for_each(test_set: TestSet, gt: Path, output: Path, work: Any, args: argpar
     images = find_inputs(gt, output)
     jobs = [(path, key) for key, path in images.items()]
     run_jobs(work, jobs, workers=args.workers, label=f"{test_set.name} {output.name}")
-    print(f"{test_set.name}: {_described(output)}")
+    print(f"{test_set.name}: {_describe(output)}")
 
 
-def _described(folder: Path) -> str:
+def _describe(folder: Path) -> str:
     sizes = image_sizes(folder)
     if not sizes:
         count = len(list_visible_files(folder))
@@ -132,10 +132,10 @@ def _text(size: Size) -> str:
 
 def listing(output: Path) -> str:
     """Return all sets, a paragraph each: what of them is in `output`, and what to put into the downloads folder."""
-    return "\n".join(_listed(test_set, output / test_set.name) for test_set in TEST_SETS.values())
+    return "\n".join(_list_set(test_set, output / test_set.name) for test_set in TEST_SETS.values())
 
 
-def _listed(test_set: TestSet, folder: Path) -> str:
+def _list_set(test_set: TestSet, folder: Path) -> str:
     parts = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
     held = ", ".join(f"{part.name} {count_images(part)}" for part in parts if count_images(part))
     size = f"{test_set.count} images, {test_set.kind}, x{test_set.scale}"

@@ -151,7 +151,7 @@ def random_stream(seed: int, key: str, number: int) -> np.random.Generator:
     return np.random.default_rng([seed, number, int.from_bytes(digest[:8], "big")])
 
 
-def degraded(gt: Tensor, recipe: Recipe, rng: np.random.Generator) -> Tensor:
+def degrade(gt: Tensor, recipe: Recipe, rng: np.random.Generator) -> Tensor:
     """Return one LR image (1, 3, h, w) of a GT image (1, 3, H, W), both RGB in [0, 1].
 
     The global random generators are seeded from `rng`, and are afterwards as they were.
@@ -195,7 +195,7 @@ def write_degraded(path: Path, key: str, output: Path, scale: int, recipe: str, 
         raise DataError(f"{path}: {gt.shape[2]} x {gt.shape[3]} pixels (height x width), no multiples of {scale}")
     with _one_thread():
         for index, target in targets.items():
-            lr = degraded(gt, read_recipe(recipe, scale), random_stream(seed, key, index))
+            lr = degrade(gt, read_recipe(recipe, scale), random_stream(seed, key, index))
             array = (lr[0] * 255.0).round().to(torch.uint8).permute(1, 2, 0).numpy()
             write_png_atomic(target, np.ascontiguousarray(array[..., ::-1]))
     return len(targets)

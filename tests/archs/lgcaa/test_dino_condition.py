@@ -26,7 +26,7 @@ def test_tokens_of_all_sizes(size, tokens):
     net = encoder(size=size)
     lr = torch.rand(2, 3, 21, 29)
     assert net(lr).shape == (2, tokens, 24) == (2, tokens, net.width)
-    prepared = net.prepared(lr)
+    prepared = net.prepare(lr)
     if size == "native":
         torch.testing.assert_close(prepared, normalised(F.pad(lr, (0, 3, 0, 3), mode="reflect")))
     else:

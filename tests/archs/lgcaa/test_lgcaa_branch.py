@@ -161,8 +161,10 @@ def test_gradcheck(tokens, given):
 
 def test_clamp_bounds_the_global_attention(tokens):
     module = branch_of(preset="paper_literal", merge_norm=False, clamp=0.05)
-    assert float(module.merged(tokens).abs().max()) == pytest.approx(0.05)
-    assert float(branch_of(preset="paper_literal", merge_norm=False, clamp=None).merged(tokens).abs().max()) > 1
+    assert float(module.normalise_for_mlp(tokens).abs().max()) == pytest.approx(0.05)
+    assert (
+        float(branch_of(preset="paper_literal", merge_norm=False, clamp=None).normalise_for_mlp(tokens).abs().max()) > 1
+    )
 
 
 def test_last_layer_starts_at_zero_unless_it_replaces_attn1(tokens):
@@ -176,7 +178,7 @@ def test_stacked_takes_the_output_of_attn1(tokens):
     attended = tokens.flip(1)
     expected = module.norm2(attended + tokens)
     expected = module.norm3(module.globally(expected).clamp(-1, 1) + expected)
-    torch.testing.assert_close(module.merged(tokens, attended), expected)
+    torch.testing.assert_close(module.normalise_for_mlp(tokens, attended), expected)
 
 
 def test_no_matrix_of_all_pairs_is_kept_for_the_gradient():
@@ -184,7 +186,7 @@ def test_no_matrix_of_all_pairs_is_kept_for_the_gradient():
     module, x = LGCAABranch(CHANNELS, HEADS, options()), torch.randn(1, count, CHANNELS, requires_grad=True)
     sizes = []
     with torch.autograd.graph.saved_tensors_hooks(lambda t: sizes.append(t.numel()) or t, lambda t: t):
-        module.merged(x)
+        module.normalise_for_mlp(x)
     assert max(sizes) < count**2
 
 
@@ -206,6 +208,6 @@ def test_literal_module_makes_all_tokens_equal_and_the_default_does_not():
     x = F.layer_norm(torch.randn(1, 256, 64) + 0.5 * torch.randn(1, 1, 64), (64,)).double()
     assert token_variation(x) > 0.7
     literal, default = (LGCAABranch(64, 2, options(preset=name)).double() for name in ("paper_literal", "default"))
-    assert token_variation(literal.merged(x)) < 1e-12
-    assert token_variation(default.merged(x)) > 0.5
+    assert token_variation(literal.normalise_for_mlp(x)) < 1e-12
+    assert token_variation(default.normalise_for_mlp(x)) > 0.5
     assert token_variation(torch.ones(1, 5, 3)) == 0

@@ -10,7 +10,7 @@ from prismsr.data.loading.guarded import (
     LoadedBatch,
     LoadedSample,
     collate,
-    seeded,
+    seed_generators,
 )
 from prismsr.data.loading.sampler import SampleIndex
 from prismsr.utils.errors import DataError, TrainingError
@@ -96,7 +96,7 @@ def test_the_callers_generators_are_left_alone():
         random.setstate(states[0]), np.random.set_state(states[1]), torch.set_rng_state(states[2])
         if record is with_samples:
             GuardedDataset(Noise(), 0)[SampleIndex(1, 0, 1)]
-            with pytest.raises(KeyError), seeded(1, 2):
+            with pytest.raises(KeyError), seed_generators(1, 2):
                 np.random.normal()
                 raise KeyError
         record += [random.random(), np.random.normal(), torch.rand(()).item()]

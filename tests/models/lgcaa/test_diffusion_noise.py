@@ -1,4 +1,4 @@
-from prismsr.models.lgcaa.noise import clean_prediction, drawn, noised, sampled_latents, signal_levels
+from prismsr.models.lgcaa.noise import add_noise, clean_prediction, draw_noise, sample_latents, signal_levels
 
 import torch
 
@@ -6,7 +6,7 @@ import torch
 def test_noise_follows_the_schedule_and_can_be_taken_back():
     levels, latents = signal_levels(), torch.randn(3, 4, 5, 5, dtype=torch.float64)
     noise, t = torch.randn_like(latents), torch.tensor([0, 500, 999])
-    z_t = noised(latents, noise, levels[t].double())
+    z_t = add_noise(latents, noise, levels[t].double())
     betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
     level = (1 - betas[:501]).prod()
     assert torch.allclose(z_t[1], level.sqrt() * latents[1] + (1 - level).sqrt() * noise[1], atol=1e-5)
@@ -15,13 +15,13 @@ def test_noise_follows_the_schedule_and_can_be_taken_back():
 
 def test_draws_come_from_the_global_generator_and_cover_all_timesteps():
     torch.manual_seed(0)
-    one = drawn(torch.Size((4000, 1, 1, 1)), torch.device("cpu"))
+    one = draw_noise(torch.Size((4000, 1, 1, 1)), torch.device("cpu"))
     torch.manual_seed(0)
-    other = drawn(torch.Size((4000, 1, 1, 1)), torch.device("cpu"))
+    other = draw_noise(torch.Size((4000, 1, 1, 1)), torch.device("cpu"))
     assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
     assert one.timesteps.min() < 5 and one.timesteps.max() > 994
 
 
 def test_latents_of_a_posterior():
     moments = torch.cat([torch.full((1, 2, 1, 1), 3.0), torch.full((1, 2, 1, 1), 0.25).log()], 1)
-    assert torch.allclose(sampled_latents(moments.half(), torch.ones(1, 2, 1, 1), 0.5), torch.tensor(1.75), atol=1e-3)
+    assert torch.allclose(sample_latents(moments.half(), torch.ones(1, 2, 1, 1), 0.5), torch.tensor(1.75), atol=1e-3)

@@ -9,9 +9,9 @@ from prismsr.models.lora.adapters import (
     add_adapters,
     low_rank_weight,
     merge,
-    merged_state,
+    merge_state,
 )
-from prismsr.models.step.gradient_checkpointing import checkpoint_blocks, repeated_blocks
+from prismsr.models.step.gradient_checkpointing import checkpoint_blocks, find_repeated_blocks
 from prismsr.models.step.memory import compile_in_place, to_channels_last
 from prismsr.models.step.moving_average import update_average
 from prismsr.utils.errors import OptionError
@@ -76,7 +76,7 @@ def test_output_is_that_of_branches_beside_the_layers(case):
 def test_merged_network_is_a_plain_one_with_the_same_output(case, precision, tolerance):
     plain, adapted, _, lq = case
     adapted, lq = adapted.to(precision), lq.to(precision)
-    merged = merged_state(adapted)
+    merged = merge_state(adapted)
     assert list(merged) == list(plain.state_dict())
     from_states = merge(plain.to(precision).state_dict(), adapter_state(adapted), 1.5)
     expected = adapted(lq)
@@ -93,7 +93,7 @@ def test_begins_as_the_base_to_the_bit():
         add_adapters(adapted, rank, None, targets)
         lq = torch.rand(1, 3, 8, 8)
         assert torch.equal(adapted(lq), plain(lq))
-        state = merged_state(adapted)
+        state = merge_state(adapted)
         assert all(torch.equal(state[key], value) for key, value in plain.state_dict().items())
 
 
@@ -166,7 +166,7 @@ def test_recomputed_laid_out_or_compiled_it_learns_the_same():
 def test_adapted_layers_stay_of_one_class_for_checkpointing():
     net = nn.Sequential(*(nn.Conv2d(3, 3, 1) for _ in range(3)), nn.PReLU(), nn.PReLU())
     add_adapters(net, 1, None, ["[012]"])
-    assert len(repeated_blocks(net)) == 3
+    assert len(find_repeated_blocks(net)) == 3
 
 
 # ------------------------------------------------------------------------------------------------ wrong patterns

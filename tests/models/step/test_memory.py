@@ -1,6 +1,6 @@
 import shutil
 
-from prismsr.models.step.gradient_checkpointing import checkpoint_blocks, repeated_blocks
+from prismsr.models.step.gradient_checkpointing import checkpoint_blocks, find_repeated_blocks
 from prismsr.models.step.memory import compile_in_place
 from prismsr.utils.errors import OptionError, TrainingError
 
@@ -89,7 +89,7 @@ def test_checkpointing_with_batch_norm_spectral_norm_and_dropout():
 
 def test_checkpointing_finds_the_longest_run_of_blocks():
     net = RRDBNet(num_in_ch=3, num_out_ch=3, num_feat=8, num_block=3, num_grow_ch=4)
-    assert repeated_blocks(net) == list(net.body)
+    assert find_repeated_blocks(net) == list(net.body)
 
 
 def test_checkpointing_names_a_network_without_blocks():

@@ -10,14 +10,14 @@ import pytest
 @pytest.mark.parametrize(("number", "code", "name"), [(signal.SIGINT, 130, "Ctrl-C"), (signal.SIGTERM, 143, "SIGTERM")])
 def test_before_there_is_something_to_save_a_signal_ends_the_run(number, code, name):
     before = signal.getsignal(number)
-    with pytest.raises(signals.Interrupted) as stop, signals.handled():
+    with pytest.raises(signals.Interrupted) as stop, signals.handle_signals():
         signal.raise_signal(number)
     assert (stop.value.exit_code, str(stop.value)) == (code, name)
     assert signal.getsignal(number) is before
 
 
 def test_later_the_first_is_noted_and_its_echo_ignored(capfd):
-    with signals.handled():
+    with signals.handle_signals():
         signals.defer()
         signal.raise_signal(signal.SIGTERM)
         signal.raise_signal(signal.SIGTERM)
@@ -31,7 +31,7 @@ def test_later_the_first_is_noted_and_its_echo_ignored(capfd):
 def test_second_signal_ends_at_once():
     process = os.fork()
     if process == 0:
-        with signals.handled():
+        with signals.handle_signals():
             signals.defer()
             signal.raise_signal(signal.SIGINT)
             time.sleep(signals.ECHO + 0.1)

@@ -211,7 +211,7 @@ def test_interrupted_validation_records_nothing(case, images, tmp_path, deferred
     loader = case.make_loader(images / "five")
     validate(model, loader, 1, None, False)
     before = model.metric_results, {**model.best_metric_results["five"]["psnr"]}, _files(tmp_path)
-    with signals.handled():
+    with signals.handle_signals():
         if deferred:
             signals.defer()
         interrupted = torch.utils.data.DataLoader(case.Signalled(loader.dataset, 2, signal.SIGINT))
@@ -224,7 +224,7 @@ def test_interrupted_validation_records_nothing(case, images, tmp_path, deferred
 def test_signal_in_the_last_image_loses_nothing(case, images, tmp_path):
     model = case.make_model(case.options(tmp_path))
     loader = torch.utils.data.DataLoader(case.Signalled(case.make_loader(images / "five").dataset, 4))
-    with signals.handled():
+    with signals.handle_signals():
         signals.defer()
         validate(model, loader, 2, None, False)
         assert signals.stop_requested() == signal.SIGTERM

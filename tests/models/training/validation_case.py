@@ -190,7 +190,7 @@ def _told(root, out, loader):
 
 def _interrupted(root, out):
     loader = make_loader(root / "five")
-    with signals.handled():
+    with signals.handle_signals():
         signals.defer()
         # rank 1 alone is signalled, in the first of its two images
         return _told(root, out, torch.utils.data.DataLoader(Signalled(loader.dataset, 1)))

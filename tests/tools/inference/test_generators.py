@@ -5,7 +5,7 @@ from pathlib import Path
 from prismsr.tools.inference.generator import GeneratorError, load_generator
 from prismsr.utils.devices import find_device
 from prismsr.utils.errors import OptionError
-from prismsr.utils.padding import padded_to_windows
+from prismsr.utils.padding import pad_to_windows
 from prismsr.utils.weights.files import WeightsError
 
 import pytest
@@ -54,7 +54,7 @@ def test_windows_are_filled_by_mirroring(tmp_path: Path) -> None:
     generator = load_generator(tmp_path / "x.yml", tmp_path / "w.pth", device="cpu")
     assert (generator.name, generator.scale, generator.window_size) == ("x", 2, 4)
     with torch.inference_mode():
-        expected = net(padded_to_windows(IMAGE, 4))[..., :22, :26]
+        expected = net(pad_to_windows(IMAGE, 4))[..., :22, :26]
     assert torch.equal(generator(IMAGE), expected)
 
 

@@ -1,6 +1,6 @@
 """tools/merge_lora.py: the same weights as the training saves, the base's hash, and what is refused."""
 
-from prismsr.models.lora.adapters import adapter_state, adapters, add_adapters, merged_state
+from prismsr.models.lora.adapters import adapter_state, adapters, add_adapters, merge_state
 from prismsr.models.lora.training import Lora
 from prismsr.tools import merge_lora
 
@@ -28,7 +28,7 @@ def trained(tmp_path):
     net = build_network(NETWORK)
     net.load_state_dict(states["params_ema"])
     lora = Lora(net, "base.pth", None, rank=2, alpha=3.0, targets=TARGETS)
-    average = lora.average_of(net)
+    average = lora.build_average(net)
     for one in (net, average):
         for _, _, adapter in adapters(one):
             nn.init.normal_(adapter.lora_B)
@@ -56,7 +56,7 @@ def test_merges_what_the_training_merges(run, trained, tmp_path, capsys):
     plain = build_network(NETWORK)
     lq = torch.rand(1, 3, 8, 8)
     for state, one in ((merged["params"], net), (merged["params_ema"], average)):
-        assert _equal(state, merged_state(one))
+        assert _equal(state, merge_state(one))
         plain.load_state_dict(state, strict=True)
         torch.testing.assert_close(plain(lq), one(lq), rtol=0, atol=1e-5)
 
@@ -65,12 +65,12 @@ def test_one_of_them_and_safetensors(run, trained, tmp_path):
     net, average = trained
     assert run("-o", "one.pth", "--param_key", "params_ema") == 0
     one = torch.load(tmp_path / "one.pth", weights_only=True)
-    assert list(one) == ["params"] and _equal(one["params"], merged_state(average))
+    assert list(one) == ["params"] and _equal(one["params"], merge_state(average))
     assert run("-o", "two.safetensors") == 0
     assert run("-o", "three.safetensors", "--param_key", "params") == 0
     for name, expected in (("two", average), ("three", net)):
         found = load_file(tmp_path / f"{name}.safetensors")
-        assert _equal(dict(sorted(found.items())), dict(sorted(merged_state(expected).items())))
+        assert _equal(dict(sorted(found.items())), dict(sorted(merge_state(expected).items())))
 
 
 def test_base_in_half_precision_and_without_a_key(run, trained, tmp_path):
@@ -101,7 +101,7 @@ def test_another_base_is_refused_unless_forced(run, trained, tmp_path, capsys):
         for name, _, adapter in adapters(other):
             adapter.lora_A.copy_(adapter_state(net)[f"{name}.lora_A"])
             adapter.lora_B.copy_(adapter_state(net)[f"{name}.lora_B"])
-    assert _equal(torch.load(tmp_path / "merged.pth", weights_only=True)["params"], merged_state(other))
+    assert _equal(torch.load(tmp_path / "merged.pth", weights_only=True)["params"], merge_state(other))
 
 
 def test_adapter_of_another_network(run, trained, tmp_path, capsys):

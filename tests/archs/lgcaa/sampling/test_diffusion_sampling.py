@@ -1,5 +1,5 @@
 from prismsr.archs.lgcaa.sampling.options import SamplingOptions
-from prismsr.archs.lgcaa.sampling.sampler import Sampler, denoised, prepared_scheduler
+from prismsr.archs.lgcaa.sampling.sampler import Sampler, denoise, prepare_scheduler
 
 import pytest
 import torch
@@ -20,7 +20,7 @@ def _sampled(net, lq, seed=0, scale=4, **options):
 
 @pytest.mark.parametrize("name", ["ddpm", "ddim", "dpm++"])
 def test_scheduler_is_sd2s_and_does_not_clip(name):
-    scheduler, timesteps = prepared_scheduler(SamplingOptions(scheduler=name))
+    scheduler, timesteps = prepare_scheduler(SamplingOptions(scheduler=name))
     assert not scheduler.config.get("clip_sample", False) and scheduler.config.prediction_type == "epsilon"
     assert len(timesteps) == 40
     if name != "dpm++":
@@ -33,7 +33,7 @@ def test_scheduler_is_sd2s_and_does_not_clip(name):
 def test_the_right_noise_leads_back_to_the_image(name, options):
     """A predictor that knows the clean latent: whatever the schedule, sampling ends there."""
     settings = SamplingOptions(scheduler=name, **options)
-    scheduler, timesteps = prepared_scheduler(settings)
+    scheduler, timesteps = prepare_scheduler(settings)
     clean = torch.randn(1, 4, 6, 6, generator=torch.Generator().manual_seed(1))
     seen = []
 
@@ -42,7 +42,7 @@ def test_the_right_noise_leads_back_to_the_image(name, options):
         seen.append(int(t))
         return (z - level.sqrt() * clean) / (1 - level).sqrt()
 
-    result = denoised(predict, clean, clean.shape, settings, torch.Generator().manual_seed(0))
+    result = denoise(predict, clean, clean.shape, settings, torch.Generator().manual_seed(0))
     assert (result - clean).abs().max() < 0.15  # ddim ends at abar_0, not at 1
     assert seen == timesteps.tolist() and seen[0] <= options.get("start_timestep", 999)
 
@@ -55,12 +55,12 @@ def test_start_is_the_lr_image_noised_to_the_first_timestep():
         seen.append(z)
         return z
 
-    denoised(predict, lr, lr.shape, settings, torch.Generator().manual_seed(3))
+    denoise(predict, lr, lr.shape, settings, torch.Generator().manual_seed(3))
     noise = torch.randn(lr.shape, generator=torch.Generator().manual_seed(3))
-    level = prepared_scheduler(settings)[0].alphas_cumprod[976]
+    level = prepare_scheduler(settings)[0].alphas_cumprod[976]
     assert torch.allclose(seen[0], level.sqrt() * lr + (1 - level).sqrt() * noise)
     seen.clear()
-    denoised(predict, None, lr.shape, settings, torch.Generator().manual_seed(3))
+    denoise(predict, None, lr.shape, settings, torch.Generator().manual_seed(3))
     assert torch.equal(seen[0], noise)
 
 
@@ -68,7 +68,7 @@ def test_start_is_the_lr_image_noised_to_the_first_timestep():
 def test_noise_follows_the_predictions_to_their_device(name):
     """From noise alone the first latents are on the CPU, and a network's predictions are not."""
     shape, settings = torch.Size((1, 4, 2, 2)), SamplingOptions(steps=2, scheduler=name)
-    result = denoised(lambda z, t: torch.zeros(shape, device="meta"), None, shape, settings, torch.Generator())
+    result = denoise(lambda z, t: torch.zeros(shape, device="meta"), None, shape, settings, torch.Generator())
     assert result.device.type == "meta"
 
 

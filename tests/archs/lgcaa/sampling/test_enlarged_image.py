@@ -1,6 +1,6 @@
-from prismsr.archs.lgcaa.sampling.enlarged_image import EnlargedImage, enlarged
+from prismsr.archs.lgcaa.sampling.enlarged_image import EnlargedImage, enlarge
 from prismsr.archs.lgcaa.sampling.latent_tiling import Window
-from prismsr.utils.padding import padded_to_windows
+from prismsr.utils.padding import pad_to_windows
 
 import pytest
 import torch
@@ -20,7 +20,7 @@ SIZES = [
 def test_windows_are_parts_of_the_whole_mirrored_to_multiples(small, size):
     lq = torch.rand(2, 3, *small, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     source = EnlargedImage(lq, size, 8)
-    whole = padded_to_windows(enlarged(lq, size), 8)
+    whole = pad_to_windows(enlarge(lq, size), 8)
     assert source.padded == whole.shape[-2:] and source.size == size
     height, width = source.padded
     for window in (

@@ -46,7 +46,7 @@ def _in_tiles(network, maps, stages):
         calls[1] += 1
 
     norms.measure([_tile(lambda place=place: run(*place), 8, place[1] - place[0]) for place in PLACES], stages)
-    with norms.applied():
+    with norms.apply_statistics():
         return torch.cat([network(maps[..., start:stop]) for start, stop in PLACES], -1), calls, norms.sums
 
 

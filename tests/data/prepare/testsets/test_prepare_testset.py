@@ -11,7 +11,7 @@ from prismsr.data.prepare.testsets import arrange as testset_arrange
 from prismsr.data.prepare.testsets.archive import read_files
 from prismsr.data.prepare.testsets.arrange import arrange
 from prismsr.data.prepare.testsets.bsrgan import draw_blur_kernel, draw_noise
-from prismsr.data.prepare.testsets.degrade import degraded, random_stream, read_recipe, write_degraded
+from prismsr.data.prepare.testsets.degrade import degrade, random_stream, read_recipe, write_degraded
 from prismsr.data.test_sets.layouts import Sizes
 from prismsr.data.test_sets.sets import TEST_SETS, find_test_set, missing
 from prismsr.utils.errors import DataError, UserError
@@ -357,7 +357,7 @@ def test_degraded_looks_like_the_bicubic_image():
     kinds = [read_recipe(name, 4) for name in ("ssl", "hggt", "hggt-one-order")]
     for recipe in (*kinds, kinds[0]._replace(bsrgan=1.0)):
         for number in range(3):
-            lr = degraded(gt[None], recipe, random_stream(0, "x", number))
+            lr = degrade(gt[None], recipe, random_stream(0, "x", number))
             assert lr.shape == (1, 3, 16, 24) and torch.allclose((lr * 255).round() / 255, lr)
             assert (lr[0] - plain).square().mean() < 0.1 * (plain - plain.mean()).square().mean()
 
@@ -387,7 +387,7 @@ def test_shares_of_the_ssl_recipe():
 
     recipe = read_recipe("ssl", 4)._replace(one=Net("one"), two=Net("two"))
     for number in range(300):
-        degraded(torch.rand(1, 3, 4, 4), recipe, random_stream(0, "x", number))
+        degrade(torch.rand(1, 3, 4, 4), recipe, random_stream(0, "x", number))
     assert 145 <= len(ran) <= 215 and 16 <= ran.count("two") <= 56
 
 
