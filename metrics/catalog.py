@@ -42,6 +42,7 @@ class Metric:
         pixels: it needs no network: several processes share the images.
         batched: several images at once give what each gives alone.
         needs: the weights that it needs, in the words of utils/weights/needs.py.
+        least: shorter and longer side in pixels that an image needs at least, where known; NIQE needs two blocks.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Metric:
     pixels: bool = False
     batched: bool = True
     needs: tuple[str, ...] = ()
+    least: tuple[int, int] = (1, 1)
 
     @property
     def printed(self) -> tuple[str, ...]:
@@ -92,12 +94,12 @@ def _make_network(
 
 TABLE = (
     Metric("psnr", "PSNR", "full", False, "prismsr", 0.1, pixels=True),
-    Metric("ssim", "SSIM", "full", False, "prismsr", 0.005, pixels=True),
-    Metric("niqe", "NIQE", "none", True, "basicsr", 0.15, function="calculate_niqe", pixels=True),
+    Metric("ssim", "SSIM", "full", False, "prismsr", 0.005, pixels=True, least=(11, 11)),
+    Metric("niqe", "NIQE", "none", True, "basicsr", 0.15, function="calculate_niqe", pixels=True, least=(96, 192)),
     Metric("lpips-st", "LPIPS-ST", "full", True, "stlpips_pytorch", 0.01),
     Metric("fid", "FID", "set", True, "prismsr", 2.0, pyiqa="fid", needs=("metric:fid",)),
-    Metric("natural_scene", "natural-scene", "none", True, "prismsr"),
-    Metric("sfd_iqa", "SFD-IQA", "none", False, "prismsr", needs=("clip:RN50-quickgelu:openai",)),
+    Metric("natural_scene", "natural-scene", "none", True, "prismsr", least=(96, 96)),
+    Metric("sfd_iqa", "SFD-IQA", "none", False, "prismsr", needs=("clip:RN50-quickgelu:openai",), least=(32, 32)),
     _make_network("lpips", "LPIPS", 0.01, reference="full", lower_better=True),
     _make_network("dists", "DISTS", 0.01, reference="full", lower_better=True),
     _make_network("niqe-pyiqa", "NIQE", 0.15, "nique", pyiqa="niqe", lower_better=True, batched=False),

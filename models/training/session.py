@@ -22,6 +22,7 @@ from prismsr.models.training.checkpoint_files import OURS, CheckpointError, newe
 from prismsr.models.training.log import TrainingLog
 from prismsr.models.training.model_files import save_generator
 from prismsr.models.training.rank_agreement import StopVote, from_first
+from prismsr.models.training.validation_images import check_validation_images
 from prismsr.utils.errors import TrainingError, UserError
 from prismsr.utils.rng import rng_state, set_rng_state
 from prismsr.utils.run_record import describe_differences
@@ -114,7 +115,11 @@ class TrainingSession:
     def build_model(self, opt: dict[str, Any]) -> Any:
         """Build the model and make it known to the session, and the session to it."""
         if self.val_loaders:  # before hours of training, not at the first validation
-            load_metrics((opt.get("val") or {}).get("metrics") or {})
+            metrics = (opt.get("val") or {}).get("metrics") or {}
+            load_metrics(metrics)
+            sets = [loader.dataset for loader in self.val_loaders]
+            for note in from_first(lambda: check_validation_images(sets, int(opt.get("scale") or 1), metrics)):
+                get_root_logger().warning(note)
         self.model = build_model(opt)
         self.model.session = self
         return self.model
