@@ -23,7 +23,7 @@ lint: venv-dev
 
 types: venv-dev
 	$(PY) -m mypy -p prismsr
-	$(PY) -m mypy tools basicsr/train.py basicsr/test.py
+	$(PY) -m mypy basicsr/train.py basicsr/test.py
 
 clean:
 	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache

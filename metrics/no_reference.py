@@ -6,7 +6,7 @@ lists what there is.
 
 import hashlib
 import random
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
@@ -286,7 +286,7 @@ def _build_function(known: Metric, options: dict[str, Any]) -> tuple[nn.Module, 
 
 
 def _require_arguments(
-    metric: str, function: Callable[..., Any], options: Mapping[str, Any], supplied: Collection[str]
+    metric: str, function: Callable[..., Any], options: Mapping[str, Any], supplied: tuple[str, ...]
 ) -> None:
     problems = check_arguments(function, options, "", supplied=supplied)
     if problems:

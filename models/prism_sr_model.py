@@ -59,6 +59,7 @@ class PrismSRModel(SRModel):
     check_options = staticmethod(check_lq_source)
 
     batch: Batch
+    lq: Tensor
     degradation: RealESRGANDegradation | None = None
     clip: ClipInputs | None = None
     lora: Lora | None = None

@@ -103,7 +103,7 @@ def init_wandb_logger(opt: dict[str, Any]) -> None:
     if opt["rank"] != 0:
         return
     try:
-        import wandb
+        import wandb  # type: ignore[import-not-found,unused-ignore]
     except ImportError as error:
         raise OptionError("logger.wandb: the package wandb is not installed (pip install wandb)") from error
     options = opt["logger"]["wandb"]

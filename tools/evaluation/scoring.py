@@ -144,8 +144,8 @@ class _Pair:
         if known.function:
             return ImageFunction(find_registered("metric", known.function), settings).score(self.sr, self.gt)
         of_pyiqa = settings["variant"] == "pyiqa"
-        pair = self.planes(settings["crop_border"], settings["y_channel"], of_pyiqa and known.name == "ssim")
-        return psnr(*pair, offset=1e-8 * of_pyiqa) if known.name == "psnr" else ssim(*pair, clipped=of_pyiqa)
+        sr, gt = self.planes(settings["crop_border"], settings["y_channel"], of_pyiqa and known.name == "ssim")
+        return psnr(sr, gt, offset=1e-8 * of_pyiqa) if known.name == "psnr" else ssim(sr, gt, clipped=of_pyiqa)
 
 
 def run_pixels(

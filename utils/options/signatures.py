@@ -92,7 +92,7 @@ def arguments_of(target: Callable[..., Any], supplied: tuple[str, ...] = ()) -> 
             fields[field] = (hint, Field(default, alias=key, description=about.get(key)))
     leads_on = any(item.kind is item.VAR_KEYWORD for item in parameters.values()) and not _only_swallows(target)
     base = _Further if leads_on else Arguments
-    checks = {"check": model_validator(mode="after")(CHECKS[name])} if name in CHECKS else {}
+    checks: dict[str, Any] = {"check": model_validator(mode="after")(CHECKS[name])} if name in CHECKS else {}
     return create_model(name, __base__=base, __validators__=checks, **fields)
 
 
@@ -159,7 +159,7 @@ def _plain(hint: Any) -> Any:
         of_fixed_length = origin is tuple and get_args(hint)[-1] is not Ellipsis
         return Annotated[tuple[inner], Strict(False)] if of_fixed_length else list[inner[0]]  # type: ignore[valid-type]
     if origin in _MAPPINGS and inner:
-        return dict[inner]  # type: ignore[valid-type]
+        return dict[inner]  # type: ignore[misc,valid-type]
     return _PLAIN.get(origin, hint if inspect.isclass(origin) and issubclass(origin, Options) else Any)
 
 

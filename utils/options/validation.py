@@ -54,7 +54,8 @@ def _json_schema(schema: type[Options]) -> Node:
 
 
 def _problem(whole: Node, data: Any, error: Mapping[str, Any], prefix: str) -> Problem:
-    node, path = whole, []
+    node = whole
+    path: list[Any] = []
     for key in error["loc"]:  # beside keys it names members of unions: what lies behind one is told of the union
         inner = _inner(whole, node, key)
         if inner is None:

@@ -4,8 +4,8 @@ import time
 
 from prismsr.utils.errors import OptionError
 from prismsr.utils.options.files import LoadedOptions, apply_overrides, load_options
-from prismsr.utils.options.problems import validate_section
 from prismsr.utils.options.schema import TopOptions
+from prismsr.utils.options.validation import validate_section
 from prismsr.utils.options.yaml_loader import MAX_VALUES, read_yaml
 
 import pytest
