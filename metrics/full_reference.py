@@ -13,6 +13,7 @@ from prismsr.metrics.pyiqa_networks import create_pyiqa
 from prismsr.utils.compat import import_stlpips
 from prismsr.utils.errors import OptionError
 from prismsr.utils.weights.files import WeightsError, weights_hash
+from prismsr.utils.weights.tensors_only import tensors_only
 
 import torch
 from torch import Tensor, nn
@@ -113,6 +114,7 @@ def build_inception() -> tuple[nn.Module, str]:
     return net.eval().requires_grad_(False), f"pyiqa {version('pyiqa')}"
 
 
+@tensors_only()
 def _lpips_st(known: Metric, net: str = "alex") -> FRMetric:
     if net not in ("alex", "vgg"):
         raise OptionError(f"lpips-st: net: must be 'alex' or 'vgg'; got {net!r}")

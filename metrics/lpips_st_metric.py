@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from prismsr.utils.compat import import_stlpips
 from prismsr.utils.images import metric_tensor
+from prismsr.utils.weights.tensors_only import tensors_only
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from torch import nn
 
 
 @lru_cache(maxsize=4)
+@tensors_only()
 def _network(net: str, device: str) -> nn.Module:
     lpips = import_stlpips().stlpips.LPIPS(net=net, variant="shift_tolerant", verbose=False)
     return lpips.to(device).eval().requires_grad_(False)

@@ -16,6 +16,7 @@ from urllib.request import getproxies
 
 from prismsr.utils.errors import OptionError, UserError
 from prismsr.utils.weights.files import WeightsError, network_weights, read_file, require_fit
+from prismsr.utils.weights.tensors_only import tensors_only
 
 import torch
 
@@ -24,6 +25,7 @@ PYIQA_HINT = (
     "PolyForm Noncommercial 1.0.0: no commercial use"
 )
 _PACKAGES = {"clip": "openai-clip", "cv2": "opencv-python-headless", "sklearn": "scikit-learn"}  # module -> pip name
+_ARRAYS = (".mat", ".npz")  # read by scipy and numpy, which run nothing
 _PATTERN = re.compile(r'Downloading: "(?P<url>[^"]+)" to (?P<path>.+)')
 _OUTPUTS = {"musiq-ava": {"num_class": 10}}  # what pyiqa otherwise sets only when it fetches the weights itself
 
@@ -61,8 +63,17 @@ def create_pyiqa(name: str, options: Mapping[str, Any], weights: str | None = No
         WeightsError: weights are not at hand and cannot be fetched; the message says what to put where.
         UserError: the network needs a package that is not installed.
     """
-    with _reporting() as said, _without_vain_retries():
+    _read_named_files(options)
+    with tensors_only(), _reporting() as said, _without_vain_retries():
         return _create(import_pyiqa(), name, dict(options), weights, said)
+
+
+def _read_named_files(options: Mapping[str, Any]) -> None:
+    """Refuse files that an option names and that hold more than tensors."""
+    for key, value in options.items():
+        local = isinstance(value, str) and "://" not in value and Path(value).suffix not in _ARRAYS
+        if local and (key == "pretrained_model_path" or Path(value).is_file()):
+            read_file(value)
 
 
 def _create(pyiqa: ModuleType, name: str, options: dict[str, Any], weights: str | None, said: "_Echo") -> Any:
@@ -82,7 +93,7 @@ def _with_weights(pyiqa: ModuleType, name: str, options: dict[str, Any], weights
     device = torch.device("cpu")
     if weights is None:
         return pyiqa.create_metric(name, device=device, **options)
-    if Path(weights).suffix != ".mat":
+    if Path(weights).suffix not in _ARRAYS:
         read_file(weights)  # refuses what holds more than tensors; pyiqa would run it
     elif not Path(weights).is_file():
         raise WeightsError(f"No file at {weights}.")

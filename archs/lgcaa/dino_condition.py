@@ -13,6 +13,7 @@ from prismsr.utils.names import did_you_mean
 from prismsr.utils.options.problems import join
 from prismsr.utils.weights.files import WeightsError, load_state_dict, require_fit
 from prismsr.utils.weights.needs import Need
+from prismsr.utils.weights.tensors_only import tensors_only
 
 import torch
 from torch import Tensor, nn
@@ -65,6 +66,7 @@ def _build_from_config(config: dict[str, Any]) -> Any:
         raise OptionError(f"dino.config does not suit timm's VisionTransformer: {error}") from error
 
 
+@tensors_only()
 def _build_by_name(model: str, pretrained: bool) -> Any:
     timm: Any = importlib.import_module("timm")
     known = timm.list_models("vit_*", pretrained=True)

@@ -16,6 +16,7 @@ from prismsr.utils.names import did_you_mean
 from prismsr.utils.options.problems import join
 from prismsr.utils.weights.files import WeightsError
 from prismsr.utils.weights.needs import Need
+from prismsr.utils.weights.tensors_only import tensors_only
 
 import torch
 from torch import Tensor, nn
@@ -178,6 +179,7 @@ def base_needs(options: BaseOptions, key: str) -> Iterator[Need]:
             yield Need(f"diffusers:{source}:{part}", join(key, name))
 
 
+@tensors_only()
 def _load(kind: str, path: str, subfolder: str, revision: str | None) -> Any:
     """Return a network from a folder (its own, or one with subfolders) or the hub: from its cache first, then
     downloaded.

@@ -6,6 +6,7 @@ from typing import Any
 
 from prismsr.utils.errors import UserError
 from prismsr.utils.loss_inputs import input_names, required_inputs
+from prismsr.utils.weights.tensors_only import tensors_only
 
 from basicsr.losses import build_loss
 from torch import Tensor, nn
@@ -47,6 +48,7 @@ class StepInputs:
         return StepInputs({**kept, "sr": sr})
 
 
+@tensors_only()  # BasicSR's PerceptualLoss reads torchvision's VGG
 def build_terms(
     entries: Mapping[str, dict[str, Any] | None], build: Callable[[dict], nn.Module] = build_loss
 ) -> nn.ModuleDict:

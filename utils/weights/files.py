@@ -50,7 +50,7 @@ def read_file(path: str | os.PathLike[str]) -> Any:
         _check_sums(path)
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise WeightsError(_refusal(path, error)) from error
+        raise WeightsError(describe_refusal(path, error)) from error
     except Exception as error:  # a damaged file can make its reader fail in any way: zlib.error, NotImplementedError
         reason = str(error).split(". This is an internal")[0].splitlines() or ["it ends too early"]
         raise WeightsError(f"{path} is truncated, damaged or no weights file ({reason[0]}).") from error
@@ -67,7 +67,8 @@ def _check_sums(path: Path) -> None:
             raise zipfile.BadZipFile(f"{folders[0]} is marked as a folder")
 
 
-def _refusal(path: Path, error: pickle.UnpicklingError) -> str:
+def describe_refusal(path: Path, error: pickle.UnpicklingError) -> str:
+    """Return what to tell of a file that needs more than tensors: its name, what it needs, and what to do."""
     try:
         names = torch.serialization.get_unsafe_globals_in_checkpoint(str(path))
     except Exception:  # a file older than torch's zip format, or damaged
@@ -76,7 +77,8 @@ def _refusal(path: Path, error: pickle.UnpicklingError) -> str:
         return f"{path} is damaged or no weights file."
     return (
         f"{path} was not read: besides tensors it needs {', '.join(sorted(names))}, and making those can run any code. "
-        "Where you trust its source, load it there with weights_only=False and save the bare state_dict() again."
+        "Where you trust its source, load it on a machine that may be lost, with weights_only=False, and save its bare "
+        "state_dict() in its place."
     )
 
 
@@ -155,11 +157,13 @@ def load_torchvision_weights(url: str, what: str) -> dict[str, Tensor]:
         what: name of the network for the message, e.g. "VGG19 (ImageNet)".
 
     Raises:
-        WeightsError: not in the cache, and the download failed.
+        WeightsError: not in the cache, and the download failed; or the file needs more than tensors.
     """
     target = Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[1]
     try:
         return torch.hub.load_state_dict_from_url(url, map_location="cpu", check_hash=True, weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise WeightsError(describe_refusal(target, error)) from error
     except (URLError, OSError) as error:
         raise WeightsError(
             f"The weights of {what} are not on this machine and could not be downloaded ({error}). "
