@@ -1,21 +1,26 @@
 """A wheel and an sdist hold all of prismsr, and the commands run from an installed copy, outside the repository."""
 
+import ast
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tarfile
 import zipfile
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from packaging.utils import canonicalize_name
 
 LEFT_OUT = shutil.ignore_patterns(
     *(".*", "__pycache__", "*.egg-info", "build", "datasets", "experiments", "results", "shared", "tb_logger")
 )
+INCLUDED = ("cycler", "markupsafe", "pydantic-core")  # parts of matplotlib, Jinja2 and pydantic
 BUILD = """
 import sys
 from setuptools import build_meta
@@ -95,6 +100,38 @@ def test_archives_hold_every_file_of_the_package(repository, archives):
     wheel = _names(archives["wheel"])
     assert expected == {name for name in wheel if ".dist-info/" not in name}
     assert wheel == _names(archives["wheel of the sdist"])
+
+
+def test_an_editable_install_is_one_line_that_type_checkers_follow(archives, tmp_path):
+    tree = archives["sdist"].parents[1] / "tree"
+    with zipfile.ZipFile(_build("editable", tree, tmp_path / "editable")) as content:
+        installed = {name: content.read(name).decode() for name in content.namelist() if ".dist-info/" not in name}
+    assert [name.endswith(".pth") for name in installed] == [True]
+    assert [text.strip() for text in installed.values()] == [str(tree / "src")]
+
+
+def _imported(repository: Path) -> set[str]:
+    """Top-level packages that prismsr imports, those inside functions too."""
+    names = set()
+    for file in _files_of_the_package(repository):
+        nodes = ast.walk(ast.parse((repository / "src" / file).read_text("utf8"))) if file.endswith(".py") else ()
+        for node in nodes:
+            if isinstance(node, ast.Import):
+                names.update(alias.name.split(".")[0] for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                names.add(node.module.split(".")[0])
+    return names - sys.stdlib_module_names - {"prismsr"}
+
+
+def test_requirements_name_every_package_that_is_imported(repository, archives):
+    with zipfile.ZipFile(archives["wheel"]) as content:
+        [metadata] = [content.read(name).decode() for name in content.namelist() if name.endswith("/METADATA")]
+    lines = re.findall(r"^Requires-Dist: ([\w.-]+)", metadata, re.MULTILINE)
+    required = {canonicalize_name(line) for line in lines} | set(INCLUDED)
+    homes = {name: set(map(canonicalize_name, homes)) for name, homes in packages_distributions().items()}
+    imported = _imported(repository)
+    assert "torch" in imported and len(imported) > 15
+    assert {name for name in imported if name in homes and not homes[name] & required} == set()
 
 
 def _run(installed: Path, folder: Path, *commands: list[str]) -> list[str]:
