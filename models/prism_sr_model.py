@@ -60,6 +60,7 @@ class PrismSRModel(SRModel):
 
     batch: Batch
     lq: Tensor
+    gt: Tensor
     degradation: RealESRGANDegradation | None = None
     clip: ClipInputs | None = None
     lora: Lora | None = None

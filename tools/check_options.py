@@ -9,11 +9,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from prismsr.utils.command_line import ROOT
+from prismsr.utils.command_line import ROOT, fail
 from prismsr.utils.errors import OptionError
 from prismsr.utils.options.check import check_options
 from prismsr.utils.options.files import load_with_lines, shown
 from prismsr.utils.options.problems import Problem, errors_among, report
+from prismsr.utils.plugins import add_import, import_named
 
 
 def option_files(paths: Sequence[str]) -> list[Path]:
@@ -40,8 +41,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Check the files of the command line; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("paths", nargs="+", metavar="PATH", help="option files, or folders with option files")
-    paths = parser.parse_args(argv).paths
-    files = option_files(paths)
+    add_import(parser)
+    args = parser.parse_args(argv)
+    try:
+        import_named(args.imports)
+    except OptionError as error:
+        return fail("check_options.py", error, error.exit_code)
+    files = option_files(args.paths)
     problems = [problem for file in files for problem in check_file(file)]
     errors = len(errors_among(problems))
     if problems:

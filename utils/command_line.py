@@ -7,6 +7,7 @@ from typing import NoReturn
 
 from prismsr.utils.errors import DataError, JobError, UserError
 from prismsr.utils.places import find_root
+from prismsr.utils.plugins import add_import, import_named
 from prismsr.utils.processes import count_cores
 
 ROOT = find_root()
@@ -25,7 +26,7 @@ def command(
     stopped: str = GOES_ON,
     failures: tuple[type[Exception], ...] = (),
 ) -> int:
-    """Parse the arguments, run, and print an expected error as one line on stderr.
+    """Parse the arguments, import what --import names, run, and print an expected error as one line on stderr.
 
     Args:
         program: name of the command, as `infer.py`.
@@ -43,9 +44,11 @@ def command(
         prog=program, description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add_arguments(parser)
+    add_import(parser)
     args = parser.parse_args(argv)
     expected: tuple[type[Exception], ...] = (OSError, *failures)
     try:
+        import_named(args.imports)
         return run(args) or 0
     except JobError as error:
         cause = error.__cause__  # such as weights that are not there: a worker found it, the user has to mend it

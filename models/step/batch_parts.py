@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from operator import itemgetter
 from typing import Any
 
 import torch
@@ -36,11 +37,7 @@ def split_batch(batch: Mapping[str, Any], parts: int) -> list[Batch]:
     size, rest = divmod(samples, parts)
     if rest or not size:
         raise ValueError(f"train.accum_iter: {parts} equal parts of a batch of {samples} samples do not exist.")
-    return [_cut_samples(batch, slice(at, at + size)) for at in range(0, samples, size)]
-
-
-def _cut_samples(batch: Mapping[str, Any], part: slice) -> Batch:
-    return map_samples(batch, lambda value: value[part])
+    return [map_samples(batch, itemgetter(slice(at, at + size))) for at in range(0, samples, size)]
 
 
 def pick_samples(batch: Mapping[str, Any], indices: Tensor) -> Batch:

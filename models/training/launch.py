@@ -25,6 +25,7 @@ from prismsr.models.training.run_options import (
 from prismsr.models.training.session import TrainingSession
 from prismsr.models.training.several_runs import Job, run_several
 from prismsr.models.training.signals import Interrupted, handle_signals
+from prismsr.utils import plugins
 from prismsr.utils.errors import NonFiniteError, OptionError, TrainingError, UserError
 from prismsr.utils.folder_lock import folder_lock
 from prismsr.utils.options.files import save_options
@@ -58,6 +59,7 @@ def _main(is_train: bool, root: str | os.PathLike[str], argv: Sequence[str] | No
     args = parse_arguments(argv)
     first = process_rank(args.launcher) == 0
     try:
+        plugins.import_named(args.imports)
         if len(args.opt) > 1:
             return run_several(plan(args, Path(root), is_train), args)
         return _run_one(is_train, Path(root), argv, args.opt[0])
@@ -126,7 +128,7 @@ class Run:
 
 
 def banner(opt: dict[str, Any]) -> str:
-    """Return one line on what is running: versions and places of the packages, and the device."""
+    """Return one line on what is running: versions and places of the packages, the device, and outside code."""
     device = f"CPU, {torch.get_num_threads()} threads"
     if opt["num_gpu"] != 0:
         device = f"{torch.cuda.get_device_name()} ({torch.cuda.device_count()} visible)"
@@ -136,6 +138,7 @@ def banner(opt: dict[str, Any]) -> str:
         _package("torch", "torch"),
         f"Python {platform.python_version()}",
         f"{device}, {opt['world_size']} process{'es' if opt['world_size'] > 1 else ''}",
+        *(f"with {name} ({file})" for name, file in plugins.imported.items()),
     ]
     return " | ".join(parts)
 

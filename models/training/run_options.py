@@ -12,6 +12,7 @@ from prismsr.utils.errors import OptionError
 from prismsr.utils.options.check import DATA_PATHS, check_options, resolve_path
 from prismsr.utils.options.files import LoadedOptions, apply_overrides, load_options, load_with_lines
 from prismsr.utils.options.problems import Problem, errors_among, report
+from prismsr.utils.plugins import add_import
 
 import torch
 from basicsr.utils import dist_util, set_random_seed
@@ -39,6 +40,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         "--force_yml", nargs="+", metavar="KEYS=VALUE", help="change options, e.g. train:ema_decay=0.999"
     )
     parser.add_argument("--fail-fast", action="store_true", help="with several files: stop at the first that fails")
+    add_import(parser)
     args = parser.parse_args(argv)
     if args.launcher is None:
         args.launcher = "pytorch" if all(name in os.environ for name in TORCHRUN) else "none"

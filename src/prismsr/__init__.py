@@ -3,6 +3,7 @@
 Importing prismsr makes BasicSR importable beside today's torch and torchvision (prismsr.utils.compat). It registers
 every arch, dataset, loss, metric and model of ours, so `basicsr.archs.build_network({"type": ...})` finds them by name.
 BasicSR's own classes and functions stay as they are; `patch_basicsr()` replaces those that the launchers replace.
+Installed packages with an entry point of the group `prismsr.plugins` are imported last.
 
 Where BasicSR is not installed nothing is registered, and prismsr.functional can be used with torch and numpy alone.
 
@@ -10,12 +11,14 @@ The public names are those of __init__.pyi; each is imported when it is first as
 """
 
 from prismsr.utils import compat
+from prismsr.utils.plugins import import_installed
 from prismsr.utils.rooms import ROOMS, import_room, is_installed, offer_names
 from prismsr.version import __version__  # noqa: F401
+
+__getattr__, __dir__, __all__ = offer_names(__name__, __file__)
 
 if is_installed("basicsr"):
     compat.repair_imports()  # has to run before the first import of basicsr or torchvision anywhere below
     for room, suffix in ROOMS.items():
         import_room(f"prismsr.{room}", suffix)
-
-__getattr__, __dir__, __all__ = offer_names(__name__, __file__)
+    import_installed()

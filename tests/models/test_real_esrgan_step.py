@@ -9,6 +9,7 @@ import torch
 from basicsr.models import build_model
 from basicsr.utils import DiffJPEG, set_random_seed
 from basicsr.utils.img_process_util import filter2D
+from basicsr.utils.registry import DATASET_REGISTRY, LOSS_REGISTRY
 
 BATCH, SIDE, GT_SIZE, QUEUE, STEPS = 2, 96, 64, 4, 5
 ADAM = {"type": "Adam", "lr": 1e-3, "weight_decay": 0, "betas": [0.9, 0.99]}
@@ -131,6 +132,26 @@ def test_training_state_holds_the_pool(tmp_path, batches):
         assert all(
             torch.equal(*pair) for pair in zip((other.lq, other.gt, other.batch["gt_usm"]), tensors, strict=True)
         )
+
+
+def test_a_tensor_that_a_dataset_adds_reaches_the_loss_that_names_it(tmp_path, batches, monkeypatch):
+    """Through crop and pool, in parts, and with nothing said of it but GIVES and inputs."""
+
+    class Depth(torch.nn.Module):
+        inputs = ("sr", "gt", "depth")
+
+        def forward(self, sr, gt, depth):
+            seen.append(torch.equal(depth, gt[:, :1] / 2))
+            return (sr * depth).mean()
+
+    seen = []
+    options = _ours(tmp_path, accum_iter=2)
+    options["train"]["losses"]["l_g_depth"] = {"type": "Depth"}
+    options["datasets"] = {"train": {"type": "DepthDataset"}}
+    monkeypatch.setitem(LOSS_REGISTRY._obj_map, "Depth", Depth)
+    monkeypatch.setitem(DATASET_REGISTRY._obj_map, "DepthDataset", type("DepthDataset", (), {"GIVES": ("depth",)}))
+    _train(options, [{**batch, "depth": batch["gt"][:, :1] / 2} for batch in batches])
+    assert seen == [True] * 2 * STEPS
 
 
 def test_validation_and_parts_of_a_batch(tmp_path, batches):
