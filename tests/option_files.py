@@ -1,6 +1,7 @@
 """Fixtures for the option files: a small experiment on two images that passes the check."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -71,3 +72,16 @@ def write(workplace: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+def change(options: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
+    """A copy with one key changed; the Ellipsis removes it."""
+    options = deepcopy(options)
+    *keys, last = path.split(".")
+    section = options
+    for key in keys:
+        section = section[key]
+    section[last] = value
+    if value is ...:
+        del section[last]
+    return options

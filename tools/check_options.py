@@ -1,7 +1,7 @@
 """Check option files without running them: `python tools/check_options.py options/ my.yml`.
 
 Files below a folder `_base_` are fragments that others inherit; they are only parsed. Data and weights that are not on
-this machine are notes. Exit code: 1 if there is any error or no file, else 0.
+this machine are notes. Exit code: 1 if there is any error or no file, else 0. `--schema FILE` writes a JSON Schema.
 """
 
 import argparse
@@ -13,6 +13,7 @@ from prismsr.utils.command_line import ROOT, fail
 from prismsr.utils.errors import OptionError
 from prismsr.utils.options.check import check_options
 from prismsr.utils.options.files import load_with_lines, shown
+from prismsr.utils.options.json_schema import write_schema
 from prismsr.utils.options.problems import Problem, errors_among, report
 from prismsr.utils.plugins import add_import, import_named
 
@@ -40,13 +41,17 @@ def check_file(file: Path) -> list[Problem]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Check the files of the command line; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("paths", nargs="+", metavar="PATH", help="option files, or folders with option files")
+    parser.add_argument("paths", nargs="*", metavar="PATH", help="option files, or folders with option files")
+    parser.add_argument("--schema", type=Path, metavar="FILE", help="write a JSON Schema of option files, check none")
     add_import(parser)
     args = parser.parse_args(argv)
     try:
         import_named(args.imports)
     except OptionError as error:
         return fail("check_options.py", error, error.exit_code)
+    if args.schema is not None:
+        write_schema(args.schema)
+        return 0
     files = option_files(args.paths)
     problems = [problem for file in files for problem in check_file(file)]
     errors = len(errors_among(problems))

@@ -65,8 +65,9 @@ def check_entry(kind: str, entry: Any, prefix: str, *, optimizers: Collection[st
         arguments = {key: value for key, value in entry.items() if key != "type"}
         yield from check_arguments(target, arguments, prefix, supplied=supplied)
         for key, field in arguments_of(target, supplied).model_fields.items():
-            if entry_kind(field) and isinstance(arguments.get(key), dict):
-                yield from check_entry(str(entry_kind(field)), arguments[key], join(prefix, key))
+            inner = entry_kind(field)
+            if inner is not None and inner not in ("losses", "metrics") and isinstance(arguments.get(key), dict):
+                yield from check_entry(inner, arguments[key], join(prefix, key))
 
 
 def check_metric(entry: Any, prefix: str) -> Iterator[Problem]:

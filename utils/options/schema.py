@@ -14,10 +14,11 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetJsonSchemaHandler,
     field_validator,
 )
 from pydantic.fields import FieldInfo
-from pydantic_core import PydanticCustomError
+from pydantic_core import CoreSchema, PydanticCustomError
 
 
 class Options(BaseModel):
@@ -55,11 +56,16 @@ Positive = Annotated[int, Field(gt=0), BeforeValidator(_whole)]
 class Entry:
     """Marks a mapping of the form {type: X, **arguments}; `kind` tells what X is and how its arguments are checked."""
 
-    kind: Literal["loss", "losses", "optimizer", "scheduler"]
+    kind: Literal["arch", "loss", "losses", "metric", "metrics", "optimizer", "scheduler"]
+
+    def __get_pydantic_json_schema__(self, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Put the kind into the JSON Schema, where `json_schema` replaces it by all entries of that kind."""
+        return {**handler(core_schema), "x-entry": self.kind}
 
 
 LossEntry = Annotated[dict[str, Any], Entry("loss")]
 LossEntries = Annotated[dict[str, Any], Entry("losses")]
+MetricEntries = Annotated[dict[str, Any], Entry("metrics")]
 OptimizerEntry = Annotated[dict[str, Any], Entry("optimizer")]
 SchedulerEntry = Annotated[dict[str, Any], Entry("scheduler")]
 
@@ -145,7 +151,7 @@ class ValOptions(Options):
     suffix: str | None = Field(default=None, description="suffix of saved images; null: the experiment's name")
     pbar: bool = Field(default=False, description="show a progress bar")
     save_best: str | None = Field(default=None, description="metric by which net_g_best.pth is kept")
-    metrics: dict[str, Any] | None = Field(default=None, description="name: {type: registered metric, **arguments}")
+    metrics: MetricEntries | None = Field(default=None, description="name: {type: registered metric, **arguments}")
 
 
 class IoBackendOptions(Options):

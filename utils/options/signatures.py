@@ -48,7 +48,7 @@ class Section:
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Let pydantic check the keys, too."""
         is_options = inspect.isclass(self.of) and issubclass(self.of, Options)
-        schema = self.of if is_options else arguments_of(self.of)
+        schema = self.of if is_options else arguments_of(self.of, ())
         return handler.generate_schema(schema | None if NoneType in get_args(source) else schema)
 
 
@@ -77,7 +77,7 @@ def check_arguments(
 
 
 @cache
-def arguments_of(target: Callable[..., Any], supplied: tuple[str, ...] = ()) -> type[Options]:
+def arguments_of(target: Callable[..., Any], supplied: tuple[str, ...]) -> type[Options]:
     """Return the schema of a signature's arguments; see `check_arguments`."""
     name = getattr(target, "__name__", str(target))
     hints, about = _hints(target), _argument_texts(target)
@@ -93,7 +93,8 @@ def arguments_of(target: Callable[..., Any], supplied: tuple[str, ...] = ()) -> 
     leads_on = any(item.kind is item.VAR_KEYWORD for item in parameters.values()) and not _only_swallows(target)
     base = _Further if leads_on else Arguments
     checks: dict[str, Any] = {"check": model_validator(mode="after")(CHECKS[name])} if name in CHECKS else {}
-    return create_model(name, __base__=base, __validators__=checks, **fields)
+    purpose = (inspect.getdoc(target) or "").partition("\n")[0]
+    return create_model(name, __base__=base, __doc__=purpose, __validators__=checks, **fields)
 
 
 def default_of(target: Callable[..., Any], name: str) -> Any:

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Iterator
-from copy import deepcopy
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,6 +14,7 @@ from prismsr.utils.options.yaml_loader import read_yaml
 import pytest
 import yaml
 from basicsr.utils.registry import DATASET_REGISTRY, MODEL_REGISTRY
+from option_files import change
 from pydantic import Field
 
 # Every key that BasicSR 1.4.2's documentation and code know for this model.
@@ -107,19 +107,6 @@ def find(workplace: Path) -> Callable[..., list[str]]:
         return [f"{problem.key}: {problem.message}" for problem in errors_among(problems)]
 
     return find
-
-
-def change(options: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
-    """A copy with one key changed; the Ellipsis removes it."""
-    options = deepcopy(options)
-    *keys, last = path.split(".")
-    section = options
-    for key in keys:
-        section = section[key]
-    section[last] = value
-    if value is ...:
-        del section[last]
-    return options
 
 
 # ------------------------------------------------------------------------------------------- what is accepted
