@@ -55,5 +55,6 @@ setup(
     extras_require={
         "onnx": ["onnx", "onnxscript"],
         "pyiqa": ["pyiqa>=0.1.14"],  # apart because of its licence: PolyForm Noncommercial
+        "wandb": ["wandb"],
     },
 )
