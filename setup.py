@@ -8,7 +8,16 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
-SUFFIXES = ("yml", "csv", "md", "j2", "css", "js", "pyi")  # of files beside the code: option files, tables, templates
+SUFFIXES = (
+    "yml",
+    "csv",
+    "md",
+    "j2",
+    "css",
+    "js",
+    "json",
+    "pyi",
+)  # of files beside the code: option files, tables, templates
 
 
 def version() -> str:

@@ -49,7 +49,9 @@ def file_schema() -> Json:
     defs = {kind: _entry(kind, schemas) for kind, schemas in entries.items()}
     defs |= {"datasets": _datasets(), "path": _path()}
     defs |= {"logger": _section(LoggerOptions), "dist_params": _section(DistOptions)}
-    parts = {names[0]: (_section(model.TOP), _train(model), _section(model.VAL)) for model, names in models.items()}
+    parts: dict[str, tuple[Any, ...]] = {
+        names[0]: (_section(model.TOP), _train(model), _section(model.VAL)) for model, names in models.items()
+    }
     parts["any"] = tuple(_unite(nodes) for nodes in zip(*parts.values(), strict=True))
     for name, (top, train, val) in parts.items():
         defs |= {f"file.{name}": _file(top, name), f"train.{name}": train, f"val.{name}": val}
