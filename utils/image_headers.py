@@ -67,7 +67,7 @@ def read_header(source: bytes | Path, where: str) -> ImageHeader:
         with open_lazily(source) as image:
             header = ImageHeader((image.height, image.width), _orientation(image), image.mode)
     except (OSError, SyntaxError, ValueError) as error:
-        data = source if isinstance(source, bytes) else _read_bytes(source)
+        data = source if isinstance(source, bytes) else read_bytes(source)
         if not is_tiff(data):
             raise ImageReadError(f"{where}: cannot be decoded: truncated, corrupt or not an image ({error})") from error
         header = _tiff_header(data, where)  # Pillow does not know each kind, as grey with alpha of 16 bits
@@ -75,7 +75,12 @@ def read_header(source: bytes | Path, where: str) -> ImageHeader:
     return header
 
 
-def _read_bytes(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes:
+    """Return the content of a file.
+
+    Raises:
+        ImageReadError: the file is missing or cannot be read.
+    """
     try:
         return path.read_bytes()
     except OSError as error:

@@ -6,7 +6,7 @@ from typing import Any
 
 from prismsr.utils.errors import DataError
 from prismsr.utils.files import atomic_write
-from prismsr.utils.image_headers import ImageReadError, is_tiff, read_header, turn_upright
+from prismsr.utils.image_headers import ImageReadError, is_tiff, read_bytes, read_header, turn_upright
 from prismsr.utils.tiff import decode_tiff
 
 import cv2
@@ -59,18 +59,6 @@ def _decode(data: bytes, where: str) -> NDArray[Any]:
     if image is None:
         raise ImageReadError(f"{where}: cannot be decoded: truncated, corrupt or not an image ({len(data)} bytes)")
     return image
-
-
-def read_bytes(path: Path) -> bytes:
-    """Return content of a file.
-
-    Raises:
-        ImageReadError: the file is missing or cannot be read.
-    """
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ImageReadError(f"{path}: cannot be read ({error.strerror})") from error
 
 
 def read_image(path: str | Path) -> NDArray[Any]:
