@@ -4,6 +4,7 @@ from prismsr.archs.lgcaa.lgcaa_arch import LGCAANet as LGCAANet
 from prismsr.archs.nafnet_arch import NAFNet as NAFNet
 from prismsr.archs.prompt_discriminator_arch import PromptDiscriminator as PromptDiscriminator
 from prismsr.archs.ranker_vgg_arch import RankerVGG as RankerVGG
+from prismsr.archs.spsr_arch import SPSRNet as SPSRNet
 from prismsr.archs.srresnet_arch import SRResNet as SRResNet
 from prismsr.archs.vgg_discriminator_arch import VGGDiscriminator as VGGDiscriminator
 from prismsr.archs.vgg_features_arch import VGGFeatures as VGGFeatures
