@@ -1,10 +1,15 @@
 from prismsr.losses.adversarial_loss import AdversarialLoss as AdversarialLoss
+from prismsr.losses.back_projection_loss import BackProjectionLoss as BackProjectionLoss
+from prismsr.losses.best_buddy_loss import BestBuddyLoss as BestBuddyLoss
+from prismsr.losses.branch_loss import BranchLoss as BranchLoss
 from prismsr.losses.dpacm_loss import AlexNetFeatureLoss as AlexNetFeatureLoss
 from prismsr.losses.dpacm_loss import LPIPSLoss as LPIPSLoss
 from prismsr.losses.dpacm_loss import PixelDistributionLoss as PixelDistributionLoss
 from prismsr.losses.edges import edge_mask as edge_mask
 from prismsr.losses.feature_loss import FeatureLoss as FeatureLoss
+from prismsr.losses.gradient_loss import GradientLoss as GradientLoss
 from prismsr.losses.iqa_loss import IQALoss as IQALoss
+from prismsr.losses.ldl_loss import LDLLoss as LDLLoss
 from prismsr.losses.negative_loss import NegativeLoss as NegativeLoss
 from prismsr.losses.noise_loss import NoiseLoss as NoiseLoss
 from prismsr.losses.psnr_loss import PSNRLoss as PSNRLoss

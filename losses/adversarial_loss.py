@@ -1,12 +1,15 @@
 """Adversarial loss: standard (SRGAN) or relativistic average (ESRGAN), for any number of discriminators."""
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Literal
+from functools import partial
+from typing import Any, Literal
 
+from prismsr.losses.views import VIEWS
+from prismsr.utils.full_precision import widen
 from prismsr.utils.options.entries import find_registered
 from prismsr.utils.options.problems import Problem, join
 from prismsr.utils.options.sections import Opt, section
-from prismsr.utils.options.signatures import default_of
+from prismsr.utils.options.signatures import check_arguments, default_of
 
 import torch
 from basicsr.losses.gan_loss import GANLoss
@@ -31,6 +34,9 @@ class AdversarialLoss(nn.Module):
         discriminator: which network_<name> of the option file plays, "d" for `network_d`.
         features: what the discriminator sees instead of images: "clip" for the features of the frozen encoder that the
             option file's section `clip` describes, computed once for all terms.
+        view: what the discriminator sees instead of whole images: "gradient" for their gradient maps (SPSR), "textured"
+            for both without what is flat in GT (BebyGAN); in float32 always.
+        view_options: arguments of the view; size: 11 and std: 0.025 of "textured".
     """
 
     inputs: tuple[str, ...] = ("sr", "gt", "discriminators")
@@ -38,7 +44,8 @@ class AdversarialLoss(nn.Module):
 
     @classmethod
     def check_options(cls, entry: Opt, key: str, opt: Opt, is_train: bool) -> Iterator[Problem]:
-        """Check that a discriminator of features gets them, and no other does."""
+        """Check that a discriminator of features gets them, and no other does; and the options of the view."""
+        yield from _check_view(entry, key)
         network = f"network_{entry.get('discriminator', default_of(cls, 'discriminator'))}"
         arch, features = str(section(opt, network).get("type")), entry.get("features")
         judge = find_registered("arch", arch)
@@ -64,11 +71,14 @@ class AdversarialLoss(nn.Module):
         fake_label_val: float = 0.0,
         discriminator: str = "d",
         features: Literal["clip"] | None = None,
+        view: Literal["gradient", "textured"] | None = None,
+        view_options: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.features = features
         if features is not None:
             self.inputs = (f"sr_{features}", f"gt_{features}", "discriminators")
+        self.view = None if view is None else partial(VIEWS[view], **(view_options or {}))
         self.relativistic = relativistic
         self.discriminator = discriminator
         self.criterion = GANLoss(gan_type, real_label_val, fake_label_val, loss_weight)
@@ -81,6 +91,7 @@ class AdversarialLoss(nn.Module):
             gt: real images of the same shape, or their features.
             discriminators: networks by name; their parameters must not require gradients here.
         """
+        sr, gt = self._look(sr, gt)
         net_d = discriminators[self.discriminator]
         if not self.relativistic:
             return self.criterion(_logits(net_d, sr), True, is_disc=False)
@@ -104,7 +115,7 @@ class AdversarialLoss(nn.Module):
             net_d: the discriminator.
             backward: called with each half's loss; scales it, say, before it calls Tensor.backward.
         """
-        sr = sr.detach()
+        sr, gt = self._look(sr.detach(), gt)
         half = 0.5 if self.relativistic else 1.0
         reference = self._mean_logit(net_d, sr) if self.relativistic else 0.0
         real = _logits(net_d, gt)
@@ -121,6 +132,9 @@ class AdversarialLoss(nn.Module):
             "out_fake": fake.detach().mean(),
         }
 
+    def _look(self, sr: Tensor, gt: Tensor) -> tuple[Tensor, Tensor]:
+        return (sr, gt) if self.view is None else self.view(sr, gt)
+
     @staticmethod
     @torch.no_grad()
     def _mean_logit(net_d: nn.Module, images: Tensor) -> Tensor:
@@ -128,5 +142,17 @@ class AdversarialLoss(nn.Module):
 
 
 def _logits(net_d: nn.Module, images: Tensor) -> Tensor:
-    logits: Tensor = net_d(images)
-    return logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
+    return widen(net_d(images))
+
+
+def _check_view(entry: Opt, key: str) -> Iterator[Problem]:
+    view, options = entry.get("view"), entry.get("view_options")
+    if options is not None and view is None:
+        yield Problem(join(key, "view_options"), "must not be given without a view")
+    if view is not None and entry.get("features") is not None:
+        yield Problem(join(key, "view"), "must not be given together with features, which are computed of whole images")
+    if view in VIEWS and isinstance(options, dict):
+        yield from check_arguments(VIEWS[view], options, join(key, "view_options"), supplied=("sr", "gt"))
+        size = options.get("size", 3)
+        if isinstance(size, int) and (size < 3 or size % 2 == 0):
+            yield Problem(join(key, "view_options.size"), f"must be an odd number of 3 or more; got {size}")

@@ -32,11 +32,15 @@ sr, gt = torch.rand(2, 1, 3, 40, 40, dtype=torch.float64)
 mask = functional.edge_mask(gt)
 graph = functional.self_similarity_graph(sr, mask)[0]
 loss = functional.self_similarity_loss(sr, gt, mask)
+more = [functional.ldl_loss(sr, gt, gt), functional.best_buddy_loss(sr, gt), functional.gradient_loss(sr, gt)]
+more += [functional.back_projection_loss(sr, gt[..., ::4, ::4]), functional.flat_mask(gt, std=0.3).sum()]
+more = [float(value) for value in more]
 names = functional.__all__
 """
 PRINT = """
 import prismsr
-print(json.dumps([names, float(loss), graph.sum().item(), functional.psnr_loss(sr, gt).item(), prismsr.__version__]))
+figures = [float(loss), graph.sum().item(), functional.psnr_loss(sr, gt).item(), more]
+print(json.dumps([names, *figures, prismsr.__version__]))
 try:
     functional.psnr([sr[0, 0].numpy()], [gt[0, 0].numpy()])
 except ModuleNotFoundError as error:
@@ -56,11 +60,12 @@ def test_functions_without_basicsr_and_what_it_needs():
     values, psnr_needs, generator_needs = done.stdout.splitlines()
     here: dict = {}
     exec(COMPUTE, here)
-    names, loss, total, psnr_loss, version = json.loads(values)
+    names, loss, total, psnr_loss, more, version = json.loads(values)
     assert names == functional.__all__
     assert loss == pytest.approx(float(here["loss"]), rel=1e-12) and loss > 0
     assert total == pytest.approx(float(here["graph"].sum()), rel=1e-12)
     assert psnr_loss == pytest.approx(functional.psnr_loss(here["sr"], here["gt"]).item(), rel=1e-12)
+    assert more == pytest.approx(here["more"], rel=1e-12) and min(more) > 0
     assert version == prismsr.__version__
     assert psnr_needs == "cv2"
     assert generator_needs in REFUSED

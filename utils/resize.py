@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import sparse
 
 
 def cubic(x: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -51,6 +50,8 @@ def resize_matrix(length: int, scale: int, channels: int, dtype: str) -> Any:
     Returns:
         scipy CSR array (ceil(length / scale) * channels, length * channels).
     """
+    from scipy import sparse
+
     first, weights = make_antialiased_weights(scale)
     outputs = -(-length // scale)
     positions = scale * np.arange(outputs)[:, None] + first + np.arange(len(weights))

@@ -1,4 +1,4 @@
-"""The check of option files whose discriminators judge CLIP's features."""
+"""The check of what a discriminator is shown: CLIP's features, or a view of the images."""
 
 from prismsr.utils.options.check import check_options
 from prismsr.utils.options.files import load_options, merge
@@ -58,3 +58,27 @@ def test_features_are_of_the_plain_gt(repository):
     assert _errors(experiment) == {}
     name = _term(experiment)
     assert list(_errors(merge(experiment, _changed(experiment, gt="gt_usm")))) == [f"train.losses.{name}.gt"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "wrong"),
+    [
+        ({"view": "gradient"}, None),
+        ({"view": "textured", "view_options": {"size": 7, "std": 0.1}}, None),
+        ({"view": "blurred"}, "view"),
+        ({"view": "gradient", "view_options": {"size": 7}}, "view_options.size"),
+        ({"view": "textured", "view_options": {"std": "low"}}, "view_options.std"),
+        ({"view": "textured", "view_options": {"size": 10}}, "view_options.size"),
+        ({"view_options": {"size": 7}}, "view_options"),
+    ],
+)
+def test_views_and_their_options(repository, changes, wrong):
+    experiment = load_options(repository / "options" / "ssl" / "esrgan_x4.yml")
+    key = f"train.losses.{_term(experiment)}"
+    errors = _errors(merge(experiment, _changed(experiment, **changes)))
+    assert list(errors) == ([f"{key}.{wrong}"] if wrong else [])
+
+
+def test_a_view_of_features_there_is_none(experiment):
+    errors = _errors(merge(experiment, _changed(experiment, view="gradient")))
+    assert list(errors) == [f"train.losses.{_term(experiment)}.view"]

@@ -1,6 +1,7 @@
 import math
 
 from prismsr.losses.adversarial_loss import AdversarialLoss
+from prismsr.losses.views import show_gradients, show_textured
 
 import pytest
 import torch
@@ -91,3 +92,37 @@ def test_logits_are_compared_in_float32(game, relativistic):
         assert figure.dtype == torch.float32
         assert figure.item() == pytest.approx(exact_figures[name].item(), rel=0.03, abs=0.003)
     torch.testing.assert_close(net_d.weight.grad, gradient, rtol=0.1, atol=0.02)
+
+
+@pytest.mark.usefixtures("double")
+@pytest.mark.parametrize("relativistic", [False, True])
+@pytest.mark.parametrize(
+    ("view", "options", "show"),
+    [
+        ("gradient", None, show_gradients),
+        ("textured", {"size": 3, "std": 0.25}, lambda sr, gt: show_textured(sr, gt, size=3, std=0.25)),
+    ],
+)
+def test_a_view_is_what_both_sides_see(game, view, options, show, relativistic):
+    sr, gt, net_d = game
+    gt[..., :4] = 0.5  # flat
+    loss = AdversarialLoss(relativistic=relativistic, view=view, view_options=options)
+    whole = AdversarialLoss(relativistic=relativistic)
+    assert loss(sr, gt, {"d": net_d}) == whole(*show(sr, gt), {"d": net_d}) != whole(sr, gt, {"d": net_d})
+    found = []
+    for term, images in ((loss, (sr, gt)), (whole, show(sr, gt))):
+        figures = term.discriminator_backward(*images, net_d)
+        found.append((figures, net_d.weight.grad))
+        net_d.weight.grad = None
+    assert found[0][0] == found[1][0] and torch.equal(found[0][1], found[1][1])
+
+
+def test_views_are_computed_in_float32(game):
+    sr, gt, net_d = game
+    seen = []
+    net_d.register_forward_pre_hook(lambda net, images: seen.append(images[0].dtype))
+    loss = AdversarialLoss(view="textured")
+    with torch.autocast("cpu", torch.bfloat16, cache_enabled=False):
+        loss(sr.bfloat16(), gt, {"d": net_d})
+        loss.discriminator_backward(sr, gt, net_d)
+    assert set(seen) == {torch.float32}
