@@ -18,7 +18,7 @@ from prismsr.utils.options.problems import Problem, errors_among, report
 from prismsr.utils.plugins import add_import, import_named
 
 
-def option_files(paths: Sequence[str]) -> list[Path]:
+def find_option_files(paths: Sequence[str]) -> list[Path]:
     """Return all *.yml below the folders, and the files, in order and once each."""
     found = [file for path in map(Path, paths) for file in (sorted(path.rglob("*.yml")) if path.is_dir() else [path])]
     return list(dict.fromkeys(found))
@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.schema is not None:
         write_schema(args.schema)
         return 0
-    files = option_files(args.paths)
+    files = find_option_files(args.paths)
     problems = [problem for file in files for problem in check_file(file)]
     errors = len(errors_among(problems))
     if problems:

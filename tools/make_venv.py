@@ -42,13 +42,13 @@ def main() -> int:
     stamps = [_stamp(name) for name in ["requirements.txt", PYIQA, *(["requirements-dev.txt"] if args.dev else [])]]
     if all(stamp.exists() for stamp in stamps):
         return 0
-    if not _python().exists():
+    if not _find_python().exists():
         venv.create(VENV, with_pip=True)
     try:
-        with _old_exec():
-            _pip("-r", "requirements-dev.txt" if args.dev else "requirements.txt")
-        _pip("--no-deps", "-r", PYIQA)
-        _pip("--no-deps", "--no-build-isolation", "-e", ".")
+        with _mend_exec():
+            _run_pip("-r", "requirements-dev.txt" if args.dev else "requirements.txt")
+        _run_pip("--no-deps", "-r", PYIQA)
+        _run_pip("--no-deps", "--no-build-isolation", "-e", ".")
     except subprocess.CalledProcessError as error:
         print(
             f"pip failed (exit code {error.returncode}), see above; {VENV.name}/ is kept, run the same command again."
@@ -59,13 +59,13 @@ def main() -> int:
     return 0
 
 
-def _python() -> Path:
+def _find_python() -> Path:
     return VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
-def _pip(*arguments: str) -> None:
+def _run_pip(*arguments: str) -> None:
     command = [
-        str(_python()),
+        str(_find_python()),
         "-m",
         "pip",
         "install",
@@ -84,7 +84,7 @@ def _stamp(requirements: str) -> Path:
 
 
 @contextmanager
-def _old_exec() -> Iterator[None]:
+def _mend_exec() -> Iterator[None]:
     if sys.version_info < (3, 13):
         yield
         return

@@ -8,7 +8,7 @@ from prismsr.metrics import catalog
 from prismsr.metrics.catalog import TABLE, find_metric, list_metrics
 from prismsr.tools.evaluation.columns import MetricSpec, read_metric_settings
 from prismsr.tools.iqa.people import build_scorers
-from prismsr.tools.reproduction.needs import metric_lack
+from prismsr.tools.reproduction.needs import find_metric_lack
 from prismsr.tools.weight_files.wanted import collect_wanted
 from prismsr.utils.errors import OptionError
 from prismsr.utils.options.check import check_options
@@ -48,7 +48,7 @@ def test_every_tool_asks_the_catalogue(tmp_path):
     """A name that is known everywhere, or a reason why it cannot be used."""
     for ask in (
         lambda name: build_scorers([name], {}),  # analyse_iqa.py
-        lambda name: metric_lack(name, tmp_path),  # reproduce.py
+        lambda name: find_metric_lack(name, tmp_path),  # reproduce.py
         lambda name: collect_wanted({}, [name], tmp_path),  # weights.py
     ):
         for name in ("natural-scene", "natural_scene", "niqe", "calculate_niqe"):

@@ -30,7 +30,7 @@ class PartClock:
         self._open: list[str] = []
 
     @contextmanager
-    def part(self, name: str) -> Iterator[None]:
+    def time_part(self, name: str) -> Iterator[None]:
         """Time what runs inside this context."""
         self._open.append(name)
         path = "/".join(self._open)
@@ -50,14 +50,14 @@ class PartClock:
 
         @wraps(function)
         def run(*args: Any, **kwargs: Any) -> Any:
-            with self.part(name):
+            with self.time_part(name):
                 return function(*args, **kwargs)
 
         setattr(owner, method, run)
 
-    def timed(self, run: Callable[[], Tensor]) -> dict[str, Any]:
+    def time_call(self, run: Callable[[], Tensor]) -> dict[str, Any]:
         """Call a function: `seconds_in_parts`, of the whole call, and `parts`, path -> (seconds, calls)."""
-        with self.part("all"):
+        with self.time_part("all"):
             run()
         inner = {path.removeprefix("all/"): path for path in self.seconds if path != "all"}
         parts = {name: (self.seconds[path], self.calls[path]) for name, path in inner.items()}

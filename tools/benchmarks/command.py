@@ -6,13 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 import prismsr  # noqa: F401  (before basicsr)
-from prismsr.tools.benchmarks.lgcaa_full import PARTS, lgcaa_full, make_plan
+from prismsr.tools.benchmarks.lgcaa_full import PARTS, compare_lgcaa, make_plan
 from prismsr.tools.benchmarks.lgcaa_parts import MODES, SIZES, describe_network, measure_sampling, measure_step
-from prismsr.tools.benchmarks.loader import loader
+from prismsr.tools.benchmarks.loader import compare_loaders
 from prismsr.tools.benchmarks.measure import crop_photographs, describe_machine, measure, time_run
-from prismsr.tools.benchmarks.sfd import FILES, build_sfd_step, sfd
-from prismsr.tools.benchmarks.ssl import build_ssl, self_similarity
-from prismsr.tools.benchmarks.training import build_step, gan_step
+from prismsr.tools.benchmarks.sfd import FILES, build_sfd_step, compare_sfd
+from prismsr.tools.benchmarks.ssl import build_ssl, compare_self_similarity
+from prismsr.tools.benchmarks.training import build_step, compare_gan_step
 from prismsr.utils.errors import OptionError
 
 import torch
@@ -23,13 +23,13 @@ BATCH = 4
 Arguments = argparse.Namespace
 
 
-def _ssl(args: Arguments, device: torch.device) -> Callable[[], Tensor]:
+def _prepare_ssl(args: Arguments, device: torch.device) -> Callable[[], Tensor]:
     gt = crop_photographs(args.size, args.batch)
     run, args.counted = build_ssl(gt, args.mask_stride, device, reference=args.workload == "ssl-reference")
     return run
 
 
-def _esrgan_step(args: Arguments, device: torch.device) -> Callable[[], Tensor]:
+def _prepare_esrgan_step(args: Arguments, device: torch.device) -> Callable[[], Tensor]:
     """Prepare a step of ESRGAN with pixel and adversarial loss; without the VGG loss, so a lower bound."""
     gt = crop_photographs(args.size, args.batch)
     batch = {"gt": gt, "lq": F.interpolate(gt, scale_factor=0.25, mode="bicubic", antialias=True)}
@@ -42,49 +42,55 @@ def _esrgan_step(args: Arguments, device: torch.device) -> Callable[[], Tensor]:
     return run
 
 
-def _sfd_step(args: Arguments, device: torch.device) -> Callable[[], Tensor]:
+def _prepare_sfd_step(args: Arguments, device: torch.device) -> Callable[[], Tensor]:
     return build_sfd_step(args.workload, crop_photographs(args.size, args.batch), device)
 
 
-def _lgcaa_step(args: Arguments, device: torch.device) -> dict[str, Any]:
+def _measure_lgcaa_step(args: Arguments, device: torch.device) -> dict[str, Any]:
     gt = crop_photographs(args.size, args.batch)
     return measure_step(describe_network(SIZES[args.sizes], args.mode), gt, args.repeat, device)
 
 
-def _lgcaa_sampling(args: Arguments, device: torch.device) -> dict[str, Any]:
+def _measure_lgcaa_sampling(args: Arguments, device: torch.device) -> dict[str, Any]:
     repeat = None if args.workload == "lgcaa-full-memory" else args.repeat
     return measure_sampling(describe_network(SIZES[args.sizes], args.mode), args.size, args.steps, repeat, device)
 
 
-def _lgcaa_full(args: Arguments) -> None:
+def _compare_lgcaa_full(args: Arguments) -> None:
     cuda = torch.cuda.is_available()
-    lgcaa_full(make_plan(args.repeat, args.batch, args.steps, args.parts, args.sizes, cuda), measure, cuda)
+    compare_lgcaa(make_plan(args.repeat, args.batch, args.steps, args.parts, args.sizes, cuda), measure, cuda)
 
 
 BENCHMARKS: dict[str, tuple[str, Callable[[Arguments], None]]] = {
     "self-similarity": (
         "Self-similarity loss, value and gradient: beside the unfolded reference, and alone on larger batches.",
-        lambda args: self_similarity(args.size, args.batch or BATCH, args.repeat),
+        lambda args: compare_self_similarity(args.size, args.batch or BATCH, args.repeat),
     ),
-    "gan-step": ("An ESRGAN training step of PrismSRModel, beside BasicSR's ESRGANModel.", lambda args: gan_step()),
-    "loader": ("A training's data loader, beside BasicSR's dataset and loader.", lambda args: loader(args.repeat)),
+    "gan-step": (
+        "An ESRGAN training step of PrismSRModel, beside BasicSR's ESRGANModel.",
+        lambda args: compare_gan_step(),
+    ),
+    "loader": (
+        "A training's data loader, beside BasicSR's dataset and loader.",
+        lambda args: compare_loaders(args.repeat),
+    ),
     "sfd": (
         "An SFD training step, beside one with the vanilla U-Net discriminator.",
-        lambda args: sfd(args.repeat),
+        lambda args: compare_sfd(args.repeat),
     ),
     "lgcaa-full": (
         "LGCAA at full size with random weights: a training step and sampling in parts, without and with its module.",
-        _lgcaa_full,
+        _compare_lgcaa_full,
     ),
 }
 """Name -> help text, and the function that measures and prints."""
 
 WORKLOADS: dict[str, Callable[[Arguments, torch.device], Callable[[], Tensor] | dict[str, Any]]] = {
-    **dict.fromkeys(("ssl", "ssl-reference"), _ssl),
-    "esrgan-step": _esrgan_step,
-    **dict.fromkeys(FILES, _sfd_step),
-    "lgcaa-full-step": _lgcaa_step,
-    **dict.fromkeys(("lgcaa-full-sampling", "lgcaa-full-memory"), _lgcaa_sampling),
+    **dict.fromkeys(("ssl", "ssl-reference"), _prepare_ssl),
+    "esrgan-step": _prepare_esrgan_step,
+    **dict.fromkeys(FILES, _prepare_sfd_step),
+    "lgcaa-full-step": _measure_lgcaa_step,
+    **dict.fromkeys(("lgcaa-full-sampling", "lgcaa-full-memory"), _measure_lgcaa_sampling),
 }
 """What a measuring process can run: name -> function that prepares, and returns what is to be measured, or figures."""
 

@@ -59,7 +59,7 @@ def make_plan(
     )
 
 
-def lgcaa_full(plan: Plan, measure: Measure, cuda: bool) -> None:
+def compare_lgcaa(plan: Plan, measure: Measure, cuda: bool) -> None:
     """Print what the plan asks for, without and with LGCAA side by side.
 
     Args:
@@ -98,13 +98,17 @@ def report_step(results: Results) -> None:
     peaks = [result["held"] + result["bytes"] for result in results]
     rows = [
         ("trained parameters", [f"{result['trained']:,}" for result in results]),
-        ("time", [_seconds(result["seconds"]) for result in results]),
-        ("peak memory", [_giga(peak) for peak in peaks]),
-        *((f"of it {name}", [_giga(result["tensors"][name]) for result in results]) for name in names),
+        ("time", [_format_seconds(result["seconds"]) for result in results]),
+        ("peak memory", [_format_bytes(peak) for peak in peaks]),
+        *((f"of it {name}", [_format_bytes(result["tensors"][name]) for result in results]) for name in names),
     ]
     rest = [peak - sum(result["tensors"].values()) for peak, result in zip(peaks, results, strict=True)]
     print_table(
-        "", [*rows, ("of it the rest: activations, what Adam needs for a moment, libraries", [_giga(x) for x in rest])]
+        "",
+        [
+            *rows,
+            ("of it the rest: activations, what Adam needs for a moment, libraries", [_format_bytes(x) for x in rest]),
+        ],
     )
     print("\nOne more step, each part waited for\n")
     rows = [
@@ -112,21 +116,33 @@ def report_step(results: Results) -> None:
         for path, title in STEP_ROWS.items()
         if any(path in result["parts"] for result in results)
     ]
-    others = [1 - sum(_part(x, path) for path in STEP_ROWS if "/" not in path) / x["seconds_in_parts"] for x in results]
+    others = [
+        1 - sum(_find_seconds(x, path) for path in STEP_ROWS if "/" not in path) / x["seconds_in_parts"]
+        for x in results
+    ]
     rows.append(("the rest: clipping, noise", [f"{max(0, other):.1%}" for other in others]))
-    print_table("part", [*rows, ("all", [_seconds(result["seconds_in_parts"]) for result in results])])
+    print_table("part", [*rows, ("all", [_format_seconds(result["seconds_in_parts"]) for result in results])])
 
 
 def report_sampling(results: Results) -> None:
     """Print what sampling an image takes, as report_step does."""
     steps = results[0]["steps"]
     rows = [
-        (f"all, {steps} steps", [_seconds(result["seconds"] or result["seconds_in_parts"]) for result in results]),
-        ("one step", [_seconds((_part(x, "ControlNet") + _part(x, "UNet")) / steps) for x in results]),
-        *((title, [_seconds(_part(x, path) / steps) for x in results]) for path, title in EACH_ROWS.items()),
-        *((title, [_seconds(_part(x, path)) for x in results]) for path, title in ONCE_ROWS.items()),
-        ("weights", [_giga(result["held"]) for result in results]),
-        ("peak memory beyond them", [_giga(result["bytes"]) for result in results]),
+        (
+            f"all, {steps} steps",
+            [_format_seconds(result["seconds"] or result["seconds_in_parts"]) for result in results],
+        ),
+        (
+            "one step",
+            [_format_seconds((_find_seconds(x, "ControlNet") + _find_seconds(x, "UNet")) / steps) for x in results],
+        ),
+        *(
+            (title, [_format_seconds(_find_seconds(x, path) / steps) for x in results])
+            for path, title in EACH_ROWS.items()
+        ),
+        *((title, [_format_seconds(_find_seconds(x, path)) for x in results]) for path, title in ONCE_ROWS.items()),
+        ("weights", [_format_bytes(result["held"]) for result in results]),
+        ("peak memory beyond them", [_format_bytes(result["bytes"]) for result in results]),
     ]
     print_table("", rows)
     if steps != 40:
@@ -138,7 +154,12 @@ def report_memory(results: Results, sides: Sequence[int]) -> None:
     rows = []
     for result, side in zip(results, sides, strict=True):
         ratio = result["bytes"] / max(1, results[0]["bytes"])
-        cells = [_giga(result["held"]), _giga(result["bytes"]), f"{ratio:.2f}", _seconds(result["seconds_in_parts"])]
+        cells = [
+            _format_bytes(result["held"]),
+            _format_bytes(result["bytes"]),
+            f"{ratio:.2f}",
+            _format_seconds(result["seconds_in_parts"]),
+        ]
         rows.append([f"{side} x {side}", *cells])
     print(markdown_table(["pixels", "weights", "peak memory beyond them", "ratio", "time"], rows))
 
@@ -155,24 +176,25 @@ def require_memory(needed: float) -> None:
         available = next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable")) * 1024
         if available < needed:
             raise SystemExit(
-                f"benchmark.py: error: at full size this takes about {_giga(needed)} of memory, {_giga(available)} are "
-                "free. End other programs, take a larger machine, or leave out parts (--parts)."
+                f"benchmark.py: error: at full size this takes about {_format_bytes(needed)} of memory, "
+                f"{_format_bytes(available)} are free. End other programs, take a larger machine, or leave out parts "
+                "(--parts)."
             )
 
 
-def _part(result: Mapping[str, Any], path: str) -> float:
+def _find_seconds(result: Mapping[str, Any], path: str) -> float:
     seconds, _ = result["parts"].get(path, (0.0, 0))
     return float(seconds)
 
 
 def _share(result: Mapping[str, Any], path: str) -> str:
-    seconds = _part(result, path)
-    return f"{seconds / result['seconds_in_parts']:.1%} ({_seconds(seconds)})" if seconds else "-"
+    seconds = _find_seconds(result, path)
+    return f"{seconds / result['seconds_in_parts']:.1%} ({_format_seconds(seconds)})" if seconds else "-"
 
 
-def _seconds(value: float) -> str:
+def _format_seconds(value: float) -> str:
     return f"{value:.3g} s" if value else "-"
 
 
-def _giga(value: float) -> str:
+def _format_bytes(value: float) -> str:
     return f"{value / 1e9:.2f} GB"

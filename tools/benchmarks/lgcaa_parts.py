@@ -80,7 +80,13 @@ def measure_step(section: Mapping[str, Any], gt: Tensor, repeat: int, device: to
     result = time_run(step, repeat, device)
     clock = PartClock(device)
     watch_step(clock, model)
-    return {**result, **clock.timed(step), "held": held, "tensors": count_tensor_bytes(model), **_counts(model.net_g)}
+    return {
+        **result,
+        **clock.time_call(step),
+        "held": held,
+        "tensors": count_tensor_bytes(model),
+        **_count_parameters(model.net_g),
+    }
 
 
 def measure_sampling(
@@ -119,8 +125,16 @@ def measure_sampling(
     clock = PartClock(device)
     watch_network(clock, net)
     memory = PeakMemory(device)
-    in_parts = clock.timed(run)
-    return {"bytes": memory.extra(), "seconds": 0.0, **result, **in_parts, "held": held, "steps": steps, **_counts(net)}
+    in_parts = clock.time_call(run)
+    return {
+        "bytes": memory.measure_extra(),
+        "seconds": 0.0,
+        **result,
+        **in_parts,
+        "held": held,
+        "steps": steps,
+        **_count_parameters(net),
+    }
 
 
 def _build(section: Mapping[str, Any], device: torch.device) -> Any:
@@ -147,22 +161,22 @@ def count_tensor_bytes(model: Any) -> dict[str, int]:
     net, trained = model.get_bare_model(model.net_g), model.optimizer_g.param_groups[0]["params"]
     seen: set[int] = set()
 
-    def new(tensors: Iterable[Tensor]) -> int:
+    def count_new(tensors: Iterable[Tensor]) -> int:
         kept = {value.data_ptr(): value.nbytes for value in tensors if value.data_ptr() not in seen}
         seen.update(kept)
         return sum(kept.values())
 
     return {
-        "weights": new([*net.parameters(), *net.buffers(), *model.terms.parameters()]),
-        "moving average": new(model.net_g_ema.parameters()),
-        "gradients": new(value.grad for value in trained if value.grad is not None),
-        "Adam's state": new(
+        "weights": count_new([*net.parameters(), *net.buffers(), *model.terms.parameters()]),
+        "moving average": count_new(model.net_g_ema.parameters()),
+        "gradients": count_new(value.grad for value in trained if value.grad is not None),
+        "Adam's state": count_new(
             value for state in model.optimizer_g.state.values() for value in state.values() if value.ndim
         ),
     }
 
 
-def _counts(net: nn.Module) -> dict[str, int]:
+def _count_parameters(net: nn.Module) -> dict[str, int]:
     values = list(net.parameters())
     return {
         "parameters": sum(value.numel() for value in values),

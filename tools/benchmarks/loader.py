@@ -48,7 +48,7 @@ ENCODERS: dict[str, Encoder] = {"Sub": partial(encode_png, compression=LEVEL), "
 """PNG filter -> encoder. Sub is what our prepare.py writes, and BasicSR's script with OpenCV 4."""
 
 
-def paired_options(root: Path, name: str) -> dict[str, Any]:
+def make_paired_section(root: Path, name: str) -> dict[str, Any]:
     """Return the section of a dataset of LQ/GT pairs."""
     return {
         "name": name,
@@ -62,20 +62,20 @@ def paired_options(root: Path, name: str) -> dict[str, Any]:
     }
 
 
-def real_esrgan_options(root: Path, name: str) -> dict[str, Any]:
+def make_real_esrgan_section(root: Path, name: str) -> dict[str, Any]:
     """Return the section of a dataset of GT images and blur kernels, with Real-ESRGAN's values."""
     section = load_options(OPTIONS / "_base_" / "degradation_realesrgan.yml")["datasets"]["train"]
-    return {**section, **paired_options(root, name), "use_rot": False}
+    return {**section, **make_paired_section(root, name), "use_rot": False}
 
 
 DATASETS: dict[str, tuple[Callable[[Path, str], dict[str, Any]], str, str]] = {
-    "LQ/GT pairs": (paired_options, "PairedImageMaskDataset", "PairedImageDataset"),
-    "GT and kernels": (real_esrgan_options, "RealESRGANMaskDataset", "RealESRGANDataset"),
+    "LQ/GT pairs": (make_paired_section, "PairedImageMaskDataset", "PairedImageDataset"),
+    "GT and kernels": (make_real_esrgan_section, "RealESRGANMaskDataset", "RealESRGANDataset"),
 }
 """Title -> (the section of the options, our class, BasicSR's class)."""
 
 
-def loader(rounds: int) -> None:
+def compare_loaders(rounds: int) -> None:
     """Print samples a second for each dataset, PNG filter and number of loading processes, median of the rounds."""
     logging.getLogger("basicsr").setLevel(logging.WARNING)
     print(f"{IMAGES} sub-images of {SIDE}x{SIDE} as LMDB, GT crops of 128 (of 400 with kernels), batches of 16;")
@@ -88,15 +88,15 @@ def loader(rounds: int) -> None:
             shutil.copytree(ours_in, theirs_in)  # a process cannot open an LMDB twice
             for title, (options, our_class, their_class) in DATASETS.items():
                 for workers in (0, 2):
-                    our_section = _section(options(ours_in, our_class), workers)
-                    their_section = _section(options(theirs_in, their_class), workers)
-                    ours, theirs = measure_rates([_ours(our_section), _theirs(their_section)], rounds)
+                    our_section = _complete_section(options(ours_in, our_class), workers)
+                    their_section = _complete_section(options(theirs_in, their_class), workers)
+                    ours, theirs = measure_rates([_build_ours(our_section), _build_theirs(their_section)], rounds)
                     ratio = statistics.median(one / other for one, other in zip(ours, theirs, strict=True))
                     medians = f"{statistics.median(ours):.0f} | {statistics.median(theirs):.0f}"
                     print(f"| {title} | {png_filter} | {workers} | {medians} | {ratio:.2f} |", flush=True)
 
 
-def _section(options: dict[str, Any], workers: int) -> dict[str, Any]:
+def _complete_section(options: dict[str, Any], workers: int) -> dict[str, Any]:
     added = {"phase": "train", "scale": SCALE, "manual_seed": 0, "dataset_enlarge_ratio": RATIO}
     return {**options, **added, "batch_size_per_gpu": 16, "num_worker_per_gpu": workers}
 
@@ -114,7 +114,7 @@ def measure_rates(iterators: list[Iterate], rounds: int) -> list[list[float]]:
     return results
 
 
-def _ours(section: dict[str, Any]) -> Iterate:
+def _build_ours(section: dict[str, Any]) -> Iterate:
     options = {"num_gpu": 1, "dist": False, "world_size": 1, "rank": 0, "manual_seed": 0}
     endless = create_train_loader(section, options)
     sampler = endless.batch_sampler
@@ -137,7 +137,7 @@ def _ours(section: dict[str, Any]) -> Iterate:
     return iterate
 
 
-def _theirs(section: dict[str, Any]) -> Iterate:
+def _build_theirs(section: dict[str, Any]) -> Iterate:
     dataset = build_dataset(section)
     sampler = EnlargedSampler(dataset, 1, 0, RATIO)
     train_loader = build_dataloader(dataset, section, num_gpu=1, sampler=sampler, seed=0)

@@ -68,7 +68,7 @@ def time_run(run: Callable[[], Tensor], repeat: int, device: torch.device) -> di
     """Return time and peak memory of a function in this process: `seconds`, `bytes` and `value` as `measure`."""
     memory = PeakMemory(device)
     value = float(run().detach())
-    peak = memory.extra()
+    peak = memory.measure_extra()
     times = []
     for _ in range(repeat):
         synchronize(device)
@@ -99,16 +99,16 @@ class PeakMemory:
         else:
             with contextlib.suppress(OSError):  # resets the kernel's high-water mark
                 Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-            self.before = self._status("VmRSS")
+            self.before = self._read_status("VmRSS")
 
-    def extra(self) -> int:
+    def measure_extra(self) -> int:
         """Return bytes."""
         if self.device.type == "cuda":
             return torch.cuda.max_memory_allocated() - self.before
-        return self._status("VmHWM") - self.before
+        return self._read_status("VmHWM") - self.before
 
     @staticmethod
-    def _status(key: str) -> int:
+    def _read_status(key: str) -> int:
         lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith(key)) * 1024
 

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 FILES = {"sfd-step": "rrdb_sfd_x4.yml", "vanilla-step": "vanilla_x4.yml"}
 
 
-def sfd(repeat: int) -> None:
+def compare_sfd(repeat: int) -> None:
     """Print the comparison; of `repeat` runs the best counts."""
     batch = 8 if torch.cuda.is_available() else 1
     settings = {"size": 256, "batch": batch}

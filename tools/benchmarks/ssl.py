@@ -15,7 +15,7 @@ from torch.nn import functional as F
 REFERENCE = HOME / "tests" / "losses" / "self_similarity" / "self_similarity_reference.py"
 
 
-def self_similarity(size: int, batch: int, repeat: int) -> None:
+def compare_self_similarity(size: int, batch: int, repeat: int) -> None:
     """Print the comparisons.
 
     Args:
@@ -66,7 +66,7 @@ def build_ssl(gt: Tensor, mask_stride: int, device: torch.device, reference: boo
     Returns:
         What is to be measured, and the number of edge pixels.
     """
-    loss = _reference() if reference else self_similarity_loss
+    loss = _load_reference() if reference else self_similarity_loss
     gt = gt.to(device)
     small = F.interpolate(gt, scale_factor=0.25, mode="bicubic", antialias=True)
     sr = F.interpolate(small, size=gt.shape[2:], mode="bicubic").clamp(0, 1)
@@ -82,7 +82,7 @@ def build_ssl(gt: Tensor, mask_stride: int, device: torch.device, reference: boo
     return run, int((mask & (rows[:, None] == columns)).sum())
 
 
-def _reference() -> Callable[..., Tensor]:
+def _load_reference() -> Callable[..., Tensor]:
     spec = importlib.util.spec_from_file_location("self_similarity_reference", REFERENCE)
     assert spec is not None and spec.loader is not None
     module: Any = importlib.util.module_from_spec(spec)

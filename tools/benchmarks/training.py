@@ -12,7 +12,7 @@ from basicsr.models import build_model
 from basicsr.utils import set_random_seed
 
 
-def _in_turn(
+def _time_in_turn(
     first: Callable[[], object],
     second: Callable[[], object],
     rounds: int,
@@ -31,7 +31,7 @@ def _in_turn(
     return times
 
 
-def gan_step(rounds: int = 40) -> None:
+def compare_gan_step(rounds: int = 40) -> None:
     """Print seconds of a step of PrismSRModel configured as ESRGAN, beside BasicSR's ESRGANModel.
 
     On CUDA the paper's size (batch 16, GT 128, RRDB 23); on a CPU a small generator, so that what the step adds around
@@ -40,8 +40,8 @@ def gan_step(rounds: int = 40) -> None:
     cuda = torch.cuda.is_available()
     batch = {"gt": torch.rand(16 if cuda else 2, 3, 128, 128), "lq": torch.rand(16 if cuda else 2, 3, 32, 32)}
     steps = [build_step(name, batch, cuda) for name in ("PrismSRModel", "ESRGANModel")]
-    _in_turn(steps[0], steps[1], 4)
-    ours, theirs = _in_turn(steps[0], steps[1], rounds, time.perf_counter if cuda else time.process_time)
+    _time_in_turn(steps[0], steps[1], 4)
+    ours, theirs = _time_in_turn(steps[0], steps[1], rounds, time.perf_counter if cuda else time.process_time)
     ratios = sorted(one / other for one, other in zip(ours, theirs, strict=True))
     quarter = len(ratios) // 4
     print(f"one ESRGAN step, {'CUDA' if cuda else 'CPU, processor time'}, {rounds} pairs, either first in turn:")

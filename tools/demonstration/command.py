@@ -71,7 +71,7 @@ def _train(option_file: Path) -> float:
 
     options = load_options(option_file)
     experiment = ROOT / "experiments" / options["name"]
-    record, fingerprint = experiment / "demo.json", _fingerprint(options)
+    record, fingerprint = experiment / "demo.json", _hash_inputs(options)
     if record.exists() and (experiment / "models" / "net_g_latest.pth").exists():
         done = json.loads(record.read_text())
         if done["fingerprint"] == fingerprint:
@@ -90,7 +90,7 @@ def _train(option_file: Path) -> float:
     return seconds
 
 
-def _fingerprint(options: dict[str, Any]) -> str:
+def _hash_inputs(options: dict[str, Any]) -> str:
     """Hash all that decides what a stage learns: options, training data, and the weights it starts from."""
     digest = hashlib.sha256(json.dumps(options, sort_keys=True).encode())
     for name in TRAIN_SETS:

@@ -57,7 +57,7 @@ class MetricSpec:
         """Name in tables."""
         return self.known.column
 
-    def full_settings(self) -> dict[str, Any]:
+    def fill_settings(self) -> dict[str, Any]:
         """Return the settings with the defaults filled in.
 
         Raises:
@@ -74,9 +74,9 @@ class MetricSpec:
         _check_values(known.name, settings)
         return settings
 
-    def said(self) -> str:
+    def describe(self) -> str:
         """Return the settings in words."""
-        known, settings = self.known, self.full_settings()
+        known, settings = self.known, self.fill_settings()
         parts = [f"pyiqa's {known.pyiqa}"] * (known.source == "pyiqa" and known.pyiqa != self.metric)
         if known.name in ("psnr", "ssim"):
             parts.append("Y of BT.601" if settings.pop("y_channel") else "RGB")
@@ -147,7 +147,7 @@ def make_scorer(spec: MetricSpec, *references: Reference) -> Scorer:
         OptionError: no such metric, one of another kind, or the settings do not suit it.
         WeightsError, UserError: what it lacks, and where to get it.
     """
-    known, settings = find_metric(spec.metric, *references), spec.full_settings()
+    known, settings = find_metric(spec.metric, *references), spec.fill_settings()
     version, weights = known.version, ""
     network: nn.Module | None = None
     if known.reference == "set":

@@ -9,8 +9,8 @@ from prismsr.metrics.fid import MODES
 from prismsr.tools.evaluation.folder import evaluate_folder
 from prismsr.tools.evaluation.matching import REFERENCES
 from prismsr.tools.evaluation.protocols import PROTOCOLS
-from prismsr.tools.evaluation.results import SCORES, SUMMARY, markdown
-from prismsr.tools.evaluation.settings import chosen_protocol
+from prismsr.tools.evaluation.results import SCORES, SUMMARY, format_markdown
+from prismsr.tools.evaluation.settings import choose_protocol
 from prismsr.utils.command_line import add_workers, whole_number
 from prismsr.utils.errors import OptionError
 
@@ -67,23 +67,23 @@ def _add_matching(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate and print; returns 0, or 1 where images failed."""
-    protocol = chosen_protocol(args)
+    protocol = choose_protocol(args)
     if args.explain:
-        print("\n".join(protocol.explained()))
+        print("\n".join(protocol.explain()))
         return 0
     if args.sr is None:
         raise OptionError("--sr: the folder of SR images is needed")
-    output = args.output or default_output(args.sr, protocol.name)
+    output = args.output or choose_output(args.sr, protocol.name)
     summary = evaluate_folder(
         args.sr, args.gt, protocol, output, args.workers, args.device,
         suffix=args.suffix, labels=args.labels, batch=args.batch, skip_missing=args.skip_missing,
     )  # fmt: skip
-    print(markdown(summary))
+    print(format_markdown(summary))
     print(f"\nwritten: {output / SCORES} and {SUMMARY}")
     return 0 if summary.complete else 1
 
 
-def default_output(sr: Path, protocol: str) -> Path:
+def choose_output(sr: Path, protocol: str) -> Path:
     """Return results/evaluation/NAME; folders of several methods often have one name, that of the test set.
 
     Raises:

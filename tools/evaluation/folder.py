@@ -8,10 +8,10 @@ from prismsr.metrics.fid import features_of, frechet_distance
 from prismsr.metrics.score_store import ScoreStore
 from prismsr.tools.evaluation.columns import MetricSpec, Scorer, make_scorers
 from prismsr.tools.evaluation.image_scores import ImageScores
-from prismsr.tools.evaluation.matching import Item, MatchingError, match, shown, sizes
+from prismsr.tools.evaluation.matching import Item, MatchingError, list_first, match, read_sizes
 from prismsr.tools.evaluation.protocols import CUSTOM, Protocol
 from prismsr.tools.evaluation.results import write_results
-from prismsr.tools.evaluation.summary import MetricSummary, Summary, mean_of_groups, versions
+from prismsr.tools.evaluation.summary import MetricSummary, Summary, average_groups, list_versions
 from prismsr.tools.inference.plan import find_leftovers
 from prismsr.utils.devices import find_device
 from prismsr.utils.errors import OptionError, UserError
@@ -61,10 +61,12 @@ def evaluate_folder(
     plan = protocol if isinstance(protocol, Protocol) else Protocol(CUSTOM, "no paper's protocol", tuple(protocol))
     devices = resolve_devices(device)
     _require_gt(plan, gt)
-    items = _matched(plan, sr, gt, suffix, labels)
-    known_sizes = sizes(items, plan.align)
+    items = _match_images(plan, sr, gt, suffix, labels)
+    known_sizes = read_sizes(items, plan.align)
     scorers, missing = make_scorers(plan.metrics, skip_missing)
-    summary = Summary(str(sr), None if gt is None else str(gt), plan.explained(), missing=missing, versions=versions())
+    summary = Summary(
+        str(sr), None if gt is None else str(gt), plan.explain(), missing=missing, versions=list_versions()
+    )
     with folder_lock(output):
         scores = ImageScores(items, scorers, ScoreStore(output / STORE), plan.align)
         scores.make(known_sizes, workers or count_cores(), devices, batch)
@@ -86,13 +88,13 @@ def _require_gt(plan: Protocol, gt: Path | None) -> None:
         )
 
 
-def _matched(plan: Protocol, sr: Path, gt: Path | None, suffix: str | None, labels: Path | None) -> list[Item]:
+def _match_images(plan: Protocol, sr: Path, gt: Path | None, suffix: str | None, labels: Path | None) -> list[Item]:
     items = match(sr, gt, suffix=suffix, references=plan.references, several=plan.several, labels=labels)
     if old := find_leftovers(sr, [item.sr for item in items]):
         raise MatchingError(
             f"{len(old)} of {len(items)} images of {sr} are older than the settings that {INFERRED} there says they "
-            f"were made with: {shown([path.name for path in old])}. tools/infer.py is at work there or did not end: "
-            f"wait for it, or run its command again; remove {sr / INFERRED} if the images are right"
+            f"were made with: {list_first([path.name for path in old])}. tools/infer.py is at work there or did not end"
+            f": wait for it, or run its command again; remove {sr / INFERRED} if the images are right"
         )
     return items
 
@@ -120,9 +122,9 @@ def _sum_up(summary: Summary, scores: ImageScores, scorers: Sequence[Scorer], de
             continue
         values = {name: float(np.mean(each)) for name, each in scores.collect(scorer).items()}
         summary.values[scorer.column] = values
-        mean, std = mean_of_groups(values, scores.items)
+        mean, std = average_groups(values, scores.items)
         where = "cpu" if scorer.network is None else ", ".join(devices)
-        summary.metrics[scorer.column] = _described(scorer, mean, std, len(values), len(scores.items), where)
+        summary.metrics[scorer.column] = _summarise(scorer, mean, std, len(values), len(scores.items), where)
 
 
 def _measure_sets(summary: Summary, scores: ImageScores, scorer: Scorer, device: str) -> MetricSummary:
@@ -132,12 +134,12 @@ def _measure_sets(summary: Summary, scores: ImageScores, scorer: Scorer, device:
     except (ValueError, UserError) as error:
         value, count = None, 0
         summary.failed.setdefault(scorer.column, []).append(f"{scorer.column}: {error}")
-    return _described(scorer, value, None, count, len(scores.items), device)
+    return _summarise(scorer, value, None, count, len(scores.items), device)
 
 
 def _compute_fid(items: Sequence[Item], scorer: Scorer, store: ScoreStore, device: str) -> float:
     sides = [[item.sr for item in items], sorted({path for item in items for path in item.references})]
-    key = ("", "", fingerprint(sides), scorer.key)
+    key = ("", "", hash_file_states(sides), scorer.key)
     if (known := store.read().get(key)) is not None:
         return known
     assert scorer.network is not None
@@ -146,14 +148,14 @@ def _compute_fid(items: Sequence[Item], scorer: Scorer, store: ScoreStore, devic
     with tqdm(total=sum(map(len, sides)), desc="FID", unit="image") as bar:
         for files in sides:
             features.append(features_of(files, network, device, mode, patches, tick=bar.update))
-    if fingerprint(sides) != key[2]:
+    if hash_file_states(sides) != key[2]:
         raise ValueError("files changed while it was computed; run it again")
     value = frechet_distance(*features)
     store.append([(key, value)])
     return value
 
 
-def fingerprint(sides: Sequence[Sequence[Path]]) -> str:
+def hash_file_states(sides: Sequence[Sequence[Path]]) -> str:
     """Return SHA-256 over names, sizes and times of change of two sets of files; OSError where a file is not there."""
     digest = hashlib.sha256()
     for files in sides:
@@ -164,9 +166,9 @@ def fingerprint(sides: Sequence[Sequence[Path]]) -> str:
     return digest.hexdigest()
 
 
-def _described(
+def _summarise(
     scorer: Scorer, mean: float | None, std: float | None, count: int, expected: int, device: str
 ) -> MetricSummary:
     return MetricSummary(
-        mean, std, count, expected, scorer.better, scorer.version, scorer.weights, device, scorer.spec.said()
+        mean, std, count, expected, scorer.better, scorer.version, scorer.weights, device, scorer.spec.describe()
     )

@@ -8,7 +8,7 @@ from prismsr.metrics.images import Align
 from prismsr.metrics.score_store import Key, ScoreStore, read_file_state
 from prismsr.tools.evaluation.columns import Scorer
 from prismsr.tools.evaluation.matching import Item
-from prismsr.tools.evaluation.scoring import Outcome, Unit, batches, run_networks, run_pixels
+from prismsr.tools.evaluation.scoring import Outcome, Unit, run_networks, run_pixels, split_batches
 from prismsr.utils.errors import DataError
 from prismsr.utils.processes import OnError
 
@@ -59,7 +59,7 @@ class ImageScores:
         if jobs := self._find_jobs(pixels):
             run_pixels(jobs, {one.column: one.spec for one in pixels}, self.align, workers, self._keep)
         networks = [scorer for scorer in self.scorers if not scorer.spec.known.pixels]
-        run_networks(batches(self._find_jobs(networks), sizes, batch), networks, self.align, devices, self._keep)
+        run_networks(split_batches(self._find_jobs(networks), sizes, batch), networks, self.align, devices, self._keep)
 
     def drop_changed(self) -> None:
         """Leave out images of which a file was replaced meanwhile; their lines in the store fit no file any more."""

@@ -69,25 +69,25 @@ def match(
     """
     made = FolderSource(sr, IMAGE_SUFFIXES).paths
     if gt is None:
-        names = _without_suffix(made, suffix or "", sr)
-        groups = {name: group_of(name) if several else name for name in names}
+        names = _strip_suffix(made, suffix or "", sr)
+        groups = {name: find_group(name) if several else name for name in names}
         return [Item(name, groups[name], path) for name, path in sorted(names.items())]
-    wanted = _references(gt, references, labels)
+    wanted = _find_references(gt, references, labels)
     if several:
-        return _several(made, wanted, sr, gt)
+        return _match_several(made, wanted, sr, gt)
     if suffix is None:
-        suffix = common_suffix(made, wanted)
-    names = _without_suffix(made, suffix, sr)
+        suffix = find_common_suffix(made, wanted)
+    names = _strip_suffix(made, suffix, sr)
     _require_equal(names, wanted, sr, gt, suffix)
     return [Item(name, name, path, wanted[name]) for name, path in sorted(names.items())]
 
 
-def group_of(name: str) -> str:
+def find_group(name: str) -> str:
     """Name of the GT that an SR image NAME+ANYTHING belongs to, by the last "+" in it."""
     return name.rpartition(SEPARATOR)[0] or name
 
 
-def common_suffix(sr: Iterable[str], gt: Collection[str]) -> str:
+def find_common_suffix(sr: Iterable[str], gt: Collection[str]) -> str:
     """Return the suffix with which most SR keys are a GT's key; the shortest where several are equal, "" for none."""
     counts: Counter[str] = Counter()
     for key in sr:
@@ -95,12 +95,12 @@ def common_suffix(sr: Iterable[str], gt: Collection[str]) -> str:
     return min(counts, key=lambda suffix: (-counts[suffix], len(suffix), suffix), default="")
 
 
-def _without_suffix(made: Mapping[str, Path], suffix: str, root: Path) -> dict[str, Path]:
+def _strip_suffix(made: Mapping[str, Path], suffix: str, root: Path) -> dict[str, Path]:
     other = sorted(key for key in made if not key.endswith(suffix) or key == suffix)
     if other:
         raise MatchingError(
-            f"{root}: {len(other)} of {len(made)} images do not end with the suffix {suffix!r}: {shown(other)}; give "
-            "the right one by --suffix, or move them away"
+            f"{root}: {len(other)} of {len(made)} images do not end with the suffix {suffix!r}: {list_first(other)}; "
+            "give the right one by --suffix, or move them away"
         )
     return {key.removesuffix(suffix): path for key, path in made.items()}
 
@@ -111,28 +111,30 @@ def _require_equal(
     missing, extra = sorted(wanted.keys() - names.keys()), sorted(names.keys() - wanted.keys())
     told = []
     if missing:
-        told.append(f"{len(missing)} of {len(wanted)} images of {gt} have no SR image in {sr}: {shown(missing)}")
+        told.append(f"{len(missing)} of {len(wanted)} images of {gt} have no SR image in {sr}: {list_first(missing)}")
     if extra:
-        told.append(f"{len(extra)} SR images of {sr} have no image in {gt}: {shown(extra)}")
+        told.append(f"{len(extra)} SR images of {sr} have no image in {gt}: {list_first(extra)}")
     if told:
         how = f"the suffix {suffix!r}" if suffix else "equal names"
         raise MatchingError(f"{'; '.join(told)}. Compared by {how}; --suffix gives another")
 
 
-def _several(made: Mapping[str, Path], wanted: Mapping[str, tuple[Path, ...]], sr: Path, gt: Path) -> list[Item]:
-    groups = {key: _longest(key, wanted) for key in made}
+def _match_several(made: Mapping[str, Path], wanted: Mapping[str, tuple[Path, ...]], sr: Path, gt: Path) -> list[Item]:
+    groups = {key: _find_longest(key, wanted) for key in made}
     extra = sorted(key for key, group in groups.items() if group is None)
     missing = sorted(wanted.keys() - set(groups.values()))
     if extra or missing:
-        told = [f"{len(extra)} SR images of {sr} are no NAME{SEPARATOR}ANYTHING of an image of {gt}: {shown(extra)}"]
-        told = told * bool(extra) + [f"{len(missing)} images of {gt} have no SR image: {shown(missing)}"] * bool(
+        told = [
+            f"{len(extra)} SR images of {sr} are no NAME{SEPARATOR}ANYTHING of an image of {gt}: {list_first(extra)}"
+        ]
+        told = told * bool(extra) + [f"{len(missing)} images of {gt} have no SR image: {list_first(missing)}"] * bool(
             missing
         )
         raise MatchingError("; ".join(told))
     return [Item(key, str(groups[key]), path, wanted[str(groups[key])]) for key, path in sorted(made.items())]
 
 
-def _longest(key: str, wanted: Collection[str]) -> str | None:
+def _find_longest(key: str, wanted: Collection[str]) -> str | None:
     """Return the GT's name in NAME+ANYTHING; names may hold a plus themselves."""
     ends = [index for index, letter in enumerate(key) if letter == SEPARATOR]
     return next((key[:end] for end in reversed(ends) if key[:end] in wanted), None)
@@ -141,24 +143,26 @@ def _longest(key: str, wanted: Collection[str]) -> str | None:
 # ------------------------------------------------------------------------------------------- several ground truths
 
 
-def _references(gt: Path, kind: References, labels: Path | None) -> dict[str, tuple[Path, ...]]:
+def _find_references(gt: Path, kind: References, labels: Path | None) -> dict[str, tuple[Path, ...]]:
     """Return files of the references by name of the image."""
     paths = FolderSource(gt, IMAGE_SUFFIXES).paths
     if kind == "single":
         return {key: (path,) for key, path in paths.items()}
     groups = group_keys(paths, str(gt))
-    positive = _positive(gt, labels) if kind == "positives" else {}
+    positive = _find_positives(gt, labels) if kind == "positives" else {}
     found = {}
     for name, keys in zip(groups.names, groups.keys, strict=True):
         versions = dict(zip(groups.versions, keys, strict=True))
         chosen = positive.get(name, ()) if kind == "positives" else (versions if kind == "all" else groups.versions[:1])
         found[name] = tuple(paths[versions[version]] for version in versions if version in chosen)
     if empty := sorted(name for name, files in found.items() if not files):
-        raise MatchingError(f"{gt}: {len(empty)} images have no positive version: {shown(empty)}; see --references")
+        raise MatchingError(
+            f"{gt}: {len(empty)} images have no positive version: {list_first(empty)}; see --references"
+        )
     return found
 
 
-def _positive(gt: Path, labels: Path | None) -> dict[str, list[str]]:
+def _find_positives(gt: Path, labels: Path | None) -> dict[str, list[str]]:
     place = labels or gt.resolve().parent / "labels"
     if labels is None and not place.is_dir():
         raise MatchingError(f"--references positives needs the labels; there is no folder {place}, name it by --labels")
@@ -172,7 +176,7 @@ def _positive(gt: Path, labels: Path | None) -> dict[str, list[str]]:
 # ------------------------------------------------------------------------------------------------------------ sizes
 
 
-def sizes(items: Sequence[Item], align: Align) -> dict[str, tuple[int, int]]:
+def read_sizes(items: Sequence[Item], align: Align) -> dict[str, tuple[int, int]]:
     """Return (height, width) by name of those SR images whose header can be read.
 
     Args:
@@ -205,7 +209,7 @@ def sizes(items: Sequence[Item], align: Align) -> dict[str, tuple[int, int]]:
     return found
 
 
-def shown(names: Sequence[str]) -> str:
+def list_first(names: Sequence[str]) -> str:
     """Return the first names, and the number of the others."""
     rest = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + rest

@@ -37,11 +37,11 @@ class Protocol:
     align: Align = "equal"
     notes: tuple[str, ...] = ()
 
-    def explained(self) -> list[str]:
+    def explain(self) -> list[str]:
         """Return exactly what is done, line by line."""
         lines = [f"{self.name}: {self.table}"]
         for spec in self.metrics:
-            lines.append(f"  {spec.column}: {spec.said()}" + (f" [{spec.basis}]" if spec.basis else ""))
+            lines.append(f"  {spec.column}: {spec.describe()}" + (f" [{spec.basis}]" if spec.basis else ""))
         lines.append(f"  references: {_REFERENCES[self.references]}")
         lines.append(
             f"  mean: {_SEVERAL if self.several else 'over the images'}; std divided by n, of the same numbers"
@@ -64,24 +64,24 @@ _ALIGN = {
 }
 
 
-def _y(metric: str, crop_border: int, basis: str, **settings: Any) -> MetricSpec:
+def _make_y(metric: str, crop_border: int, basis: str, **settings: Any) -> MetricSpec:
     return MetricSpec(metric, {"y_channel": True, "crop_border": crop_border, **settings}, basis)
 
 
-def _rgb(metric: str, crop_border: int, basis: str) -> MetricSpec:
+def _make_rgb(metric: str, crop_border: int, basis: str) -> MetricSpec:
     return MetricSpec(metric, {"y_channel": False, "crop_border": crop_border}, basis)
 
 
-def _net(metric: str, crop_border: int, basis: str, **settings: Any) -> MetricSpec:
+def _make_net(metric: str, crop_border: int, basis: str, **settings: Any) -> MetricSpec:
     return MetricSpec(metric, {"crop_border": crop_border, **settings}, basis)
 
 
 _SSL = "the SSL release's scripts, border 4 by default"
 _SSL_GAN = (
-    _y("psnr", 4, _SSL), _y("ssim", 4, _SSL),
-    _net("lpips", 4, _SSL, net="alex"), _net("dists", 4, _SSL),
+    _make_y("psnr", 4, _SSL), _make_y("ssim", 4, _SSL),
+    _make_net("lpips", 4, _SSL, net="alex"), _make_net("dists", 4, _SSL),
 )  # fmt: skip
-_SSL_NR = (_net("niqe", 4, _SSL), _net("musiq", 4, _SSL), _net("clipiqa", 4, _SSL))
+_SSL_NR = (_make_net("niqe", 4, _SSL), _make_net("musiq", 4, _SSL), _make_net("clipiqa", 4, _SSL))
 _SSL_FID = MetricSpec(
     "fid", {"mode": "legacy_pytorch", "patches": None}, "the SSL release: BasicSR's Inception, no border cut"
 )
@@ -90,14 +90,14 @@ _HGGT = "HGGT's scripts; AMO's table has the same columns and does not say how i
 _SFD = f"{OURS}: the paper does not say"
 
 _LGCAA = (
-    _y("psnr", 0, _LINEAGE, variant="pyiqa"), _y("ssim", 0, _LINEAGE, variant="pyiqa"),
-    _net("lpips", 0, _LINEAGE, net="alex"), _net("dists", 0, _LINEAGE),
+    _make_y("psnr", 0, _LINEAGE, variant="pyiqa"), _make_y("ssim", 0, _LINEAGE, variant="pyiqa"),
+    _make_net("lpips", 0, _LINEAGE, net="alex"), _make_net("dists", 0, _LINEAGE),
     MetricSpec("fid", {"mode": "clean", "patches": None}, _LINEAGE),
-    _net("niqe-pyiqa", 0, _LINEAGE), _net("musiq", 0, _LINEAGE), _net("maniqa-pipal", 0, _LINEAGE),
-    _net("clipiqa", 0, _LINEAGE),
+    _make_net("niqe-pyiqa", 0, _LINEAGE), _make_net("musiq", 0, _LINEAGE), _make_net("maniqa-pipal", 0, _LINEAGE),
+    _make_net("clipiqa", 0, _LINEAGE),
 )  # fmt: skip
 _AMO_NR = tuple(
-    _net(name, 0, f"{OURS}: whole image, pyiqa's default network") for name in ("musiq", "nima", "qalign", "topiq")
+    _make_net(name, 0, f"{OURS}: whole image, pyiqa's default network") for name in ("musiq", "nima", "qalign", "topiq")
 )
 
 _ALL = (
@@ -130,52 +130,56 @@ _ALL = (
         "sfd",
         "SFD (CVPR 2025), table 1, bicubic x4",
         (
-            _y("psnr", 4, f"Y: the paper; border 4: SeD's code, {OURS}"),
-            _y("ssim", 4, f"Y: the paper; border 4: SeD's code, {OURS}"),
-            _net("lpips", 0, f"{_SFD} the backbone", net="alex"),
-            _net("dists", 0, _SFD),
+            _make_y("psnr", 4, f"Y: the paper; border 4: SeD's code, {OURS}"),
+            _make_y("ssim", 4, f"Y: the paper; border 4: SeD's code, {OURS}"),
+            _make_net("lpips", 0, f"{_SFD} the backbone", net="alex"),
+            _make_net("dists", 0, _SFD),
         ),
     ),
     Protocol(
         "sfd-real",
         "SFD (CVPR 2025), table 2, real-world x4",
         (
-            _y(
+            _make_y(
                 "psnr",
                 0,
                 f"{OURS}: SeeSR's settings, because baselines' figures agree with SeeSR's table",
                 variant="pyiqa",
             ),
-            _y("ssim", 0, f"{OURS}, as PSNR", variant="pyiqa"),
-            _net("lpips", 0, f"{OURS}, as PSNR", net="alex"),
-            _net("dists", 0, f"{OURS}, as PSNR"),
-            _net("niqe-pyiqa", 0, f"{OURS}, as PSNR"),
+            _make_y("ssim", 0, f"{OURS}, as PSNR", variant="pyiqa"),
+            _make_net("lpips", 0, f"{OURS}, as PSNR", net="alex"),
+            _make_net("dists", 0, f"{OURS}, as PSNR"),
+            _make_net("niqe-pyiqa", 0, f"{OURS}, as PSNR"),
         ),
         notes=("RealD2K's recipe is not published",),
     ),
     Protocol(
         "sfd-gopro",
         "SFD (CVPR 2025), table 5, deblurring on GoPro",
-        (_rgb("psnr", 0, "NAFNet's release"), _net("lpips", 0, _SFD, net="alex"), _net("dists", 0, _SFD)),
+        (
+            _make_rgb("psnr", 0, "NAFNet's release"),
+            _make_net("lpips", 0, _SFD, net="alex"),
+            _make_net("dists", 0, _SFD),
+        ),
     ),
     Protocol(
         "sfd-rain100l",
         "SFD (CVPR 2025), table 5, deraining on Rain100L",
         (
-            _y("psnr", 0, f"{OURS}: deraining papers compare Y"),
-            _net("lpips", 0, _SFD, net="alex"),
-            _net("dists", 0, _SFD),
+            _make_y("psnr", 0, f"{OURS}: deraining papers compare Y"),
+            _make_net("lpips", 0, _SFD, net="alex"),
+            _make_net("dists", 0, _SFD),
         ),
     ),
     Protocol(
         "amo",
         "AMO (CVPR 2025), table 7, HGGT Test-100",
         (
-            _rgb("psnr", 4, _HGGT),
-            _rgb("ssim", 4, _HGGT),
-            _net("lpips", 4, _HGGT, net="alex"),
-            _net("lpips-st", 4, f"{OURS}: as LPIPS", net="alex"),
-            _net("dists", 4, _HGGT),
+            _make_rgb("psnr", 4, _HGGT),
+            _make_rgb("ssim", 4, _HGGT),
+            _make_net("lpips", 4, _HGGT, net="alex"),
+            _make_net("lpips-st", 4, f"{OURS}: as LPIPS", net="alex"),
+            _make_net("dists", 4, _HGGT),
             *_AMO_NR,
         ),
         references="positives",
@@ -188,11 +192,11 @@ _ALL = (
         "amo-realsr",
         "AMO (CVPR 2025), table 8, RealSR v3 x4",
         (
-            _rgb("psnr", 4, f"{OURS}: as for HGGT"),
-            _rgb("ssim", 4, f"{OURS}: as for HGGT"),
-            _net("lpips", 4, f"{OURS}: as for HGGT", net="alex"),
-            _net("lpips-st", 4, f"{OURS}: as for HGGT", net="alex"),
-            _net("dists", 4, f"{OURS}: as for HGGT"),
+            _make_rgb("psnr", 4, f"{OURS}: as for HGGT"),
+            _make_rgb("ssim", 4, f"{OURS}: as for HGGT"),
+            _make_net("lpips", 4, f"{OURS}: as for HGGT", net="alex"),
+            _make_net("lpips-st", 4, f"{OURS}: as for HGGT", net="alex"),
+            _make_net("dists", 4, f"{OURS}: as for HGGT"),
             *_AMO_NR,
         ),
         align="crop",
@@ -236,14 +240,14 @@ def find_protocol(name: str) -> Protocol:
     return known
 
 
-def custom_protocol(metrics: Sequence[str]) -> Protocol:
+def make_protocol(metrics: Sequence[str]) -> Protocol:
     """Return the metrics with their defaults: RGB, no border cut, pyiqa's default networks, FID clean on whole
     images.
     """
     return Protocol(CUSTOM, "no paper's protocol", tuple(MetricSpec(name, {}) for name in metrics))
 
 
-def narrowed(protocol: Protocol, metrics: Sequence[str]) -> Protocol:
+def narrow(protocol: Protocol, metrics: Sequence[str]) -> Protocol:
     """Return the protocol with these columns alone, in this order; a metric that it lacks is added with the default
     settings.
 
@@ -262,7 +266,7 @@ def narrowed(protocol: Protocol, metrics: Sequence[str]) -> Protocol:
     return replace(protocol, metrics=tuple(chosen))
 
 
-def overridden(protocol: Protocol, settings: Mapping[str, Mapping[str, Any]]) -> Protocol:
+def override(protocol: Protocol, settings: Mapping[str, Mapping[str, Any]]) -> Protocol:
     """Return the protocol with other settings.
 
     Args:
@@ -277,11 +281,11 @@ def overridden(protocol: Protocol, settings: Mapping[str, Mapping[str, Any]]) ->
         if name not in names:
             raise OptionError(f"{name} is not among the metrics{did_you_mean(name, names)}")
     return replace(
-        protocol, metrics=tuple(_changed(spec, settings.get(spec.known.name, {})) for spec in protocol.metrics)
+        protocol, metrics=tuple(_change_settings(spec, settings.get(spec.known.name, {})) for spec in protocol.metrics)
     )
 
 
-def _changed(spec: MetricSpec, settings: Mapping[str, Any]) -> MetricSpec:
+def _change_settings(spec: MetricSpec, settings: Mapping[str, Any]) -> MetricSpec:
     changed = {key: value for key, value in settings.items() if key not in spec.settings or spec.settings[key] != value}
     if not changed:
         return spec
@@ -290,13 +294,13 @@ def _changed(spec: MetricSpec, settings: Mapping[str, Any]) -> MetricSpec:
     return MetricSpec(spec.metric, {**spec.settings, **changed}, basis)
 
 
-def with_crop_border(protocol: Protocol, crop_border: int) -> Protocol:
+def set_crop_border(protocol: Protocol, crop_border: int) -> Protocol:
     """Return the protocol with this border for every metric but FID."""
     names = [spec.known.name for spec in protocol.metrics if spec.known.reference != "set"]
-    return overridden(protocol, {name: {"crop_border": crop_border} for name in names})
+    return override(protocol, {name: {"crop_border": crop_border} for name in names})
 
 
-def with_y_channel(protocol: Protocol, y_channel: bool) -> Protocol:
+def set_y_channel(protocol: Protocol, y_channel: bool) -> Protocol:
     """Return the protocol with PSNR and SSIM on Y or on RGB."""
     names = [spec.known.name for spec in protocol.metrics if spec.known.name in ("psnr", "ssim")]
-    return overridden(protocol, {name: {"y_channel": y_channel} for name in names})
+    return override(protocol, {name: {"y_channel": y_channel} for name in names})

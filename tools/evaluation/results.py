@@ -27,45 +27,45 @@ def write_results(output: Path, summary: Summary) -> None:
         [image, column, repr(value)] for column, values in summary.values.items() for image, value in values.items()
     ]
     write_rows(output / SCORES, ["image", "metric", "value"], rows)
-    atomic_write(output / SUMMARY, (json.dumps(as_json(summary), indent=1) + "\n").encode("utf8"))
+    atomic_write(output / SUMMARY, (json.dumps(make_json(summary), indent=1) + "\n").encode("utf8"))
 
 
-def as_json(summary: Summary) -> dict[str, Any]:
+def make_json(summary: Summary) -> dict[str, Any]:
     """Return the summary without the single values, for JSON; an infinite number is the text "inf", as float() reads
     it.
     """
     content = asdict(summary)
     del content["values"]
     for metric in content["metrics"].values():
-        metric.update({key: _json_number(metric[key]) for key in ("mean", "std")})
+        metric.update({key: _convert_number(metric[key]) for key in ("mean", "std")})
     return content
 
 
-def _json_number(value: float | None) -> float | str | None:
+def _convert_number(value: float | None) -> float | str | None:
     return repr(value) if value is not None and not math.isfinite(value) else value
 
 
-def markdown(summary: Summary) -> str:
+def format_markdown(summary: Summary) -> str:
     """Return the table for the terminal and for reports, with what is missing below it."""
     head = ["metric", "mean", "std", "images", "better", "settings", "version", "weights", "device"]
-    rows = [_cells(column, metric) for column, metric in summary.metrics.items()]
+    rows = [_format_cells(column, metric) for column, metric in summary.metrics.items()]
     rows += [[column, "not run", *["-"] * (len(head) - 2)] for column in summary.missing]
-    return "\n".join([markdown_table(head, rows, "lrrrlllll"), *_notes(summary)])
+    return "\n".join([markdown_table(head, rows, "lrrrlllll"), *_list_notes(summary)])
 
 
-def _cells(column: str, metric: MetricSummary) -> list[str]:
+def _format_cells(column: str, metric: MetricSummary) -> list[str]:
     digits = 2 if column in ("PSNR", "FID", "MUSIQ") else 4
     count = str(metric.count) if metric.count == metric.expected else f"**{metric.count} of {metric.expected}**"
-    numbers = [_number(metric.mean, digits), _number(metric.std, digits), count]
+    numbers = [_format_number(metric.mean, digits), _format_number(metric.std, digits), count]
     weights = metric.weights[:_HASH] or "-"
     return [column, *numbers, metric.better, metric.settings, metric.version, weights, metric.device]
 
 
-def _number(value: float | None, digits: int) -> str:
+def _format_number(value: float | None, digits: int) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
 
 
-def _notes(summary: Summary) -> list[str]:
+def _list_notes(summary: Summary) -> list[str]:
     lines = []
     short = [column for column, metric in summary.metrics.items() if metric.count < metric.expected]
     if short:

@@ -140,7 +140,7 @@ class _Pair:
         return [self._score(self.specs[unit.column]) for unit in units]
 
     def _score(self, spec: MetricSpec) -> float:
-        known, settings = spec.known, spec.full_settings()
+        known, settings = spec.known, spec.fill_settings()
         if known.function:
             return ImageFunction(find_registered("metric", known.function), settings).score(self.sr, self.gt)
         of_pyiqa = settings["variant"] == "pyiqa"
@@ -163,7 +163,7 @@ Networks = Sequence[tuple[MetricSpec, nn.Module]]
 """The columns, each with its network on its device."""
 
 
-def batches(jobs: Batch, sizes: Mapping[str, tuple[int, int]], limit: int) -> list[Batch]:
+def split_batches(jobs: Batch, sizes: Mapping[str, tuple[int, int]], limit: int) -> list[Batch]:
     """Return images of equal size together, at most `limit`; one whose size is not known is alone."""
     by_size: dict[Any, list[tuple[Item, Wanted]]] = {}
     for job in jobs:
@@ -192,7 +192,7 @@ def _compute_by_network(
     sides = [torch.stack([images[unit.name, -1] for unit in units])]
     if units[0].reference >= 0:
         sides.append(torch.stack([images[unit.name, unit.reference] for unit in units]))
-    border = spec.full_settings()["crop_border"]
+    border = spec.fill_settings()["crop_border"]
     if 2 * border >= min(sides[0].shape[-2:]):
         raise ValueError(f"crop_border {border} leaves nothing of the image")
     inner = slice(border, -border or None)

@@ -7,17 +7,17 @@ from typing import Any
 from prismsr.tools.evaluation.columns import read_metric_settings
 from prismsr.tools.evaluation.protocols import (
     Protocol,
-    custom_protocol,
     find_protocol,
-    narrowed,
-    overridden,
-    with_crop_border,
-    with_y_channel,
+    make_protocol,
+    narrow,
+    override,
+    set_crop_border,
+    set_y_channel,
 )
 from prismsr.utils.errors import OptionError
 
 
-def chosen_protocol(args: argparse.Namespace) -> Protocol:
+def choose_protocol(args: argparse.Namespace) -> Protocol:
     """Return the protocol of the command line with all settings that it changes.
 
     Raises:
@@ -25,21 +25,21 @@ def chosen_protocol(args: argparse.Namespace) -> Protocol:
     """
     if args.protocol is None and not args.metrics:
         raise OptionError("give --protocol or --metrics; --help lists both")
-    protocol = custom_protocol(args.metrics) if args.protocol is None else find_protocol(args.protocol)
+    protocol = make_protocol(args.metrics) if args.protocol is None else find_protocol(args.protocol)
     if args.protocol is not None and args.metrics:
-        protocol = narrowed(protocol, args.metrics)
+        protocol = narrow(protocol, args.metrics)
     if args.niqe:
-        protocol = _with_niqe(protocol, args.niqe)
+        protocol = _choose_niqe(protocol, args.niqe)
     if args.crop_border is not None:
-        protocol = with_crop_border(protocol, args.crop_border)
+        protocol = set_crop_border(protocol, args.crop_border)
     if args.y_channel is not None:
-        protocol = with_y_channel(protocol, args.y_channel)
-    protocol = overridden(protocol, _single_settings(args))
+        protocol = set_y_channel(protocol, args.y_channel)
+    protocol = override(protocol, _read_settings(args))
     changes = {"references": args.references, "several": args.several, "align": args.align}
     return replace(protocol, **{key: value for key, value in changes.items() if value is not None})
 
 
-def _with_niqe(protocol: Protocol, whose: str) -> Protocol:
+def _choose_niqe(protocol: Protocol, whose: str) -> Protocol:
     wanted = "niqe" if whose == "basicsr" else "niqe-pyiqa"
     if not any(spec.column == "NIQE" for spec in protocol.metrics):
         raise OptionError("--niqe: NIQE is not among the metrics")
@@ -50,7 +50,7 @@ def _with_niqe(protocol: Protocol, whose: str) -> Protocol:
     return replace(protocol, metrics=tuple(specs))
 
 
-def _single_settings(args: argparse.Namespace) -> dict[str, dict[str, Any]]:
+def _read_settings(args: argparse.Namespace) -> dict[str, dict[str, Any]]:
     found = read_metric_settings(args.metric_options, "--metric-options")
     for metric, key, value in (
         ("lpips", "net", args.lpips_net),

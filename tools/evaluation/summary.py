@@ -68,7 +68,7 @@ class Summary:
         return not self.failed and all(metric.count == metric.expected for metric in self.metrics.values())
 
 
-def mean_of_groups(values: Mapping[str, float], items: Sequence[Item]) -> tuple[float | None, float | None]:
+def average_groups(values: Mapping[str, float], items: Sequence[Item]) -> tuple[float | None, float | None]:
     """Mean and standard deviation (divided by n) over groups of the means over a group's images; None without values.
 
     Args:
@@ -86,7 +86,7 @@ def mean_of_groups(values: Mapping[str, float], items: Sequence[Item]) -> tuple[
         return float(means.mean()), float(means.std())
 
 
-def versions() -> dict[str, str]:
+def list_versions() -> dict[str, str]:
     """Return versions of what takes part."""
     found = {"prismsr": __version__, "python": platform.python_version(), "opencv": cv2.__version__}
     for package in _PACKAGES:

@@ -87,7 +87,7 @@ def encode_picture(picture: Picture, suffix: str, where: str) -> bytes:
     """
     colour, alpha = picture.colour, picture.alpha
     if colour.dtype == np.uint16 and suffix not in _DEEP:
-        colour, alpha = _to_eight_bits(colour), None if alpha is None else _to_eight_bits(alpha)
+        colour, alpha = _round_to_bytes(colour), None if alpha is None else _round_to_bytes(alpha)
     image = colour[..., ::-1] if colour.shape[2] == 3 else colour
     if alpha is not None and suffix not in (".jpg", ".jpeg"):
         image = np.concatenate([np.broadcast_to(image, (*alpha.shape, 3)), alpha[..., None]], axis=2)
@@ -101,5 +101,5 @@ def encode_picture(picture: Picture, suffix: str, where: str) -> bytes:
     return bytes(data.tobytes())
 
 
-def _to_eight_bits(values: NDArray[Any]) -> NDArray[Any]:
+def _round_to_bytes(values: NDArray[Any]) -> NDArray[Any]:
     return np.rint(values / 257).astype(np.uint8)

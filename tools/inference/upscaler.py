@@ -86,23 +86,23 @@ class Upscaler:
         alpha = picture.alpha
         colour = picture.colour if alpha is None else fill_transparent(picture.colour, alpha)
         if alpha is not None and self.alpha == "net":
-            alpha = self._enlarged(alpha[..., None])[..., 0]
+            alpha = self._enlarge(alpha[..., None])[..., 0]
         elif alpha is not None:
             alpha = enlarge_bicubic(alpha, self.scale)
-        return Picture(self._enlarged(colour), alpha)
+        return Picture(self._enlarge(colour), alpha)
 
-    def _enlarged(self, values: NDArray[Any]) -> NDArray[Any]:
+    def _enlarge(self, values: NDArray[Any]) -> NDArray[Any]:
         """Map (H, W, 1 or 3) integers to the same of scale times the size, by the network."""
         while True:
             try:
-                result = self._through_network(values)
+                result = self._run_network(values)
                 break
             except RuntimeError as error:
                 if not is_out_of_memory(error):
-                    raise DataError(f"the network fails at {_size(values)}: {_first_line(error)}") from error
+                    raise DataError(f"the network fails at {_format_size(values)}: {_first_line(error)}") from error
                 self._use_smaller_tiles(max(values.shape[:2]), error)
             except MemoryError as error:
-                raise DataError(f"out of memory for the output of {_size(values)}") from error
+                raise DataError(f"out of memory for the output of {_format_size(values)}") from error
             if self.generator.device.type == "cuda":
                 torch.cuda.empty_cache()
         factor = self.generator.scale // self.scale
@@ -116,7 +116,7 @@ class Upscaler:
         self.tile, self.overlap = tile, min(self.overlap or OVERLAP, tile // 2)
         print(f"Out of memory: going on with --tile {tile} --overlap {self.overlap}", file=sys.stderr, flush=True)
 
-    def _through_network(self, values: NDArray[Any]) -> NDArray[Any]:
+    def _run_network(self, values: NDArray[Any]) -> NDArray[Any]:
         """Return the network's output, rounded to the type of `values`; only one row of tiles is held in float32."""
         scale, top = self.generator.scale, np.iinfo(values.dtype).max
         height, width, channels = values.shape
@@ -125,14 +125,14 @@ class Upscaler:
         image = torch.from_numpy(rgb.transpose(2, 0, 1)[None].astype(np.float32, order="C")).div_(float(top))
         image = pad_to_windows(image, self.generator.window_size)
         result = np.empty((height * scale, width * scale, channels), values.dtype)
-        bands = blend_rows(self._checked, image, scale, self.tile, self.overlap, self.generator.window_size)
+        bands = blend_rows(self._check_output, image, scale, self.tile, self.overlap, self.generator.window_size)
         for first, band in bands:
             rows = band[:, : max(result.shape[0] - first, 0), : result.shape[1]]
             levels = (rows.mean(0, keepdim=True) if channels == 1 else rows).clamp_(0, 1).mul_(float(top)).round_()
             result[first : first + levels.shape[1]] = levels.permute(1, 2, 0).numpy()
         return result
 
-    def _checked(self, tile: Tensor) -> Tensor:
+    def _check_output(self, tile: Tensor) -> Tensor:
         output = self.generator(tile)
         if not bool(output.isfinite().all()):
             hint = "" if self.generator.precision == "fp32" else "; try --precision bf16 or fp32"
@@ -168,7 +168,7 @@ def enlarge_bicubic(values: NDArray[Any], scale: int) -> NDArray[Any]:
     return np.rint(large).clip(0, np.iinfo(values.dtype).max).astype(values.dtype)
 
 
-def _size(values: NDArray[Any]) -> str:
+def _format_size(values: NDArray[Any]) -> str:
     return f"{values.shape[1]}x{values.shape[0]} pixels"
 
 

@@ -80,7 +80,7 @@ def correlate_set(
     """
     images = {record.name: record.path for record in iqa_set.records}
     scores, skipped = score_images(images, scorer, store, workers=workers, device=device, on_error=on_error)
-    groups = {name: _correlate_group(name, records, scores) for name, records in iqa_set.groups().items()}
+    groups = {name: _correlate_group(name, records, scores) for name, records in iqa_set.split_groups().items()}
     if groups["all"].found is None:
         raise CorrelationError(groups["all"].notes[0])
     return Opinions(iqa_set, scorer, scores, groups, skipped)

@@ -7,7 +7,7 @@ from pathlib import Path
 from prismsr.metrics.catalog import Metric
 from prismsr.metrics.correlation import CorrelationError, fit_cubic, fit_logistic4
 from prismsr.tools.iqa.opinions import Group, Opinions, make_vectors
-from prismsr.tools.paper_tables import lookup
+from prismsr.tools.paper_tables import find_figures
 from prismsr.utils.csv_files import write_rows
 from prismsr.utils.files import atomic_write
 from prismsr.utils.tables import markdown_table
@@ -100,5 +100,5 @@ def _find_figures(set_name: str, group: str, metric: Metric) -> dict[str, float]
     if dataset is None:
         return {}
     if group == "all":
-        return lookup("sfd_table3", dataset, *metric.printed)
-    return lookup("sfd_table4", f"{dataset}. {group}", *metric.printed)
+        return find_figures("sfd_table3", dataset, *metric.printed)
+    return find_figures("sfd_table4", f"{dataset}. {group}", *metric.printed)

@@ -104,20 +104,20 @@ def compare_choices(
         root: folder that their paths are relative to.
         scorers, folder, device, on_error: see `score_all`.
     """
-    images = {name: root / name for name in pairs.names()}
+    images = {name: root / name for name in pairs.list_names()}
     scores, notes = score_all(scorers, images, folder, device, on_error)
-    found = {name: outcomes(pairs, each) for name, each in scores.items()}
+    found = {name: find_outcomes(pairs, each) for name, each in scores.items()}
     agreements = {name: preference.agreement(outcome, pairs.choices) for name, outcome in found.items()}
     return Choices(agreements, *preference.complementarity(np.stack(list(found.values()))), notes)
 
 
-def outcomes(pairs: PreferencePairs, scores: Mapping[str, float]) -> NDArray[np.float64]:
+def find_outcomes(pairs: PreferencePairs, scores: Mapping[str, float]) -> NDArray[np.float64]:
     """Return `preference.pair_outcomes` of a metric; scores by name, higher is better."""
     left, right = ([scores.get(name, math.nan) for name in side] for side in (pairs.left, pairs.right))
     return preference.pair_outcomes(left, right, pairs.choices)
 
 
-def grouped_images(root: Path, files_needed: bool = True) -> tuple[Groups, dict[str, Path]]:
+def group_images(root: Path, files_needed: bool = True) -> tuple[Groups, dict[str, Path]]:
     """Return groups of a set in HGGT's layout, and the files of their images by key (none of an LMDB).
 
     Raises:
@@ -132,7 +132,7 @@ def grouped_images(root: Path, files_needed: bool = True) -> tuple[Groups, dict[
     return groups, {key: paths[key] for keys in groups.keys for key in keys if key in paths}
 
 
-def label_codes(groups: Groups, labels: Labels) -> NDArray[np.int_]:
+def encode_labels(groups: Groups, labels: Labels) -> NDArray[np.int_]:
     """Return (groups, versions) codes of `preference.misalignment`.
 
     Raises:
@@ -152,12 +152,12 @@ def label_codes(groups: Groups, labels: Labels) -> NDArray[np.int_]:
     return codes
 
 
-def group_quality(groups: Groups, scores: Mapping[str, float]) -> NDArray[np.float64]:
+def arrange_scores(groups: Groups, scores: Mapping[str, float]) -> NDArray[np.float64]:
     """Return (groups, versions) scores by key, NaN where there is none."""
     return np.array([[scores.get(key, math.nan) for key in keys] for keys in groups.keys])
 
 
-def table_quality(groups: Groups, table: ScoreTable) -> NDArray[np.float64]:
+def read_quality(groups: Groups, table: ScoreTable) -> NDArray[np.float64]:
     """Return (groups, versions) quality from a score file.
 
     Raises:

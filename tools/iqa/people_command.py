@@ -9,13 +9,13 @@ from prismsr.data.multi_gt.score_file import read_scores
 from prismsr.metrics.preference import UNKNOWN, misalignment
 from prismsr.tools.evaluation.columns import read_metric_settings
 from prismsr.tools.iqa.people import (
+    arrange_scores,
     build_scorers,
     compare_choices,
-    group_quality,
-    grouped_images,
-    label_codes,
+    encode_labels,
+    group_images,
+    read_quality,
     score_all,
-    table_quality,
 )
 from prismsr.tools.iqa.people_report import report_hggt, report_pairs
 from prismsr.tools.iqa.preference_pairs import read_pairs
@@ -76,17 +76,17 @@ def run_hggt(args: argparse.Namespace) -> None:
     """Report the misalignment of each metric with the labels of an original's enhanced versions."""
     if not args.metric and not args.scores:
         raise OptionError("give --metric, --scores or both")
-    groups, images = grouped_images(args.root, files_needed=bool(args.metric))
-    codes = label_codes(groups, read_labels(args.labels))
+    groups, images = group_images(args.root, files_needed=bool(args.metric))
+    codes = encode_labels(groups, read_labels(args.labels))
     tables = [read_scores(path) for path in args.scores]
     scorers = build_scorers(args.metric, read_metric_settings(args.metric_options, "--metric-options"))
     names = [*(table.metric for table in tables), *(scorer.spec.known.name for scorer in scorers)]
     if len(set(names)) < len(names):
         raise OptionError(f"--scores and --metric: one metric is given twice: {', '.join(names)}")
     folder = args.output / (args.name or args.root.resolve().stem)
-    found = {table.metric: misalignment(table_quality(groups, table), codes) for table in tables}
+    found = {table.metric: misalignment(read_quality(groups, table), codes) for table in tables}
     scores, notes = score_all(scorers, images, folder / "scores", args.device, args.on_error)
-    found |= {name: misalignment(group_quality(groups, each), codes) for name, each in scores.items()}
+    found |= {name: misalignment(arrange_scores(groups, each), codes) for name, each in scores.items()}
     unlabelled = int((codes[:, 1:] == UNKNOWN).sum())
     first = [f"{unlabelled} enhanced images have no label and are in no pair"] if unlabelled else []
     title = f"{folder.name}: {len(groups.names)} groups of {len(groups.versions)} images"

@@ -12,7 +12,7 @@ from prismsr.metrics.catalog import find_metric
 from prismsr.metrics.preference import NEGATIVE, ORIGINAL, POSITIVE, SIMILAR, TIE, Agreement, Misalignment, Share
 from prismsr.tools.iqa.people import Choices
 from prismsr.tools.iqa.preference_pairs import PreferencePairs
-from prismsr.tools.paper_tables import lookup
+from prismsr.tools.paper_tables import find_figures
 from prismsr.utils.csv_files import write_rows
 from prismsr.utils.files import atomic_write
 from prismsr.utils.tables import markdown_table
@@ -41,20 +41,20 @@ HGGT_NOTES = (
 )
 
 
-def csv_table(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def write_table(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Write a table as CSV; a figure that there is not ("-") is an empty cell."""
     columns = [name.removesuffix(" %").replace(" ", "_") for name in header]
     write_rows(path, columns, ([("" if cell == "-" else cell) for cell in row] for row in rows))
 
 
-def percent(value: float | None) -> str:
+def format_percent(value: float | None) -> str:
     """Return a share with two digits after the point, without the sign; - where there is none."""
     return "-" if value is None or math.isnan(value) else f"{100 * value:.2f}"
 
 
-def paper_accuracy(metric: str) -> float | None:
+def find_paper_accuracy(metric: str) -> float | None:
     """Return the paper's accuracy of a metric in percent, None where its table has none."""
-    return lookup(PAPER_TABLE, PAPER_SET, *find_metric(metric).printed).get("Accuracy")
+    return find_figures(PAPER_TABLE, PAPER_SET, *find_metric(metric).printed).get("Accuracy")
 
 
 def report_pairs(folder: Path, pairs: PreferencePairs, found: Choices) -> str:
@@ -69,21 +69,21 @@ def report_pairs(folder: Path, pairs: PreferencePairs, found: Choices) -> str:
     title = f"{folder.name}: {len(pairs.choices)} pairs, {int((pairs.choices == TIE).sum())} of them ties"
     names = list(agreements)
     header = ["metric", "compared", "equal scores", "no score", "human ties", "accuracy %", "paper %"]
-    rows = [_accuracy_row(name, one) for name, one in agreements.items()]
+    rows = [_format_row(name, one) for name, one in agreements.items()]
     matrix = [
-        [name, *(f"{percent(share)} ({count})" for share, count in zip(*line, strict=True))]
+        [name, *(f"{format_percent(share)} ({count})" for share, count in zip(*line, strict=True))]
         for name, *line in zip(names, shares, counts, strict=True)
     ]
     flat = [
-        [first, second, percent(shares[i, j]), str(counts[i, j])]
+        [first, second, format_percent(shares[i, j]), str(counts[i, j])]
         for i, first in enumerate(names)
         for j, second in enumerate(names)
     ]
-    csv_table(folder / "accuracy.csv", header, rows)
-    csv_table(folder / "complementarity.csv", ["wrong", "metric", "accuracy", "pairs"], flat)
+    write_table(folder / "accuracy.csv", header, rows)
+    write_table(folder / "complementarity.csv", ["wrong", "metric", "accuracy", "pairs"], flat)
     draw_complementarity(folder / "complementarity.png", names, shares)
     metrics = {
-        name: {**asdict(one), "accuracy": one.accuracy, "paper_accuracy_percent": paper_accuracy(name)}
+        name: {**asdict(one), "accuracy": one.accuracy, "paper_accuracy_percent": find_paper_accuracy(name)}
         for name, one in agreements.items()
     }
     content = {"title": title, "metrics": metrics, "complementarity": shares.tolist(), "pairs": counts.tolist()}
@@ -93,10 +93,10 @@ def report_pairs(folder: Path, pairs: PreferencePairs, found: Choices) -> str:
     return _finish(folder, lines, found.notes)
 
 
-def _accuracy_row(name: str, found: Agreement) -> list[str]:
-    paper = paper_accuracy(name)
+def _format_row(name: str, found: Agreement) -> list[str]:
+    paper = find_paper_accuracy(name)
     numbers = [str(number) for number in (found.compared, found.equal, found.missing, found.ties)]
-    return [name, *numbers, percent(found.accuracy), "-" if paper is None else f"{paper:.2f}"]
+    return [name, *numbers, format_percent(found.accuracy), "-" if paper is None else f"{paper:.2f}"]
 
 
 def report_hggt(folder: Path, title: str, found: Mapping[str, Misalignment], notes: Sequence[str]) -> str:
@@ -118,13 +118,18 @@ def report_hggt(folder: Path, title: str, found: Mapping[str, Misalignment], not
         groups = [str(one.holding.total), str(one.holding.count)]
         last = [one.holding, one.negative_on_top, Share(one.negative_on_top.count, one.holding.total)]
         rows.append(
-            [name, *(percent(share.value) for share in shares), *groups, *(percent(each.value) for each in last)]
+            [
+                name,
+                *(format_percent(share.value) for share in shares),
+                *groups,
+                *(format_percent(each.value) for each in last),
+            ]
         )
     paper = ["AMO, MUSIQ (about)", *["-"] * (len(header) - 4), *(str(value) for value in PAPER_SHARES.values())]
     lines = [f"# {title}", "", markdown_table(header, [*rows, paper]), ""]
     lines += [line for note in HGGT_NOTES for line in (note, "")]
-    csv_table(folder / "misalignment.csv", header, rows)
-    content = {name: _plain(one) for name, one in found.items()}
+    write_table(folder / "misalignment.csv", header, rows)
+    content = {name: _simplify(one) for name, one in found.items()}
     write_json(
         folder / "report.json",
         {"title": title, "metrics": content, "paper_percent": PAPER_SHARES, "notes": list(notes)},
@@ -156,25 +161,25 @@ def draw_complementarity(path: Path, names: Sequence[str], shares: NDArray[np.fl
 
 def write_json(path: Path, content: Any) -> None:
     """Write JSON; NaN, which it does not have, becomes null."""
-    atomic_write(path, json.dumps(_without_nan(content), indent=1, allow_nan=False).encode())
+    atomic_write(path, json.dumps(_replace_nan(content), indent=1, allow_nan=False).encode())
 
 
-def _without_nan(value: Any) -> Any:
+def _replace_nan(value: Any) -> Any:
     if isinstance(value, dict):
-        return {str(key): _without_nan(each) for key, each in value.items()}
+        return {str(key): _replace_nan(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_nan(each) for each in value]
+        return [_replace_nan(each) for each in value]
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
-def _plain(value: Any) -> Any:
+def _simplify(value: Any) -> Any:
     """Return a `Misalignment` as JSON has it, each share with its value."""
     classes = {ORIGINAL: "original", POSITIVE: "positive", SIMILAR: "similar", NEGATIVE: "negative"}
     if isinstance(value, Share):
         return {"count": value.count, "total": value.total, "value": value.value}
     if isinstance(value, dict):
-        return {classes[code]: _plain(each) for code, each in value.items()}
-    return {name: _plain(each) for name, each in vars(value).items()}
+        return {classes[code]: _simplify(each) for code, each in value.items()}
+    return {name: _simplify(each) for name, each in vars(value).items()}
 
 
 def _finish(folder: Path, lines: Sequence[str], notes: Sequence[str]) -> str:

@@ -36,7 +36,7 @@ class PreferencePairs:
     right: list[str]
     choices: NDArray[np.int_]
 
-    def names(self) -> list[str]:
+    def list_names(self) -> list[str]:
         """Return all images, each once, in order of appearance."""
         return list(dict.fromkeys(name for pair in zip(self.left, self.right, strict=True) for name in pair))
 
@@ -53,7 +53,7 @@ def read_pairs(path: Path, root: Path) -> PreferencePairs:
     Raises:
         PairsError: no such file, columns or values, an image that is not there, no pair at all, or ties alone.
     """
-    lines = _rows(path)
+    lines = _read_rows(path)
     has_votes = "choice" not in lines[0]
     columns = VOTE_COLUMNS if has_votes else CHOICE_COLUMNS
     missing = [column for column in columns if column not in lines[0]]
@@ -69,9 +69,9 @@ def read_pairs(path: Path, root: Path) -> PreferencePairs:
         if len(row) <= max(places):
             raise PairsError(f"{where}: {len(row)} cells; {', '.join(columns)} are needed")
         cells = [row[place] for place in places]
-        left.append(_image(cells[0], root, where))
-        right.append(_image(cells[1], root, where))
-        choices.append(_by_votes(cells[2], cells[3], where) if has_votes else _choice(cells[2], where))
+        left.append(_check_image(cells[0], root, where))
+        right.append(_check_image(cells[1], root, where))
+        choices.append(_count_votes(cells[2], cells[3], where) if has_votes else _read_choice(cells[2], where))
     if not choices:
         raise PairsError(f"{path}: holds no pair, only a header")
     if not any(choice != TIE for choice in choices):
@@ -79,7 +79,7 @@ def read_pairs(path: Path, root: Path) -> PreferencePairs:
     return PreferencePairs(left, right, np.array(choices))
 
 
-def _rows(path: Path) -> list[list[str]]:
+def _read_rows(path: Path) -> list[list[str]]:
     """Return cells of all rows that are not blank, the header in lower case."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -92,20 +92,20 @@ def _rows(path: Path) -> list[list[str]]:
     return [[cell.lower() for cell in rows[0]], *rows[1:]]
 
 
-def _image(text: str, root: Path, where: str) -> str:
+def _check_image(text: str, root: Path, where: str) -> str:
     name = text.replace("\\", "/").lstrip("/")
     if not (root / name).is_file():
         raise PairsError(f"{where}: no image {root / name}; paths are relative to --root")
     return name
 
 
-def _choice(text: str, where: str) -> int:
+def _read_choice(text: str, where: str) -> int:
     if text.lower() not in CHOICES:
         raise PairsError(f"{where}: the choice is {text!r}; allowed: {', '.join(CHOICES)}")
     return CHOICES[text.lower()]
 
 
-def _by_votes(left: str, right: str, where: str) -> int:
+def _count_votes(left: str, right: str, where: str) -> int:
     try:
         votes = float(left), float(right)
     except ValueError as error:

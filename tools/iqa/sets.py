@@ -77,7 +77,7 @@ class IqaSet:
     notes: list[str] = field(default_factory=list)
     unions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
-    def groups(self) -> dict[str, list[IqaRecord]]:
+    def split_groups(self) -> dict[str, list[IqaRecord]]:
         """Return the whole set under "all", then every union and every kind, each in the order of the set."""
         kinds = {kind: (kind,) for kind in sorted({record.kind for record in self.records} - {""})}
         found = {"all": list(self.records)}
@@ -117,37 +117,38 @@ def load_iqa_set(name: str, root: Path, labels: Path | None = None, mos_column: 
 
 
 def _read_csv_set(root: Path, labels: Path | None, mos_column: str | None) -> IqaSet:
-    rows = _table(_first_file("csv", root, labels, "labels.csv", "scores.csv", "mos.csv"), mos_column)
+    rows = _read_table(_find_file("csv", root, labels, "labels.csv", "scores.csv", "mos.csv"), mos_column)
     return IqaSet("csv", [IqaRecord(name, root / name, mos, kind) for name, mos, kind in rows])
 
 
 def _read_koniq(root: Path, labels: Path | None, mos_column: str | None) -> IqaSet:
-    file = _first_file(
-        "koniq10k", root, labels, KONIQ_SCORES, f"{Path(KONIQ_SCORES).stem}/{KONIQ_SCORES}", KONIQ_SPLITS
-    )
-    rows = _table(file, mos_column or "MOS")
+    file = _find_file("koniq10k", root, labels, KONIQ_SCORES, f"{Path(KONIQ_SCORES).stem}/{KONIQ_SCORES}", KONIQ_SPLITS)
+    rows = _read_table(file, mos_column or "MOS")
     kinds = {name: kind for name, _, kind in rows}
     notes = []
     splits = root / KONIQ_SPLITS
     if splits.is_file():
-        kinds = {name: kind for name, _, kind in _table(splits, None)}
+        kinds = {name: kind for name, _, kind in _read_table(splits, None)}
     elif not any(kinds.values()):
         notes.append(f"{splits} is not there: no figures for the training, validation and test part")
     if mos_column is None and file.name == KONIQ_SPLITS:
         notes.append(f"MOS from {KONIQ_SPLITS}, which is rescaled to about 0..100; RecycleD's lists have 1..5")
-    folder = _first_folder("koniq10k", root, "1024x768", "koniq10k_1024x768/1024x768", "koniq10k_1024x768", "images")
+    folder = _find_folder("koniq10k", root, "1024x768", "koniq10k_1024x768/1024x768", "koniq10k_1024x768", "images")
     records = [
         IqaRecord(name, folder / name, mos, KONIQ_KINDS.get(kinds.get(name, ""), kinds.get(name, "")))
         for name, mos, _ in rows
     ]
     expected = {"": 10_073} | ({"Train": 7058, "Val": 1000, "Test": 2015} if any(kinds.values()) else {})
-    return IqaSet("koniq10k", records, notes + _count_notes(records, expected))
+    return IqaSet("koniq10k", records, notes + _note_counts(records, expected))
 
 
 def _read_livec(root: Path, labels: Path | None, mos_column: str | None) -> IqaSet:
     data = labels.parent if labels else root / "Data"
-    names = [str(cell.item()) for cell in _mat(data / "AllImages_release.mat", "AllImages_release", "livec").ravel()]
-    scores = _mat(data / "AllMOS_release.mat", "AllMOS_release", "livec").ravel()
+    names = [
+        str(cell.item())
+        for cell in _read_variable(data / "AllImages_release.mat", "AllImages_release", "livec").ravel()
+    ]
+    scores = _read_variable(data / "AllMOS_release.mat", "AllMOS_release", "livec").ravel()
     if len(names) != len(scores):
         raise IqaSetError(f"{data}: {len(names)} names of images, but {len(scores)} scores")
     records = []
@@ -155,19 +156,19 @@ def _read_livec(root: Path, labels: Path | None, mos_column: str | None) -> IqaS
         training = index < 7  # shown to the observers first, and kept in a folder of their own
         place = f"Images/trainingImages/{name}" if training else f"Images/{name}"
         kind = "observers' training images" if training else "main"
-        records.append(IqaRecord(place, root / place, _number(mos, place), kind))
+        records.append(IqaRecord(place, root / place, _parse_number(mos, place), kind))
     notes = ["RecycleD's list has all 1169 images; most other papers leave out the 7 training images: row 'main'"]
-    return IqaSet("livec", records, notes + _count_notes(records, {"": 1169, "main": 1162}))
+    return IqaSet("livec", records, notes + _note_counts(records, {"": 1169, "main": 1162}))
 
 
 def _read_pipal(root: Path, labels: Path | None, mos_column: str | None) -> IqaSet:
-    folder = labels or _first_folder("pipal", root, "Train_Label", "train_label", "Train_label")
+    folder = labels or _find_folder("pipal", root, "Train_Label", "train_label", "Train_label")
     files = sorted(folder.glob("*.txt")) if folder.is_dir() else [folder]
     if not files:
         raise IqaSetError(f"{folder}: holds no *.txt; PIPAL is to be had from {SOURCES['pipal']}")
     images = {path.name: path for path in sorted(root.rglob("*.bmp"))}
     records = []
-    for name, mos, _ in (row for file in files for row in _table(file, mos_column)):
+    for name, mos, _ in (row for file in files for row in _read_table(file, mos_column)):
         path = images.get(Path(name).name, root / "Distortion_1" / name)
         parts = Path(name).stem.split("_")
         if len(parts) != 3:
@@ -176,16 +177,16 @@ def _read_pipal(root: Path, labels: Path | None, mos_column: str | None) -> IqaS
         records.append(IqaRecord(path.relative_to(root).as_posix(), path, mos, kind))
     expected = {"": 23_200, "Trad.SR": 2400, "PSNR.SR": 3200, "kernel mismatch SR": 2000, "GAN.SR": 4800}
     notes = ["SFD does not say which images of PIPAL its Table 3 uses; Table 4 has Trad.SR, PSNR.SR and GAN.SR"]
-    counts = _count_notes(records, {**expected, "SR and denoising": 2800})
+    counts = _note_counts(records, {**expected, "SR and denoising": 2800})
     return IqaSet("pipal", records, notes + counts, {"all SR": tuple(PIPAL_KINDS.values())})
 
 
 def _read_ma(root: Path, labels: Path | None, mos_column: str | None) -> IqaSet:
     listed = [path.name for suffix in ("csv", "txt", "mat") for path in sorted(root.glob(f"*.{suffix}"))]
-    file = _first_file("ma", root, labels, *listed)
-    rows = _ma_mat(file) if file.suffix == ".mat" else _table(file, mos_column)
-    records = [IqaRecord(name, root / name, mos, kind or _scale(name)) for name, mos, kind in rows]
-    return IqaSet("ma", records, _count_notes(records, {"": 1620}))
+    file = _find_file("ma", root, labels, *listed)
+    rows = _read_ma_mat(file) if file.suffix == ".mat" else _read_table(file, mos_column)
+    records = [IqaRecord(name, root / name, mos, kind or _find_scale(name)) for name, mos, kind in rows]
+    return IqaSet("ma", records, _note_counts(records, {"": 1620}))
 
 
 READERS: dict[str, Callable[[Path, Path | None, str | None], IqaSet]] = {
@@ -200,12 +201,12 @@ READERS: dict[str, Callable[[Path, Path | None, str | None], IqaSet]] = {
 # ------------------------------------------------------------------------------------------------------- their parts
 
 
-def _scale(name: str) -> str:
+def _find_scale(name: str) -> str:
     """Return `sf4` of Bicubic/sf4/sigma1.2/29030.png: the scaling factor is a folder's name in Ma's set."""
     return next((part for part in Path(name).parts[:-1] if part[:2] == "sf" and part[2:].isdecimal()), "")
 
 
-def _ma_mat(file: Path) -> list[tuple[str, float, str]]:
+def _read_ma_mat(file: Path) -> list[tuple[str, float, str]]:
     """Return names and scores of a .mat with one cell array of names and one vector of numbers of the same length."""
     from scipy.io import loadmat
 
@@ -221,10 +222,10 @@ def _ma_mat(file: Path) -> list[tuple[str, float, str]]:
             f"{file}: expected one cell array of file names and one vector of as many scores, found {sorted(content)}; "
             "give --labels a list 'file,mos', such as RecycleD's datasets/MaScoreDataset_all_pair.txt"
         )
-    return [(str(cell.item()), _number(mos, str(cell)), "") for cell, mos in zip(*pairs[0], strict=True)]
+    return [(str(cell.item()), _parse_number(mos, str(cell)), "") for cell, mos in zip(*pairs[0], strict=True)]
 
 
-def _mat(file: Path, variable: str, name: str) -> Any:
+def _read_variable(file: Path, variable: str, name: str) -> Any:
     from scipy.io import loadmat
 
     if not file.is_file():
@@ -235,7 +236,7 @@ def _mat(file: Path, variable: str, name: str) -> Any:
         raise IqaSetError(f"{file}: the variable {variable} cannot be read ({error})") from error
 
 
-def _first_file(name: str, root: Path, labels: Path | None, *places: str) -> Path:
+def _find_file(name: str, root: Path, labels: Path | None, *places: str) -> Path:
     candidates = [labels] if labels else [root / place for place in places]
     found = next((path for path in candidates if path.is_file()), None)
     if found is None:
@@ -244,14 +245,14 @@ def _first_file(name: str, root: Path, labels: Path | None, *places: str) -> Pat
     return found
 
 
-def _first_folder(name: str, root: Path, *places: str) -> Path:
+def _find_folder(name: str, root: Path, *places: str) -> Path:
     found = next((root / place for place in places if (root / place).is_dir()), None)
     if found is None:
         raise IqaSetError(f"{root / places[0]}: no such folder; {name} is to be had from {SOURCES[name]}")
     return found
 
 
-def _table(file: Path, mos_column: str | None) -> list[tuple[str, float, str]]:
+def _read_table(file: Path, mos_column: str | None) -> list[tuple[str, float, str]]:
     """Return (file, MOS, kind) of each row of a text table, with a header or, where the second cell is a number,
     without.
     """
@@ -263,7 +264,7 @@ def _table(file: Path, mos_column: str | None) -> list[tuple[str, float, str]]:
         raise IqaSetError(f"{file}: is empty")
     delimiter = next((mark for mark in DELIMITERS if mark in lines[0].strip()), ",")
     rows = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=delimiter)]
-    columns, first = _columns(rows[0], mos_column, file)
+    columns, first = _find_columns(rows[0], mos_column, file)
     found = []
     for number, row in enumerate(rows[first:], start=first + 1):
         if len(row) <= max(columns[:2]):
@@ -271,12 +272,12 @@ def _table(file: Path, mos_column: str | None) -> list[tuple[str, float, str]]:
         name, kind = row[columns[0]].replace("\\", "/").lstrip("/"), columns[2]
         if Path(name).suffix.lower() not in IMAGE_SUFFIXES:
             raise IqaSetError(f"{file}, row {number}: {name!r} is no name of an image")
-        mos = _number(row[columns[1]], f"{file}, row {number}")
+        mos = _parse_number(row[columns[1]], f"{file}, row {number}")
         found.append((name, mos, row[kind] if kind is not None and kind < len(row) else ""))
     return found
 
 
-def _columns(header: list[str], mos_column: str | None, file: Path) -> tuple[tuple[int, int, int | None], int]:
+def _find_columns(header: list[str], mos_column: str | None, file: Path) -> tuple[tuple[int, int, int | None], int]:
     """Return indices of the columns file, MOS and kind, and the index of the first row of data."""
     if len(header) > 1 and _is_number(header[1]):
         return (0, 1, 2 if len(header) > 2 else None), 0
@@ -300,7 +301,7 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _number(value: Any, where: str) -> float:
+def _parse_number(value: Any, where: str) -> float:
     try:
         number = float(value)
     except (TypeError, ValueError) as error:
@@ -310,7 +311,7 @@ def _number(value: Any, where: str) -> float:
     return number
 
 
-def _count_notes(records: list[IqaRecord], expected: Mapping[str, int]) -> list[str]:
+def _note_counts(records: list[IqaRecord], expected: Mapping[str, int]) -> list[str]:
     """Return a note for each kind ("" is the whole set) that has not as many images as published."""
     counts = Counter(record.kind for record in records)
     counts[""] = len(records)

@@ -21,7 +21,7 @@ class PaperValue:
     value: float
 
 
-def table_names() -> list[str]:
+def list_tables() -> list[str]:
     """Return names of all tables, such as "sfd_table3"."""
     return sorted(path.stem for path in FOLDER.glob("*.csv"))
 
@@ -45,7 +45,7 @@ def read_table(name: str) -> tuple[PaperValue, ...]:
     return tuple(values)
 
 
-def lookup(name: str, dataset: str, *methods: str) -> dict[str, float]:
+def find_figures(name: str, dataset: str, *methods: str) -> dict[str, float]:
     """Return the figures, by metric, of the first of these methods that a table has on a data set; empty for none."""
     rows = [row for row in read_table(name) if row.dataset == dataset]
     method = next((method for method in methods if any(row.method == method for row in rows)), None)

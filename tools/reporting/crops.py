@@ -84,7 +84,7 @@ def compare(group: Group, options: CropOptions, problems: list[str]) -> list[Com
     scores = {one.method: one.scores for one in group.evaluations}
     made: list[Comparison] = []
     for name, place in wanted:
-        panels = images.with_others(name, images.methods(name))
+        panels = images.add_others(name, images.read_methods(name))
         if not panels:
             continue
         one = _cut(name, panels, place, options.side, scores)
@@ -97,14 +97,14 @@ def compare(group: Group, options: CropOptions, problems: list[str]) -> list[Com
 
 def choose(images: ImageSet, options: CropOptions) -> list[tuple[str, Place]]:
     """Choose image, left and top of each crop: those that were given, then one each of the most different images."""
-    names = images.names()
+    names = images.list_names()
     given = [(name, place) for name in names for place in options.places.get(name, ())]
     left = options.max_images - len(given)
     if left <= 0:
         return given
     ranked = []
     for name in names:
-        made = [] if name in options.places else list(images.methods(name).values())
+        made = [] if name in options.places else list(images.read_methods(name).values())
         if made:
             value, place = find_most_different(made, options.side)
             ranked.append((-value, name, place))

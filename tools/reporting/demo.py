@@ -98,11 +98,11 @@ def _make_images(repository: Path, out: Path, option_files: Mapping[str, Path], 
 def _read_commit(repository: Path) -> str | None:
     """Return the hash of the commit, with "+changes" where the working tree differs from it; None outside git."""
 
-    def git(*arguments: str) -> str:
+    def run_git(*arguments: str) -> str:
         return subprocess.run(["git", *arguments], cwd=repository, capture_output=True, text=True, check=True).stdout
 
     try:
-        return git("rev-parse", "HEAD").strip() + ("+changes" if git("status", "--porcelain").strip() else "")
+        return run_git("rev-parse", "HEAD").strip() + ("+changes" if run_git("status", "--porcelain").strip() else "")
     except (OSError, subprocess.CalledProcessError):
         return None
 

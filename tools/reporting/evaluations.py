@@ -143,14 +143,14 @@ def make_names_unique(evaluations: Sequence[Evaluation]) -> list[Evaluation]:
     """Put the results' folder into the names of methods that would stand twice in one table."""
     counts: dict[tuple[str, str, str], int] = defaultdict(int)
     for one in evaluations:
-        counts[*_table(one), one.method] += 1
+        counts[*_find_table(one), one.method] += 1
     return [
-        replace(one, method=f"{one.method} ({one.folder.name})") if counts[*_table(one), one.method] > 1 else one
+        replace(one, method=f"{one.method} ({one.folder.name})") if counts[*_find_table(one), one.method] > 1 else one
         for one in evaluations
     ]
 
 
-def _table(evaluation: Evaluation) -> tuple[str, str]:
+def _find_table(evaluation: Evaluation) -> tuple[str, str]:
     return evaluation.dataset, next(iter(evaluation.summary.protocol), "protocol not said")
 
 
@@ -172,7 +172,7 @@ def split_by_table(evaluations: Iterable[Evaluation]) -> list[Group]:
     """Return a group per data set and protocol, sorted by name; methods keep their order."""
     tables: dict[tuple[str, str], list[Evaluation]] = defaultdict(list)
     for one in evaluations:
-        tables[_table(one)].append(one)
+        tables[_find_table(one)].append(one)
     return [Group(dataset, protocol, tuple(tables[dataset, protocol])) for dataset, protocol in sorted(tables)]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from prismsr.data.images.source import FolderSource
 from prismsr.data.test_sets.sets import TEST_SETS
 from prismsr.metrics.images import read_bgr
-from prismsr.tools.evaluation.matching import SEPARATOR, common_suffix, group_of
+from prismsr.tools.evaluation.matching import SEPARATOR, find_common_suffix, find_group
 from prismsr.tools.reporting.evaluations import Group
 from prismsr.utils.errors import DataError, UserError
 from prismsr.utils.images import IMAGE_SUFFIXES
@@ -30,39 +30,41 @@ class ImageSet:
 
     def __init__(self, group: Group, bases: Sequence[Path], lq: Path | None, problems: list[str]) -> None:
         self.dataset, self._bases, self._problems = group.dataset, bases, problems
-        self._gt = self._ground_truths(sorted({gt for one in group.evaluations if (gt := one.summary.gt) is not None}))
+        self._gt = self._find_ground_truths(
+            sorted({gt for one in group.evaluations if (gt := one.summary.gt) is not None})
+        )
         self._methods = {}
         for one in group.evaluations:
-            if files := self._files(one.summary.sr, f"{one.method}: the SR images"):
+            if files := self._find_files(one.summary.sr, f"{one.method}: the SR images"):
                 self._methods[one.method] = index_by_name(files, self._gt)
         known = TEST_SETS.get(group.dataset)
         folder = str(lq) if lq else known.lq if known and known.lq and locate(known.lq, bases) else None
-        self._lq = index_by_name(self._files(folder, "the LQ images"), self._gt) if folder else {}
-        if self._methods and not self.names():
+        self._lq = index_by_name(self._find_files(folder, "the LQ images"), self._gt) if folder else {}
+        if self._methods and not self.list_names():
             problems.append(f"{group.dataset}: no image is there for every method, so there are no crops")
 
-    def names(self) -> list[str]:
+    def list_names(self) -> list[str]:
         """Return the images that all methods have, of those that have any."""
         held = [set(files) for files in self._methods.values()]
         return sorted(set.intersection(*held)) if held else []
 
-    def methods(self, name: str) -> dict[str, Image]:
+    def read_methods(self, name: str) -> dict[str, Image]:
         """Read (H, W, 3) BGR of an image by method, all of the first one's size."""
         made: dict[str, Image] = {}
         for method, files in self._methods.items():
             self._add(made, method, files[name])
         return made
 
-    def with_others(self, name: str, made: Mapping[str, Image]) -> dict[str, Image]:
+    def add_others(self, name: str, made: Mapping[str, Image]) -> dict[str, Image]:
         """Return the methods' images with LQ before them and GT behind them, where there are any."""
         found = dict(made)
         for method, files in ((LQ, self._lq), (GT, self._gt)):
-            path = files.get(name, files.get(group_of(name)))
+            path = files.get(name, files.get(find_group(name)))
             if path is not None and made:
                 self._add(found, method, path)
         return {name: found[name] for name in (LQ, *made, GT) if name in found}
 
-    def _files(self, folder: str, what: str) -> dict[str, Path]:
+    def _find_files(self, folder: str, what: str) -> dict[str, Path]:
         place = locate(folder, self._bases)
         if place is None:
             self._problems.append(f"{self.dataset}: {what} are not there (any more): {folder}")
@@ -73,13 +75,13 @@ class ImageSet:
             self._problems.append(f"{self.dataset}: {what}: {error}")
             return {}
 
-    def _ground_truths(self, folders: Sequence[str]) -> dict[str, Path]:
+    def _find_ground_truths(self, folders: Sequence[str]) -> dict[str, Path]:
         if not folders:
             return {}
         if len(folders) > 1:
             self._problems.append(f"{self.dataset}: GTs lie in {', '.join(folders)}; the first are shown")
         several = f"{folders[0]}/original"  # a folder per version: the original is shown
-        return self._files(several if locate(several, self._bases) else folders[0], "the ground truths")
+        return self._find_files(several if locate(several, self._bases) else folders[0], "the ground truths")
 
     def _add(self, images: dict[str, Image], method: str, path: Path) -> None:
         try:
@@ -103,7 +105,7 @@ def locate(folder: str, bases: Iterable[Path]) -> Path | None:
 
 def index_by_name(files: Mapping[str, Path], gt: Mapping[str, Path]) -> dict[str, Path]:
     """Return files by name without the suffix that they have beyond the GTs' names; NAME+ANYTHING stays as it is."""
-    suffix = common_suffix(files, gt)
+    suffix = find_common_suffix(files, gt)
     if suffix.startswith(SEPARATOR):
         return dict(files)
     return {key.removesuffix(suffix): path for key, path in files.items()}

@@ -62,7 +62,7 @@ def make_table(group: Group) -> Table:
         for column, metric in one.summary.metrics.items():
             found[column][one.method] = metric
     table = Table(count=max((metric.expected for row in found.values() for metric in row.values()), default=0))
-    table.headings = [_head(column, list(metrics.values()), table) for column, metrics in found.items()]
+    table.headings = [_make_heading(column, list(metrics.values()), table) for column, metrics in found.items()]
     winners = {column: find_best(metrics, column) for column, metrics in found.items()}
     several = {column for column, metrics in found.items() if len(set(map(describe_metric, metrics.values()))) > 1}
     for one in group.evaluations:
@@ -71,7 +71,7 @@ def make_table(group: Group) -> Table:
     return table
 
 
-def _head(column: str, found: Sequence[MetricSummary], table: Table) -> Cell:
+def _make_heading(column: str, found: Sequence[MetricSummary], table: Table) -> Cell:
     if not found:
         return Cell(column)
     head = Cell(f"{column} {ARROWS.get(found[0].better, '')}", sort=found[0].better)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Literal
 
 from prismsr.metrics.catalog import TABLE
-from prismsr.tools.evaluation.summary import versions
-from prismsr.tools.reproduction.running import Found, provenance
+from prismsr.tools.evaluation.summary import list_versions
+from prismsr.tools.reproduction.running import Found, describe_origin
 from prismsr.tools.reproduction.tables import Table
 from prismsr.utils.csv_files import format_rows
 from prismsr.utils.files import atomic_write
@@ -62,7 +62,7 @@ class Cell:
         return "better" if (difference > 0) == (self.better == "higher") else "worse"
 
 
-def cells_of(name: str, table: Table, found: Sequence[Found], rows: Sequence[str], sets: Sequence[str]) -> list[Cell]:
+def list_cells(name: str, table: Table, found: Sequence[Found], rows: Sequence[str], sets: Sequence[str]) -> list[Cell]:
     """Return all cells of a table, in the paper's order, those of extra rows last.
 
     Args:
@@ -72,7 +72,7 @@ def cells_of(name: str, table: Table, found: Sequence[Found], rows: Sequence[str
         rows, sets: only these; none for all.
     """
     jobs = {(one.job.dataset, one.job.method): one for one in found}
-    printed = [(value.dataset, value.method, value.metric, value.better, value.value) for value in table.printed()]
+    printed = [(value.dataset, value.method, value.metric, value.better, value.value) for value in table.read_figures()]
     extra = [
         (one.job.dataset, one.job.method, metric, better, None)
         for one in found
@@ -80,13 +80,13 @@ def cells_of(name: str, table: Table, found: Sequence[Found], rows: Sequence[str
         for metric, better in one.job.columns.items()
     ]
     return [
-        _cell(name, table, jobs.get((dataset, method)), dataset, method, metric, better, paper)
+        _make_cell(name, table, jobs.get((dataset, method)), dataset, method, metric, better, paper)
         for dataset, method, metric, better, paper in [*printed, *extra]
         if (not rows or method in rows) and (not sets or dataset in sets)
     ]
 
 
-def _cell(
+def _make_cell(
     name: str,
     table: Table,
     found: Found | None,
@@ -106,10 +106,10 @@ def _cell(
     kept = found.kept.get(metric)
     if kept is not None:
         return Cell(*about, kept.value * factor, tolerance, "done")
-    return Cell(*about, None, tolerance, *_why_not(found, metric))
+    return Cell(*about, None, tolerance, *_explain_lack(found, metric))
 
 
-def _why_not(found: Found, metric: str) -> tuple[State, tuple[str, ...]]:
+def _explain_lack(found: Found, metric: str) -> tuple[State, tuple[str, ...]]:
     """State of a cell without a figure, and what to do."""
     needs = found.needs
     lacks = [*needs.lacks, *([needs.metrics[metric]] if metric in needs.metrics else [])]
@@ -126,7 +126,7 @@ def _why_not(found: Found, metric: str) -> tuple[State, tuple[str, ...]]:
 # ------------------------------------------------------------------------------------------------------------ output
 
 
-def markdown(name: str, table: Table, cells: Sequence[Cell]) -> str:
+def format_markdown(name: str, table: Table, cells: Sequence[Cell]) -> str:
     """Return a table per data set (`paper / ours (difference, verdict)`), and below it what is missing."""
     lines = [f"# {name}: {table.title}", ""]
     lines += [table.note, ""] if table.note else []
@@ -134,13 +134,13 @@ def markdown(name: str, table: Table, cells: Sequence[Cell]) -> str:
         "Cells: paper / **ours** (ours - paper, verdict); the paper's figure alone where nothing was run here.",
         "",
     ]
-    digits = _printed_digits(table)
+    digits = _count_digits(table)
     for dataset in dict.fromkeys(cell.dataset for cell in cells):
-        lines += [f"## {dataset}", "", _set_table([cell for cell in cells if cell.dataset == dataset], digits), ""]
-    return "\n".join([*lines, *_summary(cells), *_todo(cells)]).rstrip() + "\n"
+        lines += [f"## {dataset}", "", _format_set([cell for cell in cells if cell.dataset == dataset], digits), ""]
+    return "\n".join([*lines, *_sum_up(cells), *_list_todo(cells)]).rstrip() + "\n"
 
 
-def _set_table(cells: Sequence[Cell], digits: Mapping[str, int]) -> str:
+def _format_set(cells: Sequence[Cell], digits: Mapping[str, int]) -> str:
     metrics = list(dict.fromkeys(cell.metric for cell in cells))
     arrows = {cell.metric: "↑" if cell.better == "higher" else "↓" for cell in cells}
     by_row: dict[str, dict[str, Cell]] = {}
@@ -148,22 +148,22 @@ def _set_table(cells: Sequence[Cell], digits: Mapping[str, int]) -> str:
         by_row.setdefault(cell.method, {})[cell.metric] = cell
     rows = []
     for method, row in by_row.items():
-        texts = [_text(row[metric], digits[metric]) if metric in row else "" for metric in metrics]
+        texts = [_format_cell(row[metric], digits[metric]) if metric in row else "" for metric in metrics]
         states = ", ".join(dict.fromkeys(cell.state for cell in row.values()))
         rows.append([method, *texts, states])
     return markdown_table(["method", *(f"{metric} {arrows[metric]}" for metric in metrics), "here"], rows)
 
 
-def _printed_digits(table: Table) -> dict[str, int]:
+def _count_digits(table: Table) -> dict[str, int]:
     """Return digits after the point that the paper prints, by metric."""
     digits: dict[str, int] = {}
-    for value in table.printed():
+    for value in table.read_figures():
         own = len(repr(value.value).partition(".")[2])
         digits[value.metric] = max(digits.get(value.metric, 0), own)
     return digits
 
 
-def _text(cell: Cell, digits: int) -> str:
+def _format_cell(cell: Cell, digits: int) -> str:
     paper = "-" if cell.paper is None else f"{cell.paper:.{digits}f}"
     if cell.ours is None:
         return paper
@@ -171,7 +171,7 @@ def _text(cell: Cell, digits: int) -> str:
     return ours if cell.difference is None else f"{ours} ({cell.difference:+.{digits}f}, {cell.verdict})"
 
 
-def _summary(cells: Sequence[Cell]) -> list[str]:
+def _sum_up(cells: Sequence[Cell]) -> list[str]:
     ours = [cell for cell in cells if cell.state not in ("paper only", "not made") and cell.paper is not None]
     verdicts = [cell.verdict for cell in ours if cell.verdict]
     parts = [f"{verdicts.count(verdict)} {verdict}" for verdict in ("within", "better", "worse") if verdict in verdicts]
@@ -179,7 +179,7 @@ def _summary(cells: Sequence[Cell]) -> list[str]:
     return [f"{len(verdicts)} of {len(ours)} figures of rows that can be made were made here{told}.", ""]
 
 
-def _todo(cells: Sequence[Cell]) -> list[str]:
+def _list_todo(cells: Sequence[Cell]) -> list[str]:
     """Return each thing to do once, with the number of cells that wait for it."""
     counts = Counter(text for cell in cells for text in cell.todo)
     lines = [f"- {text} [{count} {'cell' if count == 1 else 'cells'}]" for text, count in counts.most_common()]
@@ -192,21 +192,21 @@ def write_report(folder: Path, name: str, table: Table, cells: Sequence[Cell], f
     Raises:
         OSError: they cannot be written.
     """
-    text = markdown(name, table, cells)
+    text = format_markdown(name, table, cells)
     atomic_write(folder / f"{name}.md", text.encode())
-    atomic_write(folder / f"{name}.csv", _csv(cells).encode())
+    atomic_write(folder / f"{name}.csv", _format_csv(cells).encode())
     content = {
         "table": name,
         "title": table.title,
         "cells": [{**asdict(cell), "difference": cell.difference, "verdict": cell.verdict} for cell in cells],
-        "results": [provenance(one) for one in found if one.kept],
-        "versions": versions(),
+        "results": [describe_origin(one) for one in found if one.kept],
+        "versions": list_versions(),
     }
     atomic_write(folder / f"{name}.json", (json.dumps(content, indent=1, default=str) + "\n").encode())
     return text
 
 
-def _csv(cells: Sequence[Cell]) -> str:
+def _format_csv(cells: Sequence[Cell]) -> str:
     """Return a line per cell; an empty cell where there is no figure."""
     names = ["table", "dataset", "method", "metric", "better", "paper", "ours", "difference", "tolerance"]
     rows: list[list[str]] = [[*names, "verdict", "state", "todo"]]
@@ -218,7 +218,7 @@ def _csv(cells: Sequence[Cell]) -> str:
     return format_rows(rows)
 
 
-def overview(cells: Mapping[str, Sequence[Cell]]) -> str:
+def format_overview(cells: Mapping[str, Sequence[Cell]]) -> str:
     """Return a line per table: how many of its cells are in which state."""
     rows = []
     for name, own in cells.items():

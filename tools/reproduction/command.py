@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from prismsr.tools.inference.defaults import OVERLAP, PRECISIONS
-from prismsr.tools.reproduction.cells import Cell, cells_of, overview, write_report
-from prismsr.tools.reproduction.kept_results import How, folder_fingerprint
+from prismsr.tools.reproduction.cells import Cell, format_overview, list_cells, write_report
+from prismsr.tools.reproduction.kept_results import How, hash_folder
 from prismsr.tools.reproduction.plots import draw_plots
 from prismsr.tools.reproduction.running import Found, Setup, examine, run_all
-from prismsr.tools.reproduction.tables import Table, find_tables, jobs_of, read_tables
+from prismsr.tools.reproduction.tables import Table, find_tables, list_jobs, read_tables
 from prismsr.utils.command_line import ROOT, add_workers, whole_number
 from prismsr.utils.errors import OptionError
 from prismsr.utils.names import did_you_mean
@@ -44,33 +44,33 @@ def run(args: argparse.Namespace, root: Path = ROOT) -> int:
     if "list" in args.tables:
         print("\n".join(f"{name:8} {table.title}" for name, table in read_tables().items()))
         return 0
-    folder_fingerprint.cache_clear()  # of an earlier call in this process
+    hash_folder.cache_clear()  # of an earlier call in this process
     tables = find_tables(args.tables)
-    setup = _setup(args, root, tables)
+    setup = _make_setup(args, root, tables)
     cells: dict[str, list[Cell]] = {}
     failed = False
-    for name, (table, rows, sets) in _chosen(args, tables).items():
-        found = [examine(job, setup) for job in jobs_of(name, table, rows, sets)]
+    for name, (table, rows, sets) in _choose_tables(args, tables).items():
+        found = [examine(job, setup) for job in list_jobs(name, table, rows, sets)]
         if args.run:
             run_all(found, setup)
-        cells[name] = cells_of(name, table, found, rows, sets)
+        cells[name] = list_cells(name, table, found, rows, sets)
         text = write_report(setup.results, name, table, cells[name], found)
         print(text if len(tables) == 1 else f"{name}: {setup.results / name}.md")
         failed |= _tell_failures(found)
     if len(tables) > 1:
-        print(f"\n{overview(cells)}")
+        print(f"\n{format_overview(cells)}")
     if args.plots:
         print("\n".join(f"plot: {path}" for path in draw_plots(cells, setup.results / "plots")))
     return 1 if failed else 0
 
 
-def _chosen(args: argparse.Namespace, tables: dict[str, Table]) -> dict[str, tuple[Table, list[str], list[str]]]:
+def _choose_tables(args: argparse.Namespace, tables: dict[str, Table]) -> dict[str, tuple[Table, list[str], list[str]]]:
     """Return each table with the rows and sets that are asked for; tables that have none of them are left out.
 
     Raises:
         OptionError: a row or set that no table has.
     """
-    methods = {name: table.methods() for name, table in tables.items()}
+    methods = {name: table.list_methods() for name, table in tables.items()}
     for option, wanted, known in (
         ("--rows", args.rows, {method for each in methods.values() for method in each}),
         ("--sets", args.sets, {dataset for table in tables.values() for dataset in table.sets}),
@@ -87,7 +87,7 @@ def _chosen(args: argparse.Namespace, tables: dict[str, Table]) -> dict[str, tup
     return chosen
 
 
-def _setup(args: argparse.Namespace, root: Path, tables: dict[str, Table]) -> Setup:
+def _make_setup(args: argparse.Namespace, root: Path, tables: dict[str, Table]) -> Setup:
     checkpoints = {}
     known = {method for table in tables.values() for method in [*table.rows, *table.extra]}
     for text in args.checkpoint:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from prismsr.tools.evaluation.columns import MetricSpec
-from prismsr.tools.reproduction.needs import Needs, metric_weights
+from prismsr.tools.reproduction.needs import Needs, list_metric_weights
 from prismsr.tools.reproduction.tables import Job
 from prismsr.utils.files import atomic_write, hash_file, list_visible_files
 from prismsr.utils.options.files import load_options
@@ -62,7 +62,7 @@ class How:
     overlap: int = 32
 
 
-def image_settings(job: Job, needs: Needs, how: How) -> dict[str, Any]:
+def list_image_settings(job: Job, needs: Needs, how: How) -> dict[str, Any]:
     """Return what the images of a job, whose needs are there, depend on."""
     assert needs.options is not None
     assert needs.checkpoint is not None
@@ -70,41 +70,47 @@ def image_settings(job: Job, needs: Needs, how: How) -> dict[str, Any]:
     options = {key: value for key, value in load_options(needs.options).items() if key not in _NOT_FOR_IMAGES}
     if isinstance(options.get("val"), Mapping):
         options["val"] = {key: value for key, value in options["val"].items() if key not in _NOT_FOR_IMAGES_IN_VAL}
-    checkpoint = _file_hash(needs.checkpoint, *_state(needs.checkpoint))
-    inputs = folder_fingerprint(needs.lq)
+    checkpoint = _hash_once(needs.checkpoint, *_read_state(needs.checkpoint))
+    inputs = hash_folder(needs.lq)
     return {"experiment": needs.experiment, "checkpoint": checkpoint, "options": options, "lq": inputs, **asdict(how)}
 
 
-def quality_settings(job: Job, root: Path) -> dict[str, Any]:
+def list_quality_settings(job: Job, root: Path) -> dict[str, Any]:
     """Return what the scores of a quality metric depend on, with the files that its options name."""
     options = {
         key: [value, hash_file(root / value)] if isinstance(value, str) and (root / value).is_file() else value
         for key, value in job.row.metric_options.items()
     }
     lists = [hash_file(root / file) for file in (job.use.pairs, job.use.labels) if file and (root / file).is_file()]
-    images = folder_fingerprint(root / str(job.use.root))
-    return {"metric": job.row.metric, "options": options, "images": images, "lists": lists, "versions": _versions()}
+    images = hash_folder(root / str(job.use.root))
+    return {
+        "metric": job.row.metric,
+        "options": options,
+        "images": images,
+        "lists": lists,
+        "versions": _list_versions(),
+    }
 
 
-def result_folder(results: Path, job: Job, needs: Needs, settings: Mapping[str, Any]) -> Path:
+def find_result_folder(results: Path, job: Job, needs: Needs, settings: Mapping[str, Any]) -> Path:
     """Return where the results of these settings are kept."""
     if job.use.protocol is not None:
         parts = [needs.experiment, job.use.set or job.dataset]
     else:
         parts = [str(job.row.metric), job.use.reader or job.dataset]
-    return results.joinpath(*map(slug, parts), digest(settings))
+    return results.joinpath(*map(make_folder_name, parts), hash_values(settings))
 
 
-def column_key(spec: MetricSpec, needs: Needs, root: Path) -> str:
+def hash_column(spec: MetricSpec, needs: Needs, root: Path) -> str:
     """Hash of what a figure depends on besides the images."""
     assert needs.protocol is not None
     plan = needs.protocol
-    places = [place(entry, root) for entry in metric_weights(spec.metric)]
-    weights = [[path.name, *_state(path)] for path in places if path is not None and path.is_file()]
-    about = [spec.metric, spec.full_settings(), plan.references, plan.several, plan.align, weights, _versions()]
-    gt = None if needs.gt is None else folder_fingerprint(needs.gt)
-    labels = [] if needs.gt is None else folder_fingerprint(needs.gt.parent / "labels")
-    return digest([about, gt, labels if plan.references == "positives" else None])
+    places = [place(entry, root) for entry in list_metric_weights(spec.metric)]
+    weights = [[path.name, *_read_state(path)] for path in places if path is not None and path.is_file()]
+    about = [spec.metric, spec.fill_settings(), plan.references, plan.several, plan.align, weights, _list_versions()]
+    gt = None if needs.gt is None else hash_folder(needs.gt)
+    labels = [] if needs.gt is None else hash_folder(needs.gt.parent / "labels")
+    return hash_values([about, gt, labels if plan.references == "positives" else None])
 
 
 def read_record(folder: Path) -> dict[str, Result]:
@@ -122,7 +128,7 @@ def write_record(folder: Path, settings: Mapping[str, Any], columns: Mapping[str
     atomic_write(folder / RECORD, (json.dumps(content, indent=1, default=str) + "\n").encode())
 
 
-def older_results(folder: Path) -> bool:
+def has_older_results(folder: Path) -> bool:
     """Return whether results of other checkpoints, settings or inputs are beside a folder."""
     return any(path.parent != folder for path in folder.parent.glob(f"*/{RECORD}"))
 
@@ -130,42 +136,42 @@ def older_results(folder: Path) -> bool:
 # ----------------------------------------------------------------------------------------------------------- hashes
 
 
-def digest(value: Any) -> str:
+def hash_values(value: Any) -> str:
     """Return short SHA-256 of plain values."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:_DIGITS]
 
 
-def slug(name: str) -> str:
+def make_folder_name(name: str) -> str:
     """Return a name for a folder; names that differ in other characters only get different ones."""
     plain = re.sub(r"[^A-Za-z0-9._+-]+", "_", name).strip("._")
-    return plain if plain == name else f"{plain}_{digest(name)[:4]}"
+    return plain if plain == name else f"{plain}_{hash_values(name)[:4]}"
 
 
 @lru_cache(maxsize=256)
-def folder_fingerprint(folder: Path) -> str:
+def hash_folder(folder: Path) -> str:
     """Hash of names, sizes and times of change of the visible files below a folder; "" where there is none.
 
-    Many rows ask for the same folder: what was found is kept until `folder_fingerprint.cache_clear()`.
+    Many rows ask for the same folder: what was found is kept until `hash_folder.cache_clear()`.
     """
     if not folder.is_dir():
         return ""
     files = list_visible_files(folder)
-    return digest([[path.relative_to(folder).as_posix(), *_state(path)] for path in files])
+    return hash_values([[path.relative_to(folder).as_posix(), *_read_state(path)] for path in files])
 
 
-def _state(path: Path) -> list[int]:
+def _read_state(path: Path) -> list[int]:
     status = path.stat()
     return [status.st_size, status.st_mtime_ns]
 
 
 @lru_cache(maxsize=64)
-def _file_hash(path: Path, size: int, changed: int) -> str:
+def _hash_once(path: Path, size: int, changed: int) -> str:
     """Return SHA-256, read again only when the file changes."""
     return hash_file(path)
 
 
 @lru_cache(maxsize=1)
-def _versions() -> dict[str, str]:
+def _list_versions() -> dict[str, str]:
     found = {"prismsr": __version__}
     for package in ("pyiqa", "basicsr", "stlpips_pytorch"):
         try:

@@ -58,7 +58,7 @@ class Needs:
     protocol: Protocol | None = None
 
 
-def needs_of(job: Job, root: Path, checkpoints: Mapping[str, Path]) -> Needs:
+def find_needs(job: Job, root: Path, checkpoints: Mapping[str, Path]) -> Needs:
     """Look for all that a job needs.
 
     Args:
@@ -73,8 +73,8 @@ def needs_of(job: Job, root: Path, checkpoints: Mapping[str, Path]) -> Needs:
     if job.use.protocol is not None:
         _look_for_network(needs, job, root, checkpoints)
         _look_for_test_set(needs, job, root)
-        needs.protocol = _protocol(job)
-        found = {spec.column: metric_lack(spec.metric, root) for spec in needs.protocol.metrics}
+        needs.protocol = _choose_protocol(job)
+        found = {spec.column: find_metric_lack(spec.metric, root) for spec in needs.protocol.metrics}
         needs.metrics = {column: lack for column, lack in found.items() if lack is not None}
     else:
         _look_for_quality_metric(needs, job, root)
@@ -85,7 +85,7 @@ def needs_of(job: Job, root: Path, checkpoints: Mapping[str, Path]) -> Needs:
 
 
 def _look_for_network(needs: Needs, job: Job, root: Path, checkpoints: Mapping[str, Path]) -> None:
-    file = job.row.options_for(job.dataset)
+    file = job.row.find_options(job.dataset)
     maker = job.row.checkpoint_of or file
     assert file is not None
     assert maker is not None
@@ -97,23 +97,23 @@ def _look_for_network(needs: Needs, job: Job, root: Path, checkpoints: Mapping[s
     needs.options = places[file]
     options = load_options(needs.options)
     needs.experiment = str(options.get("name") or needs.options.stem)
-    needs.lacks += _network_lacks(options, file, root)
+    needs.lacks += _find_network_lacks(options, file, root)
     models = root / "experiments" / str(load_options(places[maker]).get("name")) / "models"
     own = [models / "net_g_latest.pth", models / "net_g_latest.safetensors"]
-    otherwise = "" if job.method in checkpoints else _trained_otherwise(models.parent, places[maker])
+    otherwise = "" if job.method in checkpoints else _find_difference(models.parent, places[maker])
     candidates = [checkpoints[job.method]] if job.method in checkpoints else own
     needs.checkpoint = next((path for path in candidates if path.is_file()), None)
     if needs.checkpoint is None:
         needs.lacks.append(
-            Lack("checkpoint", f"{_shown(candidates[0], root)}; {_how_made(candidates[0], root, maker)}")
+            Lack("checkpoint", f"{_shorten_path(candidates[0], root)}; {_explain_training(candidates[0], root, maker)}")
         )
     elif otherwise:
-        told = f"{_shown(needs.checkpoint, root)} was trained with other options: {otherwise}"
+        told = f"{_shorten_path(needs.checkpoint, root)} was trained with other options: {otherwise}"
         take = f'--checkpoint "{job.method}=FILE" takes it as it is'
-        needs.lacks.append(Lack("checkpoint", f"{told}; {_how_made(candidates[0], root, maker)}; or {take}"))
+        needs.lacks.append(Lack("checkpoint", f"{told}; {_explain_training(candidates[0], root, maker)}; or {take}"))
 
 
-def _network_lacks(options: Mapping[str, Any], file: str, root: Path) -> list[Lack]:
+def _find_network_lacks(options: Mapping[str, Any], file: str, root: Path) -> list[Lack]:
     """Return what a network loads besides its checkpoint (LGCAA: Stable Diffusion 2, DINO) and is not there."""
     wanted = weight_needs.needs_of({"network_g": options.get("network_g")})
     entries = [entry for need in wanted for entry in read_list() if entry.serves(need.what)]
@@ -122,7 +122,7 @@ def _network_lacks(options: Mapping[str, Any], file: str, root: Path) -> list[La
     return [Lack("network weights", f"{absent}; {fetch}")] if absent else []
 
 
-def _trained_otherwise(experiment: Path, maker: Path) -> str:
+def _find_difference(experiment: Path, maker: Path) -> str:
     """Return in which option a training differs from its option file, by the copy kept with the experiment; "" for
     none.
 
@@ -131,14 +131,14 @@ def _trained_otherwise(experiment: Path, maker: Path) -> str:
     copy = experiment / maker.name
     if not copy.is_file():
         return ""
-    then, now = _training_options(copy), _training_options(maker)
+    then, now = _list_training_options(copy), _list_training_options(maker)
     for key in {**now, **then}:
         if then.get(key) != now.get(key):
             return f"{key} was {then.get(key)}, and {maker.name} says {now.get(key)}"
     return ""
 
 
-def _training_options(file: Path) -> dict[str, Any]:
+def _list_training_options(file: Path) -> dict[str, Any]:
     """Return the sections of an option file that say what is trained, flat, by dotted key."""
     options = load_options(file)
     found: dict[str, Any] = {}
@@ -151,8 +151,8 @@ def _training_options(file: Path) -> dict[str, Any]:
     return found
 
 
-def _how_made(path: Path, root: Path, maker: str) -> str:
-    listed = next((entry for entry in read_list() if entry.serves(f"file:{_shown(path, root)}")), None)
+def _explain_training(path: Path, root: Path, maker: str) -> str:
+    listed = next((entry for entry in read_list() if entry.serves(f"file:{_shorten_path(path, root)}")), None)
     published = f"; or published at {listed.source} (tools/weights.py)" if listed else ""
     return f"train it: python basicsr/train.py -opt {maker}{published}"
 
@@ -162,7 +162,7 @@ def _look_for_test_set(needs: Needs, job: Job, root: Path) -> None:
     if use.set is not None:
         test_set = find_test_set(use.set)
         needs.lq, needs.gt = root / test_set.lq, None if test_set.gt is None else root / test_set.gt
-        lack = missing(test_set, root) or _not_as_published(test_set.name, needs)
+        lack = missing(test_set, root) or _find_problem(test_set.name, needs)
         needs.lacks += [Lack("test set", lack)] if lack else []
         return
     assert use.lq is not None
@@ -175,7 +175,7 @@ def _look_for_test_set(needs: Needs, job: Job, root: Path) -> None:
             return
 
 
-def _not_as_published(name: str, needs: Needs) -> str | None:
+def _find_problem(name: str, needs: Needs) -> str | None:
     """Return what is wrong with a set that `prepare.py testset --force` took all the same."""
     for folder in filter(None, (needs.gt, needs.lq)):
         try:
@@ -190,7 +190,7 @@ def _not_as_published(name: str, needs: Needs) -> str | None:
     return None
 
 
-def _protocol(job: Job) -> Protocol:
+def _choose_protocol(job: Job) -> Protocol:
     """Return the protocol with the table's columns alone."""
     assert job.use.protocol is not None
     whole = find_protocol(job.use.protocol)
@@ -212,7 +212,7 @@ def _look_for_quality_metric(needs: Needs, job: Job, root: Path) -> None:
         if _is_file(value) and not (root / value).is_file():
             needs.lacks.append(Lack("checkpoint", f"{value}; train it: python basicsr/train.py -opt {row.options}"))
     assert row.metric is not None
-    lack = metric_lack(row.metric, root)
+    lack = find_metric_lack(row.metric, root)
     if lack is not None:
         needs.lacks.append(lack)
 
@@ -224,7 +224,7 @@ def _is_file(value: object) -> bool:
 # ----------------------------------------------------------------------------------------------------------- weights
 
 
-def metric_lack(metric: str, root: Path) -> Lack | None:
+def find_metric_lack(metric: str, root: Path) -> Lack | None:
     """Return what a metric's published weights or its package lack; None where all that is known of is there.
 
     Metrics that the list of weights does not have are left to pyiqa, which fetches theirs at the first use.
@@ -232,13 +232,13 @@ def metric_lack(metric: str, root: Path) -> Lack | None:
     known = find_metric(metric)
     if known.pyiqa and importlib.util.find_spec("pyiqa") is None:
         return Lack("metric weights", f"{known.name}: the package pyiqa is not installed (pip install pyiqa)")
-    absent = ", ".join(entry.name for entry in metric_weights(metric) if not is_there(entry, root))
+    absent = ", ".join(entry.name for entry in list_metric_weights(metric) if not is_there(entry, root))
     if not absent:
         return None
     return Lack("metric weights", f"{known.name}: {absent}; python tools/weights.py fetch --metrics {known.name}")
 
 
-def metric_weights(metric: str) -> list[Weights]:
+def list_metric_weights(metric: str) -> list[Weights]:
     """Return the entries of the list of weights that a metric needs."""
     return [entry for need in find_metric(metric).needs for entry in read_list() if entry.serves(need)]
 
@@ -249,5 +249,5 @@ def is_there(entry: Weights, root: Path) -> bool:
     return path is not None and path.is_file()
 
 
-def _shown(path: Path, root: Path) -> str:
+def _shorten_path(path: Path, root: Path) -> str:
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)

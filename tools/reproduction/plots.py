@@ -78,16 +78,16 @@ def draw_plots(cells: Mapping[str, Sequence[Cell]], folder: Path) -> list[Path]:
     for plane in PLANES:
         own = [cell for cell in cells.get(plane.table, ()) if cell.dataset == plane.dataset]
         if own:
-            drawn.append(_save(_plane(plane, own), folder / f"{plane.table}_plane.png"))
+            drawn.append(_save(_draw_plane(plane, own), folder / f"{plane.table}_plane.png"))
     for table, dataset, metric in BARS:
         own = [cell for cell in cells.get(table, ()) if (cell.dataset, cell.metric) == (dataset, metric)]
         if own:
-            drawn.append(_save(_bars(f"{table}: {metric}, {dataset}", own), folder / f"{table}_bars.png"))
+            drawn.append(_save(_draw_bars(f"{table}: {metric}, {dataset}", own), folder / f"{table}_bars.png"))
     for name, dataset, methods in RADARS:
         table = name.partition("_")[0]
         own = [cell for cell in cells.get(table, ()) if cell.dataset == dataset and cell.method in methods]
         if own:
-            drawn.append(_save(_radar(f"{table}: {dataset}", own, methods), folder / f"{name}.png"))
+            drawn.append(_save(_draw_radar(f"{table}: {dataset}", own, methods), folder / f"{name}.png"))
     return drawn
 
 
@@ -98,7 +98,7 @@ def _save(figure: Figure, path: Path) -> Path:
     return path
 
 
-def _values(cells: Sequence[Cell], metric: str, ours: bool) -> dict[str, float]:
+def _find_values(cells: Sequence[Cell], metric: str, ours: bool) -> dict[str, float]:
     """Return figures by method."""
     found = {cell.method: cell.ours if ours else cell.paper for cell in cells if cell.metric == metric}
     return {method: value for method, value in found.items() if value is not None}
@@ -107,14 +107,14 @@ def _values(cells: Sequence[Cell], metric: str, ours: bool) -> dict[str, float]:
 # ------------------------------------------------------------------------------------------------------------ planes
 
 
-def _plane(plane: Plane, cells: Sequence[Cell]) -> Figure:
+def _draw_plane(plane: Plane, cells: Sequence[Cell]) -> Figure:
     figure = Figure(figsize=(6.2 * len(plane.perception), 5.4), layout="constrained")
     for axes, metric in zip(np.atleast_1d(figure.subplots(1, len(plane.perception))), plane.perception, strict=True):
         texts: list[tuple[float, float, str, str]] = []
         for ours in (False, True):
-            x, y = _values(cells, plane.distortion, ours), _values(cells, metric, ours)
+            x, y = _find_values(cells, plane.distortion, ours), _find_values(cells, metric, ours)
             both = [method for method in x if method in y]
-            _scatter(axes, [(x[m], y[m]) for m in both], [_has_option_file(cells, m) for m in both], ours)
+            _draw_points(axes, [(x[m], y[m]) for m in both], [_has_option_file(cells, m) for m in both], ours)
             texts += [(x[m], y[m], m, OURS_COLOUR if ours else "black") for m in both]
             _join(axes, {m: (x[m], y[m]) for m in both}, plane.joined, ours)
         lower = next(cell.better for cell in cells if cell.metric == metric) == "lower"
@@ -123,7 +123,7 @@ def _plane(plane: Plane, cells: Sequence[Cell]) -> Figure:
         axes.margins(0.16, 0.12)
         if lower:
             axes.invert_yaxis()
-        _legend(axes)
+        _draw_legend(axes)
         _place_labels(figure, axes, texts)
     figure.suptitle(f"{plane.table}: {plane.dataset}", fontsize=11)
     return figure
@@ -133,7 +133,7 @@ def _has_option_file(cells: Sequence[Cell], method: str) -> bool:
     return any(cell.method == method and cell.state not in ("paper only", "not made") for cell in cells)
 
 
-def _scatter(axes: Axes, points: Sequence[tuple[float, float]], own: Sequence[bool], ours: bool) -> None:
+def _draw_points(axes: Axes, points: Sequence[tuple[float, float]], own: Sequence[bool], ours: bool) -> None:
     if ours:
         if points:
             axes.plot(*zip(*points, strict=True), "*", color=OURS_COLOUR, markersize=13, label="made here", zorder=4)
@@ -156,7 +156,7 @@ def _join(axes: Axes, points: Mapping[str, tuple[float, float]], suffix: str, ou
             axes.annotate("", xy=end, xytext=start, arrowprops=style, zorder=2)
 
 
-def _legend(axes: Axes) -> None:
+def _draw_legend(axes: Axes) -> None:
     if axes.get_legend_handles_labels()[0]:
         axes.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.11), ncols=3, frameon=False)
 
@@ -179,8 +179,8 @@ def _place_labels(figure: Figure, axes: Axes, texts: Sequence[tuple[float, float
         best: tuple[int, Any, Bbox] | None = None
         for place in places:
             label = _label(axes, text, *place)
-            box = _text_box(label, renderer)
-            clashes = sum(box.overlaps(other) for other in taken) + 3 * (not _inside(box, frame))
+            box = _find_box(label, renderer)
+            clashes = sum(box.overlaps(other) for other in taken) + 3 * (not _lies_inside(box, frame))
             worse = label if best is not None and best[0] <= clashes else best[1] if best is not None else None
             if worse is not label:
                 best = (clashes, label, box)
@@ -204,23 +204,23 @@ def _label(axes: Axes, text: tuple[float, float, str, str], dx: float, dy: float
     return label
 
 
-def _text_box(label: Any, renderer: Any) -> Bbox:
+def _find_box(label: Any, renderer: Any) -> Bbox:
     """Return the text's own box, without that of the line to its point."""
     label.update_positions(renderer)
     return Text.get_window_extent(label, renderer).padded(1)
 
 
-def _inside(box: Bbox, frame: Bbox) -> bool:
+def _lies_inside(box: Bbox, frame: Bbox) -> bool:
     return bool(box.x0 >= frame.x0 and box.x1 <= frame.x1 and box.y0 >= frame.y0 and box.y1 <= frame.y1)
 
 
 # --------------------------------------------------------------------------------------------------- bars and radars
 
 
-def _bars(title: str, cells: Sequence[Cell]) -> Figure:
+def _draw_bars(title: str, cells: Sequence[Cell]) -> Figure:
     """Return horizontal bars of the paper's figures, best at the top; stars are ours."""
     metric = cells[0].metric
-    paper, ours = _values(cells, metric, False), _values(cells, metric, True)
+    paper, ours = _find_values(cells, metric, False), _find_values(cells, metric, True)
     order = sorted(paper, key=paper.__getitem__, reverse=cells[0].better == "lower")
     figure = Figure(figsize=(7, 1.2 + 0.19 * len(order)), layout="constrained")
     axes = figure.subplots()
@@ -239,12 +239,12 @@ def _bars(title: str, cells: Sequence[Cell]) -> Figure:
     return figure
 
 
-def _radar(title: str, cells: Sequence[Cell], methods: Sequence[str]) -> Figure:
+def _draw_radar(title: str, cells: Sequence[Cell], methods: Sequence[str]) -> Figure:
     """Return one spoke per metric, from the worst (centre) to the best (rim) of the drawn methods; dashed lines are
     ours.
     """
     metrics = list(dict.fromkeys(cell.metric for cell in cells))
-    series = {(name, ours): _series(cells, name, metrics, ours) for ours in (False, True) for name in methods}
+    series = {(name, ours): _list_values(cells, name, metrics, ours) for ours in (False, True) for name in methods}
     drawn = {key: line for key, line in series.items() if not np.isnan(line).any()}
     every = np.array(list(drawn.values()))
     low, high = every.min(0), every.max(0)
@@ -272,6 +272,6 @@ def _radar(title: str, cells: Sequence[Cell], methods: Sequence[str]) -> Figure:
     return figure
 
 
-def _series(cells: Sequence[Cell], method: str, metrics: Sequence[str], ours: bool) -> np.ndarray:
+def _list_values(cells: Sequence[Cell], method: str, metrics: Sequence[str], ours: bool) -> np.ndarray:
     own = {cell.metric: cell.ours if ours else cell.paper for cell in cells if cell.method == method}
     return np.array([np.nan if own.get(metric) is None else own[metric] for metric in metrics], np.float64)

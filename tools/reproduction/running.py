@@ -10,7 +10,7 @@ from prismsr.data.test_sets.sets import count_images
 from prismsr.metrics.correlation import CorrelationError
 from prismsr.tools.evaluation.columns import MetricSpec, make_scorer
 from prismsr.tools.evaluation.folder import evaluate_folder
-from prismsr.tools.evaluation.results import markdown
+from prismsr.tools.evaluation.results import format_markdown
 from prismsr.tools.evaluation.summary import Summary
 from prismsr.tools.inference.folder import Generator, infer_folder, load_generator
 from prismsr.tools.iqa.opinions import correlate_set
@@ -23,15 +23,15 @@ from prismsr.tools.reproduction.kept_results import (
     IMAGES,
     How,
     Result,
-    column_key,
-    image_settings,
-    older_results,
-    quality_settings,
+    find_result_folder,
+    has_older_results,
+    hash_column,
+    list_image_settings,
+    list_quality_settings,
     read_record,
-    result_folder,
     write_record,
 )
-from prismsr.tools.reproduction.needs import Lack, Needs, needs_of
+from prismsr.tools.reproduction.needs import Lack, Needs, find_needs
 from prismsr.tools.reproduction.tables import Job, Row
 from prismsr.utils.devices import find_device
 from prismsr.utils.errors import JobError, OptionError, UserError
@@ -97,7 +97,7 @@ class Found:
 def examine(job: Job, setup: Setup) -> Found:
     """Look what a job needs and which of its figures are kept; nothing is computed but hashes."""
     try:
-        needs = needs_of(job, setup.root, setup.checkpoints)
+        needs = find_needs(job, setup.root, setup.checkpoints)
         found = Found(job, needs)
         if not needs.lacks:
             _look_at_results(found, setup)
@@ -109,20 +109,20 @@ def examine(job: Job, setup: Setup) -> Found:
 def _look_at_results(found: Found, setup: Setup) -> None:
     job, needs = found.job, found.needs
     if needs.protocol is not None:
-        found.settings = image_settings(job, needs, setup.how)
+        found.settings = list_image_settings(job, needs, setup.how)
         specs = {spec.column: spec for spec in needs.protocol.metrics}
-        found.keys = {name: column_key(specs[name], needs, setup.root) for name in job.columns if name in specs}
+        found.keys = {name: hash_column(specs[name], needs, setup.root) for name in job.columns if name in specs}
     else:
-        found.settings = quality_settings(job, setup.root)
+        found.settings = list_quality_settings(job, setup.root)
         found.keys = dict.fromkeys(job.columns, job.use.group)
-    found.folder = result_folder(setup.results, job, needs, found.settings)
+    found.folder = find_result_folder(setup.results, job, needs, found.settings)
     record = read_record(found.folder)
-    stored = {name: record.get(_stored_name(job, name)) for name in found.keys}
+    stored = {name: record.get(_name_column(job, name)) for name in found.keys}
     found.kept = {name: one for name, one in stored.items() if one is not None and one.key == found.keys[name]}
-    found.stale = not found.kept and (bool(record) or older_results(found.folder))
+    found.stale = not found.kept and (bool(record) or has_older_results(found.folder))
 
 
-def _stored_name(job: Job, column: str) -> str:
+def _name_column(job: Job, column: str) -> str:
     """Name of a column in the record; the groups of one quality set share it."""
     return column if job.use.protocol is not None or job.use.group == "all" else f"{job.use.group}: {column}"
 
@@ -143,7 +143,7 @@ class Runner:
         try:
             with folder_lock(found.folder):
                 columns = self._make_columns(found)
-                kept = {**read_record(found.folder), **{_stored_name(job, name): one for name, one in columns.items()}}
+                kept = {**read_record(found.folder), **{_name_column(job, name): one for name, one in columns.items()}}
                 write_record(found.folder, found.settings, kept)
             found.kept |= columns
             found.stale = False
@@ -164,12 +164,12 @@ class Runner:
             return  # only written when the images are complete, and nothing that they depend on has changed
         how = self.setup.how
         report = infer_folder(
-            self._generator(found.needs), [found.needs.lq], folder, tile=how.tile, overlap=how.overlap, ext="png"
+            self._load_generator(found.needs), [found.needs.lq], folder, tile=how.tile, overlap=how.overlap, ext="png"
         )
         if report.failed:
             raise JobError(f"{len(report.failed)} images have no result, first: {report.failed[0]}")
 
-    def _generator(self, needs: Needs) -> Generator:
+    def _load_generator(self, needs: Needs) -> Generator:
         key = (needs.options, needs.checkpoint)
         assert needs.options is not None
         if self._loaded is None or self._loaded[0] != key:
@@ -191,7 +191,7 @@ class Runner:
             found.folder / IMAGES, needs.gt, replace(plan, metrics=able), found.folder, self.setup.workers, device,
             skip_missing=True,
         )  # fmt: skip
-        print(markdown(summary), file=sys.stderr)
+        print(format_markdown(summary), file=sys.stderr)
         return _complete(found, summary)
 
 
@@ -249,10 +249,10 @@ def _compare_with_people(found: Found, setup: Setup) -> dict[str, Result]:
 
 
 def _find_settings(row: Row, root: Path) -> dict[str, Any]:
-    return {key: _absolute(value, root) for key, value in row.metric_options.items()}
+    return {key: _resolve_file(value, root) for key, value in row.metric_options.items()}
 
 
-def _absolute(value: Any, root: Path) -> Any:
+def _resolve_file(value: Any, root: Path) -> Any:
     return str(root / value) if isinstance(value, str) and (root / value).is_file() else value
 
 
@@ -263,7 +263,7 @@ def run_all(found: Sequence[Found], setup: Setup) -> None:
         runner.run(one)
 
 
-def provenance(found: Found) -> dict[str, Any]:
+def describe_origin(found: Found) -> dict[str, Any]:
     """Return what the figures of a job are made from, for the JSON report."""
     return {
         "table": found.job.table,

@@ -63,7 +63,7 @@ class Row(_Strict):
     metric: str | None = None
     metric_options: Mapping[str, Any] = Field(default_factory=dict)
 
-    def options_for(self, dataset: str) -> str | None:
+    def find_options(self, dataset: str) -> str | None:
         """Return the option file for a data set."""
         return self.options.get(dataset) if isinstance(self.options, Mapping) else self.options
 
@@ -92,7 +92,7 @@ class Table(_Strict):
     factors: Mapping[str, float] = Field(default_factory=dict)
 
     @model_validator(mode="after")
-    def _covers_its_csv(self) -> "Table":
+    def _check_csv(self) -> "Table":
         values = paper_tables.read_table(self.csv)
         listed = [*self.rows, *self.others, *self.not_made]
         for what, known, printed in (
@@ -104,11 +104,11 @@ class Table(_Strict):
                 raise ValueError(f"{self.csv}: the {what} {wrong[0]!r} is not listed exactly once, or not in the CSV")
         return self
 
-    def printed(self) -> tuple[PaperValue, ...]:
+    def read_figures(self) -> tuple[PaperValue, ...]:
         """Return the paper's figures."""
         return paper_tables.read_table(self.csv)
 
-    def methods(self) -> list[str]:
+    def list_methods(self) -> list[str]:
         """Return all rows, the extra ones included."""
         return [*self.rows, *self.extra, *self.others, *self.not_made]
 
@@ -163,7 +163,7 @@ def find_tables(names: Sequence[str]) -> dict[str, Table]:
     return known if "all" in names else {name: known[name] for name in names}
 
 
-def jobs_of(name: str, table: Table, rows: Sequence[str] = (), sets: Sequence[str] = ()) -> list[Job]:
+def list_jobs(name: str, table: Table, rows: Sequence[str] = (), sets: Sequence[str] = ()) -> list[Job]:
     """Return the rows that can be made, on each data set where the table has figures.
 
     Args:
@@ -173,11 +173,11 @@ def jobs_of(name: str, table: Table, rows: Sequence[str] = (), sets: Sequence[st
     """
     made = {**table.rows, **table.extra}
     directions: dict[str, dict[str, str]] = {}
-    for value in table.printed():
+    for value in table.read_figures():
         directions.setdefault(value.dataset, {})[value.metric] = value.better
     return [
         Job(name, method, dataset, row, use, directions[dataset])
         for dataset, use in table.sets.items()
         for method, row in made.items()
-        if (not rows or method in rows) and (not sets or dataset in sets) and (row.metric or row.options_for(dataset))
+        if (not rows or method in rows) and (not sets or dataset in sets) and (row.metric or row.find_options(dataset))
     ]

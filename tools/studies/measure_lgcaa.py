@@ -59,10 +59,10 @@ def measure(options: dict[str, Any], tokens: Tensor, heads: int, seed: int = 0) 
     assert branch.norm2 is not None and branch.local is not None
     branch.norm2.register_forward_hook(lambda module, args, output: seen.append(output))
     merged = branch.normalise_for_mlp(tokens.double())
-    return relative_entropy(branch.local, tokens.double()), token_variation(seen[0]), token_variation(merged)
+    return measure_entropy(branch.local, tokens.double()), token_variation(seen[0]), token_variation(merged)
 
 
-def relative_entropy(local: LocalAttention, tokens: Tensor) -> float:
+def measure_entropy(local: LocalAttention, tokens: Tensor) -> float:
     """Return the mean entropy of softmax(s * norm(Q) norm(K)^T)'s rows over log N: 1 where all weigh the same."""
     q, k = (normalise(split_heads(project(tokens), local.heads), local.kind) for project in (local.to_q, local.to_k))
     temperature = local.temperature()

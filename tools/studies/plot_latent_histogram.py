@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Plot and print the distances."""
     images = read_all(args.gt, args.lq, args.sr)
-    panels = {"pixels": {name: _values(tensors) for name, tensors in images.items()}}
+    panels = {"pixels": {name: _flatten(tensors) for name, tensors in images.items()}}
     if args.vae:
         vae = build_vae(BaseOptions(path=None, vae_path=args.vae))
         panels["latents"] = {name: encode_values(vae, tensors) for name, tensors in images.items()}
@@ -73,24 +73,24 @@ def read_all(gt: Path, lq: Path | None, sr: Sequence[Path]) -> dict[str, list[Te
     images = {"GT": [read_tensor(gt / f"{name}.png") for name in names]}
     sizes: list[Any] = [image.shape[-2:] for image in images["GT"]]
     if lq is not None:
-        small = [read_tensor(_partner(lq, name)) for name in names]
+        small = [read_tensor(_find_partner(lq, name)) for name in names]
         images["LR"] = [enlarge(image, size) for image, size in zip(small, sizes, strict=True)]
     for folder in sr:
-        images[folder.name] = found = [read_tensor(_partner(folder, name)) for name in names]
+        images[folder.name] = found = [read_tensor(_find_partner(folder, name)) for name in names]
         wrong = [name for name, image, size in zip(names, found, sizes, strict=True) if image.shape[-2:] != size]
         if wrong:
             raise OptionError(f"--sr {folder}: {wrong[0]} has another size than GT's")
     return images
 
 
-def _partner(folder: Path, name: str) -> Path:
+def _find_partner(folder: Path, name: str) -> Path:
     found = sorted(folder.glob(f"{name}.png")) or sorted(folder.glob(f"{name}_*.png"))
     if not found:
         raise OptionError(f"{folder}: no image of {name}")
     return found[0]
 
 
-def _values(tensors: Sequence[Tensor]) -> NDArray[np.float32]:
+def _flatten(tensors: Sequence[Tensor]) -> NDArray[np.float32]:
     return torch.cat([tensor.flatten() for tensor in tensors]).numpy()
 
 
@@ -99,7 +99,7 @@ def encode_values(vae: Any, images: Sequence[Tensor]) -> NDArray[np.float32]:
     """Return all values of the images' scaled latents; sides are cut to multiples of the VAE's factor."""
     factor = vae_factor(vae)
     cut = [image[..., : image.shape[2] // factor * factor, : image.shape[3] // factor * factor] for image in images]
-    return _values([encode_images(vae, image, sample=False) for image in cut])
+    return _flatten([encode_images(vae, image, sample=False) for image in cut])
 
 
 def measure_distances(values: Values) -> dict[str, float]:
@@ -108,7 +108,7 @@ def measure_distances(values: Values) -> dict[str, float]:
     return {name: float(np.abs(np.sort(own) - gt).mean()) for name, own in values.items() if name != "GT"}
 
 
-def _edges(values: Values) -> NDArray[np.float64]:
+def _choose_edges(values: Values) -> NDArray[np.float64]:
     low, high = np.quantile(np.concatenate(list(values.values())), (0.001, 0.999))
     return np.linspace(low, high, BINS + 1)
 
@@ -122,7 +122,7 @@ def draw(panels: dict[str, Values], output: Path) -> None:
     figure = Figure(figsize=(5.5 * len(panels), 3.8), layout="constrained")
     axes = figure.subplots(1, len(panels), squeeze=False)[0]
     for axis, (title, values) in zip(axes, panels.items(), strict=True):
-        edges = LEVELS if title == "pixels" else _edges(values)
+        edges = LEVELS if title == "pixels" else _choose_edges(values)
         labels = {name: f"{name}, W1 {distance:.4f}" for name, distance in measure_distances(values).items()}
         for name, own in values.items():
             heights = np.histogram(own, edges, density=True)[0]

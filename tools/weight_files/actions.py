@@ -18,19 +18,18 @@ def show(want: Wanted, root: Path) -> int:
         path = place(weights, root)
         print(f"{weights.name}: {'there' if path is not None and path.is_file() else 'not there'}")
         size = f"{weights.size:,} bytes" if weights.size else ""
-        facts = ", ".join(part for part in (size, _published(weights)) if part)
+        facts = ", ".join(part for part in (size, _find_published(weights)) if part)
         rows = {"to": shown_place(weights, root), "from": weights.source, "is": facts, "terms": weights.licence}
-        rows["for"] = _users(users) or ", ".join(weights.needed_by).replace("metric:", "the metric ")
+        rows["for"] = _find_users(users) or ", ".join(weights.needed_by).replace("metric:", "the metric ")
         print("\n".join(f"  {name:6}{value}" for name, value in rows.items() if value))
     for file, (maker, users) in want.made.items():
-        print(
-            f"{file}: {'there' if (root / file).is_file() else 'not there'}\n  made by {maker}\n  for   {_users(users)}"
-        )
+        state = "there" if (root / file).is_file() else "not there"
+        print(f"{file}: {state}\n  made by {maker}\n  for   {_find_users(users)}")
     _tell_unknown(want)
     return 0
 
 
-def _published(weights: Weights) -> str:
+def _find_published(weights: Weights) -> str:
     if len(weights.sha256) == FULL:
         return f"SHA-256 {weights.sha256}"
     return f"SHA-256 begins with {weights.sha256}" if weights.sha256 else ""
@@ -111,9 +110,9 @@ def _fetch_from_hub(weights: Weights) -> None:
 
 def _tell_unknown(want: Wanted) -> None:
     for what, users in want.unknown.items():
-        print(f"{what}: nothing is known of it; for {_users(users)}")
+        print(f"{what}: nothing is known of it; for {_find_users(users)}")
 
 
-def _users(users: Sequence[str]) -> str:
+def _find_users(users: Sequence[str]) -> str:
     more = f" and {len(users) - SHOWN} more" if len(users) > SHOWN else ""
     return ", ".join(users[:SHOWN]) + more

@@ -63,7 +63,7 @@ def test_clock_tells_parts_by_where_they_run(clocks):
         clock.watch(counter, name, name)
     with pytest.raises(ValueError, match="on purpose"):
         counter.fails()
-    result = clock.timed(lambda: counter.outer() + counter.inner())
+    result = clock.time_call(lambda: counter.outer() + counter.inner())
     assert counter.calls == 3
     assert {path: calls for path, (_, calls) in result["parts"].items()} == {"outer": 1, "outer/inner": 2, "inner": 1}
     seconds = {path: value for path, (value, _) in result["parts"].items()}
@@ -98,7 +98,7 @@ def test_clock_reads_a_step_with_gradient_checkpointing(parts, clocks):
     model.feed_data({"gt": torch.rand(1, 3, 64, 64), "lq": torch.rand(1, 3, 16, 16)})
     clock = clocks.PartClock(CPU)
     parts.watch_step(clock, model)
-    found = clock.timed(lambda: model.optimize_parameters(1))["parts"]
+    found = clock.time_call(lambda: model.optimize_parameters(1))["parts"]
     assert found["UNet/LGCAA"][1] == found["backward/LGCAA"][1] == 7
     assert found["backward/LGCAA"][0] < found["backward"][0]
 
@@ -135,7 +135,7 @@ def test_tables(parts, full, monkeypatch, capsys):
             assert benchmark.main(line) == 0
         return json.loads(printed[-1])
 
-    full.lgcaa_full(full.make_plan(1, None, None, full.PARTS, "tiny", cuda=False), measure, cuda=False)
+    full.compare_lgcaa(full.make_plan(1, None, None, full.PARTS, "tiny", cuda=False), measure, cuda=False)
     out = capsys.readouterr().out
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in out.splitlines() if line.startswith("| ")]
     table = {row[0]: row[1:] for row in rows}
@@ -156,4 +156,4 @@ def test_plan_of_a_machine_without_cuda_is_smaller(full):
 def test_too_little_memory_is_told_before_anything_is_built(full, monkeypatch):
     monkeypatch.setattr(full, "NEEDED", dict.fromkeys(full.PARTS, 1e15))
     with pytest.raises(SystemExit, match=r"about 1000000\.00 GB of memory.*--parts"):
-        full.lgcaa_full(full.make_plan(1, None, None, ["step"], "full", cuda=False), None, cuda=False)
+        full.compare_lgcaa(full.make_plan(1, None, None, ["step"], "full", cuda=False), None, cuda=False)

@@ -14,8 +14,8 @@ from prismsr.tools.evaluation.columns import MetricSpec, make_scorer
 from prismsr.tools.evaluation.folder import evaluate_folder, resolve_devices
 from prismsr.tools.evaluation.matching import MatchingError, match
 from prismsr.tools.evaluation.protocols import Protocol
-from prismsr.tools.evaluation.results import markdown
-from prismsr.tools.evaluation.scoring import Outcome, Unit, batches
+from prismsr.tools.evaluation.results import format_markdown
+from prismsr.tools.evaluation.scoring import Outcome, Unit, split_batches
 from prismsr.utils.errors import OptionError, UserError
 from prismsr.utils.images import write_png_atomic
 from prismsr.utils.weights.files import WeightsError
@@ -83,7 +83,7 @@ def test_scores_are_those_of_the_packages(folders):
     assert content["versions"]["basicsr"] == "1.4.2"
     assert (
         f"| PSNR | {described.mean:.2f} | {described.std:.2f} | 3 | higher | Y of BT.601, crop_border 4 |"
-        in " ".join(markdown(summary).split())
+        in " ".join(format_markdown(summary).split())
     )
 
 
@@ -127,7 +127,7 @@ def test_bad_images_are_named_and_the_rest_goes_on(folders):
     assert "b_x4.png: cannot be decoded" in summary.failed["b"][0]
     assert set(summary.values["PSNR"]) == {"a"}
     assert set(summary.values["NIQE"]) == {"a", "c"}
-    text = markdown(summary)
+    text = format_markdown(summary)
     assert "| **1 of 3** |" in text
     assert "The means of PSNR, SSIM, NIQE are not over the whole set" in text
     assert "2 failures:" in text
@@ -292,7 +292,7 @@ def test_missing_weights_end_the_run_before_it_starts(folders, monkeypatch):
     assert list(summary.metrics) == ["PSNR"]
     assert summary.missing == {name.upper(): f"fetch {name}.pth and put it there" for name in ("dists", "musiq")}
     assert summary.complete
-    assert "| DISTS | not run |" in " ".join(markdown(summary).split())
+    assert "| DISTS | not run |" in " ".join(format_markdown(summary).split())
     with pytest.raises(UserError, match="2 metrics cannot run, so nothing was computed:"):
         evaluate_folder(*folders[:2], specs[::2], folders[2], device="cpu", skip_missing=True)
     assert "MUSIQ" not in json.loads((folders[2] / "summary.json").read_text())["metrics"]
@@ -304,9 +304,9 @@ def test_processes_of_several_devices_do_the_same(folders):
     spec = MetricSpec("natural-scene", {})
     sizes = {"a": (204, 204), "b": (204, 204)}
     jobs = [(item, (Unit(item.name, -1, "natural-scene"),)) for item in items]
-    work = batches(jobs, sizes, 8)
+    work = split_batches(jobs, sizes, 8)
     assert [[item.name for item, _ in batch] for batch in work] == [["a", "b"], ["c"]]
-    assert [len(batch) for batch in batches(jobs, sizes, 1)] == [1, 1, 1]
+    assert [len(batch) for batch in split_batches(jobs, sizes, 1)] == [1, 1, 1]
     outcomes = [outcome for _, outcome in evaluation_running._score_share(work, [spec], "equal", "cpu")]
     found = {unit.name: value for outcome in outcomes for unit, value in outcome.values.items()}
     summary = evaluate_folder(*folders[:2], [spec], folders[2], device="cpu", batch=1)

@@ -1,6 +1,6 @@
 import json
 
-from prismsr.tools.evaluation.matching import MatchingError, common_suffix, group_of, match, sizes
+from prismsr.tools.evaluation.matching import MatchingError, find_common_suffix, find_group, match, read_sizes
 
 import cv2
 import numpy as np
@@ -26,7 +26,7 @@ def test_names_may_have_one_suffix(tmp_path, made, suffix):
     gt = ["a", "b/c", "a_x4"]  # a trap: a name that is another with the suffix
     fill(tmp_path / "gt", gt)
     fill(tmp_path / "sr", made)
-    assert common_suffix(made, set(gt)) == suffix
+    assert find_common_suffix(made, set(gt)) == suffix
     for given in (None, suffix):
         items = match(tmp_path / "sr", tmp_path / "gt", suffix=given)
         assert [(item.name, item.sr.stem, item.references[0].stem) for item in items] == [
@@ -60,7 +60,7 @@ def test_several_sr_images_of_one_gt(tmp_path):
         ("a+02_net", "a"),
         ("a+b+01_net", "a+b"),
     ]
-    assert group_of("x+1") == "x"
+    assert find_group("x+1") == "x"
     fill(tmp_path / "sr", ["c+1"])
     fill(tmp_path / "gt", ["d"])
     with pytest.raises(MatchingError, match=r"1 SR images .*NAME\+ANYTHING.*: c\+1; 1 images of .*no SR image: d"):
@@ -125,8 +125,8 @@ def test_sizes(tmp_path):
     (tmp_path / "sr/c.png").write_bytes(b"not an image")
     items = match(tmp_path / "sr", tmp_path / "gt")
     with pytest.raises(MatchingError, match=r"1 pairs .*b\.png is 10 x 8 and .*b\.png 12 x 8"):
-        sizes(items, "equal")
-    assert sizes(items, "crop") == {"a": (8, 12), "b": (8, 10)}
+        read_sizes(items, "equal")
+    assert read_sizes(items, "crop") == {"a": (8, 12), "b": (8, 10)}
     fill(tmp_path / "sr", ["b"], (9, 10))
     with pytest.raises(MatchingError, match="must not be larger"):
-        sizes(items, "crop")
+        read_sizes(items, "crop")

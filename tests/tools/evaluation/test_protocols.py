@@ -3,12 +3,12 @@ import csv
 from prismsr.tools.evaluation.protocols import (
     PROTOCOLS,
     TABLES,
-    custom_protocol,
     find_protocol,
-    narrowed,
-    overridden,
-    with_crop_border,
-    with_y_channel,
+    make_protocol,
+    narrow,
+    override,
+    set_crop_border,
+    set_y_channel,
 )
 from prismsr.utils.errors import OptionError
 
@@ -32,7 +32,7 @@ def test_protocols_have_the_columns_of_their_tables(table, repository):
 
 
 def settings(name, metric):
-    return next(spec.full_settings() for spec in find_protocol(name).metrics if spec.metric == metric)
+    return next(spec.fill_settings() for spec in find_protocol(name).metrics if spec.metric == metric)
 
 
 def test_settings_of_the_papers():
@@ -51,7 +51,7 @@ def test_settings_of_the_papers():
 
 @pytest.mark.parametrize("protocol", PROTOCOLS.values(), ids=PROTOCOLS)
 def test_every_setting_says_where_it_comes_from(protocol):
-    lines = protocol.explained()
+    lines = protocol.explain()
     for spec, line in zip(protocol.metrics, lines[1:], strict=False):
         assert line.startswith(f"  {spec.column}: ")
         assert line.endswith("]")
@@ -59,28 +59,28 @@ def test_every_setting_says_where_it_comes_from(protocol):
 
 
 def test_changes_are_told():
-    protocol = with_y_channel(with_crop_border(find_protocol("ssl-diffusion"), 0), False)
-    text = "\n".join(protocol.explained())
+    protocol = set_y_channel(set_crop_border(find_protocol("ssl-diffusion"), 0), False)
+    text = "\n".join(protocol.explain())
     assert (
         "PSNR: RGB, crop_border 0 [the SSL release's scripts, border 4 by default; changed by you: crop_border 0; "
         in text
     )
     assert "FID: whole images, mode legacy_pytorch [the SSL release: BasicSR's Inception, no border cut]" in text
-    unchanged = with_crop_border(find_protocol("ssl"), 4)
+    unchanged = set_crop_border(find_protocol("ssl"), 4)
     assert unchanged == find_protocol("ssl")
 
 
 def test_a_part_of_a_protocol():
-    protocol = narrowed(find_protocol("lgcaa"), ["pyiqa:niqe", "psnr", "lpips_st"])
+    protocol = narrow(find_protocol("lgcaa"), ["pyiqa:niqe", "psnr", "lpips_st"])
     assert [spec.known.name for spec in protocol.metrics] == ["niqe-pyiqa", "psnr", "lpips-st"]
     assert protocol.metrics[1].settings["variant"] == "pyiqa"
     with pytest.raises(OptionError, match=r"--metrics niqe: the NIQE of lgcaa is niqe-pyiqa"):
-        narrowed(find_protocol("lgcaa"), ["niqe"])
-    assert "LPIPS-ST: crop_border 0 [not in the protocol]" in "\n".join(protocol.explained())
+        narrow(find_protocol("lgcaa"), ["niqe"])
+    assert "LPIPS-ST: crop_border 0 [not in the protocol]" in "\n".join(protocol.explain())
 
 
 def test_unknown_names():
     with pytest.raises(OptionError, match="no protocol named 'lgca'; did you mean 'lgcaa'"):
         find_protocol("lgca")
     with pytest.raises(OptionError, match="fid is not among the metrics"):
-        overridden(custom_protocol(["psnr"]), {"fid": {"patches": 64}})
+        override(make_protocol(["psnr"]), {"fid": {"patches": 64}})

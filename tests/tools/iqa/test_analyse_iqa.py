@@ -262,7 +262,7 @@ def test_labels_of_another_set(
 
 
 def test_papers_names() -> None:
-    paper = iqa_analysis_report.paper_accuracy
+    paper = iqa_analysis_report.find_paper_accuracy
     names = {
         "musiq": 74.47,
         "maniqa": 70.51,

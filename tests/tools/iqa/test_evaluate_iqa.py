@@ -323,7 +323,7 @@ def test_papers_figures_stand_beside(run: Run, blurred: list[str], tmp_path: Pat
 
 def test_paper_tables() -> None:
     tables = paper_tables
-    names = tables.table_names()
+    names = tables.list_tables()
     assert len(names) == 13
     assert all(len(tables.read_table(name)) > 10 for name in names)
     expected = {
@@ -334,4 +334,4 @@ def test_paper_tables() -> None:
         ("sfd_table3", "PIPAL", "ContentSep"): {},
     }
     for key, values in expected.items():
-        assert tables.lookup(*key) == values
+        assert tables.find_figures(*key) == values

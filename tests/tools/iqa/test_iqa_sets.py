@@ -38,7 +38,7 @@ def test_csv_with_any_delimiter_and_header(tmp_path: Path, text: str) -> None:
     found = load_iqa_set("csv", tmp_path)
     assert [(r.name, r.mos, r.kind) for r in found.records] == [("b/x.png", 3.5, "blur"), ("y.png", -1.0, "noise")]
     assert [r.path for r in found.records] == [tmp_path / "b" / "x.png", tmp_path / "y.png"]
-    assert {name: len(group) for name, group in found.groups().items()} == {"all": 2, "blur": 1, "noise": 1}
+    assert {name: len(group) for name, group in found.split_groups().items()} == {"all": 2, "blur": 1, "noise": 1}
     assert found.notes == []
 
 
@@ -70,7 +70,7 @@ def test_koniq_with_splits_and_either_mos(tmp_path: Path) -> None:
     (tmp_path / "koniq10k_scores_and_distributions.csv").write_text("\n".join([header, *rows]))
     without = load_iqa_set("koniq10k", tmp_path)
     assert [record.mos for record in without.records] == [3.0, 3.1, 3.2]
-    assert list(without.groups()) == ["all"]
+    assert list(without.split_groups()) == ["all"]
     assert any("no figures for the training, validation and test part" in note for note in without.notes)
     assert "3 images, published are 10073" in without.notes
 
@@ -96,7 +96,7 @@ def test_livec_takes_the_seven_training_images_from_their_folder(tmp_path: Path)
     savemat(tmp_path / "Data" / "AllMOS_release.mat", {"AllMOS_release": np.arange(9.0)[None] + 60})
     found = load_iqa_set("livec", tmp_path)
     assert found.records[0].name == "Images/trainingImages/t1.bmp"
-    assert [(r.name, r.mos) for r in found.groups()["main"]] == [("Images/100.bmp", 67), ("Images/533.JPG", 68)]
+    assert [(r.name, r.mos) for r in found.split_groups()["main"]] == [("Images/100.bmp", 67), ("Images/533.JPG", 68)]
     assert "2 images of main, published are 1162" in found.notes
     (tmp_path / "Data" / "AllMOS_release.mat").unlink()
     with pytest.raises(IqaSetError, match=r"AllMOS_release.mat: no such file; livec is to be had from https"):
@@ -111,7 +111,7 @@ def test_pipal_kinds_come_from_the_number_in_the_middle(tmp_path: Path) -> None:
         lines = [f"{name},{1400 + index}.25" for index, name in enumerate(names)]
         (tmp_path / "Train_Label" / f"{reference}.txt").write_text("\n".join(lines) + "\n")
     found = load_iqa_set("pipal", tmp_path)
-    groups = found.groups()
+    groups = found.split_groups()
     assert [r.name for r in groups["GAN.SR"]] == ["Distortion_1/A0001_03_00.bmp", "Distortion_4/A0200_03_00.bmp"]
     assert [r.mos for r in groups["PSNR.SR"]] == [1401.25, 1401.25]
     assert len(groups["all"]) == 14

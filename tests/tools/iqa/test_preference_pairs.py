@@ -30,7 +30,7 @@ def test_choices(root: Path) -> None:
     assert pairs.left == ["a.png", "b.png", "a.png"]
     assert pairs.right == ["b.png", "sub/c.png", "a.png"]
     assert pairs.choices.tolist() == [1, -1, 0]
-    assert pairs.names() == ["a.png", "b.png", "sub/c.png"]
+    assert pairs.list_names() == ["a.png", "b.png", "sub/c.png"]
 
 
 def test_votes(root: Path) -> None:

@@ -114,11 +114,11 @@ def test_every_row_has_an_option_file_or_a_reason(tools, repository):
     expected = [f"{paper}-{number + 1}" for paper, count in numbers.items() for number in range(count)]
     assert sorted(tables) == sorted([*expected, "amo-6", "amo-7", "amo-8"])
     for name, table in tables.items():
-        jobs = tools["tables"].jobs_of(name, table)
+        jobs = tools["tables"].list_jobs(name, table)
         made = {(job.method, job.dataset) for job in jobs}
-        assert {(value.method, value.dataset) for value in table.printed() if value.method in table.rows} <= made
+        assert {(value.method, value.dataset) for value in table.read_figures() if value.method in table.rows} <= made
         for job in jobs:
-            files = {job.row.options_for(job.dataset), job.row.checkpoint_of} - {None}
+            files = {job.row.find_options(job.dataset), job.row.checkpoint_of} - {None}
             assert files or job.row.metric
             assert [file for file in files if not (repository / file).is_file()] == []
             if table.kind == "sr":
@@ -135,7 +135,7 @@ def test_the_mapping_is_checked(tools):
 
 
 def test_every_printed_metric_has_a_tolerance(tools):
-    printed = {value.metric for table in tools["tables"].read_tables().values() for value in table.printed()}
+    printed = {value.metric for table in tools["tables"].read_tables().values() for value in table.read_figures()}
     assert printed == set(tools["report"].TOLERANCES)
 
 
@@ -381,7 +381,7 @@ def test_agreement_with_choices(tools, root, photograph):
         assert cv2.imwrite(str(place / f"{index}.png"), image)
     (place / "pairs.csv").write_text("left,right,choice\n0.png,1.png,left\n1.png,2.png,left\n2.png,0.png,left\n")
     table = tools["tables"].read_tables()["amo-6"]
-    job = tools["tables"].jobs_of("amo-6", table, ["nique"])[0]
+    job = tools["tables"].list_jobs("amo-6", table, ["nique"])[0]
     job = replace(job, row=tools["tables"].Row(metric="natural_scene"))
     setup = tools["running"].Setup(root, root / "out", "cpu")
     found = tools["running"].examine(job, setup)
@@ -408,10 +408,10 @@ def test_verdicts_and_units(tools):
 
     tables, running = tools["tables"], tools["running"]
     table = tables.read_tables()["lgcaa-3"]
-    job = tables.jobs_of("lgcaa-3", table, ["lambda_l=2.0 lambda_w=0.1"])[0]
+    job = tables.list_jobs("lgcaa-3", table, ["lambda_l=2.0 lambda_w=0.1"])[0]
     kept = {"CLIPIQA": tools["results"].Result("", 0.66, 100), "PSNR": tools["results"].Result("", 26.0, 100)}
     found = running.Found(job, tools["needs"].Needs(), kept=kept)
-    made = {cell.metric: cell for cell in tools["report"].cells_of("lgcaa-3", table, [found], [job.method], [])}
+    made = {cell.metric: cell for cell in tools["report"].list_cells("lgcaa-3", table, [found], [job.method], [])}
     assert made["CLIPIQA"].ours == pytest.approx(66)
     assert made["CLIPIQA"].paper == 65.26
     assert made["CLIPIQA"].verdict == "within"  # 0.74 of 1.0
@@ -458,7 +458,7 @@ def test_a_wrong_option_file_is_told(tools, root):
 def test_plots(tools, tmp_path):
     tables, report = tools["tables"], tools["report"]
     made = {
-        name: report.cells_of(name, table, [], [], [])
+        name: report.list_cells(name, table, [], [], [])
         for name, table in tables.read_tables().items()
         if name in ("sfd-1", "amo-6", "lgcaa-1")
     }
@@ -479,8 +479,8 @@ def test_names_in_a_plane_do_not_cover_each_other(tools):
     plots = tools["plots"]
     plane = plots.PLANES[0]
     table = tools["tables"].read_tables()[plane.table]
-    own = [cell for cell in tools["report"].cells_of(plane.table, table, [], [], []) if cell.dataset == plane.dataset]
-    figure = plots._plane(plane, own)
+    own = [cell for cell in tools["report"].list_cells(plane.table, table, [], [], []) if cell.dataset == plane.dataset]
+    figure = plots._draw_plane(plane, own)
     canvas = plots.FigureCanvasAgg(figure)
     canvas.draw()
     for axes in figure.axes:

@@ -25,7 +25,7 @@ def folders(tmp_path):
 
 def test_distance_of_a_shift_is_the_shift(tool, folders):
     images = tool.read_all(folders / "GT", None, [folders / "SR"])
-    values = {name: tool._values(tensors) for name, tensors in images.items()}
+    values = {name: tool._flatten(tensors) for name, tensors in images.items()}
     assert tool.measure_distances(values) == {"SR": pytest.approx(51 / 255, abs=1e-6)}
 
 
