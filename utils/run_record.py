@@ -1,6 +1,7 @@
 """What a folder was made with: a JSON file in it, read and compared by the next run."""
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,25 @@ def write_record(path: Path, content: Mapping[str, Any]) -> None:
         OSError: it cannot be written.
     """
     atomic_write(path, json.dumps(content, indent=1).encode())
+
+
+def remove_recorded(folder: Path) -> None:
+    """Remove a folder of tools/prepare.py, its record last: where a kill stops this, the next run still knows it.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as place:
+        ...     write_record(Path(place, "set", PREPARED), {"command": "lmdb"})
+        ...     remove_recorded(Path(place, "set"))
+        ...     Path(place, "set").exists()
+        False
+    """
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.name != PREPARED:
+            path.unlink()
+    shutil.rmtree(folder)
 
 
 def describe_differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> str:

@@ -15,7 +15,7 @@ from prismsr.utils.images import IMAGE_SUFFIXES
 from prismsr.utils.processes import run_jobs
 from prismsr.utils.run_record import PREPARED, describe_differences, read_record, simplify_settings, write_record
 
-OUTPUT_SUFFIXES = (".png", ".mat")
+OUTPUT_SUFFIXES = (".png", ".mat", ".npy")
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:

@@ -41,9 +41,6 @@ def run(args: argparse.Namespace) -> int:
     images = find_inputs(args.input, args.output)
     vae = build_vae(BaseOptions(path=None, vae_path=args.vae)).to(args.device)
     parameters = {"command": "latents", "input": name_input(args.input, args.output), "vae": args.vae}
-    if args.overwrite:
-        for path in args.output.rglob(f"*{SUFFIX}"):
-            path.unlink()
     claim_folder(args.output, parameters, args.overwrite)
     for key, path in tqdm(images.items(), desc="latents", unit="image"):
         target = args.output / f"{key}{SUFFIX}"

@@ -129,14 +129,23 @@ def publish(folder: Path, entries: dict[str, Entry], final: Path, compress_level
     manifest = {"format": 1, "compress_level": compress_level, "images": {k: asdict(e) for k, e in entries.items()}}
     atomic_write(folder / META_INFO, meta_info.encode("ascii"))
     atomic_write(folder / MANIFEST, json.dumps(manifest, indent=1).encode("ascii"))
-    for name in (JOURNAL, PREPARED):
-        (folder / name).unlink(missing_ok=True)
-    replaced = final.with_name(f"{final.name}.replaced")
     if final.exists():
         close_lmdb(final)
-        os.replace(final, replaced)
+        shutil.rmtree(_replaced(final), ignore_errors=True)  # of a run that was killed; else it is the last whole one
+        os.replace(final, _replaced(final))
     os.replace(folder, final)
-    shutil.rmtree(replaced, ignore_errors=True)
+    clear_traces(final)
+
+
+def clear_traces(final: Path) -> None:
+    """Remove what a finished LMDB no longer needs; the record goes last and says until then that this is to be done."""
+    shutil.rmtree(_replaced(final), ignore_errors=True)
+    for name in (JOURNAL, PREPARED):
+        (final / name).unlink(missing_ok=True)
+
+
+def _replaced(final: Path) -> Path:
+    return final.with_name(f"{final.name}.replaced")
 
 
 def _journal_lines(entries: dict[str, Entry]) -> bytes:

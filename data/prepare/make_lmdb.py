@@ -1,19 +1,18 @@
 """Pack folders of images into an LMDB that BasicSR reads, with a manifest of sizes and checksums."""
 
 import argparse
-import shutil
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from prismsr.data.images.source import encode_key
 from prismsr.data.prepare.common import add_run_arguments, claim_folder, find_inputs, name_input
-from prismsr.data.prepare.lmdb_store import INITIAL_MAP_SIZE, LmdbStore, publish
+from prismsr.data.prepare.lmdb_store import INITIAL_MAP_SIZE, LmdbStore, clear_traces, publish
 from prismsr.utils.command_line import print_list, whole_number
 from prismsr.utils.errors import JobError, OptionError
 from prismsr.utils.images import encode_png, read_image
 from prismsr.utils.processes import run_jobs
-from prismsr.utils.run_record import PREPARED, read_record
+from prismsr.utils.run_record import PREPARED, read_record, remove_recorded
 
 KEY_BYTES = 511  # the longest key of LMDB
 
@@ -50,10 +49,6 @@ def run(args: argparse.Namespace) -> int:
     """Build OUTPUT.partial, and rename it to OUTPUT once it is complete."""
     if args.output.suffix != ".lmdb":
         raise OptionError(f"-o {args.output}: the name has to end in .lmdb, by which BasicSR knows an LMDB")
-    if args.output.exists() and not args.overwrite:
-        raise OptionError(f"{args.output} exists; add --overwrite to replace it once the new one is complete")
-    building = args.output.with_name(f"{args.output.name}.partial")
-    images = collect(args.input, args.prefix, args.output)
     parameters = {
         "command": "lmdb",
         "input": [name_input(folder, args.output) for folder in args.input],
@@ -61,8 +56,16 @@ def run(args: argparse.Namespace) -> int:
         "compress_level": args.compress_level,
         "overwrite": args.overwrite,
     }
+    if read_record(args.output / PREPARED) == parameters:
+        clear_traces(args.output)
+        print(f"lmdb: {args.output} was complete; what the run that was killed then had left is removed")
+        return 0
+    if args.output.exists() and not args.overwrite:
+        raise OptionError(f"{args.output} exists; add --overwrite to replace it once the new one is complete")
+    building = args.output.with_name(f"{args.output.name}.partial")
+    images = collect(args.input, args.prefix, args.output)
     if args.overwrite and read_record(building / PREPARED) not in (None, parameters):
-        shutil.rmtree(building)  # begun for another purpose; an interrupted --overwrite of this kind is continued
+        remove_recorded(building)  # begun for another purpose; an interrupted --overwrite of this kind is continued
     claim_folder(building, parameters, overwrite=False)
     with LmdbStore(building, images, args.map_size) as store:
         count, skipped = fill(store, images, args)

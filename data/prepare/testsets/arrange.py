@@ -8,13 +8,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from prismsr.data.prepare.common import claim_folder
 from prismsr.data.prepare.testsets.archive import find_archives, fingerprint, list_files, read_files
 from prismsr.data.prepare.testsets.check import name_problems, size_problems
 from prismsr.data.test_sets.layouts import Layout, TestSet
 from prismsr.utils.errors import DataError, OptionError
 from prismsr.utils.files import atomic_write, list_visible_files
 from prismsr.utils.images import decode_image, encode_png
-from prismsr.utils.run_record import PREPARED, read_record, write_record
+from prismsr.utils.run_record import PREPARED, read_record, remove_recorded, write_record
 
 from tqdm import tqdm
 
@@ -158,12 +159,9 @@ def _refuse(test_set: TestSet, problems: list[str], force: bool) -> None:
 
 def _staging(folder: Path, record: Mapping[str, object]) -> Path:
     """Return an empty folder, or that of an interrupted run that read the same."""
-    earlier = read_record(folder / PREPARED)
-    if folder.exists() and earlier != record:
-        if earlier is None:
-            raise OptionError(f"{folder} was not made by tools/prepare.py (no {PREPARED}); move it away")
-        shutil.rmtree(folder)
-    write_record(folder / PREPARED, record)
+    if read_record(folder / PREPARED) not in (None, record):
+        remove_recorded(folder)
+    claim_folder(folder, dict(record), overwrite=False)
     return folder
 
 
@@ -199,11 +197,9 @@ def _content(data: bytes, where: str, multiple: int) -> bytes:
 
 
 def _swap(staging: Path, folder: Path) -> None:
+    old = folder.with_name(f".{folder.name}.old")
     if folder.exists():
-        old = folder.with_name(f".{folder.name}.old")
         shutil.rmtree(old, ignore_errors=True)
         os.replace(folder, old)
-        os.replace(staging, folder)
-        shutil.rmtree(old)
-    else:
-        os.replace(staging, folder)
+    os.replace(staging, folder)
+    shutil.rmtree(old, ignore_errors=True)  # also where a run was killed between the two

@@ -1,0 +1,139 @@
+"""Every state that a kill can leave: the same command goes on from it, and ends as a run that was not killed."""
+
+import os
+import shutil
+import sys
+from itertools import count
+
+from prismsr.data.images.source import LmdbSource, close_lmdb
+
+import cv2
+import numpy as np
+import pytest
+
+KILLED = 99
+STEPS = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.truncate"}
+RUNS = {
+    "photograph": ["downsample", "-i", "HR", "-o", "out", "--scale", "2"],
+    "subimages": ["subimages", "-i", "HR", "-o", "out", "--crop", "48"],
+    "multiscale": ["multiscale", "-i", "HR", "-o", "out", "--shortest-edge", "24", "--scales", "0.9"],
+    "edges": ["edges", "-i", "HR", "-o", "out", "--mat"],
+    "versions": ["multi-gt", "-i", "HR", "-o", "out", "--crop", "40", "--step", "40", "--enhancer", "unsharp", "--all-patches"],
+    "score": ["score", "-i", "versions", "-o", "out.csv", "--metric", "niqe", "--option", "score_range=[0,100]"],
+    "lmdb": ["lmdb", "-i", "HR", "-o", "out.lmdb"],
+    "testset": ["testset", "Manga109", "--downloads", "downloads", "-o", "out", "--force"],
+}
+EARLIER = {
+    "subimages": ["subimages", "-i", "HR", "-o", "out", "--crop", "40"],
+    "lmdb": ["lmdb", "-i", "HR", "-o", "out.lmdb", "--compress-level", "9"],
+    "testset": ["testset", "Manga109", "--downloads", "downloads", "-o", "out", "--force"],
+}
+
+
+@pytest.fixture
+def start(tmp_path, photograph):
+    """A folder with the inputs of all runs, two images each."""
+    folder = tmp_path / "start"
+    for number, name in enumerate(("a", "b")):
+        part = photograph[60:108, 100 + 40 * number : 148 + 40 * number, ::-1]
+        large = cv2.resize(part, (192, 192))
+        for place, image in (("HR", part), ("versions/original", large), ("versions/01", large[::-1])):
+            path = folder / place / f"{name}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(path), image)
+    shutil.copytree(folder / "HR", folder / "downloads/Manga109")
+    return folder
+
+
+@pytest.fixture
+def run(prepare_tool, monkeypatch):
+    """Run a command in a folder, in a process of its own that dies before its step number `kill`."""
+
+    def run(command, folder, kill=0):
+        process = os.fork()
+        if process:
+            return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+        code = 98
+        try:
+            os.chdir(folder)
+            sys.addaudithook(_killer(kill))
+            code = prepare_tool.main([*command, "--workers", "1"])
+        finally:
+            os._exit(code)
+
+    return run
+
+
+def _killer(number):
+    steps = count(1)
+
+    def hook(event, arguments):
+        writes = event == "open" and isinstance(arguments[1], str) and not arguments[1].startswith("r")
+        if (event in STEPS or writes) and next(steps) == number:
+            os._exit(KILLED)
+
+    return hook
+
+
+def _content(folder):
+    """Every file below a folder; of an LMDB its images, because pages may lie otherwise in it.
+
+    A .mat file begins with the time of day. Beside an output file a hidden temporary one may stay.
+    """
+    left = set(folder.glob(".*.partial"))
+    files = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file() and path not in left}
+    content = {name: path.read_bytes() for name, path in files.items() if not name.endswith(".mdb")}
+    content = {name: data[128:] if name.endswith(".mat") else data for name, data in content.items()}
+    for path in folder.glob("*.lmdb"):
+        source = LmdbSource(path)
+        content |= {f"{path.name}, {key}": source.read(key) for key in source.keys()}
+        close_lmdb(path)
+    return content, files.keys()
+
+
+CASES = [*((name, None) for name in RUNS), *EARLIER.items()]
+
+
+@pytest.mark.parametrize(("name", "earlier"), CASES, ids=[f"{name}{'-anew' * bool(old)}" for name, old in CASES])
+def test_same_command_goes_on_from_every_kill(start, run, tmp_path, name, earlier):
+    command = [*RUNS[name], *(["--overwrite"] if earlier else [])]
+    if earlier:
+        assert run(earlier, start) == 0
+    shutil.copytree(start, whole := tmp_path / "whole")
+    assert run(command, whole) == 0
+    expected = _content(whole)
+    for number in count(1):
+        shutil.copytree(start, cut := tmp_path / f"cut{number}")
+        code = run(command, cut, kill=number)
+        if code != KILLED:
+            assert code == 0 and number > 5
+            return
+        code = run(command, cut)
+        assert code == 0 or (name == "lmdb" and _content(cut) == expected), f"killed before step {number}"
+        assert _content(cut) == expected, f"killed before step {number}"
+
+
+def test_killed_twice_while_an_unfinished_lmdb_makes_room(start, run, tmp_path):
+    """One of other parameters is removed first: its record goes last, so that it is known for ours till then."""
+    command = [*RUNS["lmdb"], "--overwrite"]
+    begun = next(number for number in count(1) if _has_record(start, run, tmp_path / f"begun{number}", number))
+    for number in count(1):
+        shutil.copytree(tmp_path / f"begun{begun}", cut := tmp_path / f"cut{number}")
+        if run(command, cut, kill=number) != KILLED:
+            return
+        assert run(command, cut) == 0, f"killed before step {number}"
+        assert sorted(path.name for path in cut.iterdir()) == ["HR", "downloads", "out.lmdb", "versions"]
+
+
+def _has_record(start, run, folder, number):
+    shutil.copytree(start, folder)
+    assert run(EARLIER["lmdb"], folder, kill=number) == KILLED
+    return (folder / "out.lmdb.partial/manifest.json").exists()
+
+
+def test_latents_of_others_are_not_removed(prepare, tmp_path, hr):
+    (tmp_path / "out").mkdir()
+    np.save(tmp_path / "out/mine.npy", np.zeros(3))
+    vae = tmp_path / "no_vae"
+    assert prepare("latents", "-i", hr, "-o", tmp_path / "out", "--vae", vae, "--overwrite") == 2
+    assert (tmp_path / "out/mine.npy").exists()
