@@ -60,3 +60,11 @@ def test_crops_have_other_latents(folders):
 def test_missing_latents_are_named(folders):
     with pytest.raises(DataError, match="make them by"):
         _dataset(folders, dataroot_latents=str(folders / "none"))[0]
+
+
+def test_latents_that_no_run_made_are_not_removed(folders, prepare_tool):
+    (folders / "mine").mkdir()
+    np.save(folders / "mine/a.npy", np.zeros(3))
+    arguments = ["-i", str(folders / "GT"), "-o", str(folders / "mine"), "--vae", str(folders / "vae")]
+    assert prepare_tool.main(["latents", *arguments, "--device", "cpu", "--overwrite"]) == 2
+    assert (folders / "mine/a.npy").exists()
