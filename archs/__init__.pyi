@@ -1,4 +1,5 @@
 from prismsr.archs.clip.clip_arch import Clip as Clip
+from prismsr.archs.elan_arch import ELAN as ELAN
 from prismsr.archs.feat_d_arch import FeatD as FeatD
 from prismsr.archs.lgcaa.lgcaa_arch import LGCAANet as LGCAANet
 from prismsr.archs.nafnet_arch import NAFNet as NAFNet
@@ -6,5 +7,6 @@ from prismsr.archs.prompt_discriminator_arch import PromptDiscriminator as Promp
 from prismsr.archs.ranker_vgg_arch import RankerVGG as RankerVGG
 from prismsr.archs.spsr_arch import SPSRNet as SPSRNet
 from prismsr.archs.srresnet_arch import SRResNet as SRResNet
+from prismsr.archs.swinir_arch import SwinIRExtraWindow as SwinIRExtraWindow
 from prismsr.archs.vgg_discriminator_arch import VGGDiscriminator as VGGDiscriminator
 from prismsr.archs.vgg_features_arch import VGGFeatures as VGGFeatures
