@@ -3,7 +3,7 @@
 Paper: "Structure-Preserving Super Resolution with Gradient Guidance" (CVPR 2020).
 """
 
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 from basicsr.utils.registry import ARCH_REGISTRY
@@ -13,15 +13,13 @@ from torch.nn import functional as F
 TAPS = (5, 10, 15, 20)
 """The blocks of the generator whose output the branch gets."""
 _GROWTH = 32
-_SHARED = "HR_conv0_new.0."
 
 
 @ARCH_REGISTRY.register()
 class SPSRNet(nn.Module):
     """SPSR's generator; parameters have the release's names, so that its checkpoints load.
 
-    The convolution HR_conv0_new is also the last of `model`, and the state dict has it under both names. A state dict
-    with one of them loads as well.
+    The convolution HR_conv0_new is also the last of `model`, and the state dict has it under both names.
 
     Args:
         num_in_ch: channels of the input.
@@ -70,7 +68,6 @@ class SPSRNet(nn.Module):
         self.f_block = _RRDB(2 * width)
         self.f_HR_conv0 = _conv(width, width, activated=True)
         self.f_HR_conv1 = _conv(width, num_out_ch)
-        self.register_load_state_dict_pre_hook(_fill_shared)
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """Enlarge images (B, num_in_ch, H, W) to SR (B, num_out_ch, upscale * H, upscale * W), not clamped.
@@ -176,12 +173,3 @@ def _upsampling(channels: int, upscale: int) -> list[nn.Module]:
     factors = (2, 2) if upscale == 4 else (upscale,)
     steps = ((nn.Upsample(scale_factor=factor), *_conv(channels, channels, activated=True)) for factor in factors)
     return [layer for step in steps for layer in step]
-
-
-def _fill_shared(net: SPSRNet, state: dict[str, Any], prefix: str, *_: Any) -> None:
-    """Give the shared convolution its second name where a state dict has only one."""
-    names = (f"{prefix}{_SHARED}", f"{prefix}model.{len(net.model) - 2}.")
-    for here, there in (names, names[::-1]):
-        for kind in ("weight", "bias"):
-            if here + kind not in state and there + kind in state:
-                state[here + kind] = state[there + kind]

@@ -116,8 +116,13 @@ def save_state(path: Path, content: Any) -> None:
 
 
 def save_safetensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write a safetensors file in the same way, of a flat mapping of tensors and text about them."""
-    _write(path, lambda file: file.write(save({k: v.contiguous() for k, v in tensors.items()}, metadata)))
+    """Write a safetensors file in the same way, of a flat mapping of tensors and text about them.
+
+    The format knows no shared memory: a weight with two names is written twice.
+    """
+    names = {tensor.data_ptr(): name for name, tensor in tensors.items()}
+    own = {k: v.contiguous() if names[v.data_ptr()] == k else v.clone() for k, v in tensors.items()}
+    _write(path, lambda file: file.write(save(own, metadata)))
 
 
 # --------------------------------------------------------------------------------------------------- reading

@@ -17,7 +17,8 @@ from prismsr.models.training.checkpoint_files import (
     save_safetensors,
     save_state,
 )
-from prismsr.utils.weights.files import WeightsError, network_weights, require_fit
+from prismsr.utils.weights.files import WeightsError, load_strictly, network_weights
+from prismsr.utils.weights.renamings import rename_to_fit
 
 import torch
 from basicsr.utils import get_root_logger
@@ -152,7 +153,8 @@ def resume_training(self: Any, resume_state: dict[str, Any]) -> None:
 def load_network(
     self: Any, net: nn.Module, load_path: str, strict: bool = True, param_key: str | None = "params"
 ) -> None:
-    """Load a network's weights from any layout (see prismsr.utils.weights.files.network_weights).
+    """Load a network's weights from any layout (see prismsr.utils.weights.files.network_weights), in its own names or
+    those of another project (prismsr.utils.weights.renamings).
 
     Args:
         self: the model.
@@ -169,10 +171,11 @@ def load_network(
     instead = "" if found == param_key or param_key is None else f", since it has no {param_key}"
     get_root_logger().info(f"Loading {type(net).__name__} from {load_path}, {found or 'bare state dict'}{instead}.")
     if strict:
-        require_fit(net, state, load_path)
-    else:
-        self._print_different_keys_loading(net, state, strict)  # renames the keys of another size, too
-    net.load_state_dict(state, strict=strict)
+        load_strictly(net, state, load_path)
+        return
+    state = rename_to_fit(net, state)
+    self._print_different_keys_loading(net, state, strict)  # renames the keys of another size, too
+    net.load_state_dict(state, strict=False)
 
 
 def validation(self: Any, dataloader: Any, current_iter: Any, tb_logger: Any, save_img: bool = False) -> None:

@@ -1,8 +1,7 @@
 """SPSRNet: figures and names of the release, its two outputs, its shared convolution."""
 
-import copy
-
 from prismsr.archs.spsr_arch import GradientOperator, SPSRNet
+from prismsr.utils.weights.files import WeightsError, load_strictly
 
 import pytest
 import torch
@@ -60,8 +59,8 @@ def test_parameters_and_names_of_the_release():
 def test_shared_convolution_loads_from_one_name_and_is_saved_under_both(net, missing):
     state = {key: value for key, value in net.state_dict().items() if not key.startswith(missing)}
     loaded = SPSRNet(**TINY).double()
-    loaded.load_state_dict(copy.copy(state))
-    assert missing + "weight" not in state
+    load_strictly(loaded, state, "x.pth")
+    assert len(state) == len(net.state_dict()) - 2
     torch.testing.assert_close(loaded.state_dict(), net.state_dict())
     assert loaded.HR_conv0_new[0] is loaded.model[8]
 
@@ -69,8 +68,8 @@ def test_shared_convolution_loads_from_one_name_and_is_saved_under_both(net, mis
 def test_other_missing_weights_are_errors(net):
     state = net.state_dict()
     del state["conv_w.0.bias"]
-    with pytest.raises(RuntimeError, match=r"conv_w\.0\.bias"):
-        SPSRNet(**TINY).load_state_dict(state)
+    with pytest.raises(WeightsError, match=r"missing: conv_w\.0\.bias"):
+        load_strictly(SPSRNet(**TINY), state, "x.pth")
 
 
 @pytest.mark.parametrize("upscale", [2, 3])

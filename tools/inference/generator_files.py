@@ -11,7 +11,7 @@ from prismsr.utils.files import hash_file
 from prismsr.utils.options.check import resolve_path
 from prismsr.utils.options.entries import check_entry, find_registered
 from prismsr.utils.options.files import LoadedOptions, load_with_lines, shown
-from prismsr.utils.weights.files import WeightsError, require_fit
+from prismsr.utils.weights.files import WeightsError, load_strictly
 from prismsr.utils.weights.spandrel import ParamKey, read_spandrel, state_dict
 
 import torch
@@ -41,8 +41,7 @@ def build_from_options(file: Path, weights: Path | None, param_key: ParamKey, ro
     options = loaded.options["network_g"]
     path = weights or find_checkpoint(loaded.options, file, root)
     state, key = state_dict(path, param_key)
-    require_fit(net, state, path)
-    net.load_state_dict(state)
+    load_strictly(net, state, path)
     net.eval().requires_grad_(False)
     multiple = _find_multiple(options)
     settings = {"network": json.loads(json.dumps(options)), "weights": hash_file(path), "param_key": key}

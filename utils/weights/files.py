@@ -14,13 +14,14 @@ from typing import Any
 from urllib.error import URLError
 
 from prismsr.utils.errors import UserError
+from prismsr.utils.weights.renamings import rename_to_fit
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-_LAYOUTS = ("params", "params_ema", "state_dict")
-"""Keys under which files of BasicSR and others hold the state dict."""
+_LAYOUTS = ("params", "params_ema", "state_dict", "model_state_dict")
+"""Keys under which files of BasicSR, ELAN and others hold the state dict."""
 _WRAPPERS = ("module.", "_orig_mod.")
 """What DistributedDataParallel and torch.compile put before each name."""
 _SHOWN = 4
@@ -115,6 +116,17 @@ def _bare_name(name: str) -> str:
     for prefix in _WRAPPERS:
         name = name.removeprefix(prefix)
     return name
+
+
+def load_strictly(net: nn.Module, state: Mapping[str, Tensor], path: str | os.PathLike[str]) -> None:
+    """Load a state dict, in the network's names or in those of another project (see renamings.py).
+
+    Raises:
+        WeightsError: a key is missing, unknown or of another size.
+    """
+    state = rename_to_fit(net, state)
+    require_fit(net, state, path)
+    net.load_state_dict(state)
 
 
 def require_fit(net: nn.Module, state: Mapping[str, Tensor], path: str | os.PathLike[str]) -> None:

@@ -13,6 +13,7 @@ from prismsr.models.training.checkpoint_files import (
     rank_file,
     read_state,
     save_file,
+    save_safetensors,
     save_state,
     states,
 )
@@ -230,3 +231,10 @@ def test_full_disk_leaves_the_file_as_it_was(tmp_path):
     assert "--auto_resume" in done.stdout
     assert path.read_bytes() == before
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
+
+
+def test_safetensors_hold_a_shared_weight_under_both_names(tmp_path):
+    weight = torch.arange(6.0).reshape(2, 3)
+    tensors = {"model.8.weight": weight, "HR_conv0_new.0.weight": weight, "turned": torch.rand(2, 3).T}
+    save_safetensors(tmp_path / "x.safetensors", tensors, {})
+    torch.testing.assert_close(read_file(tmp_path / "x.safetensors"), tensors, rtol=0, atol=0)
