@@ -6,7 +6,7 @@ Paper: AMO, section 5.
 from typing import Any
 
 from prismsr.metrics.catalog import check_no_reference
-from prismsr.metrics.no_reference import NRMetric, build_nr_metric, nr_metric_needs
+from prismsr.metrics.no_reference import NRMetric, build_nr_metric, list_nr_metric_needs
 from prismsr.utils.errors import OptionError, UserError
 
 from basicsr.utils.registry import LOSS_REGISTRY
@@ -21,7 +21,7 @@ def iqa_loss(sr: Tensor, metric: NRMetric) -> Tensor:
         sr: RGB (B, 3, H, W).
         metric: differentiable.
     """
-    return -metric.quality(sr.clamp(0, 1)).mean()
+    return -metric.rate(sr.clamp(0, 1)).mean()
 
 
 @LOSS_REGISTRY.register()
@@ -44,7 +44,7 @@ class IQALoss(nn.Module):
 
     inputs = ("sr",)
     check_options = staticmethod(check_no_reference)
-    weights_needed = staticmethod(nr_metric_needs)
+    weights_needed = staticmethod(list_nr_metric_needs)
 
     def __init__(
         self, loss_weight: float = 0.05, metric: str = "musiq", metric_options: dict[str, Any] | None = None

@@ -51,36 +51,6 @@ class Correlations:
     notes: tuple[str, ...] = ()
 
 
-def plcc(scores: ArrayLike, mos: ArrayLike) -> float:
-    """Return Pearson's linear correlation in [-1, 1]; see `correlate` for the arguments and the errors.
-
-    Example:
-        >>> round(plcc([1, 2, 3, 4], [2, 1, 4, 3]), 4)
-        0.6
-    """
-    return float(pearsonr(*_checked(scores, mos)).statistic)
-
-
-def srcc(scores: ArrayLike, mos: ArrayLike) -> float:
-    """Return Spearman's rank correlation in [-1, 1], equal values sharing their mean rank; see `correlate`.
-
-    Example:
-        >>> round(srcc([1, 2, 9], [1, 5, 3]), 4)
-        0.5
-    """
-    return float(spearmanr(*_checked(scores, mos)).statistic)
-
-
-def krcc(scores: ArrayLike, mos: ArrayLike) -> float:
-    """Return Kendall's tau-b in [-1, 1], which allows for equal values; see `correlate`.
-
-    Example:
-        >>> round(krcc([1, 2, 9], [1, 5, 3]), 4)
-        0.3333
-    """
-    return float(kendalltau(*_checked(scores, mos)).statistic)
-
-
 def fit_cubic(scores: ArrayLike, mos: ArrayLike) -> Vector:
     """Return MOS as predicted by the least-squares polynomial of degree 3; it need not be monotone.
 
@@ -98,26 +68,28 @@ def fit_cubic(scores: ArrayLike, mos: ArrayLike) -> Vector:
         >>> fit_cubic([1, 2, 3, 4, 5], [1, 8, 27, 64, 125]).round(6)
         array([  1.,   8.,  27.,  64., 125.])
     """
-    x, y = _checked(scores, mos)
-    _enough_to_fit(x, "cubic")
-    z = _standardised(x)  # the same family of curves, without the powers of large numbers
+    x, y = _check_vectors(scores, mos)
+    _require_enough(x, "cubic")
+    z = _standardise(x)  # the same family of curves, without the powers of large numbers
     return np.asarray(np.polyval(np.polyfit(z, y, 3), z), np.float64)
 
 
-def logistic4(x: ArrayLike, upper: float, lower: float, middle: float, width: float) -> Vector:
+def evaluate_logistic4(x: ArrayLike, upper: float, lower: float, middle: float, width: float) -> Vector:
     """Return `lower + (upper - lower) / (1 + exp(-(x - middle) / |width|))`, monotone in x; (n,) for (n,).
 
     Example:
-        >>> logistic4([-100, 0, 100], upper=5, lower=1, middle=0, width=1)
+        >>> evaluate_logistic4([-100, 0, 100], upper=5, lower=1, middle=0, width=1)
         array([1., 3., 5.])
     """
     return lower + (upper - lower) * expit((np.asarray(x, np.float64) - middle) / abs(width))
 
 
-def logistic4_parameters(scores: ArrayLike, mos: ArrayLike) -> tuple[float, float, float, float]:
-    """Return least-squares (upper, lower, middle, width) of `logistic4`; upper < lower where lower scores are better.
+def find_logistic4(scores: ArrayLike, mos: ArrayLike) -> tuple[float, float, float, float]:
+    """Return least-squares (upper, lower, middle, width) of `evaluate_logistic4`.
 
-    The search starts from max(mos), min(mos), mean(scores), std(scores) / 4, with the first two exchanged for scores
+    Upper is below lower where lower scores are better.
+
+    The search starts from max(mos), min(mos), mean(scores), std(scores) / 4. The first two change places for scores
     that fall with MOS.
 
     Raises:
@@ -125,18 +97,18 @@ def logistic4_parameters(scores: ArrayLike, mos: ArrayLike) -> tuple[float, floa
 
     Example:
         >>> scores = [0, 1, 2, 3, 4]
-        >>> parameters = logistic4_parameters(scores, logistic4(scores, 5, 1, 2, 1))
+        >>> parameters = find_logistic4(scores, evaluate_logistic4(scores, 5, 1, 2, 1))
         >>> [round(value, 6) for value in parameters]
         [5.0, 1.0, 2.0, 1.0]
     """
-    x, y = _checked(scores, mos)
-    _enough_to_fit(x, "logistic")
-    z, scale = _standardised(x), _standardised(y)
+    x, y = _check_vectors(scores, mos)
+    _require_enough(x, "logistic")
+    z, scale = _standardise(x), _standardise(y)
     high, low = (scale.max(), scale.min()) if np.corrcoef(z, scale)[0, 1] >= 0 else (scale.min(), scale.max())
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", OptimizeWarning)  # about the parameters' covariance, which nobody reads
-            found, _ = curve_fit(logistic4, z, scale, p0=(high, low, 0.0, 0.25), maxfev=CALLS)
+            found, _ = curve_fit(evaluate_logistic4, z, scale, p0=(high, low, 0.0, 0.25), maxfev=CALLS)
     except RuntimeError as error:
         raise CorrelationError(f"the logistic fit found no end after {CALLS} evaluations") from error
     upper, lower = found[:2] * y.std() + y.mean()
@@ -154,16 +126,16 @@ def fit_logistic4(scores: ArrayLike, mos: ArrayLike) -> Vector:
         (n,) predictions in the order of the scores.
 
     Raises:
-        CorrelationError: as `logistic4_parameters`, or the best logistic is a constant.
+        CorrelationError: as `find_logistic4`, or the best logistic is a constant.
 
     Example:
         >>> scores = [0, 1, 2, 3, 4]
-        >>> fit_logistic4(scores, logistic4(scores, 5, 1, 2, 1)).round(4)
+        >>> fit_logistic4(scores, evaluate_logistic4(scores, 5, 1, 2, 1)).round(4)
         array([1.4768, 2.0758, 3.    , 3.9242, 4.5232])
     """
-    parameters = logistic4_parameters(scores, mos)
+    parameters = find_logistic4(scores, mos)
     with np.errstate(invalid="ignore", divide="ignore"):
-        fitted = logistic4(scores, *parameters)
+        fitted = evaluate_logistic4(scores, *parameters)
     spread = np.ptp(fitted)
     if not np.isfinite(spread) or spread <= 1e-9 * np.ptp(np.asarray(mos, np.float64)):
         raise CorrelationError("the logistic fit is a constant: the scores say nothing monotone about MOS")
@@ -186,20 +158,24 @@ def correlate(scores: ArrayLike, mos: ArrayLike) -> Correlations:
         >>> [round(value, 4) for value in (found.plcc, found.plcc_cubic, found.srcc, found.krcc)]
         [-0.9851, 0.9969, -1.0, -1.0]
     """
-    x, y = _checked(scores, mos)
+    x, y = _check_vectors(scores, mos)
     fitted: dict[str, float | None] = {}
     notes = []
     for name, fit in (("cubic", fit_cubic), ("logistic", fit_logistic4)):
         try:
-            fitted[name] = plcc(fit(x, y), y)
+            fitted[name] = _measure_plcc(fit(x, y), y)
         except CorrelationError as error:
             fitted[name] = None
             notes.append(f"no PLCC {name}: {error}")
-    raw = plcc(x, y), srcc(x, y), krcc(x, y)
-    return Correlations(len(x), raw[0], fitted["cubic"], fitted["logistic"], raw[1], raw[2], tuple(notes))
+    ranks = float(spearmanr(x, y).statistic), float(kendalltau(x, y).statistic)
+    return Correlations(len(x), _measure_plcc(x, y), fitted["cubic"], fitted["logistic"], *ranks, tuple(notes))
 
 
-def _checked(scores: ArrayLike, mos: ArrayLike) -> tuple[Vector, Vector]:
+def _measure_plcc(scores: Vector, mos: Vector) -> float:
+    return float(pearsonr(*_check_vectors(scores, mos)).statistic)
+
+
+def _check_vectors(scores: ArrayLike, mos: ArrayLike) -> tuple[Vector, Vector]:
     x, y = np.asarray(scores, np.float64), np.asarray(mos, np.float64)
     if x.ndim != 1 or x.shape != y.shape:
         raise CorrelationError(f"scores and MOS must be two vectors of one length; got {x.shape} and {y.shape}")
@@ -215,7 +191,7 @@ def _checked(scores: ArrayLike, mos: ArrayLike) -> tuple[Vector, Vector]:
     return x, y
 
 
-def _enough_to_fit(x: Vector, name: str) -> None:
+def _require_enough(x: Vector, name: str) -> None:
     different = len(np.unique(x))
     if len(x) <= PARAMETERS or different < PARAMETERS:
         raise CorrelationError(
@@ -224,5 +200,5 @@ def _enough_to_fit(x: Vector, name: str) -> None:
         )
 
 
-def _standardised(values: Vector) -> Vector:
+def _standardise(values: Vector) -> Vector:
     return (values - values.mean()) / values.std()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
-from prismsr.metrics.images import exact_convolutions, read_bgr
+from prismsr.metrics.images import convolve_exactly, read_bgr
 
 import numpy as np
 import torch
@@ -46,23 +46,23 @@ def frechet_distance(first: Features, second: Features) -> float:
     roots = [
         (features - mean) / np.sqrt(len(features) - 1) for features, mean in zip((first, second), means, strict=True)
     ]
-    root_trace = np.linalg.svd(_small(*roots), compute_uv=False).sum()
+    root_trace = np.linalg.svd(_multiply_small(*roots), compute_uv=False).sum()
     traces = sum(np.square(root).sum() for root in roots)
     return float(np.square(means[0] - means[1]).sum() + traces - 2 * root_trace)
 
 
-def _small(first: Features, second: Features) -> Features:
+def _multiply_small(first: Features, second: Features) -> Features:
     """Return a B^T, with a factor of more rows than columns replaced by its triangle, which has the same
     product A^T A.
     """
-    return np.asarray(_triangle(first) @ _triangle(second).T, np.float64)
+    return np.asarray(_reduce_rows(first) @ _reduce_rows(second).T, np.float64)
 
 
-def _triangle(root: Features) -> Features:
+def _reduce_rows(root: Features) -> Features:
     return np.asarray(np.linalg.qr(root, mode="r"), np.float64) if len(root) > root.shape[1] else root
 
 
-def resized(image: NDArray[np.uint8], mode: Mode) -> Tensor:
+def resize(image: NDArray[np.uint8], mode: Mode) -> Tensor:
     """Return (H, W, 3) RGB uint8 to (3, 299, 299) float32 in [0, 255].
 
     Args:
@@ -71,7 +71,7 @@ def resized(image: NDArray[np.uint8], mode: Mode) -> Tensor:
             "legacy_pytorch": bilinear without antialiasing, as in pytorch-fid and in BasicSR.
 
     Example:
-        >>> resized(np.full((40, 60, 3), 7, np.uint8), "clean").unique()
+        >>> resize(np.full((40, 60, 3), 7, np.uint8), "clean").unique()
         tensor([7.])
     """
     if mode == "clean":
@@ -104,7 +104,7 @@ def cut(image: NDArray[np.uint8], patches: int | None) -> Iterator[NDArray[np.ui
 
 
 @torch.no_grad()
-def features_of(
+def extract_features(
     files: Sequence[Path],
     network: nn.Module,
     device: str,
@@ -118,7 +118,7 @@ def features_of(
         files: paths of the images.
         network: images in [-1, 1], (B, 3, 299, 299), to (B, d, 1, 1) or (B, d), or a list that begins with them.
         device: where the network is.
-        mode: see `resized`.
+        mode: see `resize`.
         patches: see `cut`.
         tick: called after each file.
 
@@ -130,15 +130,15 @@ def features_of(
 
     def flush() -> None:
         if waiting:
-            with exact_convolutions():
-                output = network(_inception_input(torch.stack(waiting), mode).to(device))
+            with convolve_exactly():
+                output = network(_normalise(torch.stack(waiting), mode).to(device))
             output = output[0] if isinstance(output, list | tuple) else output
             found.append(output.flatten(1).double().cpu().numpy())
             waiting.clear()
 
     for file in files:
         for patch in cut(np.ascontiguousarray(read_bgr(file)[..., ::-1]), patches):
-            waiting.append(resized(patch, mode))
+            waiting.append(resize(patch, mode))
             if len(waiting) == _BATCH:
                 flush()
         tick()
@@ -146,13 +146,13 @@ def features_of(
     return np.concatenate(found)
 
 
-def _inception_input(images: Tensor, mode: Mode) -> Tensor:
+def _normalise(images: Tensor, mode: Mode) -> Tensor:
     """Return [0, 255] to [-1, 1]; clean-fid divides by 128, and pytorch-fid by 127.5."""
     return (images - 128) / 128 if mode == "clean" else images / 127.5 - 1
 
 
 class InceptionFeatures(nn.Module):
-    """pyiqa's Inception as `features_of` calls a network: input as it is, neither resized nor normalised again."""
+    """pyiqa's Inception as `extract_features` calls a network: input as it is, neither resized nor normalised again."""
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()

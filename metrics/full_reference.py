@@ -12,7 +12,7 @@ from prismsr.metrics.catalog import Metric, find_metric
 from prismsr.metrics.pyiqa_networks import create_pyiqa
 from prismsr.utils.compat import import_stlpips
 from prismsr.utils.errors import OptionError
-from prismsr.utils.weights.files import WeightsError, weights_hash
+from prismsr.utils.weights.files import WeightsError, hash_weights
 from prismsr.utils.weights.tensors_only import tensors_only
 
 import torch
@@ -56,9 +56,9 @@ class FRMetric(nn.Module):
             values: Tensor = self.net(sr.float(), gt.float())
         return values.reshape(len(sr), -1)[:, 0].float()
 
-    def weights_hash(self) -> str:
+    def hash_weights(self) -> str:
         """Return see the function of this name."""
-        return weights_hash(self.net)
+        return hash_weights(self.net)
 
     def train(self, mode: bool = True) -> "FRMetric":
         """Stay in eval mode: dropout would change the values."""
@@ -97,7 +97,7 @@ def build_fr_metric(metric: str, **options: Any) -> FRMetric:
     """
     known = find_metric(metric, "full")
     if known.name == LPIPS_ST:
-        return _lpips_st(known, **options)
+        return _build_lpips_st(known, **options)
     if not known.pyiqa:
         raise OptionError(f"{known.name} is computed from 8-bit pixels, not by a network")
     return FRMetric(_create(known.pyiqa, options).net, known.name, known.version, known.lower_better)
@@ -115,7 +115,7 @@ def build_inception() -> tuple[nn.Module, str]:
 
 
 @tensors_only()
-def _lpips_st(known: Metric, net: str = "alex") -> FRMetric:
+def _build_lpips_st(known: Metric, net: str = "alex") -> FRMetric:
     if net not in ("alex", "vgg"):
         raise OptionError(f"lpips-st: net: must be 'alex' or 'vgg'; got {net!r}")
     made = import_stlpips().stlpips.LPIPS(net=net, variant="shift_tolerant", verbose=False)
@@ -128,10 +128,10 @@ def _create(name: str, options: dict[str, Any]) -> Any:
     try:
         return create_pyiqa(name, given, weights)
     except WeightsError as error:
-        raise WeightsError(f"{error}{_also_needed(name, given)}") from error
+        raise WeightsError(f"{error}{_name_second_file(name, given)}") from error
 
 
-def _also_needed(name: str, options: dict[str, Any]) -> str:
+def _name_second_file(name: str, options: dict[str, Any]) -> str:
     """Return the second file that LPIPS and DISTS need besides their backbone, which pyiqa asks for first."""
     if name not in ("lpips", "dists"):
         return ""

@@ -38,32 +38,32 @@ def read_pair(sr: Image, path: Path, align: Align) -> Image:
     """
     gt = read_bgr(path)
     height, width = sr.shape[:2]
-    if sizes_fit((height, width), gt.shape[:2], align):
+    if check_sizes((height, width), gt.shape[:2], align):
         return np.ascontiguousarray(gt[:height, :width])
     raise DataError(f"{path}: is {gt.shape[1]} x {gt.shape[0]} pixels and the SR image {width} x {height}")
 
 
-def sizes_fit(sr: tuple[int, ...], gt: tuple[int, ...], align: Align) -> bool:
+def check_sizes(sr: tuple[int, ...], gt: tuple[int, ...], align: Align) -> bool:
     """Return whether a reference of this (height, width) can serve for an SR image of that one; see `read_pair`.
 
     Example:
-        >>> sizes_fit((40, 60), (42, 60), "equal"), sizes_fit((40, 60), (42, 60), "crop")
+        >>> check_sizes((40, 60), (42, 60), "equal"), check_sizes((40, 60), (42, 60), "crop")
         (False, True)
     """
     return sr == gt if align == "equal" else sr[0] <= gt[0] and sr[1] <= gt[1]
 
 
-def rgb_tensor(image: Image) -> Tensor:
+def make_rgb_tensor(image: Image) -> Tensor:
     """Return (3, H, W) float32 RGB in [0, 1] of (H, W, 3) BGR uint8.
 
     Example:
-        >>> rgb_tensor(np.array([[[255, 0, 51]]], np.uint8)).flatten()
+        >>> make_rgb_tensor(np.array([[[255, 0, 51]]], np.uint8)).flatten()
         tensor([0.2000, 0.0000, 1.0000])
     """
     return torch.from_numpy(np.ascontiguousarray(image[..., ::-1].transpose(2, 0, 1))).float() / 255
 
 
-def exact_convolutions() -> AbstractContextManager[None]:
+def convolve_exactly() -> AbstractContextManager[None]:
     """Return convolutions on a GPU in float32, not in TF32, and the same at every run."""
     found: AbstractContextManager[None] = torch.backends.cudnn.flags(
         enabled=True, benchmark=False, deterministic=True, allow_tf32=False

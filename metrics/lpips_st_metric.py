@@ -15,7 +15,7 @@ from torch import nn
 
 @lru_cache(maxsize=4)
 @tensors_only()
-def _network(net: str, device: str) -> nn.Module:
+def _load_network(net: str, device: str) -> nn.Module:
     lpips = import_stlpips().stlpips.LPIPS(net=net, variant="shift_tolerant", verbose=False)
     return lpips.to(device).eval().requires_grad_(False)
 
@@ -52,4 +52,4 @@ def calculate_lpips_st(
         raise ValueError(f"calculate_lpips_st: image shapes differ: {img.shape} and {img2.shape}.")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     tensors = [metric_tensor(image, input_order, crop_border).to(device) for image in (img, img2)]
-    return _network(net, device)(*tensors, normalize=True).item()
+    return _load_network(net, device)(*tensors, normalize=True).item()

@@ -28,19 +28,19 @@ _ROUNDING = 1e-8  # of 255, in float64
 _SHIFTS = ((0, 1), (1, 0), (1, 1), (1, -1))  # to the neighbours whose products NIQE looks at
 
 
-def luma(images: Tensor) -> Tensor:
+def compute_luma(images: Tensor) -> Tensor:
     """Return MATLAB's Y in [16, 235] of RGB images in [0, 1], (B, 3, H, W) to (B, 1, H, W); NIQE rounds it, this does
     not.
 
     Example:
-        >>> luma(torch.ones(1, 3, 1, 1)).item()
+        >>> compute_luma(torch.ones(1, 3, 1, 1)).item()
         235.0
     """
     weights = images.new_tensor([65.481, 128.553, 24.966]).view(1, 3, 1, 1)
     return (images * weights).sum(1, keepdim=True) + 16
 
 
-def mscn(image: Tensor, window: Tensor) -> Tensor:
+def normalise_contrast(image: Tensor, window: Tensor) -> Tensor:
     """Return mean-subtracted, contrast-normalised coefficients (eq. 1 of NIQE): (x - mu) / (sigma + 1).
 
     Args:
@@ -57,11 +57,11 @@ def mscn(image: Tensor, window: Tensor) -> Tensor:
     return difference / ((variance + _TINY).sqrt() + 1)
 
 
-def halved(image: Tensor) -> Tensor:
+def halve(image: Tensor) -> Tensor:
     """Return MATLAB's bicubic downsampling by 2 with antialiasing, border mirrored; (B, 1, H, W) with even H and W.
 
     Example:
-        >>> halved(torch.full((1, 1, 48, 96), 3.0)).shape
+        >>> halve(torch.full((1, 1, 48, 96), 3.0)).shape
         torch.Size([1, 1, 24, 48])
     """
     first, weights = make_antialiased_weights(2)
@@ -76,38 +76,38 @@ def halved(image: Tensor) -> Tensor:
     return image
 
 
-def aggd_ratio(shape: np.ndarray) -> np.ndarray:
+def compute_aggd_ratio(shape: np.ndarray) -> np.ndarray:
     """Return r(a) = Gamma(2/a)^2 / (Gamma(1/a) Gamma(3/a)) of a generalised Gaussian's shape a; it rises with a.
 
     Example:
-        >>> aggd_ratio(np.array([1.0, 2.0])).round(4)  # Laplace and Gauss: 1/2 and 2/pi
+        >>> compute_aggd_ratio(np.array([1.0, 2.0])).round(4)  # Laplace and Gauss: 1/2 and 2/pi
         array([0.5   , 0.6366])
     """
     return np.exp(2 * gammaln(2 / shape) - gammaln(1 / shape) - gammaln(3 / shape))
 
 
 @cache
-def _ratio_table() -> tuple[Tensor, Tensor]:
+def _tabulate_ratios() -> tuple[Tensor, Tensor]:
     shapes = np.arange(200, 10001) / 1000  # the grid that NIQE searches
-    return torch.from_numpy(aggd_ratio(shapes)), torch.from_numpy(shapes)
+    return torch.from_numpy(compute_aggd_ratio(shapes)), torch.from_numpy(shapes)
 
 
-def shape_of_ratio(ratio: Tensor) -> Tensor:
-    """Return inverse of `aggd_ratio`, any shape, within [0.2, 10]: linear between NIQE's grid points, so
+def find_shape(ratio: Tensor) -> Tensor:
+    """Return inverse of `compute_aggd_ratio`, any shape, within [0.2, 10]: linear between NIQE's grid points, so
     differentiable.
 
     Example:
-        >>> shape_of_ratio(torch.tensor([0.5]))
+        >>> find_shape(torch.tensor([0.5]))
         tensor([1.])
     """
-    ratios, shapes = (table.to(ratio.device) for table in _ratio_table())
-    wanted = ratio.double().clamp(float(_ratio_table()[0][0]), float(_ratio_table()[0][-1]))
+    ratios, shapes = (table.to(ratio.device) for table in _tabulate_ratios())
+    wanted = ratio.double().clamp(float(_tabulate_ratios()[0][0]), float(_tabulate_ratios()[0][-1]))
     above = torch.searchsorted(ratios, wanted.detach()).clamp(1, len(ratios) - 1)
     slope = (shapes[above] - shapes[above - 1]) / (ratios[above] - ratios[above - 1])
     return (shapes[above - 1] + (wanted - ratios[above - 1]) * slope).to(ratio.dtype)
 
 
-def aggd(values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def fit_aggd(values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return shape, left and right scale of asymmetric generalised Gaussians fitted by moments (eq. 4 to 7 of NIQE).
 
     Args:
@@ -122,28 +122,28 @@ def aggd(values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     power = (right_square + left_square) / count + _TINY
     balance = left_std / right_std
     ratio = ((right + left).sum(-1) / count).square() / power
-    shape = shape_of_ratio(ratio * (balance**3 + 1) * (balance + 1) / (balance.square() + 1).square())
+    shape = find_shape(ratio * (balance**3 + 1) * (balance + 1) / (balance.square() + 1).square())
     scale = (0.5 * (torch.lgamma(1 / shape) - torch.lgamma(3 / shape))).exp()
     return shape, left_std * scale, right_std * scale
 
 
-def block_features(blocks: Tensor) -> Tensor:
+def describe_blocks(blocks: Tensor) -> Tensor:
     """Return NIQE's 18 features of one scale: (..., h, w) blocks of MSCN coefficients to (..., 18)."""
     products = [blocks * blocks.roll(shift, (-2, -1)) for shift in _SHIFTS]
-    shape, left, right = aggd(torch.stack([blocks, *products], -3).flatten(-2))
+    shape, left, right = fit_aggd(torch.stack([blocks, *products], -3).flatten(-2))
     mean = (right - left) * (torch.lgamma(2 / shape) - torch.lgamma(1 / shape)).exp()
     own = torch.stack([shape[..., 0], (left[..., 0] + right[..., 0]) / 2], -1)
     neighbours = torch.stack([shape, mean, left, right], -1)[..., 1:, :]
     return torch.cat([own, neighbours.flatten(-2)], -1)
 
 
-def natural_scene_features(images: Tensor, window: Tensor) -> Tensor:
+def describe_images(images: Tensor, window: Tensor) -> Tensor:
     """Return the 36 features of every 96 x 96 block, without overlap from the top left; what is over at the end is left
     out.
 
     Args:
         images: RGB (B, 3, H, W) in [0, 1], H and W at least 96.
-        window: see `mscn`.
+        window: see `normalise_contrast`.
 
     Returns:
         (B, blocks, 36) in float64, without which the counts of signs would differ between batches and devices: 18 of
@@ -158,12 +158,12 @@ def natural_scene_features(images: Tensor, window: Tensor) -> Tensor:
             f"natural_scene needs images of at least {BLOCK} x {BLOCK} pixels; these are {images.shape[-1]} x "
             f"{images.shape[-2]}. Use larger crops (gt_size) or another metric."
         )
-    image = luma(images[..., : rows * BLOCK, : columns * BLOCK].double())
+    image = compute_luma(images[..., : rows * BLOCK, : columns * BLOCK].double())
     features = []
-    for scaled in (image, halved(image)):
+    for scaled in (image, halve(image)):
         size = scaled.shape[-2] // rows
-        grid = mscn(scaled, window).view(-1, rows, size, columns, size)
-        features.append(block_features(grid.transpose(2, 3).flatten(1, 2)))
+        grid = normalise_contrast(scaled, window).view(-1, rows, size, columns, size)
+        features.append(describe_blocks(grid.transpose(2, 3).flatten(1, 2)))
     return torch.cat(features, -1)
 
 
@@ -201,6 +201,6 @@ class NaturalScene(nn.Module):
         Raises:
             UserError: the images are too small.
         """
-        offsets = natural_scene_features(images, self.window) - self.mean
+        offsets = describe_images(images, self.window) - self.mean
         squares = (offsets @ self.whitening).square().sum(-1)
         return (squares + _TINY).sqrt().mean(1).to(images.dtype)

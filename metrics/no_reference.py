@@ -15,14 +15,14 @@ from typing import Any
 from prismsr.metrics.catalog import Metric, find_metric
 from prismsr.metrics.natural_scene import PRISTINE, SCORE_RANGE, NaturalScene
 from prismsr.metrics.pyiqa_networks import create_pyiqa, parse_range
-from prismsr.metrics.sfd_iqa import load_sfd_iqa, sfd_iqa_needs
+from prismsr.metrics.sfd_iqa import list_sfd_iqa_needs, load_sfd_iqa
 from prismsr.utils.errors import OptionError
 from prismsr.utils.options.entries import find_registered
 from prismsr.utils.options.problems import join
 from prismsr.utils.options.sections import section
 from prismsr.utils.options.signatures import check_arguments, takes
 from prismsr.utils.rng import keep_generators
-from prismsr.utils.weights.files import weights_hash
+from prismsr.utils.weights.files import hash_weights
 from prismsr.utils.weights.needs import Need, file_needs
 
 import numpy as np
@@ -83,12 +83,12 @@ class NRMetric(nn.Module):
         Args:
             images: RGB (B, 3, H, W) in [0, 1].
         """
-        with torch.autocast(images.device.type, enabled=False), _equal_draws():
+        with torch.autocast(images.device.type, enabled=False), _fix_draws():
             scores = self.net(images.float())
             scores = scores[0] if isinstance(scores, tuple | list) else scores
         return scores.reshape(len(images), -1)[:, 0].float()
 
-    def quality(self, images: Tensor) -> Tensor:
+    def rate(self, images: Tensor) -> Tensor:
         """Return scores (B,) on one scale for all metrics: 0 to 100, higher is better, not clamped; MUSIQ's is its raw
         score.
 
@@ -100,7 +100,7 @@ class NRMetric(nn.Module):
         Raises:
             OptionError: the metric's range is not known.
         """
-        return quality_of(self(images), self.lower_better, self.score_range)
+        return scale_quality(self(images), self.lower_better, self.score_range)
 
     def gives_gradient(self) -> bool:
         """Return whether a gradient that is finite and not 0 reaches an image, tried on one of random pixels."""
@@ -115,24 +115,24 @@ class NRMetric(nn.Module):
             (gradient,) = torch.autograd.grad(score, probe, allow_unused=True)
         return gradient is not None and bool(gradient.isfinite().all() and gradient.any())
 
-    def weights_hash(self) -> str:
+    def hash_weights(self) -> str:
         """Return the SHA-256, in hex, of the weights; "" where there are none.
 
         It is that of the bytes of the state dict in the order of its keys. pyiqa's NIQE, ILNIQE and the like keep their
         parameters outside of it, a registered function its own in files: then it is of those.
         """
-        return weights_hash(self.net) or hash_loose(self.net)
+        return hash_weights(self.net) or hash_loose(self.net)
 
     def train(self, mode: bool = True) -> "NRMetric":
         """Stay in eval mode: MUSIQ makes its patches there only, and dropout would change the scores."""
         return super().train(False)
 
 
-def quality_of(scores: Any, lower_better: bool, score_range: tuple[float, float]) -> Any:
-    """Return scores, a tensor or an array, on the scale of `NRMetric.quality`.
+def scale_quality(scores: Any, lower_better: bool, score_range: tuple[float, float]) -> Any:
+    """Return scores, a tensor or an array, on the scale of `NRMetric.rate`.
 
     Example:
-        >>> quality_of(15.0, True, (0.0, 20.0))
+        >>> scale_quality(15.0, True, (0.0, 20.0))
         25.0
     """
     low, high = score_range
@@ -143,7 +143,7 @@ def quality_of(scores: Any, lower_better: bool, score_range: tuple[float, float]
 
 
 @contextmanager
-def _equal_draws() -> Iterator[None]:
+def _fix_draws() -> Iterator[None]:
     with keep_generators():
         random.seed(_SEED)
         np.random.seed(_SEED)
@@ -221,36 +221,36 @@ def build_nr_metric(metric: str = "musiq", **options: Any) -> NRMetric:
 
     Example:
         >>> metric, images = build_nr_metric("natural_scene"), torch.full((1, 3, 96, 96), 0.5)
-        >>> metric(images), metric.quality(images)
+        >>> metric(images), metric.rate(images)
         (tensor([21.4347]), tensor([-7.1736]))
     """
     known = find_metric(metric, "none")
-    score_range = _given_range(options.pop("score_range", None))
+    score_range = _read_range(options.pop("score_range", None))
     build = _build_pyiqa if known.pyiqa else _build_function if known.function else _OWN[known.name]
-    with _equal_draws():
+    with _fix_draws():
         net, found_range = build(known, options)
     return NRMetric(net, known.name, known.version, known.lower_better, score_range or found_range)
 
 
-def nr_metric_needs(arguments: Mapping[str, Any], key: str) -> Iterator[Need]:
+def list_nr_metric_needs(arguments: Mapping[str, Any], key: str) -> Iterator[Need]:
     """Yield what build_nr_metric loads for an entry with `metric` and, in it or in `metric_options`, its options.
 
     Example:
-        >>> [need.what for need in nr_metric_needs({"metric": "pyiqa:musiq"}, "scoring")]
+        >>> [need.what for need in list_nr_metric_needs({"metric": "pyiqa:musiq"}, "scoring")]
         ['metric:musiq']
     """
     inner = section(arguments, "metric_options")
     options, place = (inner, join(key, "metric_options")) if inner else (arguments, key)
     known = find_metric(str(arguments.get("metric", "musiq")))
     if known.name == "sfd_iqa":
-        yield from sfd_iqa_needs(options, place)
+        yield from list_sfd_iqa_needs(options, place)
     elif options.get("weights"):
         yield from file_needs(options, place, "weights")
     elif options.get("pretrained") is not False:
         yield from (Need(what, join(key, "metric")) for what in known.needs)
 
 
-def _given_range(given: Sequence[float] | None) -> tuple[float, float] | None:
+def _read_range(given: Sequence[float] | None) -> tuple[float, float] | None:
     if given is None:
         return None
     numbers = [end for end in given if isinstance(end, int | float)] if isinstance(given, list | tuple) else []

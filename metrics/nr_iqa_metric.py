@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from prismsr.metrics.catalog import check_no_reference
-from prismsr.metrics.no_reference import NRMetric, build_nr_metric, nr_metric_needs
-from prismsr.metrics.preloading import loads
+from prismsr.metrics.no_reference import NRMetric, build_nr_metric, list_nr_metric_needs
+from prismsr.metrics.preloading import register_loader
 from prismsr.utils.images import metric_tensor
 from prismsr.utils.options.named import declares
 
@@ -17,7 +17,7 @@ from basicsr.utils.registry import METRIC_REGISTRY
 
 
 @METRIC_REGISTRY.register()
-@declares(check_options=check_no_reference, weights_needed=nr_metric_needs)
+@declares(check_options=check_no_reference, weights_needed=list_nr_metric_needs)
 @torch.no_grad()
 def calculate_nr_iqa(
     img: np.ndarray,
@@ -48,22 +48,22 @@ def calculate_nr_iqa(
         >>> round(calculate_nr_iqa(np.full((96, 96, 3), 127, np.uint8), "natural_scene", device="cpu"), 4)
         21.4347
     """
-    network = _network(metric, metric_options, device)
+    network = _load_network(metric, metric_options, device)
     return float(network(metric_tensor(img, input_order, crop_border).to(_device(device))))
 
 
-@loads("calculate_nr_iqa")
-def _network(
+@register_loader("calculate_nr_iqa")
+def _load_network(
     metric: str = "musiq", metric_options: dict[str, Any] | None = None, device: str | None = None, **kwargs: Any
 ) -> NRMetric:
-    return kept_metric(metric, metric_options or {}, _device(device))
+    return keep_metric(metric, metric_options or {}, _device(device))
 
 
 def _device(device: str | None) -> str:
     return device or ("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def kept_metric(metric: str, options: dict[str, Any], device: str) -> NRMetric:
+def keep_metric(metric: str, options: dict[str, Any], device: str) -> NRMetric:
     """Return a metric on a device; the last few are kept, so that a further call with equal arguments is cheap.
 
     Args:
@@ -73,9 +73,9 @@ def kept_metric(metric: str, options: dict[str, Any], device: str) -> NRMetric:
     """
     weights = Path(str(options.get("weights")))
     changed = weights.stat().st_mtime_ns if weights.is_file() else None
-    return _made(metric, json.dumps(options, sort_keys=True), device, changed)
+    return _build(metric, json.dumps(options, sort_keys=True), device, changed)
 
 
 @lru_cache(maxsize=4)
-def _made(metric: str, options: str, device: str, changed: int | None) -> NRMetric:
+def _build(metric: str, options: str, device: str, changed: int | None) -> NRMetric:
     return build_nr_metric(metric, **json.loads(options)).to(device)

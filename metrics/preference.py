@@ -45,7 +45,7 @@ class Agreement:
         return self.right / self.compared if self.compared else float("nan")
 
 
-def pair_outcomes(left: ArrayLike, right: ArrayLike, choices: ArrayLike) -> NDArray[np.float64]:
+def judge_pairs(left: ArrayLike, right: ArrayLike, choices: ArrayLike) -> NDArray[np.float64]:
     """Return whether a metric agrees, pair by pair.
 
     Args:
@@ -57,7 +57,7 @@ def pair_outcomes(left: ArrayLike, right: ArrayLike, choices: ArrayLike) -> NDAr
         (N,): 1 it agrees, 0 it does not, 0.5 its scores are equal, NaN where people had a tie or a score is missing.
 
     Example:
-        >>> pair_outcomes([2, 1, 3], [1, 5, 3], [LEFT, LEFT, RIGHT])
+        >>> judge_pairs([2, 1, 3], [1, 5, 3], [LEFT, LEFT, RIGHT])
         array([1. , 0. , 0.5])
     """
     first, second = np.asarray(left, np.float64), np.asarray(right, np.float64)
@@ -67,11 +67,11 @@ def pair_outcomes(left: ArrayLike, right: ArrayLike, choices: ArrayLike) -> NDAr
     return np.asarray(outcomes)
 
 
-def agreement(outcomes: ArrayLike, choices: ArrayLike) -> Agreement:
-    """Count the outcomes of `pair_outcomes`, (N,), for the choices (N,) that they came from.
+def count_agreement(outcomes: ArrayLike, choices: ArrayLike) -> Agreement:
+    """Count the outcomes of `judge_pairs`, (N,), for the choices (N,) that they came from.
 
     Example:
-        >>> agreement([1, 0, 0.5, float("nan")], [LEFT, LEFT, RIGHT, TIE]).accuracy
+        >>> count_agreement([1, 0, 0.5, float("nan")], [LEFT, LEFT, RIGHT, TIE]).accuracy
         0.5
     """
     found, chosen = np.asarray(outcomes, np.float64), np.asarray(choices) != TIE
@@ -86,18 +86,18 @@ def agreement(outcomes: ArrayLike, choices: ArrayLike) -> Agreement:
     )
 
 
-def complementarity(outcomes: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def compute_complementarity(outcomes: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Return how right each metric is where another one is wrong.
 
     Args:
-        outcomes: (M, N), a row of `pair_outcomes` for each of M metrics.
+        outcomes: (M, N), a row of `judge_pairs` for each of M metrics.
 
     Returns:
         (M, M) shares, at [a, b] the mean outcome of metric b over the pairs that metric a gets wrong (outcome 0; equal
         scores are no mistake) and b has an outcome for, NaN where there are none; and (M, M) numbers of those pairs.
 
     Example:
-        >>> shares, counts = complementarity([[1, 0, 0], [0, 1, 0]])
+        >>> shares, counts = compute_complementarity([[1, 0, 0], [0, 1, 0]])
         >>> shares.tolist(), counts.tolist()
         ([[0.0, 0.5], [0.5, 0.0]], [[2, 2], [2, 2]])
     """
@@ -145,7 +145,7 @@ class Misalignment:
     negative_on_top: Share
 
 
-def misalignment(quality: ArrayLike, labels: ArrayLike) -> Misalignment:
+def measure_misalignment(quality: ArrayLike, labels: ArrayLike) -> Misalignment:
     """Return positive and negative misalignment of a metric, our reconstruction.
 
     Equal scores are no misalignment. An image without a label or score is in no pair. The best of a group is the first
@@ -156,7 +156,7 @@ def misalignment(quality: ArrayLike, labels: ArrayLike) -> Misalignment:
         labels: (N, V) of ORIGINAL, POSITIVE, SIMILAR, NEGATIVE, UNKNOWN.
 
     Example:
-        >>> found = misalignment([[2, 1, 3]], [[ORIGINAL, POSITIVE, NEGATIVE]])
+        >>> found = measure_misalignment([[2, 1, 3]], [[ORIGINAL, POSITIVE, NEGATIVE]])
         >>> found.positive.value, found.negative.value, found.negative_on_top.value
         (1.0, 1.0, 1.0)
     """
@@ -167,10 +167,10 @@ def misalignment(quality: ArrayLike, labels: ArrayLike) -> Misalignment:
     top = np.take_along_axis(codes, usable.argmax(axis=1)[:, None], axis=1)[:, 0][whole]
     holds = (codes == NEGATIVE).any(axis=1)[whole]
     return Misalignment(
-        positive=_ranked_below(scores, codes, POSITIVE, [ORIGINAL]),
-        negative=_ranked_below(-scores, codes, NEGATIVE, [ORIGINAL]),
-        positive_all=_ranked_below(scores, codes, POSITIVE, lower),
-        negative_all=_ranked_below(-scores, codes, NEGATIVE, higher),
+        positive=_count_below(scores, codes, POSITIVE, [ORIGINAL]),
+        negative=_count_below(-scores, codes, NEGATIVE, [ORIGINAL]),
+        positive_all=_count_below(scores, codes, POSITIVE, lower),
+        negative_all=_count_below(-scores, codes, NEGATIVE, higher),
         top={code: Share(int((top == code).sum()), len(top)) for code in _RANK},
         holding=Share(int(holds.sum()), len(holds)),
         negative_on_top=Share(int((top[holds] == NEGATIVE).sum()), int(holds.sum())),
@@ -185,7 +185,7 @@ def _classes_above(code: int) -> list[int]:
     return [other for other, rank in _RANK.items() if rank > _RANK[code]]
 
 
-def _ranked_below(scores: NDArray[np.float64], codes: NDArray[np.int_], code: int, others: Sequence[int]) -> Share:
+def _count_below(scores: NDArray[np.float64], codes: NDArray[np.int_], code: int, others: Sequence[int]) -> Share:
     """Return pairs, within a group, of an image of class `code` and one of `others`; counted are those where it has
     less.
     """

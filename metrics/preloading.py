@@ -9,7 +9,7 @@ Loader = TypeVar("Loader", bound=Callable[..., Any])
 _LOADERS: dict[str, Callable[..., Any]] = {}
 
 
-def loads(metric: str) -> Callable[[Loader], Loader]:
+def register_loader(metric: str) -> Callable[[Loader], Loader]:
     """Return decorator: enter the function that loads the networks of a registered metric, from the metric's own
     options.
 

@@ -20,24 +20,24 @@ _C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 _STRIP = 1 << 16  # pixels of a strip: its planes of float64 stay in the cache
 
 
-def luma(image: Image) -> Plane:
+def compute_luma(image: Image) -> Plane:
     """Return y of BT.601 in [16, 235], not rounded, of (H, W, 3) BGR uint8; equal to BasicSR's to_y_channel, (H, W).
 
     BasicSR computes between float32 and float64; the tables and the cast below repeat its steps, because an error of
     1e-5 would show in the PSNR of images that hardly differ.
 
     Example:
-        >>> luma(np.full((1, 1, 3), 255, np.uint8))
+        >>> compute_luma(np.full((1, 1, 3), 255, np.uint8))
         array([[235.]])
     """
     import cv2
 
-    scaled = cv2.transform(cv2.LUT(image, _unit_table()), np.array([[24.966, 128.553, 65.481, 16.0]]))
+    scaled = cv2.transform(cv2.LUT(image, _tabulate_units()), np.array([[24.966, 128.553, 65.481, 16.0]]))
     return ((scaled / 255).astype(np.float32) * np.float32(255)).astype(np.float64)
 
 
 @cache
-def _unit_table() -> Plane:
+def _tabulate_units() -> Plane:
     return (np.arange(256, dtype=np.float32) / np.float32(255)).astype(np.float64).reshape(1, 256)
 
 
@@ -62,7 +62,7 @@ def planes(image: Image, crop_border: int = 0, y_channel: bool = False, rounded:
         raise ValueError(f"crop_border {crop_border} leaves nothing of {image.shape[1]} x {image.shape[0]} pixels")
     inner = image[crop_border : crop_border + height, crop_border : crop_border + width]
     if y_channel:
-        y = luma(inner)
+        y = compute_luma(inner)
         return [y.round() if rounded else y]
     import cv2
 
@@ -105,19 +105,19 @@ def ssim(first: list[Plane], second: list[Plane], clipped: bool = False) -> floa
         >>> round(ssim(planes(white), planes(white)), 6), round(ssim(planes(white), planes(0 * white)), 6)
         (1.0, 0.0001)
     """
-    return sum(_ssim(one, other, clipped) for one, other in zip(first, second, strict=True)) / len(first)
+    return sum(_compare_planes(one, other, clipped) for one, other in zip(first, second, strict=True)) / len(first)
 
 
-def _ssim(first: Plane, second: Plane, clipped: bool) -> float:
+def _compare_planes(first: Plane, second: Plane, clipped: bool) -> float:
     rows, columns = (side - _TAPS + 1 for side in first.shape)
     if min(rows, columns) <= 0:
         raise ValueError(f"SSIM needs {_TAPS} x {_TAPS} pixels or more; got {first.shape[1]} x {first.shape[0]}")
     step = max(1, _STRIP // columns)
     strips = (slice(top, min(top + step, rows) + _TAPS - 1) for top in range(0, rows, step))
-    return sum(_similarity_sum(first[strip], second[strip], clipped) for strip in strips) / (rows * columns)
+    return sum(_sum_similarity(first[strip], second[strip], clipped) for strip in strips) / (rows * columns)
 
 
-def _similarity_sum(x: Plane, y: Plane, clipped: bool) -> float:
+def _sum_similarity(x: Plane, y: Plane, clipped: bool) -> float:
     """Sum of the SSIM map: (2 mu_x mu_y + C1)(2 s_xy + C2) / ((mu_x^2 + mu_y^2 + C1)(s_x^2 + s_y^2 + C2))."""
     mean_x, mean_y, squares, product = _blur(x), _blur(y), _blur(x * x + y * y), _blur(x * y)
     mean_product = mean_x * mean_y

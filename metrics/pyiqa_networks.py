@@ -64,7 +64,7 @@ def create_pyiqa(name: str, options: Mapping[str, Any], weights: str | None = No
         UserError: the network needs a package that is not installed.
     """
     _read_named_files(options)
-    with tensors_only(), _reporting() as said, _without_vain_retries():
+    with tensors_only(), _hold_output() as said, _stop_vain_retries():
         return _create(import_pyiqa(), name, dict(options), weights, said)
 
 
@@ -78,18 +78,18 @@ def _read_named_files(options: Mapping[str, Any]) -> None:
 
 def _create(pyiqa: ModuleType, name: str, options: dict[str, Any], weights: str | None, said: "_Echo") -> Any:
     try:
-        return _with_weights(pyiqa, name, options, weights)
+        return _create_with_weights(pyiqa, name, options, weights)
     except ModuleNotFoundError as error:
-        raise _lacking(name, error.name) from error
+        raise _explain_lack(name, error.name) from error
     except (URLError, OSError) as error:  # urllib's, requests' and huggingface_hub's errors are all OSErrors
-        raise _unreachable(name, said.getvalue(), error) from error
+        raise _explain_unreachable(name, said.getvalue(), error) from error
     except (TypeError, ValueError, AssertionError, KeyError, NotImplementedError) as error:
         if "found in 'arch' registry" in str(error):
-            raise _lacking(name, _missing_module(pyiqa, name)) from error
+            raise _explain_lack(name, _find_missing_module(pyiqa, name)) from error
         raise OptionError(f"pyiqa:{name} does not take the options {options or 'given'}: {error}") from error
 
 
-def _with_weights(pyiqa: ModuleType, name: str, options: dict[str, Any], weights: str | None) -> Any:
+def _create_with_weights(pyiqa: ModuleType, name: str, options: dict[str, Any], weights: str | None) -> Any:
     device = torch.device("cpu")
     if weights is None:
         return pyiqa.create_metric(name, device=device, **options)
@@ -107,14 +107,14 @@ def _with_weights(pyiqa: ModuleType, name: str, options: dict[str, Any], weights
     return metric
 
 
-def _lacking(name: str, module: str | None) -> UserError:
+def _explain_lack(name: str, module: str | None) -> UserError:
     if module is None:
         return UserError(f"pyiqa:{name}: a part of pyiqa cannot be imported here; install pyiqa with all it depends on")
     package = _PACKAGES.get(module.split(".")[0], module.split(".")[0])
     return UserError(f"pyiqa:{name} needs the package {package}, which is not installed: `pip install {package}`")
 
 
-def _missing_module(pyiqa: ModuleType, name: str) -> str | None:
+def _find_missing_module(pyiqa: ModuleType, name: str) -> str | None:
     """Name of the package for want of which pyiqa does not know a network; pyiqa passes over that in silence."""
     configs = importlib.import_module("pyiqa.default_model_configs").DEFAULT_CONFIGS
     wanted = f"class {configs[name]['metric_opts']['type']}("
@@ -127,7 +127,7 @@ def _missing_module(pyiqa: ModuleType, name: str) -> str | None:
     return None
 
 
-def _unreachable(name: str, said: str, error: Exception) -> WeightsError:
+def _explain_unreachable(name: str, said: str, error: Exception) -> WeightsError:
     found = list(_PATTERN.finditer(said))
     if found:
         what = f"Fetch {found[-1]['url']} on a machine with a network and put it at {found[-1]['path'].strip()}"
@@ -160,7 +160,7 @@ class _Echo(io.StringIO):
 
 
 @contextlib.contextmanager
-def _reporting() -> Iterator[_Echo]:
+def _hold_output() -> Iterator[_Echo]:
     """Hold what is printed while a network is built: pyiqa and torch.hub print what they fetch, and their
     errors do not.
     """
@@ -170,7 +170,7 @@ def _reporting() -> Iterator[_Echo]:
 
 
 @contextlib.contextmanager
-def _without_vain_retries() -> Iterator[None]:
+def _stop_vain_retries() -> Iterator[None]:
     """Let huggingface_hub use its cache alone where its host has no address: it would retry for 25 s per file."""
     try:
         constants: Any = importlib.import_module("huggingface_hub.constants")

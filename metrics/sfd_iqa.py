@@ -30,7 +30,9 @@ ANTONYMS = ("Good photo.", "Bad photo.")
 """CLIP-IQA's fixed prompts; the first is the better one."""
 
 
-def sfd_iqa_score(feat_logits: Tensor, s_lp: Tensor, s_o: Tensor, alpha_1: float = 0.5, alpha_2: float = 0.5) -> Tensor:
+def compute_sfd_iqa(
+    feat_logits: Tensor, s_lp: Tensor, s_o: Tensor, alpha_1: float = 0.5, alpha_2: float = 0.5
+) -> Tensor:
     """Return s_d = (alpha_1 s_o + alpha_2 s_lp) * mean over the map of sigmoid(s_ij) (eq. 8 to 10); (B,), higher is
     better.
 
@@ -45,12 +47,12 @@ def sfd_iqa_score(feat_logits: Tensor, s_lp: Tensor, s_o: Tensor, alpha_1: float
         ValueError: the three do not belong to the same number of images.
 
     Example:
-        >>> sfd_iqa_score(torch.zeros(1, 1, 2, 2), s_lp=torch.tensor([0.8]), s_o=torch.tensor([0.4]))
+        >>> compute_sfd_iqa(torch.zeros(1, 1, 2, 2), s_lp=torch.tensor([0.8]), s_o=torch.tensor([0.4]))
         tensor([0.3000])
     """
     if not s_lp.shape == s_o.shape == feat_logits.shape[:1]:
         shapes = [tuple(part.shape) for part in (feat_logits, s_lp, s_o)]
-        raise ValueError(f"sfd_iqa_score: a map (B, 1, h, w) and two scores (B,) are needed; got {shapes}.")
+        raise ValueError(f"compute_sfd_iqa: a map (B, 1, h, w) and two scores (B,) are needed; got {shapes}.")
     s_aver = alpha_1 * s_o + alpha_2 * s_lp
     return s_aver * torch.sigmoid(at_least_float32(feat_logits)).flatten(1).mean(1)
 
@@ -115,7 +117,7 @@ class SFDIQA(nn.Module):
         self.alpha_1, self.alpha_2 = alpha_1, alpha_2
         self.logit_scale = prompts.logit_scale if logit_scale is None else logit_scale
         self.max_side = max_side
-        self.register_buffer("antonym_features", _text_features(clip.text, antonyms), persistent=False)
+        self.register_buffer("antonym_features", _encode_texts(clip.text, antonyms), persistent=False)
         self.eval()
 
     @torch.no_grad()
@@ -131,14 +133,14 @@ class SFDIQA(nn.Module):
         features = self.clip.image(limit_side(images, self.max_side))
         pairs = (self.prompts.text_features(), self.antonym_features)
         s_lp, s_o = (similarity_score(features.final, pair[0], pair[1], self.logit_scale) for pair in pairs)
-        return sfd_iqa_score(self.feat_d(features), s_lp, s_o, self.alpha_1, self.alpha_2)
+        return compute_sfd_iqa(self.feat_d(features), s_lp, s_o, self.alpha_1, self.alpha_2)
 
     def train(self, mode: bool = True) -> "SFDIQA":
         """Stay in evaluation mode whatever the owner does."""
         return super().train(False)
 
 
-def _text_features(encoder: ClipTextEncoder, texts: tuple[str, str]) -> Tensor:
+def _encode_texts(encoder: ClipTextEncoder, texts: tuple[str, str]) -> Tensor:
     with torch.no_grad():
         features: Tensor = encoder(encoder.tokenize(texts).to(encoder.attn_mask.device))
     return features
@@ -170,48 +172,48 @@ def load_sfd_iqa(
         WeightsError: a file is missing or damaged, or does not fit the network that the options describe.
         OptionError: unknown or wrong options.
     """
-    files = tuple((str(path), _changed_at(path)) for path in (feat_d, prompts))
+    files = tuple((str(path), _read_change_time(path)) for path in (feat_d, prompts))
     options = {"clip": clip or {}, "feat_d_options": feat_d_options or {}, "prompt_options": prompt_options or {}}
-    return _loaded(files, json.dumps({**options, "scoring": scoring}, sort_keys=True), device)
+    return _load(files, json.dumps({**options, "scoring": scoring}, sort_keys=True), device)
 
 
-def sfd_iqa_needs(arguments: Mapping[str, Any], key: str) -> Iterator[Need]:
+def list_sfd_iqa_needs(arguments: Mapping[str, Any], key: str) -> Iterator[Need]:
     """Yield the files that load_sfd_iqa reads, and the weights of its CLIP.
 
     Example:
-        >>> [need.what for need in sfd_iqa_needs({"feat_d": "d.pth", "prompts": "p.pth"}, "")]
+        >>> [need.what for need in list_sfd_iqa_needs({"feat_d": "d.pth", "prompts": "p.pth"}, "")]
         ['file:d.pth', 'file:p.pth', 'clip:RN50-quickgelu:openai']
     """
     yield from file_needs(arguments, key, "feat_d", "prompts")
     yield from Clip.weights_needed(complete_arguments(Clip, section(arguments, "clip")), join(key, "clip"))
 
 
-def _changed_at(path: str | os.PathLike[str]) -> int | None:
+def _read_change_time(path: str | os.PathLike[str]) -> int | None:
     """Time stamp of a file, so that a newer checkpoint of the same name is read again; None where there is none."""
     return Path(path).stat().st_mtime_ns if Path(path).is_file() else None
 
 
 @lru_cache(maxsize=2)
-def _loaded(files: tuple[tuple[str, int | None], ...], options: str, device: str) -> SFDIQA:
+def _load(files: tuple[tuple[str, int | None], ...], options: str, device: str) -> SFDIQA:
     given = json.loads(options)
     (feat_d, _), (prompts, _) = files
     states = network_weights(feat_d)[0], network_weights(prompts)[0]  # before CLIP, which takes seconds
-    clip = cast(Clip, _built(Clip, given["clip"], "clip"))
+    clip = cast(Clip, _build(Clip, given["clip"], "clip"))
     if clip.text is None:
         raise OptionError("clip.text: must be true; SFD-IQA compares images with texts")
     channels, width = list(clip.image.channels), clip.text.width
     nets = (
-        _built(FeatD, {"channels": channels, **given["feat_d_options"]}, "feat_d_options"),
-        _built(PromptDiscriminator, {"width": width, **given["prompt_options"]}, "prompt_options"),
+        _build(FeatD, {"channels": channels, **given["feat_d_options"]}, "feat_d_options"),
+        _build(PromptDiscriminator, {"width": width, **given["prompt_options"]}, "prompt_options"),
     )
     for net, state, path in zip(nets, states, (feat_d, prompts), strict=True):
         require_fit(net, state, path)
         net.load_state_dict(state)
     parts = [part.to(device) for part in (clip, *nets)]
-    return cast(SFDIQA, _built(SFDIQA, given["scoring"], "", *parts))
+    return cast(SFDIQA, _build(SFDIQA, given["scoring"], "", *parts))
 
 
-def _built(kind: type[nn.Module], options: Mapping[str, Any], prefix: str, *parts: nn.Module) -> nn.Module:
+def _build(kind: type[nn.Module], options: Mapping[str, Any], prefix: str, *parts: nn.Module) -> nn.Module:
     """Return an object of this kind; options that do not suit it are told by their key path."""
     problems = check_arguments(kind, options, prefix, supplied=("clip", "feat_d", "prompts") if parts else ())
     if problems:

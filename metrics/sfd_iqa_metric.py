@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 from prismsr.archs.clip.clip_arch import Clip
 from prismsr.archs.feat_d_arch import FeatD
 from prismsr.archs.prompt_discriminator_arch import PromptDiscriminator
-from prismsr.metrics.preloading import loads
-from prismsr.metrics.sfd_iqa import ANTONYMS, SFDIQA, load_sfd_iqa, sfd_iqa_needs
+from prismsr.metrics.preloading import register_loader
+from prismsr.metrics.sfd_iqa import ANTONYMS, SFDIQA, list_sfd_iqa_needs, load_sfd_iqa
 from prismsr.utils.images import metric_tensor
 from prismsr.utils.options.named import declares
 from prismsr.utils.options.signatures import Section
@@ -20,7 +20,7 @@ from basicsr.utils.registry import METRIC_REGISTRY
 
 
 @METRIC_REGISTRY.register()
-@declares(weights_needed=sfd_iqa_needs)
+@declares(weights_needed=list_sfd_iqa_needs)
 def calculate_sfd_iqa(
     img: np.ndarray,
     feat_d: str,
@@ -64,12 +64,12 @@ def calculate_sfd_iqa(
         ValueError: the image is smaller than 32 x 32.
     """
     scoring: Any = {"alpha_1": alpha_1, "alpha_2": alpha_2, "logit_scale": logit_scale, "max_side": max_side}
-    scorer = _scorer(feat_d, prompts, clip, feat_d_options, prompt_options, device, antonyms, **scoring)
+    scorer = _load_scorer(feat_d, prompts, clip, feat_d_options, prompt_options, device, antonyms, **scoring)
     return float(scorer(metric_tensor(img, input_order, crop_border).to(_device(device))))
 
 
-@loads("calculate_sfd_iqa")
-def _scorer(
+@register_loader("calculate_sfd_iqa")
+def _load_scorer(
     feat_d: str,
     prompts: str,
     clip: dict[str, Any] | None = None,

@@ -170,7 +170,7 @@ def _quality(path: str, groups: Groups, allowed: NDArray[np.bool_]) -> NDArray[n
     for row, name in enumerate(groups.names):
         versions = [groups.versions[column] for column in np.flatnonzero(allowed[row])]
         try:
-            quality[row, allowed[row]] = table.quality(name, versions)
+            quality[row, allowed[row]] = table.find_quality(name, versions)
         except ScoreFileError as error:
             problems.append(str(error))
     if problems:

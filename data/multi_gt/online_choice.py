@@ -9,7 +9,7 @@ from typing import Any
 from prismsr.data.multi_gt.options import MultiGTOptions
 from prismsr.data.multi_gt.sampling_rules import Rule, choice_weights, chooses_online, draw
 from prismsr.metrics.catalog import check_no_reference
-from prismsr.metrics.no_reference import NRMetric, build_nr_metric, nr_metric_needs
+from prismsr.metrics.no_reference import NRMetric, build_nr_metric, list_nr_metric_needs
 from prismsr.utils.errors import UserError
 from prismsr.utils.options.named import dataset_schema
 from prismsr.utils.options.problems import Problem
@@ -30,7 +30,7 @@ class GTChoice:
         metric: on the device of the images.
     """
 
-    weights_needed = staticmethod(nr_metric_needs)
+    weights_needed = staticmethod(list_nr_metric_needs)
 
     @classmethod
     def check_options(cls, entry: Opt, key: str, opt: Opt, is_train: bool) -> Iterator[Problem]:
@@ -58,7 +58,7 @@ class GTChoice:
             versions: RGB (B, V, 3, h, w) in [0, 1].
             candidates: (B, V) bool, the versions that may be chosen, at least one of each sample.
         """
-        quality = self.metric.quality(versions.flatten(0, 1)).view(candidates.shape).double().cpu().numpy()
+        quality = self.metric.rate(versions.flatten(0, 1)).view(candidates.shape).double().cpu().numpy()
         allowed = self._keep_scored(quality, candidates.cpu().numpy())
         weights = choice_weights(self.rule, np.where(np.isfinite(quality), quality, 0.0), allowed, self.tau)
         return torch.from_numpy(self._pick(weights)).to(versions.device)

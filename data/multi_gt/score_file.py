@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from prismsr.metrics.no_reference import NRMetric, quality_of
+from prismsr.metrics.no_reference import NRMetric, scale_quality
 from prismsr.metrics.score_store import ScoreStore
 from prismsr.utils.csv_files import format_rows, parse_finished
 from prismsr.utils.errors import UserError
@@ -53,7 +53,7 @@ class ScoreHeader(NamedTuple):
         """Return the header of scores by this metric, built with these options; a weights file's path is left out."""
         kept = {key: value for key, value in options.items() if key not in ("weights", "score_range")}
         text = json.dumps(kept, sort_keys=True)
-        return cls(metric.name, metric.version, metric.weights_hash(), metric.lower_better, metric.score_range, text)
+        return cls(metric.name, metric.version, metric.hash_weights(), metric.lower_better, metric.score_range, text)
 
     def line(self) -> str:
         """Return the first line of a score file."""
@@ -103,8 +103,8 @@ class ScoreTable(NamedTuple):
         """Return SHA-256 of the metric's weights."""
         return self.header.weights
 
-    def quality(self, name: str, versions: Sequence[str]) -> NDArray[np.float64]:
-        """Return quality of versions of one image, 0 to 100, higher is better, see NRMetric.quality.
+    def find_quality(self, name: str, versions: Sequence[str]) -> NDArray[np.float64]:
+        """Return quality of versions of one image, 0 to 100, higher is better, see NRMetric.rate.
 
         Raises:
             ScoreFileError: there is no score of one of them.
@@ -116,7 +116,7 @@ class ScoreTable(NamedTuple):
                 "adds what is missing"
             )
         raw = np.array([self.scores[name, version] for version in versions], np.float64)
-        return np.asarray(quality_of(raw, self.header.lower_better, self.header.score_range))
+        return np.asarray(scale_quality(raw, self.header.lower_better, self.header.score_range))
 
 
 def read_scores(path: Path) -> ScoreTable:

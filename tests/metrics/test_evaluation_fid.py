@@ -1,4 +1,4 @@
-from prismsr.metrics.fid import InceptionFeatures, cut, features_of, frechet_distance, resized
+from prismsr.metrics.fid import InceptionFeatures, cut, extract_features, frechet_distance, resize
 from prismsr.utils.errors import DataError
 from prismsr.utils.images import write_png_atomic
 
@@ -45,7 +45,7 @@ def test_images_are_resized_as_by_pyiqa(mode, photograph, tmp_path):
     fid_arch = pytest.importorskip("pyiqa.archs.fid_arch")
     write_png_atomic(tmp_path / "cat.png", np.ascontiguousarray(photograph[..., ::-1]))
     theirs = fid_arch.ResizeDataset([tmp_path / "cat.png"], mode)[0]
-    torch.testing.assert_close(resized(photograph, mode), theirs, rtol=0, atol=1e-4)
+    torch.testing.assert_close(resize(photograph, mode), theirs, rtol=0, atol=1e-4)
 
 
 def test_patches():
@@ -76,13 +76,13 @@ def test_features(mode, white, tmp_path):
         files.append(tmp_path / f"{number}.png")
         write_png_atomic(files[-1], image)
     network, ticks = InceptionFeatures(Shape()), []
-    found = features_of(files, network, "cpu", mode, tick=lambda: ticks.append(1))
+    found = extract_features(files, network, "cpu", mode, tick=lambda: ticks.append(1))
     assert found.shape == (18, 6)
     assert len(ticks) == 18
-    patches = features_of(files, network, "cpu", mode, patches=20)
+    patches = extract_features(files, network, "cpu", mode, patches=20)
     assert patches.shape == (36, 6)
     np.testing.assert_allclose(patches[0, :3], [white, -1, -1], atol=1e-6)
     assert (np.diff(patches[1::2, 0]) > 0).all()
     (tmp_path / "3.png").write_bytes(b"none")
     with pytest.raises(DataError, match=r"3\.png"):
-        features_of(files, network, "cpu")
+        extract_features(files, network, "cpu")

@@ -1,6 +1,6 @@
 import socket
 
-from prismsr.metrics.full_reference import _also_needed, build_fr_metric
+from prismsr.metrics.full_reference import _name_second_file, build_fr_metric
 from prismsr.metrics.lpips_st_metric import calculate_lpips_st
 from prismsr.metrics.no_reference import NRMetric
 from prismsr.utils.errors import OptionError
@@ -61,9 +61,9 @@ def test_pyiqas_lpips(pairs):
         expected = [net(one[None], other[None]).item() for one, other in zip(*pairs, strict=True)]
     assert metric(*pairs).tolist() == pytest.approx(expected, rel=ROUNDING)
     assert metric.version == f"pyiqa {pyiqa.__version__}"
-    assert metric.weights_hash() == NRMetric(metric.net, "x", "1", True, (0, 1)).weights_hash()
+    assert metric.hash_weights() == NRMetric(metric.net, "x", "1", True, (0, 1)).hash_weights()
     next(metric.net.parameters()).data[0] += 1
-    assert metric.weights_hash() != NRMetric(net, "x", "1", True, (0, 1)).weights_hash()
+    assert metric.hash_weights() != NRMetric(net, "x", "1", True, (0, 1)).hash_weights()
 
 
 def test_what_is_missing_is_named(offline):
@@ -72,8 +72,8 @@ def test_what_is_missing_is_named(offline):
     message = str(caught.value)
     assert f"alexnet-owt-7be5be79.pth on a machine with a network and put it at {offline}" in message
     assert f"LPIPS_v0.1_alex-df73285e.pth at {offline / 'pyiqa'}" in message
-    assert "LPIPS_v0.1_vgg-a78928a0.pth at" in _also_needed("lpips", {"net": "vgg"})
-    assert "DISTS_weights-f5e65c96.pth at" in _also_needed("dists", {})
+    assert "LPIPS_v0.1_vgg-a78928a0.pth at" in _name_second_file("lpips", {"net": "vgg"})
+    assert "DISTS_weights-f5e65c96.pth at" in _name_second_file("dists", {})
 
 
 def test_wrong_names_and_kinds():

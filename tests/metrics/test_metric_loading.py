@@ -1,6 +1,6 @@
 """Validation metrics load their networks before a training starts."""
 
-from prismsr.metrics.preloading import load_metrics, loads
+from prismsr.metrics.preloading import load_metrics, register_loader
 from prismsr.utils.weights.files import WeightsError
 
 import pytest
@@ -19,7 +19,7 @@ def test_missing_weights_are_told_without_an_image(tmp_path):
 def test_a_loader_gets_the_options_and_leaves_the_generators():
     given = []
 
-    @loads("calculate_for_this_test")
+    @register_loader("calculate_for_this_test")
     def load(**options):
         given.append(options)
         torch.rand(3)

@@ -1,7 +1,14 @@
 import io
 
 from prismsr.metrics import natural_scene
-from prismsr.metrics.natural_scene import NaturalScene, aggd, block_features, halved, mscn, natural_scene_features
+from prismsr.metrics.natural_scene import (
+    NaturalScene,
+    describe_blocks,
+    describe_images,
+    fit_aggd,
+    halve,
+    normalise_contrast,
+)
 from prismsr.utils.errors import UserError
 
 import cv2
@@ -47,7 +54,7 @@ def _niqe_features(image, window):
 def test_features_are_niqe_s(net, photograph):
     image = photograph[:200, 40:350]  # 2 x 3 blocks, and a rest
     expected = _niqe_features(image, net.window.numpy())
-    features = natural_scene_features(_tensor(image), net.window)
+    features = describe_images(_tensor(image), net.window)
     assert features.shape == (1, 6, 36)
     np.testing.assert_allclose(features[0].numpy(), expected, atol=1e-3)  # NIQE's shapes are multiples of 0.001
 
@@ -55,7 +62,7 @@ def test_features_are_niqe_s(net, photograph):
 def test_fit_of_the_asymmetric_gaussian():
     random = np.random.default_rng(0)
     samples = np.stack([random.standard_normal(4000), random.laplace(size=4000), random.uniform(-2, 1, 4000)])
-    shape, left, right = aggd(torch.from_numpy(samples))
+    shape, left, right = fit_aggd(torch.from_numpy(samples))
     expected = np.array([estimate_aggd_param(row) for row in samples])
     np.testing.assert_allclose(torch.stack([shape, left, right], 1).numpy(), expected, atol=2e-3)
 
@@ -108,10 +115,10 @@ def _jpeg(image, quality):
 def test_gradients_of_the_parts(net):
     generator = torch.Generator().manual_seed(0)
     image = (255 * torch.rand(1, 1, 10, 12, dtype=torch.float64, generator=generator)).requires_grad_()
-    assert torch.autograd.gradcheck(lambda x: mscn(x, net.window), image)
-    assert torch.autograd.gradcheck(halved, image)
+    assert torch.autograd.gradcheck(lambda x: normalise_contrast(x, net.window), image)
+    assert torch.autograd.gradcheck(halve, image)
     blocks = torch.randn(2, 8, 9, dtype=torch.float64, generator=generator).requires_grad_()
-    assert torch.autograd.gradcheck(block_features, blocks, rtol=2e-3, atol=1e-4)
+    assert torch.autograd.gradcheck(describe_blocks, blocks, rtol=2e-3, atol=1e-4)
 
 
 def test_gradient_of_the_whole(net, photograph_tensor):

@@ -43,7 +43,7 @@ def test_musiq_is_pyiqa_s(crops):
     theirs = pyiqa.create_metric("musiq", device=torch.device("cpu"), **MUSIQ)
     theirs.net.load_state_dict(metric.net.state_dict())
     torch.testing.assert_close(metric(crops), theirs(crops)[:, 0], rtol=0, atol=1e-6)
-    assert torch.equal(metric.quality(crops), metric(crops))
+    assert torch.equal(metric.rate(crops), metric(crops))
 
 
 @pytest.mark.parametrize("name", ["musiq", "natural_scene"])
@@ -76,11 +76,11 @@ def test_the_common_scale():
     images = torch.stack([torch.full((3, 4, 4), level) for level in (0.0, 0.5, 1.0)])
     higher = NRMetric(Mean(), "mean", "1", False, (2.0, 6.0))
     torch.testing.assert_close(higher(images), torch.tensor([0.0, 4.0, 8.0]))
-    torch.testing.assert_close(higher.quality(images), torch.tensor([-50.0, 50.0, 150.0]))
+    torch.testing.assert_close(higher.rate(images), torch.tensor([-50.0, 50.0, 150.0]))
     lower = NRMetric(Mean(), "mean", "1", True, (0.0, 8.0))
-    torch.testing.assert_close(lower.quality(images), torch.tensor([100.0, 50.0, 0.0]))
+    torch.testing.assert_close(lower.rate(images), torch.tensor([100.0, 50.0, 0.0]))
     with pytest.raises(OptionError, match=r"mean: its range of scores is not known.*score_range: \[low, high\]"):
-        NRMetric(Mean(), "mean", "1", True, (0.0, None)).quality(images)
+        NRMetric(Mean(), "mean", "1", True, (0.0, None)).rate(images)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_ranges_as_pyiqa_writes_them(text, expected):
 
 def test_a_range_given_by_option(crops):
     metric = build_nr_metric("natural_scene", score_range=[5, 30])
-    torch.testing.assert_close(metric.quality(crops), 100 * (30 - metric(crops)) / 25)
+    torch.testing.assert_close(metric.rate(crops), 100 * (30 - metric(crops)) / 25)
     with pytest.raises(OptionError, match=r"score_range: must be \[low, high\]"):
         build_nr_metric("natural_scene", score_range=[5, 3])
 
@@ -115,9 +115,9 @@ def test_hash_of_the_weights(musiq):
     digest = hashlib.sha256()
     for _, value in sorted(musiq.net.state_dict().items()):
         digest.update(value.numpy().tobytes())
-    assert musiq.weights_hash() == digest.hexdigest()
-    assert NRMetric(Mean(), "mean", "1", False, (0, 1)).weights_hash() == ""
-    assert len(build_nr_metric("natural_scene").weights_hash()) == 64
+    assert musiq.hash_weights() == digest.hexdigest()
+    assert NRMetric(Mean(), "mean", "1", False, (0, 1)).hash_weights() == ""
+    assert len(build_nr_metric("natural_scene").hash_weights()) == 64
 
 
 def test_parameters_outside_of_the_state_dict_count_as_weights(tmp_path):
@@ -129,7 +129,7 @@ def test_parameters_outside_of_the_state_dict_count_as_weights(tmp_path):
             self.mean, self.trees = torch.tensor(mean), [np.array([np.arange(3), np.arange(2) + mean], object)]
 
     def hashed(net):
-        return NRMetric(net, "fitted", "1", False, (0, 1)).weights_hash()
+        return NRMetric(net, "fitted", "1", False, (0, 1)).hash_weights()
 
     assert hashed(Fitted(1.0)) == hashed(Fitted(1.0)) != hashed(Fitted(2.0))
     assert len(hashed(Fitted(1.0))) == 64
@@ -139,7 +139,7 @@ def test_basicsr_s_niqe_is_niqe_everywhere(photograph):
     image = np.ascontiguousarray(photograph[:200, :200, ::-1])
     metric = build_nr_metric("niqe", crop_border=4)
     assert (metric.name, metric.version, metric.lower_better) == ("niqe", "basicsr 1.4.2", True)
-    assert len(metric.weights_hash()) == 64
+    assert len(metric.hash_weights()) == 64
     images = torch.from_numpy(image[..., ::-1].copy()).permute(2, 0, 1)[None].float() / 255
     assert metric(images.requires_grad_()).tolist() == [np.float32(calculate_niqe(image, 4))]
     assert not metric.gives_gradient()

@@ -11,10 +11,10 @@ from prismsr.metrics.preference import (
     SIMILAR,
     TIE,
     UNKNOWN,
-    agreement,
-    complementarity,
-    misalignment,
-    pair_outcomes,
+    compute_complementarity,
+    count_agreement,
+    judge_pairs,
+    measure_misalignment,
 )
 
 import numpy as np
@@ -27,15 +27,15 @@ def test_outcomes_by_hand():
     left = [3, 3, 2, 2, NAN, 5, 1]
     right = [1, 1, 2, 4, 1, NAN, 1]
     choices = [LEFT, RIGHT, LEFT, RIGHT, LEFT, TIE, TIE]
-    outcomes = pair_outcomes(left, right, choices)
+    outcomes = judge_pairs(left, right, choices)
     np.testing.assert_array_equal(outcomes, [1, 0, 0.5, 1, NAN, NAN, NAN])
-    found = agreement(outcomes, choices)
+    found = count_agreement(outcomes, choices)
     assert (found.pairs, found.ties, found.missing, found.compared, found.equal) == (7, 2, 1, 4, 1)
     assert found.right == 2.5 and found.accuracy == 0.625
 
 
 def test_nothing_to_compare():
-    found = agreement(pair_outcomes([1], [2], [TIE]), [TIE])
+    found = count_agreement(judge_pairs([1], [2], [TIE]), [TIE])
     assert found.compared == 0 and math.isnan(found.accuracy)
 
 
@@ -51,10 +51,10 @@ def test_accuracy_against_a_loop():
         count += 1
         better = LEFT if one > other else RIGHT
         right_count += 0.5 if one == other else float(better == choice)
-    found = agreement(pair_outcomes(left, right, choices), choices)
+    found = count_agreement(judge_pairs(left, right, choices), choices)
     assert (found.compared, found.right) == (count, right_count)
     # turned around, a metric is as wrong as it was right
-    turned = agreement(pair_outcomes(-left, -right, choices), choices)
+    turned = count_agreement(judge_pairs(-left, -right, choices), choices)
     assert turned.accuracy == pytest.approx(1 - found.accuracy)
 
 
@@ -64,7 +64,7 @@ def test_complementarity_by_hand():
         [1, 0, 0.5, 0, 1, 0],
         [1, NAN, 0, 1, 1, 1],
     ]
-    shares, counts = complementarity(outcomes)
+    shares, counts = compute_complementarity(outcomes)
     np.testing.assert_array_equal(counts, [[3, 3, 2], [3, 3, 2], [1, 1, 1]])
     np.testing.assert_allclose(shares, [[0, 0.5, 0.5], [0.5, 0, 1], [0, 0.5, 0]])
 
@@ -73,7 +73,7 @@ def test_complementarity_against_a_loop_and_of_a_faultless_metric():
     rng = np.random.default_rng(1)
     outcomes = rng.choice([0, 0.5, 1, NAN], (4, 60))
     outcomes[3] = 1
-    shares, counts = complementarity(outcomes)
+    shares, counts = compute_complementarity(outcomes)
     for a in range(4):
         for b in range(4):
             wrong = [outcomes[b, n] for n in range(60) if outcomes[a, n] == 0 and not math.isnan(outcomes[b, n])]
@@ -92,7 +92,7 @@ def test_misalignment_by_hand():
         [50, 50, 60, 10, 99],  # equal is no mistake; the best has no label
         [50, 49, 51, 50, 80],
     ]
-    found = misalignment(quality, labels)
+    found = measure_misalignment(quality, labels)
     assert (found.positive.count, found.positive.total) == (1, 4)
     assert (found.negative.count, found.negative.total) == (2, 3)
     # lower classes: first group 3 each (40: below all three; 60: below 70), second 3 (50 < 60), third 4
@@ -108,7 +108,7 @@ def test_misalignment_by_hand():
 
 
 def test_the_first_of_equal_scores_is_on_top():
-    found = misalignment([[1, 1], [1, 2]], [[ORIGINAL, POSITIVE], [ORIGINAL, POSITIVE]])
+    found = measure_misalignment([[1, 1], [1, 2]], [[ORIGINAL, POSITIVE], [ORIGINAL, POSITIVE]])
     assert (found.top[ORIGINAL].count, found.top[POSITIVE].count) == (1, 1)
     assert found.positive.value == 0 and math.isnan(found.negative.value)
 
@@ -139,7 +139,7 @@ def test_misalignment_against_loops():
         if any(code == NEGATIVE for _, code in labelled):
             counts["hold"] += 1
             counts["on_top"] += max(labelled, key=lambda pair: pair[0])[1] == NEGATIVE
-    found = misalignment(quality, labels)
+    found = measure_misalignment(quality, labels)
     assert (found.positive_all.count, found.positive_all.total) == (counts["pos"], counts["pos_total"])
     assert (found.negative_all.count, found.negative_all.total) == (counts["neg"], counts["neg_total"])
     assert (found.holding.count, found.holding.total) == (counts["hold"], counts["hold_total"])

@@ -1,7 +1,7 @@
 import math
 
 from prismsr.metrics import psnr_ssim
-from prismsr.metrics.psnr_ssim import luma, planes, psnr, ssim
+from prismsr.metrics.psnr_ssim import compute_luma, planes, psnr, ssim
 
 import numpy as np
 import pytest
@@ -39,7 +39,7 @@ def test_equal_basicsr(pairs, border, y_channel, strip, monkeypatch):
 
 def test_luma_is_basicsrs_to_the_bit(photograph):
     image = np.ascontiguousarray(photograph[:50, :60])
-    np.testing.assert_array_equal(luma(image), to_y_channel(image)[..., 0].astype(np.float64))
+    np.testing.assert_array_equal(compute_luma(image), to_y_channel(image)[..., 0].astype(np.float64))
 
 
 def test_equal_images_are_infinitely_good(pairs):

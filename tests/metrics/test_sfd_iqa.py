@@ -9,7 +9,7 @@ from prismsr.archs.clip.features import ClipFeatures
 from prismsr.archs.feat_d_arch import FeatD
 from prismsr.archs.prompt_discriminator_arch import PromptDiscriminator
 from prismsr.losses.adversarial_loss import AdversarialLoss
-from prismsr.metrics.sfd_iqa import SFDIQA, limit_side, load_sfd_iqa, sfd_iqa_score
+from prismsr.metrics.sfd_iqa import SFDIQA, compute_sfd_iqa, limit_side, load_sfd_iqa
 from prismsr.metrics.sfd_iqa_metric import calculate_sfd_iqa
 from prismsr.utils.errors import OptionError
 from prismsr.utils.options.entries import check_metric
@@ -103,15 +103,15 @@ def test_score_is_the_equation_place_by_place():
     generator = torch.Generator().manual_seed(0)
     logits = 3 * torch.randn(4, 1, 5, 7, generator=generator, dtype=torch.float64)
     s_lp, s_o = torch.rand(2, 4, generator=generator, dtype=torch.float64)
-    got = sfd_iqa_score(logits, s_lp, s_o, 0.3, 0.9)
+    got = compute_sfd_iqa(logits, s_lp, s_o, 0.3, 0.9)
     assert got.shape == (4,)
     for index in range(4):
         scores = s_lp[index].item(), s_o[index].item()
         assert got[index].item() == pytest.approx(_naive_score(logits[index, 0].tolist(), *scores, 0.3, 0.9), rel=1e-10)
-    equal = sfd_iqa_score(logits, s_lp, s_o)
-    torch.testing.assert_close(equal, sfd_iqa_score(logits, s_o, s_lp))  # halves by default
+    equal = compute_sfd_iqa(logits, s_lp, s_o)
+    torch.testing.assert_close(equal, compute_sfd_iqa(logits, s_o, s_lp))  # halves by default
     with pytest.raises(ValueError, match=r"\(4, 1, 5, 7\), \(4, 1\), \(4,\)"):
-        sfd_iqa_score(logits, s_lp[:, None], s_o)
+        compute_sfd_iqa(logits, s_lp[:, None], s_o)
 
 
 @pytest.mark.parametrize(("scale", "prompt_scale"), [(1.0, 100.0), (None, 20.0)])

@@ -13,7 +13,7 @@ from prismsr.metrics.score_store import make_score_key
 from prismsr.utils.errors import OptionError, UserError
 from prismsr.utils.names import did_you_mean
 from prismsr.utils.options.yaml_loader import read_settings
-from prismsr.utils.weights.files import weights_hash
+from prismsr.utils.weights.files import hash_weights
 
 from torch import nn
 
@@ -156,12 +156,12 @@ def make_scorer(spec: MetricSpec, *references: Reference) -> Scorer:
         inception, source = build_inception()
         version, weights, network = (
             f"{version}, Inception of {source}",
-            weights_hash(inception),
+            hash_weights(inception),
             InceptionFeatures(inception),
         )
     elif not known.pixels:
         made = build_network(spec)
-        weights, network = made.weights_hash(), made
+        weights, network = made.hash_weights(), made
     elif known.function:
         weights = hash_loose(build_image_function(known, spec.settings))
     return Scorer(spec, settings, "lower" if known.lower_better else "higher", version, weights, network)

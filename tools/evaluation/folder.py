@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from prismsr.metrics.fid import features_of, frechet_distance
+from prismsr.metrics.fid import extract_features, frechet_distance
 from prismsr.metrics.score_store import ScoreStore
 from prismsr.tools.evaluation.columns import MetricSpec, Scorer, make_scorers
 from prismsr.tools.evaluation.image_scores import ImageScores
@@ -147,7 +147,7 @@ def _compute_fid(items: Sequence[Item], scorer: Scorer, store: ScoreStore, devic
     mode, patches = scorer.settings["mode"], scorer.settings["patches"]
     with tqdm(total=sum(map(len, sides)), desc="FID", unit="image") as bar:
         for files in sides:
-            features.append(features_of(files, network, device, mode, patches, tick=bar.update))
+            features.append(extract_features(files, network, device, mode, patches, tick=bar.update))
     if hash_file_states(sides) != key[2]:
         raise ValueError("files changed while it was computed; run it again")
     value = frechet_distance(*features)

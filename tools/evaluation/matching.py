@@ -9,7 +9,7 @@ from typing import Literal
 from prismsr.data.images.source import FolderSource
 from prismsr.data.multi_gt.groups import group_keys
 from prismsr.data.multi_gt.labels import read_labels
-from prismsr.metrics.images import Align, sizes_fit
+from prismsr.metrics.images import Align, check_sizes
 from prismsr.utils.errors import OptionError
 from prismsr.utils.images import IMAGE_SUFFIXES, ImageReadError, image_size
 
@@ -198,7 +198,7 @@ def read_sizes(items: Sequence[Item], align: Align) -> dict[str, tuple[int, int]
                 other = image_size(path)
             except ImageReadError:
                 continue
-            if not sizes_fit(own, other, align):
+            if not check_sizes(own, other, align):
                 wrong.append(f"{item.sr} is {own[1]} x {own[0]} and {path} {other[1]} x {other[0]}")
     if wrong:
         rest = f"; and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import Any, NamedTuple
 
-from prismsr.metrics.images import Align, Image, exact_convolutions, read_bgr, read_pair, rgb_tensor
+from prismsr.metrics.images import Align, Image, convolve_exactly, make_rgb_tensor, read_bgr, read_pair
 from prismsr.metrics.no_reference import ImageFunction
 from prismsr.metrics.psnr_ssim import planes, psnr, ssim
 from prismsr.tools.evaluation.columns import MetricSpec, Scorer, build_network
@@ -196,7 +196,7 @@ def _compute_by_network(
     if 2 * border >= min(sides[0].shape[-2:]):
         raise ValueError(f"crop_border {border} leaves nothing of the image")
     inner = slice(border, -border or None)
-    with exact_convolutions():
+    with convolve_exactly():
         values: list[float] = network(*(side.to(device)[..., inner, inner] for side in sides)).tolist()
     return values
 
@@ -240,12 +240,12 @@ def _score_batches(
 ) -> Iterator[tuple[int, Outcome]]:
     """Yield the number of images of each batch and its scores; the next batch is decoded meanwhile."""
     with ThreadPoolExecutor(1) as reader:
-        loading = reader.submit(Loaded, work[0], align, rgb_tensor) if work else None
+        loading = reader.submit(Loaded, work[0], align, make_rgb_tensor) if work else None
         for index, batch in enumerate(work):
             assert loading is not None
             loaded = loading.result()
             if index + 1 < len(work):
-                loading = reader.submit(Loaded, work[index + 1], align, rgb_tensor)
+                loading = reader.submit(Loaded, work[index + 1], align, make_rgb_tensor)
             yield len(batch), score_batch(loaded, networks, device)
 
 

@@ -33,7 +33,7 @@ class Choices:
 
     Attributes:
         agreements: with the choices.
-        shares, counts: (M, M) of `preference.complementarity`, in the order of the agreements.
+        shares, counts: (M, M) of `preference.compute_complementarity`, in the order of the agreements.
         notes: on images without a score.
     """
 
@@ -107,14 +107,14 @@ def compare_choices(
     images = {name: root / name for name in pairs.list_names()}
     scores, notes = score_all(scorers, images, folder, device, on_error)
     found = {name: find_outcomes(pairs, each) for name, each in scores.items()}
-    agreements = {name: preference.agreement(outcome, pairs.choices) for name, outcome in found.items()}
-    return Choices(agreements, *preference.complementarity(np.stack(list(found.values()))), notes)
+    agreements = {name: preference.count_agreement(outcome, pairs.choices) for name, outcome in found.items()}
+    return Choices(agreements, *preference.compute_complementarity(np.stack(list(found.values()))), notes)
 
 
 def find_outcomes(pairs: PreferencePairs, scores: Mapping[str, float]) -> NDArray[np.float64]:
-    """Return `preference.pair_outcomes` of a metric; scores by name, higher is better."""
+    """Return `preference.judge_pairs` of a metric; scores by name, higher is better."""
     left, right = ([scores.get(name, math.nan) for name in side] for side in (pairs.left, pairs.right))
-    return preference.pair_outcomes(left, right, pairs.choices)
+    return preference.judge_pairs(left, right, pairs.choices)
 
 
 def group_images(root: Path, files_needed: bool = True) -> tuple[Groups, dict[str, Path]]:
@@ -133,7 +133,7 @@ def group_images(root: Path, files_needed: bool = True) -> tuple[Groups, dict[st
 
 
 def encode_labels(groups: Groups, labels: Labels) -> NDArray[np.int_]:
-    """Return (groups, versions) codes of `preference.misalignment`.
+    """Return (groups, versions) codes of `preference.measure_misalignment`.
 
     Raises:
         OptionError: no group of the set has a label.
@@ -163,4 +163,4 @@ def read_quality(groups: Groups, table: ScoreTable) -> NDArray[np.float64]:
     Raises:
         ScoreFileError: an image has none there.
     """
-    return np.stack([table.quality(name, groups.versions) for name in groups.names])
+    return np.stack([table.find_quality(name, groups.versions) for name in groups.names])

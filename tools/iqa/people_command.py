@@ -6,7 +6,7 @@ from pathlib import Path
 from prismsr.data.images.source import ImageSourceError
 from prismsr.data.multi_gt.labels import read_labels
 from prismsr.data.multi_gt.score_file import read_scores
-from prismsr.metrics.preference import UNKNOWN, misalignment
+from prismsr.metrics.preference import UNKNOWN, measure_misalignment
 from prismsr.tools.evaluation.columns import read_metric_settings
 from prismsr.tools.iqa.people import (
     arrange_scores,
@@ -84,9 +84,9 @@ def run_hggt(args: argparse.Namespace) -> None:
     if len(set(names)) < len(names):
         raise OptionError(f"--scores and --metric: one metric is given twice: {', '.join(names)}")
     folder = args.output / (args.name or args.root.resolve().stem)
-    found = {table.metric: misalignment(read_quality(groups, table), codes) for table in tables}
+    found = {table.metric: measure_misalignment(read_quality(groups, table), codes) for table in tables}
     scores, notes = score_all(scorers, images, folder / "scores", args.device, args.on_error)
-    found |= {name: misalignment(arrange_scores(groups, each), codes) for name, each in scores.items()}
+    found |= {name: measure_misalignment(arrange_scores(groups, each), codes) for name, each in scores.items()}
     unlabelled = int((codes[:, 1:] == UNKNOWN).sum())
     first = [f"{unlabelled} enhanced images have no label and are in no pair"] if unlabelled else []
     title = f"{folder.name}: {len(groups.names)} groups of {len(groups.versions)} images"

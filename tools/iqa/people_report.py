@@ -138,7 +138,7 @@ def report_hggt(folder: Path, title: str, found: Mapping[str, Misalignment], not
 
 
 def draw_complementarity(path: Path, names: Sequence[str], shares: NDArray[np.float64]) -> None:
-    """Draw a heat map of `complementarity`'s shares, as PNG."""
+    """Draw a heat map of `compute_complementarity`'s shares, as PNG."""
     side = 2.2 + 0.55 * len(names)
     figure = Figure(figsize=(side + 1, side), layout="constrained")
     axes = figure.subplots()

@@ -183,7 +183,7 @@ def load_torchvision_weights(url: str, what: str) -> dict[str, Tensor]:
         ) from error
 
 
-def weights_hash(net: nn.Module) -> str:
+def hash_weights(net: nn.Module) -> str:
     """Return SHA-256, in hex, of the bytes of the state dict in the order of its keys; "" where there are no
     weights.
     """

@@ -33,16 +33,16 @@ def test_quality_is_on_the_common_scale(path):
     writer = ScoreWriter(path, HEADER._replace(lower_better=True, score_range=(0.0, 20.0), metric="natural_scene"))
     for version, score in (("original", 5.0), ("01", 20.0), ("02", 0.0)):
         writer.add("x", version, score)
-    quality = read_scores(path).quality("x", ["02", "original", "01"])
+    quality = read_scores(path).find_quality("x", ["02", "original", "01"])
     np.testing.assert_allclose(quality, [100, 75, 0])
     with pytest.raises(ScoreFileError, match=r"scores\.csv: no score of x in 03, 04; .*prepare\.py score"):
-        read_scores(path).quality("x", ["01", "03", "04"])
+        read_scores(path).find_quality("x", ["01", "03", "04"])
 
 
 def test_the_header_of_a_metric():
     metric = build_nr_metric("natural_scene", score_range=[0, 25])
     header = ScoreHeader.of(metric, {"score_range": [0, 25]})
-    assert header[:2] == ("natural_scene", metric.version) and header.weights == metric.weights_hash()
+    assert header[:2] == ("natural_scene", metric.version) and header.weights == metric.hash_weights()
     assert header[3:] == (True, (0.0, 25.0), "{}")
     other = HEADER._replace(options='{"longer_side_lengths": [224]}')
     for each in (header, other, HEADER._replace(weights="")):

@@ -263,7 +263,7 @@ def test_fid_is_made_once(folders, monkeypatch):
     assert fid.mean > 0
     assert (fid.std, fid.count, fid.better, len(fid.weights)) == (None, 3, "lower", 64)
     assert fid.settings == "patches of 100 x 100, mode clean"
-    monkeypatch.setattr(evaluation, "features_of", None)
+    monkeypatch.setattr(evaluation, "extract_features", None)
     assert evaluate_folder(*folders[:2], [spec], folders[2], device="cpu").metrics["FID"].mean == fid.mean
     monkeypatch.undo()
     monkeypatch.setattr(evaluation_metrics, "build_inception", lambda: (Tiny(1).eval(), "tiny 1"))

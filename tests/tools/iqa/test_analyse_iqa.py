@@ -128,7 +128,7 @@ def test_scores_are_kept_and_made_anew_for_other_weights(
     assert "2 scores from" in capsys.readouterr().err
     assert run(*line) == 0
     assert "4 scores from" in capsys.readouterr().err
-    weights = build_nr_metric("natural_scene").weights_hash()
+    weights = build_nr_metric("natural_scene").hash_weights()
     log.write_text(log.read_text().replace(weights, "0" * 64))
     assert run(*line) == 0
     assert "0 scores from" in capsys.readouterr().err

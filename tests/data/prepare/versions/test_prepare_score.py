@@ -45,7 +45,7 @@ def test_scores_of_all_versions(run, root, tmp_path, capsys, batch):
     table = read_scores(tmp_path / "scores.csv")
     assert table.scores == pytest.approx(_expected(root), rel=1e-6)
     assert len(table.scores) == 6 and table.metric == "natural_scene"
-    quality = table.quality("0001-0-0", ["original", "01", "02"])
+    quality = table.find_quality("0001-0-0", ["original", "01", "02"])
     assert quality[0] > quality[1] > quality[2]
     assert "score: 6 images, 6 scored now" in capsys.readouterr().out
 
