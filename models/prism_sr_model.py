@@ -3,7 +3,6 @@
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
-from functools import partial
 from typing import Any, ClassVar
 
 from prismsr.data.degradation.real_esrgan import RealESRGANDegradation, build_degradation, check_lq_source
@@ -11,12 +10,13 @@ from prismsr.losses.adversarial_loss import AdversarialLoss
 from prismsr.models.lora.adapters import merge_state
 from prismsr.models.lora.training import Lora, add_lora
 from prismsr.models.options import PrismTrainOptions
-from prismsr.models.step import gradients
 from prismsr.models.step.batch_parts import Batch, add_figures, communicating, join, split_batch
 from prismsr.models.step.clip_inputs import ClipInputs
-from prismsr.models.step.finite_guard import GENERATOR, FiniteGuard
+from prismsr.models.step.discriminators import add_gradients, build_discriminators, require_gradients
+from prismsr.models.step.finite_guard import GENERATOR, FiniteGuard, name_suspects
 from prismsr.models.step.gradient_checkpointing import checkpoint_blocks
-from prismsr.models.step.loss_terms import StepInputs, build_terms, evaluate_term, term_inputs
+from prismsr.models.step.gradients import update
+from prismsr.models.step.loss_terms import StepInputs, build_terms, evaluate_term
 from prismsr.models.step.memory import compile_in_place, explaining_out_of_memory, run_uncompiled, to_channels_last
 from prismsr.models.step.moving_average import build_average, update_average
 from prismsr.models.step.precision import Precision
@@ -25,7 +25,6 @@ from prismsr.utils.options.optimizers import OPTIMIZERS, WITHOUT_FOREACH
 from prismsr.utils.padding import pad_to_windows
 
 import torch
-from basicsr.archs import build_network
 from basicsr.models.sr_model import SRModel
 from basicsr.utils.registry import MODEL_REGISTRY
 from torch import Tensor, nn
@@ -81,11 +80,7 @@ class PrismSRModel(SRModel):
             self.net_g_ema = self._average()
         clip = self.opt.get("clip")
         self.clip = None if clip is None else ClipInputs(clip, self.device)
-        self.discriminators: dict[str, nn.Module] = {
-            key.removeprefix("network_"): self._build_discriminator(key)
-            for key in self.opt
-            if key.startswith("network_d") and self.opt[key] is not None
-        }
+        self.discriminators = build_discriminators(self)
         self.terms = build_terms(train_opt["losses"]).to(self.device)
         if self.clip is not None:
             bare = {name: self.get_bare_model(net) for name, net in self.discriminators.items()}
@@ -95,7 +90,7 @@ class PrismSRModel(SRModel):
         networks = {GENERATOR: self.net_g, **self.discriminators}
         self._prepare_running(networks.values(), train_opt)
         limit = train_opt.get("max_skipped_updates") or 10
-        self.guard = FiniteGuard(networks, limit, self.precision, self._suspects)
+        self.guard = FiniteGuard(networks, limit, self.precision, lambda: name_suspects(self.batch))
         self.setup_optimizers()
         self.setup_schedulers()
 
@@ -113,20 +108,6 @@ class PrismSRModel(SRModel):
             if mode:
                 # CUDA graphs ("reduce-overhead") overwrite an output by the next; of a discriminator two are compared
                 compile_in_place(net, mode if net is self.net_g and mode is not True else "default")
-
-    def _build_discriminator(self, key: str) -> nn.Module:
-        suffix = key.removeprefix("network_")
-        net = build_network(self.opt[key])
-        if self.clip is not None:
-            self.clip.attach(net)
-        net = self.model_to_device(net)
-        self.print_network(net)
-        path_opt = self.opt["path"]
-        load_path = path_opt.get(f"pretrain_network_{suffix}")
-        if load_path is not None:
-            strict = path_opt.get(f"strict_load_{suffix}", True)
-            self.load_network(net, load_path, strict, path_opt.get(f"param_key_{suffix}", "params"))
-        return net.train()
 
     def setup_optimizers(self) -> None:
         """Build one optimiser for net_g (`optim_g`) and one for each discriminator (`optim_d…`)."""
@@ -181,9 +162,9 @@ class PrismSRModel(SRModel):
         self._inputs: list[StepInputs] = []  # of each part, for the discriminators
         parts = split_batch(self._batch(), self.accum_iter)
         if not self.discriminators or (current_iter % self.net_d_iters == 0 and current_iter > self.net_d_init_iters):
-            self._require_discriminator_gradients(False)
+            require_gradients(self.discriminators, False)
             updated = self._step_generator(parts)
-            self._require_discriminator_gradients(True)
+            require_gradients(self.discriminators, True)
             if not updated:
                 return
         else:
@@ -199,10 +180,6 @@ class PrismSRModel(SRModel):
 
     def _batch(self) -> Batch:
         return self.batch
-
-    def _require_discriminator_gradients(self, required: bool) -> None:
-        for net in self.discriminators.values():
-            net.requires_grad_(required)
 
     # ---------------------------------------------------------------------------------------------- generator
 
@@ -222,7 +199,7 @@ class PrismSRModel(SRModel):
             add_figures(losses, values, len(parts))
         self.output = join(outputs)
         self._log.update(losses)
-        return self._update(GENERATOR, self.optimizer_g, losses)
+        return update(self, GENERATOR, self.optimizer_g, losses)
 
     def _run_part(self, part: Batch) -> tuple[Tensor, StepInputs]:
         output = self._generate(part["lq"])
@@ -261,44 +238,15 @@ class PrismSRModel(SRModel):
 
     def _step_discriminator(self, term: AdversarialLoss) -> None:
         name = term.discriminator
-        net, optimizer = self.discriminators[name], self.discriminator_optimizers[name]
+        optimizer = self.discriminator_optimizers[name]
         optimizer.zero_grad()
-        figures: OrderedDict[str, Tensor] = OrderedDict()
-        count = len(self._inputs)
-        backward = partial(self.precision.backward, parts=count)
-        for number, inputs in enumerate(self._inputs, 1):
-            with communicating(net, last=number == count), self.precision.run_term(term):
-                fake, real = term_inputs(term, inputs)[:2]
-                add_figures(figures, term.discriminator_backward(fake, real, net, backward), count)
+        figures = add_gradients(self, term, self._inputs)
         losses = {f"l_{name}_{kind}": figures[kind] for kind in ("real", "fake")}
         self._log.update(losses)
         self._log.update({f"out_{name}_{kind}": figures[f"out_{kind}"] for kind in ("real", "fake")})
-        self._update(name, optimizer, losses)
+        update(self, name, optimizer, losses)
 
-    # ------------------------------------------------------------------------------------ updates, log and state
-
-    def _update(self, name: str, optimizer: torch.optim.Optimizer, losses: Mapping[str, Tensor]) -> bool:
-        """Update a network by the gradients it has, clipped; or not at all, where they are not finite."""
-        self.precision.unscale(optimizer)
-        parameters = gradients.list_optimized(optimizer)
-        norm = gradients.total_norm(parameters)
-        if self.grad_clip is not None:
-            self._log[f"grad_norm_{name}"] = norm
-        if not self.guard.accepts(name, norm, losses):
-            return False
-        if self.grad_clip is not None:
-            gradients.clip(parameters, self.grad_clip, norm)
-        optimizer.step()
-        return True
-
-    def _suspects(self) -> list[str]:
-        """Return names of the samples that hold a value that is not finite; of the whole batch where none or all do."""
-        count = len(self.batch["lq"])
-        names = list(self.batch.get("gt_path") or self.batch.get("lq_path") or [])
-        if len(names) != count:
-            names = [f"number {position} of the batch" for position in range(1, count + 1)]
-        samples = zip(names, split_batch(self.batch, count), strict=True)
-        return [name for name, sample in samples if not _is_finite(sample)] or names
+    # --------------------------------------------------------------------------------- average, log and state
 
     def model_ema(self, decay: float = 0.999) -> None:
         """Update net_g_ema as BasicSR does, and copy net_g's buffers (batch-norm statistics), which BasicSR leaves."""
@@ -348,7 +296,3 @@ class PrismSRModel(SRModel):
         for name, net in self.discriminators.items():
             self.save_network(net, f"net_{name}", current_iter)
         self.save_training_state(epoch, current_iter)  # last: a state on disk means that its networks are there too
-
-
-def _is_finite(batch: Batch) -> bool:
-    return all(bool(value.isfinite().all()) for value in batch.values() if isinstance(value, Tensor))

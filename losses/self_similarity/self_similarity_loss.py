@@ -74,8 +74,7 @@ def self_similarity_loss(
     kl_weight: float = 1.0,
     reduction: str = "mean",
 ) -> Tensor:
-    """Return kl_weight * KL(S_gt || S_sr) + alpha * |S_sr - S_gt| between self-similarity graphs, eq. 4 of the SSL
-    paper.
+    """Return kl_weight * KL(S_gt || S_sr) + alpha * |S_sr - S_gt| of self-similarity graphs, eq. 4 of the SSL paper.
 
     The mean is taken over the N * K entries of the graphs of the whole batch; logarithms see at least 1e-10. Value and
     gradient are made together, in memory that does not grow with the batch. Images without a mask pixel add nothing.
@@ -84,11 +83,7 @@ def self_similarity_loss(
         sr: (B, C, H, W), values in [0, 1], any float type; half precision is computed in float32.
         gt: ground truth of the same shape; gets no gradient.
         mask: (B, 1, H, W) bool, or float where above 0.5 counts; None takes `edge_mask(gt)`.
-        search: see `self_similarity_graph`, as for window, h, stride and border.
-        window: side of the compared windows.
-        h: bandwidth.
-        stride: step within the search area.
-        border: "zero" or "image".
+        search, window, h, stride, border: see `self_similarity_graph`.
         alpha: weight of the L1 term.
         mask_stride: keep the mask pixels with row % mask_stride == column % mask_stride, 1/mask_stride of them.
         kl_weight: weight of the KL term.
@@ -101,12 +96,8 @@ def self_similarity_loss(
         ValueError: an argument is out of range, shapes do not fit, or an image is too small to be mirrored.
     """
     plan = _plan(search, window, h, stride, border)
-    if reduction not in ("mean", "sum"):
-        raise ValueError(f"reduction: got {reduction!r}; allowed: 'mean', 'sum'")
     _check_count("mask_stride", mask_stride)
-    _check_image("sr", sr, plan)
-    if gt.shape != sr.shape:
-        raise ValueError(f"gt: got shape {tuple(gt.shape)}; allowed: that of sr, {tuple(sr.shape)}")
+    _check_images(sr, gt, plan, reduction)
     chosen = _as_mask(edge_mask(gt) if mask is None else mask, sr) & _diagonal(sr, mask_stride)
     want_grad = torch.is_grad_enabled() and sr.requires_grad
     image = _as_float(sr)
@@ -156,8 +147,8 @@ class SelfSimilarityLoss(nn.Module):
         _plan(search, window, h, stride, border)
         _check_count("mask_stride", mask_stride)
         self.loss_weight, self.threshold, self.absolute = loss_weight, threshold, absolute
-        self.search, self.window, self.h, self.stride, self.border = search, window, h, stride, border
-        self.alpha, self.mask_stride, self.kl_weight, self.reduction = alpha, mask_stride, kl_weight, reduction
+        self.graph = {"search": search, "window": window, "h": h, "stride": stride, "border": border}
+        self.comparison = {"alpha": alpha, "mask_stride": mask_stride, "kl_weight": kl_weight, "reduction": reduction}
 
     def forward(self, sr: Tensor, gt: Tensor, gt_mask: Tensor | None = None) -> Tensor:
         """Return weighted loss, a scalar.
@@ -168,20 +159,7 @@ class SelfSimilarityLoss(nn.Module):
             gt_mask: (B, 1, H, W), 1 at edge pixels; None computes it from `gt`.
         """
         mask = edge_mask(gt, self.threshold, self.absolute) if gt_mask is None else gt_mask
-        return self.loss_weight * self_similarity_loss(
-            sr,
-            gt,
-            mask,
-            search=self.search,
-            window=self.window,
-            h=self.h,
-            stride=self.stride,
-            border=self.border,
-            alpha=self.alpha,
-            mask_stride=self.mask_stride,
-            kl_weight=self.kl_weight,
-            reduction=self.reduction,
-        )
+        return self.loss_weight * self_similarity_loss(sr, gt, mask, **self.graph, **self.comparison)
 
 
 def _plan(search: int, window: int, h: float, stride: int, border: str) -> SearchPlan:
@@ -204,6 +182,14 @@ def _setting(plan: SearchPlan, like: Tensor, h: float, alpha: float = 1.0, kl_we
 def _check_count(name: str, value: int) -> None:
     if value < 1:
         raise ValueError(f"{name}: got {value}; allowed: whole numbers from 1")
+
+
+def _check_images(sr: Tensor, gt: Tensor, plan: SearchPlan, reduction: str) -> None:
+    if reduction not in ("mean", "sum"):
+        raise ValueError(f"reduction: got {reduction!r}; allowed: 'mean', 'sum'")
+    _check_image("sr", sr, plan)
+    if gt.shape != sr.shape:
+        raise ValueError(f"gt: got shape {tuple(gt.shape)}; allowed: that of sr, {tuple(sr.shape)}")
 
 
 def _check_image(name: str, image: Tensor, plan: SearchPlan) -> None:

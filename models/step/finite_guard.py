@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from prismsr.models.step.batch_parts import Batch, split_batch
 from prismsr.models.step.precision import Precision
 from prismsr.utils.errors import NonFiniteError
 
@@ -98,6 +99,20 @@ class FiniteGuard:
         amp = {"fp16": ["train.amp: bf16 instead of fp16"], "bf16": ["training without train.amp"]}
         ways = ["a lower learning rate", "train.grad_clip", *amp.get(self.precision.amp or "", [])]
         return ", ".join([*ways, "a look at these samples"])
+
+
+def name_suspects(batch: Batch) -> list[str]:
+    """Return names of the samples that hold a value that is not finite; of the whole batch where none or all do."""
+    count = len(batch["lq"])
+    names = list(batch.get("gt_path") or batch.get("lq_path") or [])
+    if len(names) != count:
+        names = [f"number {position} of the batch" for position in range(1, count + 1)]
+    samples = zip(names, split_batch(batch, count), strict=True)
+    return [name for name, sample in samples if not _is_finite(sample)] or names
+
+
+def _is_finite(batch: Batch) -> bool:
+    return all(bool(value.isfinite().all()) for value in batch.values() if isinstance(value, Tensor))
 
 
 @torch.no_grad()

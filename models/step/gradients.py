@@ -1,20 +1,33 @@
-"""The gradient of a whole network: its norm, and clipping by it."""
+"""The update of a network by its gradient: scaled back, measured, clipped, and refused where it is not finite."""
+
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 
-def list_optimized(optimizer: torch.optim.Optimizer) -> list[Tensor]:
-    """Return the optimiser's parameters that have a gradient."""
-    return [tensor for group in optimizer.param_groups for tensor in group["params"] if tensor.grad is not None]
+def update(model: Any, name: str, optimizer: torch.optim.Optimizer, losses: Mapping[str, Tensor]) -> bool:
+    """Update a network by the gradients it has, clipped; or not at all, where they are not finite.
 
+    Args:
+        model: a PrismSRModel, whose log gets the norm where there is a limit to it.
+        name: "g", or a discriminator's.
+        optimizer: the network's.
+        losses: what the gradient is of, by log name, scalars.
 
-def total_norm(parameters: list[Tensor]) -> Tensor:
-    """Return Euclidean norm of all gradients together, a scalar."""
-    return get_total_norm([tensor.grad for tensor in parameters if tensor.grad is not None])
-
-
-def clip(parameters: list[Tensor], limit: float, norm: Tensor) -> None:
-    """Shorten the gradient to the length `limit` where its norm is larger."""
-    clip_grads_with_norm_(parameters, limit, norm)
+    Returns:
+        Whether it is updated.
+    """
+    model.precision.unscale(optimizer)
+    parameters = [tensor for group in optimizer.param_groups for tensor in group["params"] if tensor.grad is not None]
+    norm = get_total_norm([tensor.grad for tensor in parameters])
+    if model.grad_clip is not None:
+        model._log[f"grad_norm_{name}"] = norm
+    if not model.guard.accepts(name, norm, losses):
+        return False
+    if model.grad_clip is not None:
+        clip_grads_with_norm_(parameters, model.grad_clip, norm)
+    optimizer.step()
+    return True

@@ -55,8 +55,8 @@ def validate(model: BaseModel, dataloader: DataLoader, current_iter: Any, tb_log
     noise) come from (manual_seed, index of the image). The global generators, the networks' train/eval modes and
     their wrappers are afterwards as they were. While training, rank 0 also keeps metrics.csv and draws losses.png.
     A metric that fails for an image is nan there and told by a warning; its mean is over the other images.
-    Where the set has several references of an image (gt_references, (1, P, 3, H, W)), a metric that compares with GT is
-    the mean over these, then over the images.
+    With several references of an image (gt_references, (1, P, 3, H, W)), a metric that compares with GT is the mean
+    over these, then over the images.
 
     Args:
         model: a model with SRModel's methods feed_data, test and get_current_visuals.
@@ -74,6 +74,23 @@ def validate(model: BaseModel, dataloader: DataLoader, current_iter: Any, tb_log
     name, count = dataloader.dataset.opt["name"], len(dataloader.dataset)  # type: ignore[attr-defined, arg-type]
     if count == 0:
         raise DataError(f"validation set {name!r} holds no images.")
+    shares = _measure(model, dataloader, current_iter, save_img)
+    values = {metric: _values(shares, count, metric) for metric in model.opt["val"].get("metrics") or {}}
+    counts = {metric: len(found) for metric, found in values.items() if len(found) < count}
+    if model.opt["val"].get("metrics") is not None:
+        _record(model, name, current_iter, {metric: _mean(found) for metric, found in values.items()})
+        if rank == 0:
+            _tell_failures(shares, name, counts, count)
+            model._log_validation_metric_values(current_iter, name, tb_logger)
+    if rank == 0 and model.opt["is_train"]:
+        _keep(model, name, current_iter, counts)
+
+
+# ------------------------------------------------------------------------------------------------ one rank's images
+
+
+def _measure(model: BaseModel, dataloader: DataLoader, current_iter: Any, save_img: bool) -> list[Share]:
+    """Measure this rank's images and return the shares of all ranks; raise what happened to one of them."""
     share = Share()
     failure: Exception | None = None
     with _unwrap_networks(model):
@@ -85,19 +102,7 @@ def validate(model: BaseModel, dataloader: DataLoader, current_iter: Any, tb_log
             failure, share.error = error, _describe(error)
     shares = _gather(share)
     _raise_what_happened(shares, failure)
-    if model.opt["val"].get("metrics") is not None:
-        metrics = list(model.opt["val"]["metrics"])
-        values = {metric: _values(shares, count, metric) for metric in metrics}
-        _record(model, name, current_iter, {metric: _mean(found) for metric, found in values.items()})
-        if rank == 0:
-            counts = {metric: len(found) for metric, found in values.items() if len(found) < count}
-            _tell_failures(shares, name, counts, count)
-            model._log_validation_metric_values(current_iter, name, tb_logger)
-    if rank == 0 and model.opt["is_train"]:
-        _keep(model, name, current_iter, counts if model.opt["val"].get("metrics") else {})
-
-
-# ------------------------------------------------------------------------------------------------ one rank's images
+    return shares
 
 
 def _measure_share(model: BaseModel, dataloader: DataLoader, current_iter: Any, save_img: bool, share: Share) -> None:
