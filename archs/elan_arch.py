@@ -1,15 +1,18 @@
 """ELAN: shifts of channels and attention in windows of several sizes, without keys, heads or masks.
 
-Paper: "Efficient Long-Range Attention Network for Image Super-resolution" (ECCV 2022); SSL trains it with layer norms.
+"Efficient Long-Range Attention Network for Image Super-resolution", ECCV 2022; SSL trains it with layer norms.
+
+Paper: SSL, table 1, ELANGAN.
 """
 
 import math
 from collections import OrderedDict
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 from prismsr.archs.nafnet_arch import LayerNorm2d
 from prismsr.utils.padding import pad_to_windows
+from prismsr.utils.weights.renamings import count_parts
 
 import torch
 from basicsr.utils.registry import ARCH_REGISTRY
@@ -18,6 +21,7 @@ from torch.nn import functional as F
 
 Norm = Literal["layer", "batch"]
 _MEAN = (0.4488, 0.4371, 0.4040)
+_FIRST_CONV = "body.0.modules_lfe.lfe_0.conv0.shift_conv.conv1x1.weight"
 _OFFSETS = ((1, 2), (1, 0), (2, 1), (0, 1), (1, 1))
 """Row and column of the 1 in the shifts' kernels: from the right, the left, below, above, none."""
 
@@ -39,7 +43,7 @@ class ELAN(nn.Module):
         norm: "layer" as in SSL's release, "batch" as in the original.
 
     Raises:
-        ValueError: the width cannot be divided, or the norm is unknown.
+        ValueError: the width cannot be divided, rgb_mean is of another length, or the norm is unknown.
     """
 
     mean: Tensor
@@ -58,6 +62,8 @@ class ELAN(nn.Module):
         norm: Norm = "layer",
     ) -> None:
         super().__init__()
+        if len(rgb_mean) != colors:
+            raise ValueError(f"rgb_mean has {len(rgb_mean)} numbers, colors is {colors}.")
         if c_elan % len(window_sizes) or norm not in ("layer", "batch"):
             raise ValueError(f"c_elan {c_elan} (a multiple of {len(window_sizes)}), norm {norm!r} ('layer', 'batch').")
         self.scale, self.img_range, self.multiple = scale, img_range, math.lcm(*window_sizes)
@@ -72,6 +78,26 @@ class ELAN(nn.Module):
         )
         last = nn.Conv2d(c_elan, colors * scale**2, 3, padding=1)
         self.tail = nn.Sequential(last, nn.PixelShuffle(scale))
+
+    @classmethod
+    def read_arguments(cls, state: Mapping[str, Tensor]) -> dict[str, Any] | None:
+        """Return the arguments of the network with these weights, None where they are no ELAN's.
+
+        Windows, range and mean are no part of the weights: those of the releases are taken.
+        """
+        if any(name not in state for name in ("head.0.weight", "tail.0.weight", _FIRST_CONV)):
+            return None
+        width, colors = state["head.0.weight"].shape[:2]
+        parts = count_parts(state, "body.0.modules_lfe")
+        return {
+            "scale": math.isqrt(len(state["tail.0.weight"]) // colors),
+            "colors": colors,
+            "m_elan": count_parts(state, "body") * parts,
+            "c_elan": width,
+            "n_share": parts - 1,
+            "r_expand": len(state[_FIRST_CONV]) // width,
+            "norm": "batch" if "body.0.modules_gmsa.gmsa_0.project_inp.1.running_mean" in state else "layer",
+        }
 
     def forward(self, x: Tensor) -> Tensor:
         """Enlarge images (B, colors, H, W) in [0, 1], of any size, to (B, colors, scale * H, scale * W)."""

@@ -1,6 +1,6 @@
-"""RankSRGAN's Ranker: a score that orders images as a no-reference metric (NIQE, PI) does.
+"""RankSRGAN's Ranker (ICCV 2019): a score that orders images as a no-reference metric (NIQE, PI) does.
 
-Paper: RankSRGAN (ICCV 2019).
+Paper: SSL, table 1, RankSRGAN.
 """
 
 from prismsr.archs.vgg_discriminator_arch import VGGStages

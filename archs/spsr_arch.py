@@ -1,9 +1,14 @@
 """SPSRNet: an RRDB generator beside a branch that enlarges the gradient map, whose features it takes in at the end.
 
-Paper: "Structure-Preserving Super Resolution with Gradient Guidance" (CVPR 2020).
+"Structure-Preserving Super Resolution with Gradient Guidance", CVPR 2020.
+
+Paper: SSL, table 1, SPSR.
 """
 
-from typing import ClassVar, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+from prismsr.utils.weights.renamings import count_parts
 
 import torch
 from basicsr.utils.registry import ARCH_REGISTRY
@@ -68,6 +73,24 @@ class SPSRNet(nn.Module):
         self.f_block = _RRDB(2 * width)
         self.f_HR_conv0 = _conv(width, width, activated=True)
         self.f_HR_conv1 = _conv(width, num_out_ch)
+
+    @classmethod
+    def read_arguments(cls, state: Mapping[str, Tensor]) -> dict[str, Any] | None:
+        """Return the arguments of the network with these weights, None where they are no SPSRNet's.
+
+        Weights do not tell an enlargement by 3 from one by 2, which is taken.
+        """
+        names = ("get_g_nopadding.weight_h", "model.0.weight", "b_fea_conv.0.weight", "conv_w.0.weight")
+        if any(name not in state for name in names):
+            return None
+        width, inputs = state["model.0.weight"].shape[:2]
+        return {
+            "num_in_ch": inputs,
+            "num_out_ch": len(state["conv_w.0.weight"]),
+            "num_feat": width,
+            "num_block": count_parts(state, "model.1.sub") - 1,
+            "upscale": 2 ** (count_parts(state, "b_module") - 2),
+        }
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """Enlarge images (B, num_in_ch, H, W) to SR (B, num_out_ch, upscale * H, upscale * W), not clamped.

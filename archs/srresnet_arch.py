@@ -1,9 +1,15 @@
-"""SRResNet as RankSRGAN trains it: residual blocks without normalisation, and pixel shuffles.
+"""SRResNet as RankSRGAN (ICCV 2019) trains it: residual blocks without normalisation, and pixel shuffles.
 
-Paper: RankSRGAN (ICCV 2019). It is not BasicSR's MSRResNet, which adds its output to the enlarged image.
+It is not BasicSR's MSRResNet, which adds its output to the enlarged image.
+
+Paper: SSL, table 1, RankSRGAN.
 """
 
-from typing import Literal
+import math
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from prismsr.utils.weights.renamings import count_parts
 
 from basicsr.archs.arch_util import default_init_weights
 from basicsr.utils.registry import ARCH_REGISTRY
@@ -58,6 +64,21 @@ class SRResNet(nn.Module):
         self.HRconv = nn.Conv2d(num_feat, num_feat, 3, padding=1)
         self.conv_last = nn.Conv2d(num_feat, num_out_ch, 3, padding=1)
         default_init_weights([part for name, part in self.named_children() if name != "LRconv"], scale=0.1)
+
+    @classmethod
+    def read_arguments(cls, state: Mapping[str, Tensor]) -> dict[str, Any] | None:
+        """Return the arguments of the network with these weights, None where they are no SRResNet's."""
+        names = ("conv_first", "recon_trunk.0.conv1", "LRconv", "upconv1", "HRconv", "conv_last")
+        if any(f"{name}.weight" not in state for name in names):
+            return None
+        width, inputs = state["conv_first.weight"].shape[:2]
+        return {
+            "num_in_ch": inputs,
+            "num_out_ch": len(state["conv_last.weight"]),
+            "num_feat": width,
+            "num_block": count_parts(state, "recon_trunk"),
+            "upscale": 4 if "upconv2.weight" in state else math.isqrt(len(state["upconv1.weight"]) // width),
+        }
 
     def forward(self, x: Tensor) -> Tensor:
         """Enlarge images (B, num_in_ch, H, W) to (B, num_out_ch, upscale * H, upscale * W), not clamped."""

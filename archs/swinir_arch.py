@@ -1,6 +1,6 @@
 """SwinIR as its release and SSL's run it: on an image with one more window at the right and below.
 
-Paper: SwinIR (ICCVW 2021).
+Paper: SSL, table 1, SwinIRGAN.
 """
 
 import torch

@@ -1,4 +1,7 @@
-"""The VGG-style discriminators of ESRGAN, SPSR, LDL, BebyGAN, ELAN, SwinIR and RankSRGAN: one class for their sizes."""
+"""The VGG-style discriminators of ESRGAN, SPSR, LDL, BebyGAN, ELAN, SwinIR and RankSRGAN: one class for their sizes.
+
+Paper: SSL, table 1, the discriminators.
+"""
 
 from typing import Literal
 

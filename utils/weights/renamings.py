@@ -51,3 +51,9 @@ def _find_name(key: str, missing: Container[str]) -> str:
         if found and (not name or found.expand(name) in missing):
             return found.expand(name)
     return key
+
+
+def count_parts(state: Mapping[str, Tensor], name: str) -> int:
+    """Return how many numbered parts a state dict has below a name, e.g. 2 with body.0.weight and body.1.weight."""
+    beginning = f"{name}."
+    return len({key.removeprefix(beginning).split(".")[0] for key in state if key.startswith(beginning)})

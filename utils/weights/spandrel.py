@@ -13,6 +13,8 @@ ParamKey = Literal["auto", "params_ema", "params"]
 def read_spandrel(path: Path, param_key: ParamKey = "auto", hint: str = "") -> Any:
     """Return spandrel's descriptor of the network in a weights file, on the CPU; the file is read by `read_file`.
 
+    Besides spandrel's networks it knows ours that read their arguments from weights (see own_architectures.py).
+
     Args:
         path: the file.
         param_key: see `prismsr.tools.inference.generator.load_generator`.
@@ -22,12 +24,15 @@ def read_spandrel(path: Path, param_key: ParamKey = "auto", hint: str = "") -> A
         WeightsError: it cannot be read safely, or spandrel knows no such network, or is not installed.
     """
     try:
+        from prismsr.utils.weights.own_architectures import make_registry
+
         import spandrel  # type: ignore[import-not-found,import-untyped,unused-ignore]
     except ImportError as error:
         raise WeightsError(f"{path}: weights alone are read by the package spandrel: pip install spandrel") from error
     content = read_file(path) if param_key == "auto" else state_dict(path, param_key)[0]
     try:
-        return spandrel.ModelLoader("cpu").load_from_state_dict(spandrel.canonicalize_state_dict(content))
+        loader = spandrel.ModelLoader("cpu", make_registry())
+        return loader.load_from_state_dict(spandrel.canonicalize_state_dict(content))
     except Exception as error:  # a network that looks like a known one fails in as many ways as there are networks
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise WeightsError(
