@@ -1,3 +1,4 @@
+from prismsr.data.bsrgan_dataset import BSRGANMaskDataset as BSRGANMaskDataset
 from prismsr.data.degradation.real_esrgan import RealESRGANDegradation as RealESRGANDegradation
 from prismsr.data.images.source import open_source as open_source
 from prismsr.data.latent_pairs_dataset import LatentPairsDataset as LatentPairsDataset

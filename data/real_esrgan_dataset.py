@@ -6,10 +6,8 @@ from typing import Any, ClassVar
 from prismsr.data.degradation.kernel_options import RealESRGANMaskOptions
 from prismsr.data.degradation.kernels import ItemKernels, global_generators_from
 from prismsr.data.images.augmentation import random_patch
-from prismsr.data.images.png_crop import CroppableImage, CroppableMask
-from prismsr.data.images.source import ImageSourceError, open_source
+from prismsr.data.images.masked import MaskedImages
 from prismsr.data.loading.sampler import sample_rng
-from prismsr.utils.errors import DataError
 
 from basicsr.utils.registry import DATASET_REGISTRY
 from torch.utils.data import Dataset
@@ -41,15 +39,8 @@ class RealESRGANMaskDataset(Dataset):
     def __init__(self, opt: dict[str, Any]) -> None:
         self.opt = opt
         self.settings = RealESRGANMaskOptions.read(opt)
-        self.images = open_source(self.settings.dataroot_gt)
-        self.keys = self.images.keys()
-        root = self.settings.dataroot_gt_mask
-        self.masks = open_source(root) if root else None
-        if self.masks is not None and (other := sorted(set(self.keys) ^ set(self.masks.keys()))):
-            raise ImageSourceError(
-                f"{self.settings.dataroot_gt} and {root} do not hold the same images: {len(other)} differ, "
-                f"first {', '.join(other[:5])}."
-            )
+        self.images = MaskedImages(self.settings.dataroot_gt, self.settings.dataroot_gt_mask)
+        self.keys = self.images.keys
         self.kernels = ItemKernels.read(self.settings.model_dump())
 
     def __len__(self) -> int:
@@ -57,7 +48,7 @@ class RealESRGANMaskDataset(Dataset):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         key = self.keys[index]
-        image, mask = self._read(key)
+        image, mask = self.images.read(key)
         with global_generators_from(sample_rng(self.opt.get("manual_seed") or 0, index)):
             patch = random_patch(image.size, **self.settings.augmentation())
             item: dict[str, Any] = {"gt": patch.of(image)}
@@ -65,13 +56,3 @@ class RealESRGANMaskDataset(Dataset):
                 item["gt_mask"] = patch.cut_mask(mask)
             item.update(self.kernels.draw())
         return {**item, "gt_path": f"{key}.png"}
-
-    def _read(self, key: str) -> tuple[CroppableImage, CroppableMask | None]:
-        image = CroppableImage(self.images.read(key), self.images.describe(key))
-        if self.masks is None:
-            return image, None
-        mask = CroppableMask(self.masks.read(key), self.masks.describe(key))
-        if mask.size != image.size:
-            sizes = ["x".join(map(str, part.size[::-1])) for part in (mask, image)]
-            raise DataError(f"{self.masks.describe(key)} is {sizes[0]}, but its image is {sizes[1]}.")
-        return image, mask

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import prismsr  # noqa: F401  (before basicsr)
+from prismsr.tools.benchmarks.bsrgan import compare_bsrgan
 from prismsr.tools.benchmarks.lgcaa_full import PARTS, compare_lgcaa, make_plan
 from prismsr.tools.benchmarks.lgcaa_parts import MODES, SIZES, describe_network, measure_sampling, measure_step
 from prismsr.tools.benchmarks.loader import compare_loaders
@@ -73,6 +74,10 @@ BENCHMARKS: dict[str, tuple[str, Callable[[Arguments], None]]] = {
     "loader": (
         "A training's data loader, beside BasicSR's dataset and loader.",
         lambda args: compare_loaders(args.repeat),
+    ),
+    "bsrgan": (
+        "BSRGAN's degradation, beside its steps written plainly.",
+        lambda args: compare_bsrgan(args.repeat),
     ),
     "sfd": (
         "An SFD training step, beside one with the vanilla U-Net discriminator.",

@@ -8,11 +8,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from prismsr.data.degradation.bsrgan import degrade_bsrgan
+from prismsr.data.degradation.bsrgan_options import BSRGANRanges
 from prismsr.data.degradation.kernel_options import KernelOptions
 from prismsr.data.degradation.kernels import ItemKernels, global_generators_from
 from prismsr.data.degradation.options import DegradationOptions
 from prismsr.data.degradation.real_esrgan import RealESRGANDegradation
-from prismsr.data.prepare.testsets.bsrgan import degrade_bsrgan
 from prismsr.utils.errors import DataError, OptionError
 from prismsr.utils.images import read_image, write_png_atomic
 from prismsr.utils.options.files import load_options
@@ -54,7 +55,19 @@ _SSL: dict[str, Any] = {
 }
 """The Real-ESRGAN part of the SSL release's test degradation."""
 _SSL_SECOND_ORDER = 0.2
-_SSL_BSRGAN = 0.4
+_SSL_BSRGAN_SHARE = 0.4
+SSL_BSRGAN = BSRGANRanges(
+    aniso_prob=0.3,
+    aniso_variance=[1, 0],  # 0.2 + 0.2 * 4: the release has the scale fixed there
+    iso_sigma=[1, 0],
+    blur_sizes=[3, 11],
+    resize_factor=[0.75, 1],
+    sample_sizes=[3, 11],
+    sample_sigma=[0, 0.25],
+    noise_levels=[1, 10],
+    jpeg_range=[85, 95],
+)
+"""The BSRGAN part of the SSL release's test degradation."""
 
 
 class Recipe(NamedTuple):
@@ -128,7 +141,7 @@ def read_recipe(name: str, scale: int) -> Recipe:
         WholeImages(one, scale) if share < 1 else None,
         WholeImages(two, scale) if share > 0 else None,
         share,
-        _SSL_BSRGAN if name == "ssl" else 0.0,
+        _SSL_BSRGAN_SHARE if name == "ssl" else 0.0,
     )
 
 
@@ -157,7 +170,7 @@ def degrade(gt: Tensor, recipe: Recipe, rng: np.random.Generator) -> Tensor:
     The global random generators are seeded from `rng`, and are afterwards as they were.
     """
     if rng.random() < recipe.bsrgan:
-        image = degrade_bsrgan(gt[0].permute(1, 2, 0).double().numpy(), recipe.scale, rng)
+        image = degrade_bsrgan(gt[0].permute(1, 2, 0).double().numpy(), recipe.scale, rng, SSL_BSRGAN)
         return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1), np.float32)).unsqueeze(0)
     with global_generators_from(rng):
         torch.default_generator.manual_seed(int(rng.integers(2**63)))

@@ -7,11 +7,11 @@ import zipfile
 from dataclasses import replace
 from pathlib import Path
 
+from prismsr.data.degradation.bsrgan import draw_blur_kernel, draw_noise
 from prismsr.data.prepare.testsets import arrange as testset_arrange
 from prismsr.data.prepare.testsets.archive import read_files
 from prismsr.data.prepare.testsets.arrange import arrange
-from prismsr.data.prepare.testsets.bsrgan import draw_blur_kernel, draw_noise
-from prismsr.data.prepare.testsets.degrade import degrade, random_stream, read_recipe, write_degraded
+from prismsr.data.prepare.testsets.degrade import SSL_BSRGAN, degrade, random_stream, read_recipe, write_degraded
 from prismsr.data.test_sets.layouts import Sizes
 from prismsr.data.test_sets.sets import TEST_SETS, find_test_set, missing
 from prismsr.utils.errors import DataError, UserError
@@ -394,13 +394,13 @@ def test_shares_of_the_ssl_recipe():
 def test_bsrgan_kernels_and_noise():
     """Sum 1, odd sides of 3 to 11, a deviation of 1 at most; noise of 1 to 10 levels, grey in two fifths."""
     rng = np.random.default_rng(0)
-    kernels = [draw_blur_kernel(rng) for _ in range(200)]
+    kernels = [draw_blur_kernel(rng, 4, SSL_BSRGAN) for _ in range(200)]
     assert {len(kernel) for kernel in kernels} == {3, 5, 7, 9, 11}
     for kernel in kernels:
         axis = np.arange(len(kernel)) - len(kernel) // 2
         assert kernel.sum() == pytest.approx(1) and kernel.sum(0) @ axis == pytest.approx(0, abs=1e-9)
         assert kernel.sum(0) @ axis**2 <= 1.0001 and kernel.sum(1) @ axis**2 <= 1.0001
-    added = [draw_noise((32, 32, 3), rng) * 255 for _ in range(200)]
+    added = [draw_noise((32, 32, 3), rng, SSL_BSRGAN.noise_levels) * 255 for _ in range(200)]
     assert all(0.2 < part.std() < 11 for part in added)
     assert 55 <= sum(np.array_equal(part[..., 0], part[..., 1]) for part in added) <= 105
 

@@ -1,0 +1,42 @@
+"""Images with masks of the same keys and sizes."""
+
+from prismsr.data.images.png_crop import CroppableImage, CroppableMask
+from prismsr.data.images.source import ImageSourceError, open_source
+from prismsr.utils.errors import DataError
+
+
+class MaskedImages:
+    """Images and, where there is a second root, their masks; of each only what is cut out will be decoded.
+
+    Args:
+        root: folder or .lmdb of images.
+        mask_root: folder or .lmdb of their masks; None for none.
+
+    Raises:
+        ImageSourceError: a root is missing or empty, or masks and images have different keys.
+    """
+
+    def __init__(self, root: str, mask_root: str | None) -> None:
+        self.images = open_source(root)
+        self.keys = self.images.keys()
+        self.masks = open_source(mask_root) if mask_root else None
+        if self.masks is not None and (other := sorted(set(self.keys) ^ set(self.masks.keys()))):
+            shown = ", ".join(other[:5])
+            raise ImageSourceError(
+                f"{root} and {mask_root} do not hold the same images: {len(other)} differ, first {shown}."
+            )
+
+    def read(self, key: str) -> tuple[CroppableImage, CroppableMask | None]:
+        """Return an image and its mask, None where there are none.
+
+        Raises:
+            DataError: an image cannot be read, or its mask has another size.
+        """
+        image = CroppableImage(self.images.read(key), self.images.describe(key))
+        if self.masks is None:
+            return image, None
+        mask = CroppableMask(self.masks.read(key), self.masks.describe(key))
+        if mask.size != image.size:
+            sizes = ["x".join(map(str, part.size[::-1])) for part in (mask, image)]
+            raise DataError(f"{self.masks.describe(key)} is {sizes[0]}, but its image is {sizes[1]}.")
+        return image, mask
