@@ -47,10 +47,9 @@ class Weights(BaseModel):
 
     @property
     def name(self) -> str:
-        """Return of the file, for people; on the hub, where many are model.safetensors, with its folder or
-        repository.
-        """
-        return "/".join(self.path.split("/")[-2 if self.hub else -1 :])
+        """Return the file's name, for people; with its folder or repository where many have the same."""
+        shared = self.hub or self.path.endswith(("/net_g.pth", "/0_G.pth"))
+        return "/".join(self.path.split("/")[-2 if shared else -1 :])
 
     @property
     def hub(self) -> tuple[str, str] | None:

@@ -55,6 +55,8 @@ def test_entries(repository):
     lines = (repository / "utils/weights/pretrained.yml").read_text().splitlines()
     entries = read_list()
     assert len([line for line in lines if line and line[0] != "#"]) == len(entries) == len({e.path for e in entries})
+    ours = [entry.name for entry in entries if entry.path.startswith("experiments/")]
+    assert len(ours) == len(set(ours))
     for entry in entries:
         assert entry.licence and (entry.url is None or entry.url.startswith("https://")), entry.path
         tail = Path(entry.path).stem.rpartition("-")[2]
