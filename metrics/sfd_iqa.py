@@ -31,13 +31,14 @@ ANTONYMS = ("Good photo.", "Bad photo.")
 
 
 def compute_sfd_iqa(
-    feat_logits: Tensor, s_lp: Tensor, s_o: Tensor, alpha_1: float = 0.5, alpha_2: float = 0.5
+    feat_logits: Tensor | None, s_lp: Tensor, s_o: Tensor, alpha_1: float = 0.5, alpha_2: float = 0.5
 ) -> Tensor:
     """Return s_d = (alpha_1 s_o + alpha_2 s_lp) * mean over the map of sigmoid(s_ij) (eq. 8 to 10); (B,), higher is
     better.
 
     Args:
-        feat_logits: Feat-D's map s_ij (eq. 8), logits (B, 1, h, w).
+        feat_logits: Feat-D's map s_ij (eq. 8), logits (B, 1, h, w); None leaves its factor out: the score is
+            s_aver = alpha_1 s_o + alpha_2 s_lp (eq. 9).
         s_lp: similarity score with the learned prompt pair (eq. 3 and 4), (B,) in [0, 1].
         s_o: similarity score with the fixed antonyms, (B,) in [0, 1].
         alpha_1: weight of s_o. The paper gives none; with a sum of 1 the result stays in [0, 1].
@@ -49,11 +50,15 @@ def compute_sfd_iqa(
     Example:
         >>> compute_sfd_iqa(torch.zeros(1, 1, 2, 2), s_lp=torch.tensor([0.8]), s_o=torch.tensor([0.4]))
         tensor([0.3000])
+        >>> compute_sfd_iqa(None, s_lp=torch.tensor([0.8]), s_o=torch.tensor([0.4]))
+        tensor([0.6000])
     """
-    if not s_lp.shape == s_o.shape == feat_logits.shape[:1]:
-        shapes = [tuple(part.shape) for part in (feat_logits, s_lp, s_o)]
+    if not s_lp.shape == s_o.shape == (s_lp if feat_logits is None else feat_logits).shape[:1]:
+        shapes = [None if part is None else tuple(part.shape) for part in (feat_logits, s_lp, s_o)]
         raise ValueError(f"compute_sfd_iqa: a map (B, 1, h, w) and two scores (B,) are needed; got {shapes}.")
     s_aver = alpha_1 * s_o + alpha_2 * s_lp
+    if feat_logits is None:
+        return s_aver
     return s_aver * torch.sigmoid(at_least_float32(feat_logits)).flatten(1).mean(1)
 
 
@@ -83,7 +88,7 @@ class SFDIQA(nn.Module):
 
     Args:
         clip: the frozen CLIP that both discriminators were trained with, on its device.
-        feat_d: Feat-D, on the same device.
+        feat_d: Feat-D, on the same device; None leaves its factor out, see `compute_sfd_iqa`.
         prompts: the learned prompt pair, on the same device; CLIP's text encoder is attached to it here.
         antonyms: fixed prompts, the better one first.
         alpha_1: weight of the antonyms' score s_o.
@@ -100,7 +105,7 @@ class SFDIQA(nn.Module):
     def __init__(
         self,
         clip: Clip,
-        feat_d: FeatD,
+        feat_d: FeatD | None,
         prompts: PromptDiscriminator,
         antonyms: tuple[str, str] = ANTONYMS,
         alpha_1: float = 0.5,
@@ -133,7 +138,8 @@ class SFDIQA(nn.Module):
         features = self.clip.image(limit_side(images, self.max_side))
         pairs = (self.prompts.text_features(), self.antonym_features)
         s_lp, s_o = (similarity_score(features.final, pair[0], pair[1], self.logit_scale) for pair in pairs)
-        return compute_sfd_iqa(self.feat_d(features), s_lp, s_o, self.alpha_1, self.alpha_2)
+        feat_logits = None if self.feat_d is None else self.feat_d(features)
+        return compute_sfd_iqa(feat_logits, s_lp, s_o, self.alpha_1, self.alpha_2)
 
     def train(self, mode: bool = True) -> "SFDIQA":
         """Stay in evaluation mode whatever the owner does."""
@@ -147,7 +153,7 @@ def _encode_texts(encoder: ClipTextEncoder, texts: tuple[str, str]) -> Tensor:
 
 
 def load_sfd_iqa(
-    feat_d: str | os.PathLike[str],
+    feat_d: str | os.PathLike[str] | None,
     prompts: str | os.PathLike[str],
     clip: Mapping[str, Any] | None = None,
     feat_d_options: Mapping[str, Any] | None = None,
@@ -159,7 +165,7 @@ def load_sfd_iqa(
     cheap.
 
     Args:
-        feat_d: models/net_d_feat_ITER.pth of a training with options/sfd.
+        feat_d: models/net_d_feat_ITER.pth of a training with options/sfd; None leaves Feat-D's factor out.
         prompts: models/net_d_tg_ITER.pth of the same training.
         clip: arguments of Clip, as in the training's section `clip`; None for its defaults, OpenAI's RN50.
         feat_d_options: arguments of FeatD, as in the training; `channels` is the CLIP's where it is not given.
@@ -172,7 +178,7 @@ def load_sfd_iqa(
         WeightsError: a file is missing or damaged, or does not fit the network that the options describe.
         OptionError: unknown or wrong options.
     """
-    files = tuple((str(path), _read_change_time(path)) for path in (feat_d, prompts))
+    files = tuple(None if path is None else (str(path), _read_change_time(path)) for path in (feat_d, prompts))
     options = {"clip": clip or {}, "feat_d_options": feat_d_options or {}, "prompt_options": prompt_options or {}}
     return _load(files, json.dumps({**options, "scoring": scoring}, sort_keys=True), device)
 
@@ -194,26 +200,26 @@ def _read_change_time(path: str | os.PathLike[str]) -> int | None:
 
 
 @lru_cache(maxsize=2)
-def _load(files: tuple[tuple[str, int | None], ...], options: str, device: str) -> SFDIQA:
+def _load(files: tuple[tuple[str, int | None] | None, ...], options: str, device: str) -> SFDIQA:
     given = json.loads(options)
-    (feat_d, _), (prompts, _) = files
-    states = network_weights(feat_d)[0], network_weights(prompts)[0]  # before CLIP, which takes seconds
+    states = [file and network_weights(file[0])[0] for file in files]  # before CLIP, which takes seconds
     clip = cast(Clip, _build(Clip, given["clip"], "clip"))
     if clip.text is None:
         raise OptionError("clip.text: must be true; SFD-IQA compares images with texts")
-    channels, width = list(clip.image.channels), clip.text.width
-    nets = (
-        _build(FeatD, {"channels": channels, **given["feat_d_options"]}, "feat_d_options"),
-        _build(PromptDiscriminator, {"width": width, **given["prompt_options"]}, "prompt_options"),
-    )
-    for net, state, path in zip(nets, states, (feat_d, prompts), strict=True):
-        require_fit(net, state, path)
-        net.load_state_dict(state)
-    parts = [part.to(device) for part in (clip, *nets)]
+    parts: list[nn.Module | None] = [clip.to(device)]
+    for kind, key, own, file, state in (
+        (FeatD, "feat_d_options", {"channels": list(clip.image.channels)}, files[0], states[0]),
+        (PromptDiscriminator, "prompt_options", {"width": clip.text.width}, files[1], states[1]),
+    ):
+        net = _build(kind, {**own, **given[key]}, key)
+        if file and state is not None:
+            require_fit(net, state, file[0])
+            net.load_state_dict(state)
+        parts.append(net.to(device) if file else None)
     return cast(SFDIQA, _build(SFDIQA, given["scoring"], "", *parts))
 
 
-def _build(kind: type[nn.Module], options: Mapping[str, Any], prefix: str, *parts: nn.Module) -> nn.Module:
+def _build(kind: type[nn.Module], options: Mapping[str, Any], prefix: str, *parts: nn.Module | None) -> nn.Module:
     """Return an object of this kind; options that do not suit it are told by their key path."""
     problems = check_arguments(kind, options, prefix, supplied=("clip", "feat_d", "prompts") if parts else ())
     if problems:

@@ -23,7 +23,7 @@ from basicsr.utils.registry import METRIC_REGISTRY
 @declares(weights_needed=list_sfd_iqa_needs)
 def calculate_sfd_iqa(
     img: np.ndarray,
-    feat_d: str,
+    feat_d: str | None,
     prompts: str,
     crop_border: int = 0,
     input_order: Literal["HWC", "CHW"] = "HWC",
@@ -40,11 +40,15 @@ def calculate_sfd_iqa(
 ) -> float:
     """Return SFD-IQA of an image (equations 8 to 10), without a reference: in [0, 1], higher is better.
 
-    The networks are loaded at the first call and kept.
+        s_d = (alpha_1 s_o + alpha_2 s_lp) * mean over ij of sigmoid(s_ij)
+
+    Without feat_d the last factor is left out: s_aver = alpha_1 s_o + alpha_2 s_lp (equation 9), the paper's table 4
+    without Feat-D. The networks are loaded at the first call and kept.
 
     Args:
         img: BGR image in [0, 255], HWC or CHW, as BasicSR's validation hands it over.
-        feat_d: checkpoint of Feat-D, models/net_d_feat_ITER.pth of a training with options/sfd.
+        feat_d: checkpoint of Feat-D, models/net_d_feat_ITER.pth of a training with options/sfd; null leaves its
+            factor out.
         prompts: checkpoint of the learned prompts, models/net_d_tg_ITER.pth of the same training.
         crop_border: pixels left out at each edge.
         input_order: order of the dimensions.
@@ -70,7 +74,7 @@ def calculate_sfd_iqa(
 
 @register_loader("calculate_sfd_iqa")
 def _load_scorer(
-    feat_d: str,
+    feat_d: str | None,
     prompts: str,
     clip: dict[str, Any] | None = None,
     feat_d_options: dict[str, Any] | None = None,

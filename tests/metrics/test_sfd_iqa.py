@@ -9,7 +9,8 @@ from prismsr.archs.clip.features import ClipFeatures
 from prismsr.archs.feat_d_arch import FeatD
 from prismsr.archs.prompt_discriminator_arch import PromptDiscriminator
 from prismsr.losses.adversarial_loss import AdversarialLoss
-from prismsr.metrics.sfd_iqa import SFDIQA, compute_sfd_iqa, limit_side, load_sfd_iqa
+from prismsr.metrics.nr_iqa_metric import calculate_nr_iqa
+from prismsr.metrics.sfd_iqa import ANTONYMS, SFDIQA, compute_sfd_iqa, limit_side, load_sfd_iqa
 from prismsr.metrics.sfd_iqa_metric import calculate_sfd_iqa
 from prismsr.utils.errors import OptionError
 from prismsr.utils.options.entries import check_metric
@@ -174,6 +175,24 @@ def test_checkpoints_give_the_same_scores_and_are_read_once(scorer, options, ima
     torch.testing.assert_close(loaded(images), scorer(images), rtol=1e-5, atol=1e-7)
     assert load_sfd_iqa(**options) is loaded
     assert load_sfd_iqa(**options, alpha_1=1.0) is not loaded
+
+
+@pytest.mark.parametrize(("alpha_1", "alpha_2"), [(1.0, 0.0), (0.5, 0.5)])  # table 4: Baseline, w/ TG-D
+def test_without_feat_d_the_score_is_equation_9(scorer, options, photograph, alpha_1, alpha_2):
+    rgb = photograph[60:160, 80:211].copy()
+    with torch.no_grad():
+        final = scorer.clip.image(_tensor(rgb)).final[0].tolist()
+        learned = scorer.prompts.text_features().tolist()
+        fixed = scorer.clip.text(scorer.clip.text.tokenize(ANTONYMS)).tolist()
+    s_lp, s_o = (_naive_similarity(final, *texts, 100.0) for texts in (learned, fixed))
+    expected = alpha_1 * s_o + alpha_2 * s_lp
+    switched = {**options, "feat_d": None, "alpha_1": alpha_1, "alpha_2": alpha_2}
+    bgr = np.ascontiguousarray(rgb[..., ::-1])
+    assert calculate_sfd_iqa(bgr, **switched, device="cpu") == pytest.approx(expected, rel=1e-4)
+    through_catalogue = {"metric": "sfd_iqa", "metric_options": switched, "device": "cpu"}
+    assert calculate_nr_iqa(bgr, **through_catalogue) == pytest.approx(expected, rel=1e-4)
+    assert calculate_sfd_iqa(bgr, **{**switched, "feat_d": options["feat_d"]}, device="cpu") < 0.99 * expected
+    assert list(check_metric({"type": "calculate_sfd_iqa", **switched}, "val.metrics.sfd_iqa")) == []
 
 
 def test_a_newer_checkpoint_of_the_same_name_is_read(scorer, options, images, tmp_path):

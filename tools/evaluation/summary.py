@@ -86,6 +86,22 @@ def average_groups(values: Mapping[str, float], items: Sequence[Item]) -> tuple[
         return float(means.mean()), float(means.std())
 
 
+def average_best(values: Mapping[str, float], groups: Sequence[Sequence[str]], better: str) -> float:
+    """Return the mean over groups of the best value in each, as AMO's Gold Standard (caption of its table 7).
+
+    Args:
+        values: by image.
+        groups: names of the images of each group, all of which have a value.
+        better: "higher" or "lower".
+
+    Example:
+        >>> average_best({"a1": 3.0, "a2": 5.0, "b1": 2.0, "b2": 1.0}, [("a1", "a2"), ("b1", "b2")], "higher")
+        3.5
+    """
+    best = max if better == "higher" else min
+    return float(np.mean([best(values[name] for name in group) for group in groups]))
+
+
 def list_versions() -> dict[str, str]:
     """Return versions of what takes part."""
     found = {"prismsr": __version__, "python": platform.python_version(), "opencv": cv2.__version__}

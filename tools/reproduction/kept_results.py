@@ -64,6 +64,9 @@ class How:
 
 def list_image_settings(job: Job, needs: Needs, how: How) -> dict[str, Any]:
     """Return what the images of a job, whose needs are there, depend on."""
+    if job.row.ground_truths:
+        assert needs.gt is not None
+        return {"experiment": needs.experiment, "gt": hash_folder(needs.gt)}
     assert needs.options is not None
     assert needs.checkpoint is not None
     assert needs.lq is not None

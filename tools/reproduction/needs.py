@@ -71,7 +71,10 @@ def find_needs(job: Job, root: Path, checkpoints: Mapping[str, Path]) -> Needs:
     """
     needs = Needs()
     if job.use.protocol is not None:
-        _look_for_network(needs, job, root, checkpoints)
+        if job.row.ground_truths:
+            needs.experiment = "ground_truths"
+        else:
+            _look_for_network(needs, job, root, checkpoints)
         _look_for_test_set(needs, job, root)
         needs.protocol = _choose_protocol(job)
         found = {spec.column: find_metric_lack(spec.metric, root) for spec in needs.protocol.metrics}

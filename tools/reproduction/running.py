@@ -6,12 +6,14 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from prismsr.data.images.source import FolderSource
+from prismsr.data.multi_gt.groups import group_keys
 from prismsr.data.test_sets.sets import count_images
 from prismsr.metrics.correlation import CorrelationError
 from prismsr.tools.evaluation.columns import MetricSpec, make_scorer
 from prismsr.tools.evaluation.folder import evaluate_folder
 from prismsr.tools.evaluation.results import format_markdown
-from prismsr.tools.evaluation.summary import Summary
+from prismsr.tools.evaluation.summary import Summary, average_best
 from prismsr.tools.inference.folder import Generator, infer_folder, load_generator
 from prismsr.tools.iqa.opinions import correlate_set
 from prismsr.tools.iqa.opinions_report import write_opinions
@@ -36,6 +38,7 @@ from prismsr.tools.reproduction.tables import Job, Row
 from prismsr.utils.devices import find_device
 from prismsr.utils.errors import JobError, OptionError, UserError
 from prismsr.utils.folder_lock import folder_lock
+from prismsr.utils.images import IMAGE_SUFFIXES
 from prismsr.utils.processes import count_cores
 
 OPINION_COLUMNS = {"PLCC": "plcc_cubic", "SRCC": "srcc", "KRCC": "krcc"}
@@ -153,8 +156,11 @@ class Runner:
     def _make_columns(self, found: Found) -> dict[str, Result]:
         if found.needs.protocol is None:
             return (_compare_with_people if found.job.use.pairs else _correlate_with_opinions)(found, self.setup)
+        if found.job.row.ground_truths:
+            return _score_ground_truths(found, self.setup)
         self._make_images(found)
-        return self._evaluate(found)
+        assert found.folder is not None
+        return _complete(found, _evaluate(found, self.setup, found.folder / IMAGES, found.needs.gt))
 
     def _make_images(self, found: Found) -> None:
         assert found.folder is not None
@@ -181,18 +187,31 @@ class Runner:
             self._loaded = (key, made)
         return self._loaded[1]
 
-    def _evaluate(self, found: Found) -> dict[str, Result]:
-        plan, needs = found.needs.protocol, found.needs
-        assert plan is not None
-        assert found.folder is not None
-        able = tuple(spec for spec in plan.metrics if spec.column not in needs.metrics)
-        device = None if self.setup.device == "auto" else self.setup.device
-        summary = evaluate_folder(
-            found.folder / IMAGES, needs.gt, replace(plan, metrics=able), found.folder, self.setup.workers, device,
-            skip_missing=True,
-        )  # fmt: skip
-        print(format_markdown(summary), file=sys.stderr)
-        return _complete(found, summary)
+
+def _evaluate(found: Found, setup: Setup, images: Path, gt: Path | None, **changes: Any) -> Summary:
+    """Evaluate images by the table's protocol with these changes, without the columns that lack something."""
+    plan = found.needs.protocol
+    assert plan is not None
+    assert found.folder is not None
+    able = tuple(spec for spec in plan.metrics if spec.column not in found.needs.metrics)
+    device = None if setup.device == "auto" else setup.device
+    summary = evaluate_folder(
+        images, gt, replace(plan, metrics=able, **changes), found.folder, setup.workers, device, skip_missing=True
+    )
+    print(format_markdown(summary), file=sys.stderr)
+    return summary
+
+
+def _score_ground_truths(found: Found, setup: Setup) -> dict[str, Result]:
+    """Return, metric by metric, the mean over the groups of the best score of a group's versions."""
+    gt = found.needs.gt
+    assert gt is not None
+    summary = _evaluate(found, setup, gt, None, references="single")
+    groups = group_keys(FolderSource(gt, IMAGE_SUFFIXES).keys(), str(gt)).keys
+    return {
+        name: replace(one, value=average_best(summary.values[name], groups, found.job.columns[name]), count=len(groups))
+        for name, one in _complete(found, summary).items()
+    }
 
 
 def _complete(found: Found, summary: Summary) -> dict[str, Result]:

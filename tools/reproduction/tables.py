@@ -56,12 +56,19 @@ class Row(_Strict):
         options: option file, or one per data set; sets without one are left out.
         checkpoint_of: option file whose training makes the checkpoint, where it is another one.
         metric, metric_options: for quality metrics, as evaluate_iqa.py and analyse_iqa.py take them.
+        ground_truths: "best": no network; of each group of ground truths the best score counts, metric by metric.
     """
 
     options: str | Mapping[str, str] | None = None
     checkpoint_of: str | None = None
     metric: str | None = None
     metric_options: Mapping[str, Any] = Field(default_factory=dict)
+    ground_truths: Literal["best"] | None = None
+
+    @property
+    def made_without_options(self) -> bool:
+        """Return whether it needs no option file."""
+        return bool(self.metric or self.ground_truths)
 
     def find_options(self, dataset: str) -> str | None:
         """Return the option file for a data set."""
@@ -172,12 +179,15 @@ def list_jobs(name: str, table: Table, rows: Sequence[str] = (), sets: Sequence[
         rows, sets: only these; none for all.
     """
     made = {**table.rows, **table.extra}
-    directions: dict[str, dict[str, str]] = {}
+    columns: dict[tuple[str, str], dict[str, str]] = {}
     for value in table.read_figures():
-        directions.setdefault(value.dataset, {})[value.metric] = value.better
+        for method in (value.method, ""):  # "": all columns of the set, for extra rows
+            columns.setdefault((value.dataset, method), {})[value.metric] = value.better
     return [
-        Job(name, method, dataset, row, use, directions[dataset])
+        Job(name, method, dataset, row, use, columns.get((dataset, method), columns[dataset, ""]))
         for dataset, use in table.sets.items()
         for method, row in made.items()
-        if (not rows or method in rows) and (not sets or dataset in sets) and (row.metric or row.find_options(dataset))
+        if (not rows or method in rows)
+        and (not sets or dataset in sets)
+        and (row.made_without_options or row.find_options(dataset))
     ]

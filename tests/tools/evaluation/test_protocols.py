@@ -1,4 +1,5 @@
 import csv
+from decimal import ROUND_HALF_UP, Decimal
 
 from prismsr.tools.evaluation.protocols import (
     PROTOCOLS,
@@ -37,6 +38,9 @@ def settings(name, metric):
 
 def test_settings_of_the_papers():
     assert settings("ssl", "psnr") == {"y_channel": True, "crop_border": 4, "variant": "basicsr"}
+    assert settings("sfd-1", "lpips") == settings("ssl", "lpips") == {"net": "alex", "crop_border": 4}
+    assert settings("sfd-1", "dists") == settings("ssl", "dists") == {"crop_border": 4}
+    assert settings("sfd-1", "psnr") == settings("ssl", "psnr") and settings("sfd-1", "ssim") == settings("ssl", "ssim")
     assert settings("ssl-2", "niqe") == {"crop_border": 4}
     assert settings("ssl-2", "fid") == {"mode": "legacy_pytorch", "patches": None}
     assert settings("lgcaa", "ssim") == {"y_channel": True, "crop_border": 0, "variant": "pyiqa"}
@@ -56,6 +60,22 @@ def test_every_setting_says_where_it_comes_from(protocol):
         assert line.startswith(f"  {spec.column}: ")
         assert line.endswith("]")
         assert any(word in line for word in ("paper", "release", "script", "reconstruction"))
+
+
+def test_sfd_s_baselines_are_ssl_s(repository):
+    """What the protocol of SFD's table 1 rests on: three methods have SSL's figures, rounded, in all their cells."""
+
+    def read(name):
+        rows = csv.DictReader((repository / "tools/paper_tables" / name).read_text().splitlines())
+        return {(row["method"], row["dataset"], row["metric"]): Decimal(row["value"]) for row in rows}
+
+    sfd, ssl = read("sfd_table1.csv"), read("ssl_table1.csv")
+    equal = {"RankSRGAN": "RankSRGAN", "ESRGAN": "ESRGAN", "SwinIR+L_GAN": "SwinIRGAN"}
+    cells = [key for key in sfd if key[0] in equal]
+    assert len(cells) == 3 * 16
+    for method, dataset, metric in cells:
+        printed, finer = sfd[method, dataset, metric], ssl[equal[method], dataset, metric]
+        assert finer.quantize(printed, ROUND_HALF_UP) == printed
 
 
 def test_changes_are_told():

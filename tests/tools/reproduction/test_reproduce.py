@@ -10,12 +10,14 @@ from functools import partial
 from prismsr.metrics.catalog import find_metric
 from prismsr.tools import paper_tables
 from prismsr.tools.evaluation.protocols import find_protocol
+from prismsr.tools.evaluation.summary import average_best
 from prismsr.tools.inference.generator import load_generator
 from prismsr.tools.reproduction import cells as table_cells
 from prismsr.tools.reproduction import command as reproduce
 from prismsr.tools.reproduction import kept_results, needs, plots, running, tables
 from prismsr.utils.command_line import command
 from prismsr.utils.errors import OptionError
+from prismsr.utils.options.entries import check_metric
 
 import cv2
 import lgcaa_tiny
@@ -119,7 +121,7 @@ def test_every_row_has_an_option_file_or_a_reason(tools, repository):
         assert {(value.method, value.dataset) for value in table.read_figures() if value.method in table.rows} <= made
         for job in jobs:
             files = {job.row.find_options(job.dataset), job.row.checkpoint_of} - {None}
-            assert files or job.row.metric
+            assert files or job.row.made_without_options
             assert [file for file in files if not (repository / file).is_file()] == []
             if table.kind == "sr":
                 assert {spec.column for spec in find_protocol(job.use.protocol).metrics} >= set(job.columns)
@@ -392,6 +394,73 @@ def test_agreement_with_choices(tools, root, photograph):
     assert value.value == pytest.approx(200 / 3)  # a sharper image is better, so the third choice is wrong
     assert value.count == 3
     assert tools["running"].examine(job, setup).todo == []
+
+
+def test_gold_standard_is_the_best_of_each_group(tools, root, photograph):
+    """The mean over the groups of the best version's score, here NIQE, of which the lowest is best."""
+    from basicsr.metrics.niqe import calculate_niqe
+
+    place, best = root / "datasets" / "hggt", []
+    for name, left in (("a", 0), ("b", 200)):
+        scores = []
+        for version, sigma in (("original", 1.5), ("01", 0.3), ("02", 0.8)):
+            image = cv2.GaussianBlur(photograph[:192, left : left + 208, ::-1].copy(), (0, 0), sigma)
+            scores.append(float(calculate_niqe(image, crop_border=4)))
+            (place / version).mkdir(parents=True, exist_ok=True)
+            suffix = "" if version == "original" else f"_{version}"
+            assert cv2.imwrite(str(place / version / f"{name}{suffix}.png"), image)
+        best.append(min(scores))
+    (job,) = tools["tables"].list_jobs("amo-7", tools["tables"].read_tables()["amo-7"], ["Gold Standard"])
+    assert set(job.columns) == {"MUSIQ", "NIMA", "Q-Align", "TOPIQ"}
+    folder = "datasets/hggt"
+    use = tools["tables"].SetUse(lq=folder, gt=folder, count=6, protocol="ssl-diffusion")
+    job, setup = replace(job, use=use, columns={"NIQE": "lower"}), tools["running"].Setup(root, root / "out", "cpu")
+    found = tools["running"].examine(job, setup)
+    assert found.todo == ["NIQE"]
+    tools["running"].run_all([found], setup)
+    assert not found.errors
+    assert found.kept["NIQE"].value == pytest.approx(sum(best) / 2, abs=1e-4)
+    assert found.kept["NIQE"].count == 2
+    assert tools["running"].examine(job, setup).todo == []
+    (place / "01" / "a_01.png").write_bytes(b"no image")
+    tools["results"].hash_folder.cache_clear()  # as a new run does
+    broken = tools["running"].examine(job, setup)
+    assert broken.todo == ["NIQE"]
+    tools["running"].run_all([broken], setup)
+    assert "5 of 6 images have a value" in broken.errors["NIQE"] and not broken.kept
+
+
+def test_best_of_groups_by_a_loop():
+    rng = np.random.default_rng(0)
+    groups = [[f"{version}/{name}" for version in range(5)] for name in range(7)]
+    values = {key: float(rng.normal()) for group in groups for key in group}
+    total = {"higher": 0.0, "lower": 0.0}
+    for group in groups:
+        ordered = sorted(values[key] for key in group)
+        total["higher"] += ordered[-1] / 7
+        total["lower"] += ordered[0] / 7
+    for better, expected in total.items():
+        assert average_best(values, groups, better) == pytest.approx(expected)
+
+
+def test_rows_of_sfd_iqa_s_parts_and_the_printed_module(tools, repository):
+    """SFD's table 4 in terms of equation 9 and 10, and LGCAA's module as printed beside ours."""
+    tables = tools["tables"].read_tables()
+    parts = {
+        name: (row.metric_options["feat_d"] is not None, row.metric_options.get("alpha_1", 0.5))
+        for name, row in tables["sfd-4"].rows.items()
+    }
+    expected = {"Baseline": (False, 1), "w/ Feat-D": (True, 1), "w/ TG-D": (False, 0.5), "SFD-IQA": (True, 0.5)}
+    assert parts == expected
+    for row in tables["sfd-4"].rows.values():
+        options = row.metric_options
+        assert options.get("alpha_1", 0.5) + options.get("alpha_2", 0.5) == 1
+        assert list(check_metric({"type": "calculate_sfd_iqa", **options}, "")) == []
+    literal = repository / tables["lgcaa-2"].extra["LGCAA: LGCAA, paper_literal"].options
+    assert yaml.safe_load(literal.read_text())["network_g"]["lgcaa"] == {"preset": "paper_literal"}
+    job = tools["tables"].list_jobs("lgcaa-2", tables["lgcaa-2"], ["LGCAA: LGCAA, paper_literal"])[0]
+    assert set(job.columns) == {value.metric for value in tables["lgcaa-2"].read_figures()}
+    assert "SwinIR+L_GAN" in tables["sfd-1"].others  # SSL's SwinIRGAN, not swinir_gan_x4.yml
 
 
 # ------------------------------------------------------------------------------------------------------- small parts
