@@ -34,7 +34,8 @@ def normalise(x: Tensor, kind: QKNorm, eps: float = EPS) -> Tensor:
     """Return q or K (..., d) normalised over d, in at least float32.
 
     "l2" is the paper's x / max(|x|, eps), its bars read as the length of a head's vector: read element by element it is
-    the sign, without a gradient. "rms" divides by the root mean square instead, so that the length is sqrt(d).
+    the sign, without a gradient. "rms" divides by the root mean square instead, so that the length is sqrt(d). A
+    learned temperature takes that factor in: "rms" then is "l2" again, but for the temperature's bound.
     """
     x = x.to(torch.promote_types(x.dtype, torch.float32))
     if kind == "l2":

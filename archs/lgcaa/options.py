@@ -63,7 +63,7 @@ class DinoOptions(Options):
     context: Literal["dino", "dino_zero"] = Field(
         default="dino", description="dino_zero: the projection starts at zero, so that attn2 gives its bias alone"
     )
-    seed: int = Field(default=0, description="of random weights")
+    seed: int = Field(default=0, description="of random weights, the projection's too")
 
 
 class LgcaaOptions(Options):
@@ -72,7 +72,9 @@ class LgcaaOptions(Options):
     preset: Literal["default", "paper_literal"] = Field(default="default", description="what other keys begin from")
     mode: Literal["none", "local", "global", "full"] = Field(default="full", description="rows of table II")
     merge_norm: bool = Field(default=True, description="the layer norm after merging (LN3)")
-    qk_norm: Literal["l2", "rms", "none"] = Field(default="l2", description="normalisation of Q and K, per head")
+    qk_norm: Literal["l2", "rms", "none"] = Field(
+        default="l2", description="normalisation of Q and K, per head; rms with temperature: learned is l2"
+    )
     temperature: Literal["printed", "learned"] = Field(
         default="learned", description="logits over sqrt(d), or times a learned factor per head"
     )

@@ -91,6 +91,20 @@ def _nets(model):
     return {"g": model.net_g, **model.discriminators}
 
 
+def test_discriminators_see_the_ground_truth_as_real_and_the_output_as_fake(tmp_path, batch):
+    model = _model(tmp_path, {"l_g_feat": FEAT, "l_g_tg": TEXT})
+    seen = {name: [] for name in model.discriminators}
+    for name, net in model.discriminators.items():
+        net.register_forward_pre_hook(lambda module, given, calls=seen[name]: calls.append(given[0]))
+    _step(model, batch)
+    for calls in seen.values():
+        assert len(calls) == 3  # the generator's, then real and fake
+        for features, images in zip(calls, (model.output, batch["gt"], model.output), strict=True):
+            expected = model.clip.clip.image(images, **model.clip.wanted)
+            torch.testing.assert_close(features.final, expected.final)
+            torch.testing.assert_close(features.middle, expected.middle)
+
+
 @pytest.mark.parametrize("terms", [("l_g_feat",), ("l_g_tg",)])
 def test_the_gradient_reaches_the_generator_through_each(tmp_path, batch, terms):
     losses = {"l_g_feat": FEAT, "l_g_tg": TEXT}

@@ -103,6 +103,20 @@ def test_every_formula_equals_its_loop(tokens, given, unit, scales, mode):
     torch.testing.assert_close(module(tokens), hidden @ last.weight.T + last.bias)
 
 
+def test_rms_with_a_learned_temperature_is_l2(tokens):
+    outputs, slopes = [], []
+    for kind in ("l2", "rms"):
+        torch.manual_seed(0)
+        module = LGCAABranch(CHANNELS, HEADS, options(qk_norm=kind)).double().local
+        outputs.append(module(tokens))
+        outputs[-1].square().sum().backward()
+        slopes.append(module.log_temperature.grad)
+    torch.testing.assert_close(
+        *outputs, rtol=1e-4, atol=1e-5
+    )  # eps is within the root of one, beside that of the other
+    torch.testing.assert_close(*slopes, rtol=1e-3, atol=1e-5)
+
+
 def test_windows_attend_within_themselves(tokens):
     module = branch_of(local_window=2).local
     with pytest.raises(ValueError, match="rows and columns"):

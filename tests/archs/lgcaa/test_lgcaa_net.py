@@ -164,13 +164,13 @@ def test_random_weights_are_the_same_every_time_and_leave_the_generators_alone(m
     torch.manual_seed(11)
     reseeded = []
     monkeypatch.setattr(torch.cuda, "manual_seed_all", reseeded.append)  # else all processes would draw equal noise
-    first = build_network({**NETWORK})
-    assert reseeded == []
     state = torch.get_rng_state()
-    torch.manual_seed(11)
+    first = build_network({**NETWORK})
+    assert reseeded == [] and torch.equal(torch.get_rng_state(), state)
+    torch.manual_seed(12)
     second = build_network({**NETWORK})
-    assert torch.equal(torch.get_rng_state(), state)
-    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
+    for (name, own), other in zip(first.named_parameters(), second.parameters(), strict=True):
+        assert torch.equal(own, other), name
 
 
 def test_average_shares_what_is_frozen(net):
@@ -240,10 +240,17 @@ def test_control_scale_weighs_the_residuals(net):
         if group_of(name) == "zero convolutions":
             torch.nn.init.normal_(parameter, std=0.1)
     with torch.no_grad():
-        full, none = net(*inputs())[0], net(*inputs(), control_scale=0.0)[0]
-        z_t, t, _, lr = inputs()
-        assert not torch.equal(full, none)
-        assert torch.equal(none, net.unet(z_t, t, net.projection(net.dino(lr))).sample)
+        z_t, t, up, lr = inputs()
+        tokens = net.projection(net.dino(lr))
+        down, mid = net.controlnet(z_t, t, tokens, up, return_dict=False)
+        assert all(part.abs().max() > 0.01 for part in (*down, mid))
+        for scale in (0.0, 0.25, 1.0):
+            given = {
+                "down_block_additional_residuals": [scale * part for part in down],
+                "mid_block_additional_residual": scale * mid,
+            }
+            expected = net.unet(z_t, t, tokens, **given).sample
+            torch.testing.assert_close(net(*inputs(), control_scale=scale)[0], expected)
 
 
 def test_zero_projection_leaves_the_cross_attention_its_bias(net):

@@ -43,6 +43,11 @@ def test_settings_of_the_papers():
     assert settings("sfd-1", "psnr") == settings("ssl", "psnr") and settings("sfd-1", "ssim") == settings("ssl", "ssim")
     assert settings("ssl-2", "niqe") == {"crop_border": 4}
     assert settings("ssl-2", "fid") == {"mode": "legacy_pytorch", "patches": None}
+    for metric in ("psnr", "ssim"):
+        assert settings("sfd", metric) == {"y_channel": True, "crop_border": 4, "variant": "basicsr"}
+        assert settings("sfd-real", metric) == {"y_channel": True, "crop_border": 0, "variant": "pyiqa"}
+    assert settings("sfd-gopro", "psnr") == {"y_channel": False, "crop_border": 0, "variant": "basicsr"}
+    assert settings("sfd-rain100l", "psnr") == {"y_channel": True, "crop_border": 0, "variant": "basicsr"}
     assert settings("lgcaa", "ssim") == {"y_channel": True, "crop_border": 0, "variant": "pyiqa"}
     assert settings("lgcaa", "fid") == {"mode": "clean", "patches": None}
     assert settings("lgcaa", "maniqa-pipal") == {"crop_border": 0}

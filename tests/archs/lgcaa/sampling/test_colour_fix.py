@@ -61,14 +61,24 @@ def test_wavelet_in_bands_is_that_of_the_whole(images, band, monkeypatch):
     assert torch.allclose(fixed(image, source, "wavelet"), expected)
 
 
-def test_low_frequencies_equal_the_two_dimensional_kernel(images):
+def blurred(image, steps):
+    """Blur by (1, 2, 1) x (1, 2, 1) / 16 with these dilations, as a convolution."""
     line = torch.tensor([1.0, 2.0, 1.0], dtype=torch.float64) / 4
     kernel = torch.outer(line, line).expand(3, 1, 3, 3)
-    expected = images[0]
-    for step in (1, 2, 4):
-        padded = F.pad(expected, (step,) * 4, mode="replicate")
-        expected = F.conv2d(padded, kernel, dilation=step, groups=3)
-    assert torch.allclose(low_frequencies(images[0], 3), expected)
+    for step in steps:
+        padded = F.pad(image, (step,) * 4, mode="replicate")
+        image = F.conv2d(padded, kernel, dilation=step, groups=3)
+    return image
+
+
+def test_low_frequencies_equal_the_two_dimensional_kernel(images):
+    assert torch.allclose(low_frequencies(images[0], 3), blurred(images[0], (1, 2, 4)))
+
+
+def test_wavelet_has_the_five_levels_of_diffbir(images):
+    image, source = images
+    steps = (1, 2, 4, 8, 16)
+    assert torch.allclose(fixed(image, source, "wavelet"), image - blurred(image, steps) + blurred(source, steps))
 
 
 def test_none_leaves_the_image(images):

@@ -28,6 +28,16 @@ def test_scheduler_is_sd2s_and_does_not_clip(name):
     assert scheduler.alphas_cumprod[999].sqrt() == pytest.approx(0.0683, abs=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("spacing", "start", "expected"),
+    [("leading", 301, 301), ("leading", 300, 276), ("leading", 1, 1), ("leading", 999, 976), ("trailing", 5, 24)],
+)
+def test_sampling_begins_at_start_timestep_or_the_next_one_below(spacing, start, expected):
+    """Where all lie above it the last one is left."""
+    _, timesteps = prepare_scheduler(SamplingOptions(steps=40, spacing=spacing, start_timestep=start))
+    assert timesteps.tolist() == list(range(expected, 0, -25))
+
+
 @pytest.mark.parametrize("name", ["ddpm", "ddim", "dpm++"])
 @pytest.mark.parametrize("options", [{"steps": 20}, {"steps": 40, "start_timestep": 300}])
 def test_the_right_noise_leads_back_to_the_image(name, options):
@@ -78,6 +88,18 @@ def test_equal_seeds_give_equal_images(net):
     assert torch.equal(one, _sampled(net, lq)) and not torch.equal(one, _sampled(net, lq, seed=1))
     assert not torch.equal(one, _sampled(net, lq, start="noise"))
     assert one.min() >= 0 and one.max() <= 1
+
+
+def test_control_scale_reaches_the_network(net):
+    seen = []
+    hook = net.register_forward_pre_hook(
+        lambda module, args, given: seen.append(given["control_scale"]), with_kwargs=True
+    )
+    lq = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    for options in ({}, {"control_scale": 0.25}):
+        _sampled(net, lq, steps=1, **options)
+    hook.remove()
+    assert seen == [1.0, 0.25]
 
 
 @pytest.mark.parametrize(("size", "scale"), [((13, 17), 4), ((1, 9), 3), ((20, 21), 1), ((5, 7), 8)])
