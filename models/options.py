@@ -9,7 +9,7 @@ from prismsr.data.multi_gt.online_choice import GTChoice
 from prismsr.models.lora.options import LoraOptions
 from prismsr.models.step.clip_inputs import ClipInputs
 from prismsr.utils.options.optimizers import OPTIMIZERS
-from prismsr.utils.options.schema import Count, LossEntries, TopOptions, TrainOptions
+from prismsr.utils.options.schema import Count, LossEntries, Options, TopOptions, TrainOptions
 from prismsr.utils.options.signatures import Section
 
 from pydantic import Field
@@ -33,6 +33,13 @@ class PrismTop(TopOptions):
     lora: LoraOptions | None = Field(default=None, description="low-rank fine-tuning of net_g, training only")
 
 
+class OnlyOptions(Options):
+    """`train.only`."""
+
+    parameters: list[str] = Field(min_length=1, description="beginnings of names of net_g's parameters")
+    until: Count = Field(gt=0, description="last iteration in which they alone are trained")
+
+
 class PrismTrainOptions(TrainOptions):
     """Keys of `train` for PrismSRModel."""
 
@@ -45,6 +52,7 @@ class PrismTrainOptions(TrainOptions):
     amp: Literal["bf16", "fp16"] | None = Field(default=None, description="networks in half precision by autocast")
     accum_iter: Count = Field(default=1, gt=0, description="parts that a batch is processed in, for one update")
     grad_clip: float | None = Field(default=None, gt=0, description="largest norm of each network's gradient")
+    only: OnlyOptions | None = Field(default=None, description="a part of net_g that is trained first, in one process")
     channels_last: bool = Field(default=False, description="lay out networks and images with channels innermost")
     compile: Literal[False, True, "default", "reduce-overhead", "max-autotune"] = Field(
         default=False, description="torch.compile for net_g and discriminators; true is default"

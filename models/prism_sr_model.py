@@ -16,9 +16,10 @@ from prismsr.models.step.discriminators import add_gradients, build_discriminato
 from prismsr.models.step.finite_guard import GENERATOR, FiniteGuard, name_suspects
 from prismsr.models.step.gradient_checkpointing import checkpoint_blocks
 from prismsr.models.step.gradients import update
-from prismsr.models.step.loss_terms import StepInputs, build_terms, evaluate_term
+from prismsr.models.step.loss_terms import StepInputs, build_terms, evaluate_term, name_outputs
 from prismsr.models.step.memory import compile_in_place, explaining_out_of_memory, run_uncompiled, to_channels_last
 from prismsr.models.step.moving_average import build_average, update_average
+from prismsr.models.step.partial_training import build_partial_training
 from prismsr.models.step.precision import Precision
 from prismsr.models.training.model_files import save_generator
 from prismsr.utils.options.optimizers import OPTIMIZERS, WITHOUT_FOREACH
@@ -39,7 +40,7 @@ class PrismSRModel(SRModel):
     without any `network_d*` it is PSNR-oriented training. Every `network_d<suffix>` is a discriminator with its own
     `optim_d<suffix>`; an AdversarialLoss names the one it plays against.
 
-    `train` further says how the step is computed: amp, accum_iter, grad_clip, channels_last, compile,
+    `train` further says how the step is computed: amp, accum_iter, grad_clip, only, channels_last, compile,
     grad_checkpointing, max_skipped_updates (docs/guide/training.md). With their defaults the step
     is BasicSR's, bit for bit.
 
@@ -54,7 +55,8 @@ class PrismSRModel(SRModel):
         **dict.fromkeys(("sr", "gt", "lq", "discriminators"), ""),
         **{"gt_usm": "degradation.gt_usm", "sr_ema": "train.ema_decay", "sr_clip": "clip", "gt_clip": "clip"},
     }
-    """Inputs that loss terms may ask for, each with the key of the option file that it needs."""
+    """Inputs that loss terms may ask for, each with the key of the option file that it needs. `network_g` may name
+    more in OUTPUTS."""
     check_options = staticmethod(check_lq_source)
 
     batch: Batch
@@ -76,6 +78,7 @@ class PrismSRModel(SRModel):
         self.channels_last: bool = train_opt.get("channels_last") or False
         self.precision = Precision(train_opt.get("amp"), self.device)
         self.lora = add_lora(self)
+        self.only = build_partial_training(self)
         if self.ema_decay > 0:
             self.net_g_ema = self._average()
         clip = self.opt.get("clip")
@@ -160,6 +163,8 @@ class PrismSRModel(SRModel):
     def _step(self, current_iter: int) -> None:
         self._log: OrderedDict[str, Tensor] = OrderedDict()
         self._inputs: list[StepInputs] = []  # of each part, for the discriminators
+        if self.only is not None:
+            self.only.begin(current_iter)
         parts = split_batch(self._batch(), self.accum_iter)
         if not self.discriminators or (current_iter % self.net_d_iters == 0 and current_iter > self.net_d_init_iters):
             require_gradients(self.discriminators, False)
@@ -169,9 +174,9 @@ class PrismSRModel(SRModel):
                 return
         else:
             with torch.no_grad():
-                outputs = [self._generate(part["lq"]) for part in parts]
-            self._inputs = [self._step_inputs(output, part) for output, part in zip(outputs, parts, strict=True)]
-            self.output = join(outputs)
+                runs = [self._run_part(part) for part in parts]
+            self._inputs = [inputs for _, inputs in runs]
+            self.output = join([output for output, _ in runs])
         for term in self.terms.values():
             if isinstance(term, AdversarialLoss):
                 self._step_discriminator(term)
@@ -202,13 +207,11 @@ class PrismSRModel(SRModel):
         return update(self, GENERATOR, self.optimizer_g, losses)
 
     def _run_part(self, part: Batch) -> tuple[Tensor, StepInputs]:
-        output = self._generate(part["lq"])
-        return output, self._step_inputs(output, part)
-
-    def _generate(self, lq: Tensor) -> Tensor:
         with self.precision.autocast():
-            output = self.net_g(lq)
-        return self.precision.full(output)
+            output = self.net_g(part["lq"])
+        named = name_outputs(self.get_bare_model(self.net_g), output)
+        outputs = {name: self.precision.full(images) for name, images in named.items()}
+        return outputs["sr"], self._step_inputs(outputs, part)
 
     def _evaluate_terms(self, inputs: StepInputs) -> "OrderedDict[str, Tensor]":
         values: OrderedDict[str, Tensor] = OrderedDict()
@@ -220,8 +223,8 @@ class PrismSRModel(SRModel):
         with self.precision.run_term(term):
             return evaluate_term(name, term, inputs)
 
-    def _step_inputs(self, output: Tensor, part: Batch) -> StepInputs:
-        computed: dict[str, Any] = {"sr": output, "discriminators": self.discriminators}
+    def _step_inputs(self, outputs: Mapping[str, Tensor], part: Batch) -> StepInputs:
+        computed: dict[str, Any] = {**outputs, "discriminators": self.discriminators}
         if self.ema_decay > 0:
             computed["sr_ema"] = lambda inputs: self._ema_output(inputs["lq"])
         if self.clip is not None:

@@ -12,6 +12,22 @@ from basicsr.losses import build_loss
 from torch import Tensor, nn
 
 
+def name_outputs(net: nn.Module, output: Tensor | tuple[Tensor, ...]) -> dict[str, Tensor]:
+    """Return what a generator returned in training mode, by name: as its class attribute OUTPUTS lists, else "sr".
+
+    Raises:
+        UserError: it returned more or less than it declares.
+    """
+    names: tuple[str, ...] = getattr(net, "OUTPUTS", ("sr",))
+    values = output if isinstance(output, tuple) else (output,)
+    if len(values) != len(names):
+        raise UserError(
+            f"{type(net).__name__} returned {len(values)} outputs in training mode, and its class attribute OUTPUTS "
+            f"names {', '.join(names)}; without OUTPUTS it is sr alone."
+        )
+    return dict(zip(names, values, strict=True))
+
+
 class StepInputs:
     """What the step can hand to a loss term, by name: the entries of the batch, and what the step computes.
 

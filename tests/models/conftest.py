@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import prismsr
 
@@ -10,6 +10,8 @@ import pytest
 import torch
 from basicsr.models import build_model
 from basicsr.utils import set_random_seed
+from basicsr.utils.registry import ARCH_REGISTRY
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 prismsr.patch_basicsr()  # the models here are built, saved and validated as under the launchers
@@ -21,17 +23,51 @@ DISCRIMINATORS = {
     "spectral": {"type": "UNetDiscriminatorSN", "num_in_ch": 3, "num_feat": 4},
     "batch": {"type": "VGGStyleDiscriminator", "num_in_ch": 3, "num_feat": 4},
 }
+SPSR_LOSSES = {
+    "l_g_pix": {"type": "L1Loss"},
+    "l_g_branch": {"type": "BranchLoss", "loss_weight": 0.5},
+    "l_g_gan": {"type": "AdversarialLoss", "loss_weight": 0.1},
+    "l_g_gan_grad": {"type": "AdversarialLoss", "loss_weight": 0.1, "discriminator": "d_grad", "view": "gradient"},
+}
+"""A second output, a second discriminator and what it sees instead of images."""
 LOSSES = {"l_g_pix": {"type": "L1Loss"}, "l_g_gan": {"type": "AdversarialLoss", "loss_weight": 0.1}}
 ADAM = {"type": "Adam", "lr": 1e-3}
 SGD = {"type": "SGD", "lr": 0.1}
 
 
+class TwoOutputsNet(nn.Module):
+    """Two images in training, as SPSRNet returns them, in three convolutions."""
+
+    OUTPUTS: ClassVar = ("sr", "sr_branch")
+
+    def __init__(self, num_feat: int = 4, upscale: int = 4) -> None:
+        super().__init__()
+        self.upscale = upscale
+        self.first = nn.Conv2d(3, num_feat, 3, padding=1)
+        self.b_last = nn.Conv2d(num_feat, 3 * upscale**2, 3, padding=1)
+        self.f_last = nn.Conv2d(num_feat + 3 * upscale**2, 3 * upscale**2, 3, padding=1)
+
+    def forward(self, lq: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        features = F.leaky_relu(self.first(lq), 0.1)
+        branch = self.b_last(features)
+        added = self.f_last(torch.cat([features, branch], 1))
+        sr = F.pixel_shuffle(added, self.upscale) + F.interpolate(lq, scale_factor=self.upscale)
+        return (sr, F.pixel_shuffle(branch, self.upscale)) if self.training else sr
+
+
 @pytest.fixture
 def make_model(tmp_path) -> Callable[..., Any]:
-    """make_model(discriminator, optimizer, **train): a PrismSRModel with the weights of seed 0."""
+    """make_model(discriminator, optimizer, network_g, second, **train): a PrismSRModel with the weights of seed 0.
+
+    `second` is a further discriminator, network_d_grad.
+    """
 
     def make(
-        discriminator: str | None = "plain", optimizer: dict = ADAM, network_g: dict = GENERATOR, **train: Any
+        discriminator: str | dict | None = "plain",
+        optimizer: dict = ADAM,
+        network_g: dict = GENERATOR,
+        second: str | dict | None = None,
+        **train: Any,
     ) -> Any:
         options = {
             "name": "test",
@@ -52,13 +88,21 @@ def make_model(tmp_path) -> Callable[..., Any]:
                 **train,
             },
         }
-        if discriminator:
-            options["network_d"] = dict(DISCRIMINATORS[discriminator])
-            options["train"]["optim_d"] = dict(optimizer)
+        for name, kind in (("d", discriminator), ("d_grad", second)):
+            if kind:
+                options[f"network_{name}"] = dict(DISCRIMINATORS[kind] if isinstance(kind, str) else kind)
+                options["train"][f"optim_{name}"] = dict(optimizer)
         set_random_seed(0)
         return build_model(options)
 
     return make
+
+
+@pytest.fixture
+def spsr(monkeypatch) -> dict[str, Any]:
+    """Arguments of make_model for a generator with two outputs and two discriminators."""
+    monkeypatch.setitem(ARCH_REGISTRY._obj_map, "TwoOutputsNet", TwoOutputsNet)
+    return {"network_g": {"type": "TwoOutputsNet"}, "second": "plain", "losses": SPSR_LOSSES}
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,8 @@
-"""Check that the tensors which losses ask for are there: from the model, or from the training dataset.
+"""Check that the tensors which losses ask for are there: from the model, from network_g, or from the training dataset.
 
-A loss class lists them in `inputs`, a model class in `HANDS`, a dataset class in `GIVES`. Some tensors are there with
-an option only: then HANDS or GIVES is a mapping from each name to the key of that option, "" for none. The key is of
-the whole option file for a model, and of its own section for a dataset.
+A loss class lists them in `inputs`, a model class in `HANDS`, a dataset class in `GIVES`, an arch that returns more
+than SR in `OUTPUTS`. Some tensors are there with an option only: then HANDS or GIVES is a mapping from each name to the
+key of that option, "" for none. The key is of the whole option file for a model, and of its own section for a dataset.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -16,11 +16,11 @@ from prismsr.utils.options.sections import section
 
 LOSS_GTS = ("gt", "gt_usm")
 """What an entry of `train.losses` may name as its `gt`: the GT image, or the sharpened one."""
-_DECLARED = (("dataset", "GIVES"), ("model", "HANDS"))
+_DECLARED = (("dataset", "GIVES"), ("model", "HANDS"), ("arch", "OUTPUTS"))
 
 
 def check_inputs(opt: Mapping[str, Any]) -> Iterator[Problem]:
-    """Yield a problem for each loss that asks for a tensor which neither the model nor the training dataset gives.
+    """Yield a problem for each loss that asks for a tensor which nobody gives: model, network_g or training dataset.
 
     Models that declare no HANDS are passed over. A dataset that declares no GIVES gives nothing beside the model.
     """
@@ -29,8 +29,13 @@ def check_inputs(opt: Mapping[str, Any]) -> Iterator[Problem]:
     dataset = find_registered("dataset", str(entry.get("type")))
     if dataset is None or not hasattr(model, "HANDS"):
         return
-    lacks = (_lacking(getattr(dataset, "GIVES", ()), entry, "datasets.train"), _lacking(model.HANDS, opt, ""))
-    nobody = f"which neither {model.__name__} nor {entry['type']} (datasets.train) gives"
+    arch = str(section(opt, "network_g").get("type"))
+    lacks = (
+        _lacking(getattr(dataset, "GIVES", ()), entry, "datasets.train"),
+        _lacking(model.HANDS, opt, ""),
+        dict.fromkeys(getattr(find_registered("arch", arch), "OUTPUTS", ()), ""),
+    )
+    nobody = f"which none of {model.__name__}, {arch} (network_g) and {entry['type']} (datasets.train) gives"
     for name, loss in section(opt, "train", "losses").items():
         found: dict[tuple[str, str], list[str]] = {}
         for tensor, key in _asked(loss, join("train.losses", name)):

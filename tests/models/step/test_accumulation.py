@@ -18,6 +18,15 @@ def _train(model, batches):
 @pytest.mark.parametrize("ema_decay", [0, 0.9])
 @pytest.mark.parametrize("extra", [{}, {"net_d_iters": 2, "net_d_init_iters": 1}, {"grad_clip": 0.05}])
 def test_parts_give_the_update_of_the_whole_batch(make_model, make_batch, ema_decay, extra):
+    _require_the_same_of_parts(make_model, make_batch, "conv_first.weight", ema_decay=ema_decay, **extra)
+
+
+@pytest.mark.usefixtures("double")
+def test_parts_with_a_second_output_and_a_view(make_model, make_batch, spsr):
+    _require_the_same_of_parts(make_model, make_batch, "f_last.weight", ema_decay=0, **spsr)
+
+
+def _require_the_same_of_parts(make_model, make_batch, learns, ema_decay, **extra):
     batches = [make_batch(number) for number in range(4)]
     models, logs = [], []
     for parts in (1, 2, 4):
@@ -25,9 +34,10 @@ def test_parts_give_the_update_of_the_whole_batch(make_model, make_batch, ema_de
         start = {key: value.clone() for key, value in models[-1].net_g.state_dict().items()}
         logs.append(_train(models[-1], batches))
     whole = models[0]
-    assert not torch.equal(start["conv_first.weight"], whole.net_g.state_dict()["conv_first.weight"])
+    assert not torch.equal(start[learns], whole.net_g.state_dict()[learns])
     for model, log in zip(models[1:], logs[1:], strict=True):
-        nets = [("net_g", model.net_g, whole.net_g), ("net_d", model.discriminators["d"], whole.discriminators["d"])]
+        nets = [("net_g", model.net_g, whole.net_g)]
+        nets += [(name, net, whole.discriminators[name]) for name, net in model.discriminators.items()]
         nets += [("net_g_ema", model.net_g_ema, whole.net_g_ema)] if ema_decay else []
         for name, net, expected in nets:
             for key, value in expected.state_dict().items():

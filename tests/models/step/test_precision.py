@@ -54,6 +54,23 @@ def test_networks_in_half_precision_and_losses_in_float32(make_model, make_batch
 
 
 @pytest.mark.parametrize("amp", ["bf16", "fp16"])
+def test_further_outputs_and_views_are_of_float32(make_model, make_batch, spsr, amp):
+    class BranchTerm(_Float32Term):
+        inputs = ("sr", "gt", "sr_branch")
+
+    model = _found_scale(make_model(amp=amp, **spsr))
+    model.terms["l_float32"] = BranchTerm()
+    seen = _dtypes_of_outputs(model.net_g)
+    viewed = []
+    model.discriminators["d_grad"].register_forward_pre_hook(lambda net, images: viewed.append(images[0].dtype))
+    model.feed_data(make_batch())
+    model.optimize_parameters(1)
+    assert DTYPES[amp] in seen
+    assert model.terms["l_float32"].seen == {torch.float32} == set(viewed)
+    assert all(math.isfinite(figure) for figure in model.get_current_log().values())
+
+
+@pytest.mark.parametrize("amp", ["bf16", "fp16"])
 def test_half_precision_trains_like_float32(make_model, make_batch, torch_home, amp):
     losses = {"l_g_pix": {"type": "L1Loss"}, "l_g_percep": FEATURES, "l_g_ssl": SSL}
     logs = {}

@@ -77,6 +77,15 @@ def test_a_tensor_that_takes_an_option_of_the_dataset(experiment, value, given):
     assert given or "datasets.train.with_depth" in errors["train.losses.l_new"]
 
 
+def test_a_tensor_of_the_network(experiment):
+    loss = {"type": "BranchLoss"}
+    errors = _errors(experiment, loss)
+    assert list(errors) == ["train.losses.l_new"]
+    assert "asks for sr_branch" in errors["train.losses.l_new"]
+    assert "SPSRNet would give that" in errors["train.losses.l_new"]
+    assert _errors(experiment, loss, network_g={"type": "SPSRNet"}) == {}
+
+
 def test_where_nobody_gives_it_the_declaration_is_named(experiment, registered, monkeypatch):
     monkeypatch.setattr(DepthLoss, "inputs", ("sr", "normals"))
     assert "GIVES" in _errors(experiment, {"type": "DepthLoss"})["train.losses.l_new"]
