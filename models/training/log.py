@@ -169,13 +169,12 @@ class TrainingLog(MessageLogger):
 
     def reset_start_time(self) -> None:
         """Start the clock of the remaining time anew; BasicSR calls it after the first iteration of a new run."""
-        super().reset_start_time()
-        self._clock_iter = self.start_iter + 1
+        self.start_time, self._clock_iter = time.monotonic(), self.start_iter + 1  # not the clock that can be set
 
     def tick(self, current_iter: int) -> None:
         """Tell that `current_iter` is done: moves the progress bar."""
         if self._clock_iter is None:  # the first iteration of a resumed run is slow as well
-            self.start_time, self._clock_iter = time.time(), current_iter
+            self.start_time, self._clock_iter = time.monotonic(), current_iter
         if self._bar is not None:
             self._bar.update(current_iter - self._bar.n)
 
@@ -225,7 +224,7 @@ class TrainingLog(MessageLogger):
 
     def _remaining(self, current_iter: int, iter_time: float) -> datetime.timedelta:
         done = 0 if self._clock_iter is None else current_iter - self._clock_iter
-        seconds = (time.time() - self.start_time) / done if done > 0 else iter_time
+        seconds = (time.monotonic() - self.start_time) / done if done > 0 else iter_time
         return datetime.timedelta(seconds=int(seconds * (self.max_iters - current_iter)))
 
     def _write_tensorboard(self, values: Mapping[str, float], current_iter: int) -> None:

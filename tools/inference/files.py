@@ -1,6 +1,7 @@
 """The work on a list of images: read, enlarge, write, side by side."""
 
 import errno
+import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -84,8 +85,16 @@ def _write(job: Job, picture: Picture | str) -> Outcome:
         return Outcome(job, f"{job.source}: {error}")
     try:
         atomic_write(job.target, data)
+        _set_newer(job)
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:  # this image alone
             return Outcome(job, f"{job.source}: {job.target.name} is too long a name for this disk; shorten it")
         raise JobError(f"{job.target} cannot be written ({error.strerror}); what was done before is whole") from error
     return Outcome(job, notes=tuple(describe_losses(picture, suffix)))
+
+
+def _set_newer(job: Job) -> None:
+    """Give an output a time that is not before its input's and its settings', though the clock may have gone back."""
+    least = max(job.since, job.source.stat().st_mtime_ns)
+    if job.target.stat().st_mtime_ns < least:
+        os.utime(job.target, ns=(least, least))

@@ -6,7 +6,7 @@ report = infer_folder(generator, [Path("photos")], Path("results/photos"))
 
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import monotonic
 
@@ -106,8 +106,8 @@ def infer_folder(
     upscaler = Upscaler(generator, tile, overlap, alpha, scale)
     jobs = plan_jobs(inputs, output, suffix, ext)
     with folder_lock(output):
-        claim_output(jobs, output, upscaler.settings, overwrite)
-        todo, done = split_done(jobs, overwrite)
+        since = claim_output(jobs, output, upscaler.settings, overwrite)
+        todo, done = split_done([replace(job, since=since) for job in jobs], overwrite)
         outcomes = infer_in_processes(upscaler, todo, devices) if devices else infer_files(upscaler, todo)
         return _collect(outcomes, len(todo), done, generator.name, progress)
 

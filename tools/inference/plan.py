@@ -8,7 +8,7 @@ from typing import Any
 
 from prismsr.tools.inference.defaults import EXTENSIONS
 from prismsr.tools.inference.upscaler import InferenceError
-from prismsr.utils.files import atomic_write, list_images
+from prismsr.utils.files import atomic_write, list_images, list_visible_files
 from prismsr.utils.images import IMAGE_SUFFIXES
 from prismsr.utils.run_record import INFERRED, describe_differences, read_record, simplify_settings, write_record
 
@@ -17,10 +17,11 @@ _LOSSLESS = (".png", ".bmp", ".tif", ".tiff")
 
 @dataclass(frozen=True)
 class Job:
-    """One image: where it is, and where its output goes."""
+    """One image: where it is, where its output goes, and the time (ns) that the output is not older than."""
 
     source: Path
     target: Path
+    since: int = 0
 
 
 def plan_jobs(inputs: Sequence[Path], output: Path, suffix: str = "", ext: str = "auto") -> list[Job]:
@@ -85,10 +86,13 @@ def find_record_folder(output: Path) -> Path:
     return output.parent if output.suffix.lower() in IMAGE_SUFFIXES and not output.is_dir() else output
 
 
-def claim_output(jobs: Sequence[Job], output: Path, settings: dict[str, Any], overwrite: bool) -> None:
+def claim_output(jobs: Sequence[Job], output: Path, settings: dict[str, Any], overwrite: bool) -> int:
     """Make sure that outputs which are there already were made with these settings, and record the settings.
 
-    The record says since when they are those of the folder; an older output is none of theirs.
+    The record says since when (ns) they are those of the folder; an older output is none of theirs.
+
+    Returns:
+        Since when.
 
     Raises:
         InferenceError: an output was made otherwise, or nobody knows how, and `overwrite` is false.
@@ -107,15 +111,18 @@ def claim_output(jobs: Sequence[Job], output: Path, settings: dict[str, Any], ov
             f"{others[0]} and {len(others) - 1} more outputs are there and were made with other settings, or by "
             f"another tool ({text}); add --overwrite to make them anew, or choose another folder with -o"
         )
-    if earlier != settings:
-        _write_record(path, settings)
+    if earlier == settings:
+        return since
+    old = list_visible_files(output) if path.parent == output else there
+    return _write_record(path, settings, 1 + max((file.stat().st_mtime_ns for file in old), default=0))
 
 
-def _write_record(path: Path, settings: dict[str, Any]) -> None:
+def _write_record(path: Path, settings: dict[str, Any], least: int) -> int:
     try:
         atomic_write(path, b"{}")
-        since = path.stat().st_mtime_ns  # by the clock of the file system, as for the outputs
+        since = max(least, path.stat().st_mtime_ns)  # by the clock of the file system, which may have gone back
         write_record(path, {"since": since, "settings": settings})
+        return since
     except OSError as error:
         raise InferenceError(f"{path}: cannot be written ({error.strerror})") from error
 

@@ -44,7 +44,7 @@ def download(url: str, target: Path, *, size: int | None = None, sha256: str = "
     partial = target.with_name(f"{target.name}{PARTIAL}")
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        total = _transfer(url, partial, timeout)
+        total = _transfer(url, partial, timeout, size)
     except HTTPError as error:
         raise DownloadError(
             f"{url}: the server answers {error.code} ({error.reason}). {_by_hand(url, target)}"
@@ -59,8 +59,11 @@ def download(url: str, target: Path, *, size: int | None = None, sha256: str = "
     os.replace(partial, target)
 
 
-def _transfer(url: str, partial: Path, timeout: float) -> int | None:
-    """Append what is missing to the partial file; return the size of the whole, where the server tells it."""
+def _transfer(url: str, partial: Path, timeout: float, size: int | None) -> int | None:
+    """Append what is missing to the partial file; return the size of the whole, where the server tells it.
+
+    No more is taken than shows that it is another file than the published one of this size.
+    """
     held = partial.stat().st_size if partial.exists() else 0
     headers = {"Range": f"bytes={held}-"} if held else {}
     try:
@@ -72,11 +75,15 @@ def _transfer(url: str, partial: Path, timeout: float) -> int | None:
         if _whole_size(error.headers) == held:  # all had arrived
             return held
         partial.unlink()
-        return _transfer(url, partial, timeout)
+        return _transfer(url, partial, timeout, size)
     with response:
-        goes_on = held > 0 and _first_byte(response.headers) == held
-        length = response.headers.get("Content-Length")
-        total = int(length) + (held if goes_on else 0) if length else None
+        first = _first_byte(response.headers)
+        if held and first not in (None, held):  # another part than was asked for
+            partial.unlink()
+            return _transfer(url, partial, timeout, size)
+        goes_on = held > 0 and first == held
+        length = response.headers.get("Content-Length", "")
+        total = int(length) + (held if goes_on else 0) if length.isdecimal() else None
         with (
             partial.open("ab" if goes_on else "wb") as file,
             tqdm(
@@ -90,6 +97,8 @@ def _transfer(url: str, partial: Path, timeout: float) -> int | None:
             while block := response.read(_BLOCK):
                 file.write(block)
                 bar.update(len(block))
+                if size is not None and file.tell() > size:
+                    return None
     return total
 
 

@@ -1,6 +1,7 @@
 """Read the archives and folders that published test sets come in. Nothing is unpacked: files are read one by one."""
 
 import fnmatch
+import stat
 import tarfile
 import zipfile
 import zlib
@@ -41,7 +42,7 @@ def list_files(archive: Path) -> list[str]:
             paths = [path.relative_to(archive).as_posix() for path in _files_below(archive)]
         elif zipfile.is_zipfile(archive):
             with zipfile.ZipFile(archive) as file:
-                paths = [item.filename for item in file.infolist() if not item.is_dir()]
+                paths = [item.filename for item in file.infolist() if not (item.is_dir() or _is_link(item))]
         else:
             with tarfile.open(archive) as file:
                 paths = [item.name for item in file if item.isfile()]
@@ -110,6 +111,10 @@ def _require_small(archive: Path, path: str, size: int) -> None:
 
 def _files_below(folder: Path) -> list[Path]:
     return list_visible_files(folder)
+
+
+def _is_link(item: zipfile.ZipInfo) -> bool:
+    return stat.S_ISLNK(item.external_attr >> 16)
 
 
 def _inside(path: str) -> bool:

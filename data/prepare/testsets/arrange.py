@@ -183,7 +183,7 @@ def _content(data: bytes, where: str, multiple: int) -> bytes:
     if where.lower().endswith(".json"):
         try:
             json.loads(data)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DataError(f"{where}: no JSON ({error})") from error
         return data
     image = decode_image(data, where)

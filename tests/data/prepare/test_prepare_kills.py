@@ -1,17 +1,14 @@
 """Every state that a kill can leave: the same command goes on from it, and ends as a run that was not killed."""
 
-import os
 import shutil
-import sys
 from itertools import count
 
 from prismsr.data.images.source import LmdbSource, close_lmdb
 
 import cv2
 import pytest
+from kills import KILLED, run_killed
 
-KILLED = 99
-STEPS = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.truncate"}
 RUNS = {
     "photograph": ["downsample", "-i", "HR", "-o", "out", "--scale", "2"],
     "subimages": ["subimages", "-i", "HR", "-o", "out", "--crop", "48"],
@@ -58,33 +55,13 @@ def start(tmp_path, photograph):
 
 
 @pytest.fixture
-def run(prepare_tool, monkeypatch):
+def run(prepare_tool):
     """Run a command in a folder, in a process of its own that dies before its step number `kill`."""
 
     def run(command, folder, kill=0):
-        process = os.fork()
-        if process:
-            return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
-        code = 98
-        try:
-            os.chdir(folder)
-            sys.addaudithook(_killer(kill))
-            code = prepare_tool.main([*command, "--workers", "1"])
-        finally:
-            os._exit(code)
+        return run_killed(lambda: prepare_tool.main([*command, "--workers", "1"]), folder, kill)
 
     return run
-
-
-def _killer(number):
-    steps = count(1)
-
-    def hook(event, arguments):
-        writes = event == "open" and isinstance(arguments[1], str) and not arguments[1].startswith("r")
-        if (event in STEPS or writes) and next(steps) == number:
-            os._exit(KILLED)
-
-    return hook
 
 
 def _content(folder):

@@ -1,5 +1,6 @@
 """Files of a checkpoint: whole or not there, and nothing is lost with one that is damaged."""
 
+import os
 import subprocess
 import sys
 import zipfile
@@ -48,6 +49,16 @@ def _newest(folder):
 def test_newest_by_number(folder):
     assert _newest(folder) == (10, [])
     assert [path.stem for path in states(folder)] == ["10", "9", "8"]
+
+
+def test_times_of_files_do_not_count(folder):
+    """A clock that was set back makes the newest checkpoint the oldest file."""
+    for age, iteration in enumerate((8, 9, 10)):
+        for path in folder.glob(f"*{iteration}*"):
+            os.utime(path, (10**9 - age, 10**9 - age))
+    assert _newest(folder) == (10, [])
+    prune(folder, folder, 1)
+    assert [path.stem for path in states(folder)] == ["10"]
 
 
 def _truncate(path):

@@ -164,6 +164,15 @@ def test_remaining_time_after_resuming(tmp_path, lines):
     assert "[eta: 0:19:27," in lines[-1]  # 389 iterations of 3 s
 
 
+def test_remaining_time_though_the_clock_is_set_back(tmp_path, lines, monkeypatch):
+    log = TrainingLog(_options(tmp_path, 1000), 600)
+    log.tick(601)
+    log.start_time -= 30.0
+    monkeypatch.setattr("time.time", lambda: 0.0)
+    log(_values(611))
+    assert "[eta: 0:19:27," in lines[-1]
+
+
 def test_tensorboard_gets_every_value(tmp_path):
     rows = []
 

@@ -1,11 +1,13 @@
 """Inference over files and folders: pixels, what is kept, what is skipped, what fails."""
 
+import json
 import os
 from pathlib import Path
 
 from prismsr.tools.inference.folder import InferenceError, Upscaler, infer_folder
 from prismsr.tools.inference.generator import Generator
 from prismsr.tools.inference.pictures import Picture, read_picture
+from prismsr.tools.inference.plan import find_leftovers
 from prismsr.tools.inference.upscaler import fill_transparent
 from prismsr.utils.errors import DataError, JobError
 
@@ -157,6 +159,27 @@ def test_other_settings_are_not_mixed_in(generator: Generator, tmp_path: Path) -
     (output / ".infer.json").unlink()
     with pytest.raises(InferenceError, match=r"there is no .*\.infer\.json"):
         infer_folder(generator, [source], output, scale=2, progress=False)
+
+
+def test_clock_that_goes_back_neither_mixes_settings_nor_stops_a_run(generator: Generator, tmp_path: Path) -> None:
+    """What was made while the clock was an hour ahead: inputs, an output, and the record of its settings."""
+    source, other, output = tmp_path / "in", tmp_path / "other", tmp_path / "out"
+    write_images(source, "a.png", "b.png")
+    write_images(other, "c.png")
+    infer_folder(generator, [source / "a.png"], output, progress=False)
+    record = output / ".infer.json"
+    content = json.loads(record.read_text())
+    content["since"] += 3600 * 10**9
+    record.write_text(json.dumps(content))
+    ahead = content["since"] + 10**9
+    for path in (source / "a.png", source / "b.png", output / "a.png"):
+        os.utime(path, ns=(ahead, ahead))
+    first = infer_folder(generator, [source], output, progress=False)
+    assert ([path.name for path in first.done], [path.name for path in first.skipped]) == (["b.png"], ["a.png"])
+    assert not infer_folder(generator, [source], output, progress=False).done
+    assert find_leftovers(output, [output / "a.png", output / "b.png"]) == []
+    infer_folder(generator, [other], output, scale=2, progress=False)
+    assert find_leftovers(output, sorted(output.glob("*.png"))) == [output / "a.png", output / "b.png"]
 
 
 def test_broken_images_are_named_and_the_rest_goes_on(generator: Generator, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import io
 import json
 import tarfile
 import zipfile
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -250,6 +251,43 @@ def test_nothing_is_written_outside_and_links_are_ignored(places, tmp_path):
     written = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
     expected = {f"testsets/Set5/GT/{name}.png" for name in "abc"}
     assert written == {"downloads/Set5.tar", "testsets/Set5/.prepare.json", *expected}
+
+
+def test_hostile_members_of_a_zip(places, tmp_path):
+    """Names that lead out, and links, are left out; bombs, and sizes that are not so, are refused by name."""
+    downloads, output = places
+    good = {f"Set5/GT/{name}.png": encoded(picture(24, 24, seed)) for seed, name in enumerate("abc")}
+    bad = {"../Set5/GT/x.png": b"x", "/Set5/GT/y.png": b"y", "Set5/GT/../../z.png": b"z", "Set5\\GT\\w.png": b"w"}
+    link = zipfile.ZipInfo("Set5/GT/link.png")
+    link.external_attr = 0o120777 << 16
+    path = zipped(downloads / "Set5.zip", {**good, **bad})
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(link, "/etc/passwd")
+    assert arrange(tiny("Set5", 3), downloads, output) == []
+    written = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+    expected = {f"testsets/Set5/GT/{name}.png" for name in "abc"}
+    assert written == {"downloads/Set5.zip", "testsets/Set5/.prepare.json", *expected}
+
+    bomb = bytearray(good["Set5/GT/c.png"])
+    bomb[16:24] = (50_000).to_bytes(4) * 2  # 2.5e9 pixels in 200 bytes
+    bomb[29:33] = zlib.crc32(bomb[12:29]).to_bytes(4)
+    zipped(path, {**good, "Set5/GT/c.png": bytes(bomb)})
+    with pytest.raises(DataError, match=r"Set5/GT/c\.png: .*pixels"):
+        arrange(tiny("Set5", 3), downloads, output, overwrite=True)
+
+    zipped(path, {**good, "Set5/GT/c.png": encoded(picture(24, 24, 2)) + bytes(50)})
+    size = path.read_bytes()
+    true = len(good["Set5/GT/c.png"]) + 50
+    for told, message in ((true - 50, "damaged"), (2**31, "2,147,483,648 bytes")):
+        path.write_bytes(size.replace(true.to_bytes(4, "little"), told.to_bytes(4, "little")))
+        with pytest.raises(DataError, match=message):
+            arrange(tiny("Set5", 3), downloads, output, overwrite=True)
+    assert {path.name for path in (output / "Set5/GT").iterdir()} == {"a.png", "b.png", "c.png"}  # those of the first
+
+
+def test_labels_nested_too_deep_are_refused_by_name():
+    with pytest.raises(DataError, match=r"labels/x\.json: no JSON"):
+        testset_arrange._content(b"[" * 100_000, "labels/x.json", 1)
 
 
 def test_an_interrupted_run_goes_on(places, monkeypatch):
