@@ -66,7 +66,7 @@ class ELAN(nn.Module):
             raise ValueError(f"rgb_mean has {len(rgb_mean)} numbers, colors is {colors}.")
         if c_elan % len(window_sizes) or norm not in ("layer", "batch"):
             raise ValueError(f"c_elan {c_elan} (a multiple of {len(window_sizes)}), norm {norm!r} ('layer', 'batch').")
-        self.scale, self.img_range, self.multiple = scale, img_range, math.lcm(*window_sizes)
+        self.scale, self.img_range, self.window_size = scale, img_range, math.lcm(*window_sizes)
         # no part of the state dict: no release has it there
         self.register_buffer("mean", torch.tensor(list(rgb_mean)).view(1, -1, 1, 1), persistent=False)
         self.head = nn.Sequential(nn.Conv2d(colors, c_elan, 3, padding=1))
@@ -102,7 +102,7 @@ class ELAN(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Enlarge images (B, colors, H, W) in [0, 1], of any size, to (B, colors, scale * H, scale * W)."""
         height, width = (self.scale * side for side in x.shape[-2:])
-        x = (pad_to_windows(x, self.multiple) - self.mean) * self.img_range
+        x = (pad_to_windows(x, self.window_size) - self.mean) * self.img_range
         first = self.head(x)
         x = self.tail(first + self.body(first)) / self.img_range + self.mean
         return x[..., :height, :width]

@@ -1,6 +1,7 @@
 """SPSRNet: figures and names of the release, its two outputs, its shared convolution."""
 
 from prismsr.archs.spsr_arch import GradientOperator, SPSRNet
+from prismsr.losses.gradient_loss import gradient_map
 from prismsr.utils.weights.files import WeightsError, load_strictly
 
 import pytest
@@ -25,8 +26,10 @@ def test_gives_the_figures_of_the_release(net):
 
 
 def test_gradient_gives_the_figures_of_the_release():
-    gradient = GradientOperator().double()(wave_image(1, 3, 6, 8))
+    image = wave_image(1, 3, 6, 8)
+    gradient = GradientOperator().double()(image)
     assert_figures(gradient, (1, 3, 6, 8), sum=67.16645092, first=0.74256675, last=1.412900367)
+    torch.testing.assert_close(gradient, gradient_map(image))  # what the losses compare
 
 
 @torch.no_grad()

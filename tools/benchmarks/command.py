@@ -7,6 +7,7 @@ from typing import Any
 
 import prismsr  # noqa: F401  (before basicsr)
 from prismsr.tools.benchmarks.bsrgan import compare_bsrgan
+from prismsr.tools.benchmarks.elan import ELAN_WORKLOADS, build_elan, compare_elan
 from prismsr.tools.benchmarks.lgcaa_full import PARTS, compare_lgcaa, make_plan
 from prismsr.tools.benchmarks.lgcaa_parts import MODES, SIZES, describe_network, measure_sampling, measure_step
 from prismsr.tools.benchmarks.loader import compare_loaders
@@ -47,6 +48,10 @@ def _prepare_sfd_step(args: Arguments, device: torch.device) -> Callable[[], Ten
     return build_sfd_step(args.workload, crop_photographs(args.size, args.batch), device)
 
 
+def _prepare_elan(args: Arguments, device: torch.device) -> Callable[[], Tensor]:
+    return build_elan(args.workload, args.size, args.batch, device)
+
+
 def _measure_lgcaa_step(args: Arguments, device: torch.device) -> dict[str, Any]:
     gt = crop_photographs(args.size, args.batch)
     return measure_step(describe_network(SIZES[args.sizes], args.mode), gt, args.repeat, device)
@@ -83,6 +88,10 @@ BENCHMARKS: dict[str, tuple[str, Callable[[Arguments], None]]] = {
         "An SFD training step, beside one with the vanilla U-Net discriminator.",
         lambda args: compare_sfd(args.repeat),
     ),
+    "elan": (
+        "ELAN at full size with random weights, its attention fused and plain: a training step and an image.",
+        lambda args: compare_elan(args.size, args.batch or BATCH, args.repeat),
+    ),
     "lgcaa-full": (
         "LGCAA at full size with random weights: a training step and sampling in parts, without and with its module.",
         _compare_lgcaa_full,
@@ -94,6 +103,7 @@ WORKLOADS: dict[str, Callable[[Arguments, torch.device], Callable[[], Tensor] | 
     **dict.fromkeys(("ssl", "ssl-reference"), _prepare_ssl),
     "esrgan-step": _prepare_esrgan_step,
     **dict.fromkeys(FILES, _prepare_sfd_step),
+    **dict.fromkeys(ELAN_WORKLOADS, _prepare_elan),
     "lgcaa-full-step": _measure_lgcaa_step,
     **dict.fromkeys(("lgcaa-full-sampling", "lgcaa-full-memory"), _measure_lgcaa_sampling),
 }

@@ -43,7 +43,7 @@ def build_from_options(file: Path, weights: Path | None, param_key: ParamKey, ro
     state, key = state_dict(path, param_key)
     load_strictly(net, state, path)
     net.eval().requires_grad_(False)
-    multiple = _find_multiple(options)
+    multiple = _find_multiple(options, net)
     settings = {"network": json.loads(json.dumps(options)), "weights": hash_file(path), "param_key": key}
     return Built(
         net, str(loaded.options.get("name") or file.stem), _measure_scale(net, multiple, file), multiple, settings
@@ -84,11 +84,11 @@ def find_checkpoint(options: Mapping[str, Any], file: Path, root: Path) -> Path:
     )
 
 
-def _find_multiple(options: Mapping[str, Any]) -> int:
-    """Return what the sides of a network's input have to be multiples of."""
+def _find_multiple(options: Mapping[str, Any], net: nn.Module) -> int:
+    """Return what the sides of a network's input are to be multiples of: the grid of its windows."""
     if options["type"] == "RRDBNet" and options.get("scale", 4) in (1, 2):
         return 4 // int(options["scale"])  # it begins with a pixel unshuffle
-    return int(options.get("window_size", 1))
+    return int(options.get("window_size") or getattr(net, "window_size", 1))
 
 
 @torch.inference_mode()

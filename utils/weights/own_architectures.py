@@ -2,7 +2,7 @@
 
 A network's class takes part by the hook `read_arguments(state)`, which returns the arguments of the network with these
 weights, or None where they are another network's. Of the arguments `num_in_ch` and `num_out_ch`, or `colors`, say the
-channels, `upscale` or `scale` the enlargement.
+channels, `upscale` or `scale` the enlargement. A network with windows has their grid as `window_size`.
 """
 
 from collections.abc import Mapping
@@ -48,4 +48,5 @@ class _Own(spandrel.Architecture[Any]):  # type: ignore[misc,unused-ignore]
             scale=arguments.get("upscale") or arguments["scale"],
             input_channels=colors or arguments["num_in_ch"],
             output_channels=colors or arguments["num_out_ch"],
+            size_requirements=spandrel.SizeRequirements(multiple_of=getattr(net, "window_size", 1)),
         )

@@ -53,6 +53,7 @@ def test_inference_takes_the_file_alone(tmp_path, network, arguments, wrap):
     generator = load_generator(tmp_path / "net_g.pth", device="cpu")
     image, scale = torch.rand(1, 3, 9, 7), arguments.get("upscale") or arguments["scale"]
     assert (generator.scale, generator.settings["network"]) == (scale, network.__name__)
+    assert generator.window_size == (16 if network is ELAN else 1)
     torch.testing.assert_close(generator(image), net(image).clamp(0, 1))
 
 
