@@ -91,6 +91,31 @@ def _amo(training_workplace, repository):
     return options
 
 
+def _gan_family(training_workplace):
+    """Every loss of SSL's first table, both views, a second output, and a part of net_g that is trained first."""
+    torch.manual_seed(0)
+    ranker = training_workplace / "ranker.pth"
+    torch.save(build_network({"type": "RankerVGG", "num_feat": 2}).state_dict(), ranker)
+    options = _experiment(network_g={"type": "SPSRNet", "num_feat": 2, "num_block": 20})
+    options["network_d_grad"], options["train"]["optim_d_grad"] = options["network_d"], options["train"]["optim_d"]
+    gan = {"type": "AdversarialLoss", "relativistic": True, "loss_weight": 5e-3}
+    options["train"]["losses"] = {
+        "l_g_pix": {"type": "L1Loss"},
+        "l_g_branch": {"type": "BranchLoss"},
+        "l_g_grad": {"type": "GradientLoss"},
+        "l_g_ldl": {"type": "LDLLoss"},
+        "l_g_buddy": {"type": "BestBuddyLoss"},
+        "l_g_back": {"type": "BackProjectionLoss"},
+        "l_g_rank": {"type": "RankLoss", "weights": str(ranker), "num_feat": 2},
+        "l_g_gan": {**gan, "view": "textured"},
+        "l_g_gan_grad": {**gan, "discriminator": "d_grad", "view": "gradient"},
+    }
+    options["train"] |= {"only": {"parameters": ["f_"], "until": 4}, "total_iter": 6}
+    options["logger"]["save_checkpoint_freq"] = 3
+    del options["datasets"]["val"], options["val"]
+    return options
+
+
 def _write_versions(root):
     image = astronaut()[:208, :208, ::-1]
     for name, sigma in (("original", 0), ("a", 0.6), ("b", 1.0)):
@@ -105,6 +130,7 @@ def _write_versions(root):
 def train(training_workplace, repository, server):
     files = {"resume": _experiment(), "degraded": _degraded(repository), "sfd": _sfd(repository), "stock": _stock()}
     files["amo"] = _amo(training_workplace, repository)
+    files["gan_family"] = _gan_family(training_workplace)
     for name, options in files.items():
         (training_workplace / f"{name}.yml").write_text(yaml.safe_dump(options))
 
@@ -229,6 +255,19 @@ def test_basicsrs_own_model_and_dataset_resume_exactly_too(training_workplace, s
     assert whole["losses.csv"] == cut["losses.csv"]
     for name in ("models/net_g_24.pth", "training_states/24.state"):
         assert differences(whole[name], cut[name]) == []
+
+
+def test_views_outputs_and_a_part_that_is_trained_first_go_on(training_workplace, server, train):
+    assert train("family", file="gan_family") == 0, server.log.read_text()
+    assert train("family_cut", "train:total_iter=3", file="gan_family") == 0
+    folders = [training_workplace / "experiments" / name for name in ("family", "family_cut")]
+    states = {
+        iteration: torch.load(folder / "training_states" / f"{iteration}.state", weights_only=True)
+        for iteration, folder in ((6, folders[0]), (3, folders[1]))
+    }
+    assert {number: len(state["optimizers"][0]["state"]) for number, state in states.items()} == {3: 36, 6: 790}
+    assert train("family_cut", "--auto_resume", file="gan_family") == 0, server.log.read_text()
+    assert differences(*map(checkpoint, folders)) == []
 
 
 def test_adapter_and_online_choice_go_on(training_workplace, server, train):

@@ -1,7 +1,8 @@
 """A few GAN steps on fixed data in float64, in one process or, started by torch.distributed.run, in several on the CPU.
 
-python distributed_steps.py OUT BATCH ACCUM_ITER SPOILT: BATCH samples in all; the step SPOILT has one NaN, in the last
-sample; 0 for none. Writes OUT.<rank>: the weights, and of each step the log, the skips in a row and what was said.
+python distributed_steps.py OUT BATCH ACCUM_ITER SPOILT METHOD: BATCH samples in all; the step SPOILT has one NaN, in
+the last sample; 0 for none; METHOD is a key of METHODS. Writes OUT.<rank>: the weights, and of each step the log, the
+skips in a row and what was said.
 """
 
 import os
@@ -19,9 +20,16 @@ from torch import distributed
 STEPS = 4
 COMPACT = {"type": "SRVGGNetCompact", "num_feat": 4, "num_conv": 1}
 SGD = {"type": "SGD", "lr": 0.1}
+LOSSES = {"l_g_pix": {"type": "L1Loss"}, "l_g_gan": {"type": "AdversarialLoss"}}
+SPSR = {
+    "network_g": {"type": "SPSRNet", "num_feat": 2, "num_block": 20},
+    "losses": {**LOSSES, "l_g_branch": {"type": "BranchLoss"}, "l_g_gan": {**LOSSES["l_g_gan"], "view": "gradient"}},
+}
+"""Two outputs, and a discriminator that sees gradient maps."""
+METHODS = {"plain": {"network_g": {**COMPACT, "upscale": 4}, "losses": LOSSES}, "spsr": SPSR}
 
 
-def main(out: str, batch: int, accum_iter: int, spoilt: int) -> None:
+def main(out: str, batch: int, accum_iter: int, spoilt: int, method: str) -> None:
     """Train and write the result of this process."""
     patch_basicsr()
     several = "RANK" in os.environ
@@ -29,7 +37,7 @@ def main(out: str, batch: int, accum_iter: int, spoilt: int) -> None:
         init_dist("pytorch")
     rank, world = (distributed.get_rank(), distributed.get_world_size()) if several else (0, 1)
     set_random_seed(0)
-    model = build_model(_options(several, rank, world, accum_iter))
+    model = build_model(_options(several, rank, world, accum_iter, METHODS[method]))
     mine = slice(rank * batch // world, (rank + 1) * batch // world)
     skipped, logs, messages = [], [], []
     generator = torch.Generator().manual_seed(1)
@@ -51,7 +59,7 @@ def main(out: str, batch: int, accum_iter: int, spoilt: int) -> None:
         leave(0)
 
 
-def _options(several: bool, rank: int, world: int, accum_iter: int) -> dict:
+def _options(several: bool, rank: int, world: int, accum_iter: int, method: dict) -> dict:
     return {
         "name": "test",
         "model_type": "PrismSRModel",
@@ -61,13 +69,13 @@ def _options(several: bool, rank: int, world: int, accum_iter: int) -> dict:
         "rank": rank,
         "world_size": world,
         "is_train": True,
-        "network_g": {**COMPACT, "upscale": 4},
+        "network_g": dict(method["network_g"]),
         "network_d": {**COMPACT, "upscale": 1},
         "path": {"models": str(Path.cwd()), "training_states": str(Path.cwd())},
         "train": {
             "ema_decay": 0.5,
             "accum_iter": accum_iter,
-            "losses": {"l_g_pix": {"type": "L1Loss"}, "l_g_gan": {"type": "AdversarialLoss"}},
+            "losses": method["losses"],
             "optim_g": dict(SGD),
             "optim_d": dict(SGD),
             "scheduler": {"type": "MultiStepLR", "milestones": [1000]},
@@ -77,4 +85,4 @@ def _options(several: bool, rank: int, world: int, accum_iter: int) -> dict:
 
 if __name__ == "__main__":
     torch.set_default_dtype(torch.float64)
-    main(sys.argv[1], *map(int, sys.argv[2:]))
+    main(sys.argv[1], *map(int, sys.argv[2:-1]), sys.argv[-1])

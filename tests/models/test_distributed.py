@@ -12,18 +12,18 @@ BATCH = 4
 ROUNDING = 1e-10  # of gradients, sums of 1e4 terms that are below 1 together: 1e4 * 2^-53 = 1e-12 in each of 4 steps
 
 
-def _run_alone(folder, spoilt):
+def _run_alone(folder, spoilt, method):
     spec = importlib.util.spec_from_file_location("distributed_steps", SCRIPT)
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
-    script.main(str(folder / "alone"), BATCH, 1, spoilt)
+    script.main(str(folder / "alone"), BATCH, 1, spoilt, method)
     return torch.load(folder / "alone.0", weights_only=True)
 
 
-def _run_two(folder, accum_iter, spoilt):
+def _run_two(folder, accum_iter, spoilt, method):
     out = folder / "two"
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    command = [sys.executable, *launcher, SCRIPT, out, BATCH, accum_iter, spoilt]
+    command = [sys.executable, *launcher, SCRIPT, out, BATCH, accum_iter, spoilt, method]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         list(map(str, command)), cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=300
@@ -33,10 +33,10 @@ def _run_two(folder, accum_iter, spoilt):
 
 
 @pytest.mark.usefixtures("double")
-@pytest.mark.parametrize(("accum_iter", "spoilt"), [(1, 0), (2, 3)])
-def test_two_processes_train_as_one_with_the_whole_batch(tmp_path, accum_iter, spoilt):
-    alone = _run_alone(tmp_path, spoilt)
-    ranks = _run_two(tmp_path, accum_iter, spoilt)
+@pytest.mark.parametrize(("accum_iter", "spoilt", "method"), [(1, 0, "plain"), (2, 3, "plain"), (2, 0, "spsr")])
+def test_two_processes_train_as_one_with_the_whole_batch(tmp_path, accum_iter, spoilt, method):
+    alone = _run_alone(tmp_path, spoilt, method)
+    ranks = _run_two(tmp_path, accum_iter, spoilt, method)
     for name, state in alone["states"].items():
         for key, value in state.items():
             assert torch.equal(ranks[0]["states"][name][key], ranks[1]["states"][name][key]), f"{name}.{key}"

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import prismsr  # noqa: F401  (before basicsr)
+from prismsr.tools.benchmarks.best_buddy import build_best_buddy, compare_best_buddy
 from prismsr.tools.benchmarks.bsrgan import compare_bsrgan
 from prismsr.tools.benchmarks.elan import ELAN_WORKLOADS, build_elan, compare_elan
 from prismsr.tools.benchmarks.lgcaa_full import PARTS, compare_lgcaa, make_plan
@@ -29,6 +30,10 @@ def _prepare_ssl(args: Arguments, device: torch.device) -> Callable[[], Tensor]:
     gt = crop_photographs(args.size, args.batch)
     run, args.counted = build_ssl(gt, args.mask_stride, device, reference=args.workload == "ssl-reference")
     return run
+
+
+def _prepare_best_buddy(args: Arguments, device: torch.device) -> Callable[[], Tensor]:
+    return build_best_buddy(crop_photographs(args.size, args.batch), device, whole=args.workload.endswith("whole"))
 
 
 def _prepare_esrgan_step(args: Arguments, device: torch.device) -> Callable[[], Tensor]:
@@ -72,6 +77,10 @@ BENCHMARKS: dict[str, tuple[str, Callable[[Arguments], None]]] = {
         "Self-similarity loss, value and gradient: beside the unfolded reference, and alone on larger batches.",
         lambda args: compare_self_similarity(args.size, args.batch or BATCH, args.repeat),
     ),
+    "best-buddy": (
+        "The best-buddy loss, beside one that holds whole tables of distances.",
+        lambda args: compare_best_buddy(args.repeat),
+    ),
     "gan-step": (
         "An ESRGAN training step of PrismSRModel, beside BasicSR's ESRGANModel.",
         lambda args: compare_gan_step(),
@@ -101,6 +110,7 @@ BENCHMARKS: dict[str, tuple[str, Callable[[Arguments], None]]] = {
 
 WORKLOADS: dict[str, Callable[[Arguments, torch.device], Callable[[], Tensor] | dict[str, Any]]] = {
     **dict.fromkeys(("ssl", "ssl-reference"), _prepare_ssl),
+    **dict.fromkeys(("best-buddy", "best-buddy-whole"), _prepare_best_buddy),
     "esrgan-step": _prepare_esrgan_step,
     **dict.fromkeys(FILES, _prepare_sfd_step),
     **dict.fromkeys(ELAN_WORKLOADS, _prepare_elan),
