@@ -21,7 +21,7 @@ def find_rows(tables: Mapping[str, Any]) -> dict[str, list[str]]:
     """Return the rows ("`ssl-1` ESRGAN") by the path of the option file that makes them."""
     found: dict[str, list[str]] = {}
     for table, content in tables.items():
-        for row, entry in {**content["rows"], **content.get("extra", {})}.items():
+        for row, entry in {**content.get("rows", {}), **content.get("extra", {})}.items():
             options = entry.get("options", {})
             files = (
                 {options: ""} if isinstance(options, str) else {file: f", {place}" for place, file in options.items()}

@@ -155,8 +155,8 @@ def _format_set(cells: Sequence[Cell], digits: Mapping[str, int]) -> str:
 
 
 def _count_digits(table: Table) -> dict[str, int]:
-    """Return digits after the point that the paper prints, by metric."""
-    digits: dict[str, int] = {}
+    """Return digits after the point that the paper prints, by metric; 4 where its figures are not at hand."""
+    digits = dict.fromkeys(table.columns, 4)
     for value in table.read_figures():
         own = len(repr(value.value).partition(".")[2])
         digits[value.metric] = max(digits.get(value.metric, 0), own)

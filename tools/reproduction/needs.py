@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from prismsr.data.test_sets.sets import count_images, find_test_set, missing
+from prismsr.data.test_sets.sets import TestSet, count_images, find_test_set, missing
 from prismsr.metrics.catalog import find_metric
 from prismsr.tools.evaluation.protocols import Protocol, find_protocol
 from prismsr.tools.iqa.sets import SOURCES
@@ -166,6 +166,8 @@ def _look_for_test_set(needs: Needs, job: Job, root: Path) -> None:
         test_set = find_test_set(use.set)
         needs.lq, needs.gt = root / test_set.lq, None if test_set.gt is None else root / test_set.gt
         lack = missing(test_set, root) or _find_problem(test_set.name, needs)
+        if use.degraded and lack is None:
+            needs.lq, lack = _look_for_degraded(test_set, use.degraded, root)
         needs.lacks += [Lack("test set", lack)] if lack else []
         return
     assert use.lq is not None
@@ -176,6 +178,18 @@ def _look_for_test_set(needs: Needs, job: Job, root: Path) -> None:
             state = f"holds {held} of {use.count} images" if held else "is not there"
             needs.lacks.append(Lack("test set", f"{job.dataset}: {folder} {state}; {use.source} says how to get it"))
             return
+
+
+def _look_for_degraded(test_set: TestSet, number: int, root: Path) -> tuple[Path, str | None]:
+    """Return the folder of the degraded LR images, so many of each GT image, and what is wrong with it."""
+    assert test_set.gt is not None
+    folder = (root / test_set.gt).parent / f"LRx{test_set.scale}_ssl_{number}"
+    held, wanted = count_images(folder), number * test_set.count
+    if held == wanted:
+        return folder, None
+    state = f"holds {held} of {wanted} images" if held else "is not there"
+    command = f"python tools/prepare.py testset {test_set.name} --degraded {number}"
+    return folder, f"{test_set.name}: {folder.relative_to(root)} {state}; {command} makes it"
 
 
 def _find_problem(name: str, needs: Needs) -> str | None:

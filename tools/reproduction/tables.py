@@ -31,12 +31,14 @@ class SetUse(_Strict):
 
     Attributes:
         set: name in prismsr.data.test_sets.sets; or `lq`, `gt`, `count` and `source` (where to read how to get it).
+        degraded: so many degraded LR images of each GT image of `set`, from `prepare.py testset NAME --degraded`.
         protocol: name in prismsr.tools.evaluation.protocols.
         reader, root, labels, group: arguments of tools/evaluate_iqa.py, and the group of images.
         pairs: with `root`, arguments of tools/analyse_iqa.py.
     """
 
     set: str | None = None
+    degraded: int = 0
     lq: str | None = None
     gt: str | None = None
     count: int = 0
@@ -79,7 +81,8 @@ class Table(_Strict):
     """One table; every method of its CSV is in exactly one of `rows`, `others` and `not_made`.
 
     Attributes:
-        csv: name in tools/paper_tables.
+        csv: name in tools/paper_tables; None where the paper's figures are not at hand, then all rows are `extra`.
+        columns: metrics and their better direction, where there is no CSV.
         rows: what can be made here.
         extra: rows that the paper does not print.
         others: methods of other authors, whose figures are only shown.
@@ -87,12 +90,13 @@ class Table(_Strict):
         factors: the paper prints a metric times this.
     """
 
-    csv: str
+    csv: str | None = None
+    columns: Mapping[str, Literal["higher", "lower"]] = Field(default_factory=dict)
     title: str
     kind: Kind = "sr"
     note: str = ""
     sets: Mapping[str, SetUse]
-    rows: Mapping[str, Row]
+    rows: Mapping[str, Row] = Field(default_factory=dict)
     extra: Mapping[str, Row] = Field(default_factory=dict)
     others: tuple[str, ...] = ()
     not_made: Mapping[str, str] = Field(default_factory=dict)
@@ -100,7 +104,11 @@ class Table(_Strict):
 
     @model_validator(mode="after")
     def _check_csv(self) -> "Table":
-        values = paper_tables.read_table(self.csv)
+        if (self.csv is None) != bool(self.columns) or (self.csv is None and self.rows):
+            raise ValueError("has either csv, or columns and extra rows")
+        if self.csv is None:
+            return self
+        values = self.read_figures()
         listed = [*self.rows, *self.others, *self.not_made]
         for what, known, printed in (
             ("method", listed, {value.method for value in values}),
@@ -112,8 +120,8 @@ class Table(_Strict):
         return self
 
     def read_figures(self) -> tuple[PaperValue, ...]:
-        """Return the paper's figures."""
-        return paper_tables.read_table(self.csv)
+        """Return the paper's figures; none where they are not at hand."""
+        return paper_tables.read_table(self.csv) if self.csv else ()
 
     def list_methods(self) -> list[str]:
         """Return all rows, the extra ones included."""
@@ -179,7 +187,7 @@ def list_jobs(name: str, table: Table, rows: Sequence[str] = (), sets: Sequence[
         rows, sets: only these; none for all.
     """
     made = {**table.rows, **table.extra}
-    columns: dict[tuple[str, str], dict[str, str]] = {}
+    columns = {(dataset, ""): dict(table.columns) for dataset in table.sets}
     for value in table.read_figures():
         for method in (value.method, ""):  # "": all columns of the set, for extra rows
             columns.setdefault((value.dataset, method), {})[value.metric] = value.better

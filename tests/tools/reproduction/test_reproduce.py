@@ -114,7 +114,8 @@ def test_every_row_has_an_option_file_or_a_reason(tools, repository):
     tables = tools["tables"].read_tables()
     numbers = {"ssl": 2, "sfd": 5, "lgcaa": 3}
     expected = [f"{paper}-{number + 1}" for paper, count in numbers.items() for number in range(count)]
-    assert sorted(tables) == sorted([*expected, "amo-6", "amo-7", "amo-8"])
+    assert sorted(tables) == sorted([*expected, "ssl-real-esrgan", "ssl-bsrgan", "amo-6", "amo-7", "amo-8"])
+    assert len(tables["ssl-1"].rows) == 14 and not tables["ssl-1"].others and not tables["ssl-1"].not_made
     for name, table in tables.items():
         jobs = tools["tables"].list_jobs(name, table)
         made = {(job.method, job.dataset) for job in jobs}
@@ -131,7 +132,7 @@ def test_the_mapping_is_checked(tools):
     table = tools["tables"].read_tables()["sfd-5"].model_dump()
     schema = tools["tables"].Table
     assert schema.model_validate(table)
-    for change in ({"rows": {}}, {"others": ["NAFNet"]}, {"sets": {}}, {"raws": {}}):
+    for change in ({"rows": {}}, {"others": ["NAFNet"]}, {"sets": {}}, {"raws": {}}, {"csv": None}):
         with pytest.raises(ValidationError):
             schema.model_validate({**table, **change})
 
@@ -164,8 +165,7 @@ def test_nothing_is_filled_that_was_not_run(tools, root, capsys):
     found = cells(root)
     assert len(found) == 392
     assert all(not row["ours"] and not row["difference"] and not row["verdict"] for row in found.values())
-    assert {row["state"] for row in found.values()} == {"missing", "paper only", "not made"}
-    assert found["Set5", "RankSRGAN", "PSNR"]["state"] == "paper only"
+    assert {row["state"] for row in found.values()} == {"missing"}
     here = found["Set5", "ESRGAN", "PSNR"]["todo"]
     assert here == (
         "missing checkpoint: experiments/esrgan_x4/models/net_g_latest.pth; train it: python basicsr/train.py -opt "
@@ -201,6 +201,28 @@ def test_from_a_checkpoint_to_the_table(tools, root, capsys):
     report = json.loads((root / "results/reproduce/ssl-1.json").read_text())
     assert report["results"][0]["columns"]["PSNR"]["count"] == 5
     assert len(report["results"][0]["made_from"]["checkpoint"]) == 64
+
+
+def test_a_table_without_printed_figures_on_degraded_images(tools, root):
+    """Each of 30 LR images of an image counts alike, and nothing is compared."""
+    (root / "options/ssl/realesrgan_x4.yml").write_text(OPTIONS.format(name="realesrgan_x4"))
+    train(root, "realesrgan_x4")
+    line = ("ssl-real-esrgan", "--sets", "Set5", "--rows", "RealESRGAN")
+    key = ("Set5", "RealESRGAN", "PSNR")
+    assert run(tools, root, *line, "--run") == 0
+    cell = cells(root, "ssl-real-esrgan")[key]
+    assert cell["state"] == "missing" and "prepare.py testset Set5 --degraded 30" in cell["todo"]
+    plain = root / "datasets/testsets/Set5/LRbicx4"
+    (place := plain.with_name("LRx4_ssl_30")).mkdir()
+    for name in NAMES:
+        for number in range(30):
+            shutil.copy(plain / f"{name}.png", place / f"{name}+{number:02}.png")
+    net = train(root, "realesrgan_x4")
+    assert run(tools, root, *line, "--run") == 0
+    cell = cells(root, "ssl-real-esrgan")[key]
+    assert float(cell["ours"]) == pytest.approx(expected_psnr(root, net), abs=2e-3)
+    assert (cell["paper"], cell["difference"], cell["verdict"], cell["state"]) == ("", "", "", "done")
+    assert "| RealESRGAN | - / **" in (root / "results/reproduce/ssl-real-esrgan.md").read_text()
 
 
 def test_what_is_done_is_kept_and_what_changed_is_made_anew(tools, root, monkeypatch):
@@ -460,7 +482,7 @@ def test_rows_of_sfd_iqa_s_parts_and_the_printed_module(tools, repository):
     assert yaml.safe_load(literal.read_text())["network_g"]["lgcaa"] == {"preset": "paper_literal"}
     job = tools["tables"].list_jobs("lgcaa-2", tables["lgcaa-2"], ["LGCAA: LGCAA, paper_literal"])[0]
     assert set(job.columns) == {value.metric for value in tables["lgcaa-2"].read_figures()}
-    assert "SwinIR+L_GAN" in tables["sfd-1"].others  # SSL's SwinIRGAN, not swinir_gan_x4.yml
+    assert tables["sfd-1"].rows["SwinIR+L_GAN"].options == "options/ssl/swinirgan_x4.yml"
 
 
 # ------------------------------------------------------------------------------------------------------- small parts
