@@ -109,7 +109,8 @@ class SPSRNet(nn.Module):
         first, shortcut, *rest = self.model
         base = first(x)
         x, taps = base, []
-        for number, block in enumerate(shortcut.sub, 1):
+        blocks: Any = shortcut.sub
+        for number, block in enumerate(blocks, 1):
             x = block(x)
             if number in TAPS:
                 taps.append(x)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 @ARCH_REGISTRY.register()
-class SwinIRExtraWindow(SwinIR):  # type: ignore[misc]  # BasicSR has no annotations
+class SwinIRExtraWindow(SwinIR):
     """BasicSR's SwinIR, run on the mirrored image and cut: weights are SwinIR's, only borders differ.
 
     The image grows to the next multiple of window_size even where its sides are multiples: 64 pixels become 72.

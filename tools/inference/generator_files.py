@@ -88,7 +88,7 @@ def _find_multiple(options: Mapping[str, Any], net: nn.Module) -> int:
     """Return what the sides of a network's input are to be multiples of: the grid of its windows."""
     if options["type"] == "RRDBNet" and options.get("scale", 4) in (1, 2):
         return 4 // int(options["scale"])  # it begins with a pixel unshuffle
-    return int(options.get("window_size") or getattr(net, "window_size", 1))
+    return int(options.get("window_size", getattr(net, "window_size", 1)))
 
 
 @torch.inference_mode()
