@@ -205,9 +205,9 @@ def test_names_of_the_release():
 
 
 def test_wrong_arguments_are_named():
-    with pytest.raises(ValueError, match="enc_blk_nums has 2 levels, but dec_blk_nums 1"):
+    with pytest.raises(ValueError, match="enc_blk_nums"):
         NAFNet(enc_blk_nums=[1, 1], dec_blk_nums=[1])
-    with pytest.raises(ValueError, match="local_window must be 4 or more with 2 levels; got 3"):
+    with pytest.raises(ValueError, match="local_window"):
         NAFNet(**TINY, local_window=3)
 
 

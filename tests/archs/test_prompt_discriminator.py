@@ -156,13 +156,13 @@ def test_logits_are_full_precision_under_autocast(net, clip, images):
 
 def test_mistakes_are_named(clip, images, tiny_config):
     net = build_network({"type": "PromptDiscriminator", "width": 16})
-    with pytest.raises(RuntimeError, match=r"call attach\(clip\.text\)"):
+    with pytest.raises(RuntimeError, match=r"attach\(clip\.text\)"):
         net(clip.image(images))
-    with pytest.raises(ValueError, match=r"width is 512, but .* have 16"):
+    with pytest.raises(ValueError, match="width"):
         PromptDiscriminator().attach(clip.text)
     with pytest.raises(ValueError, match="text=True"):
         PromptDiscriminator().attach(Clip(None, config=tiny_config, text=False).text)
-    with pytest.raises(ValueError, match=r"82 tokens; .* takes 77"):
+    with pytest.raises(ValueError, match="82 tokens"):
         PromptDiscriminator(77, width=16).attach(clip.text)
     with pytest.raises(ValueError, match="final=True"):
         net.attach(clip.text)(clip.image(images, final=False))

@@ -151,20 +151,20 @@ def test_mean_and_std(roots):
 def test_missing_partner_is_named(roots):
     folders, _ = roots
     (folders["lq"] / "1.png").unlink()
-    with pytest.raises(ValueError, match=r"do not hold the same images: 1 differ, first 1\."):
+    with pytest.raises(ValueError, match=r"1 differ.*1\."):
         build_dataset(_options(folders))
 
 
 def test_wrong_size_is_named(roots):
     folders, _ = roots
     cv2.imwrite(str(folders["lq"] / "0.png"), np.zeros((23, 30, 3), np.uint8))
-    with pytest.raises(ValueError, match=r"0\.png: gt is 120x96, but lq is 30x23 and scale 4 asks for 120x92"):
+    with pytest.raises(ValueError, match=r"0\.png.*120x96.*120x92"):
         build_dataset(_options(folders, dataroot_gt_mask=None))[0]
 
 
 def test_image_smaller_than_the_crop_is_named(roots):
     folders, _ = roots
-    with pytest.raises(ValueError, match=r"0\.png is 30x24, smaller than a crop of 25x25"):
+    with pytest.raises(ValueError, match=r"0\.png.*30x24"):
         build_dataset(_options(folders, gt_size=100))[0]
 
 

@@ -241,10 +241,10 @@ def test_missing_mask_and_wrong_size_are_named(roots):
     mask = roots / "mask" / "1.png"
     cv2.imwrite(str(mask), np.zeros((20, 30), np.uint8))
     options = _options(roots, dataroot_gt_mask=str(roots / "mask"))
-    with pytest.raises(ValueError, match=r"mask.1\.png is 30x20, but its image is 200x250"):
+    with pytest.raises(ValueError, match=r"mask.1\.png.*30x20"):
         build_dataset(options)[1]
     mask.unlink()
-    with pytest.raises(ValueError, match=r"do not hold the same images: 1 differ, first 1\."):
+    with pytest.raises(ValueError, match=r"1 differ.*1\."):
         build_dataset(options)
 
 

@@ -52,7 +52,7 @@ def test_values_beyond_the_range_count_as_its_ends(photograph_tensor):
 
 
 def test_what_cannot_be_optimised_is_refused():
-    with pytest.raises(OptionError, match="IQALoss: no gradient of 'piqe' reaches an image"):
+    with pytest.raises(OptionError, match="piqe"):
         IQALoss(metric="piqe")
     with pytest.raises(OptionError, match=r"IQALoss: .*did you mean 'musiq'"):
         IQALoss(metric="musik")

@@ -55,7 +55,7 @@ def test_every_tool_asks_the_catalogue(tmp_path):
             assert not isinstance(ask(name), OptionError)
         with pytest.raises(OptionError, match="did you mean 'niqe'"):
             ask("niqee")
-    with pytest.raises(OptionError, match="lpips-st compares two images; a no-reference metric is needed here"):
+    with pytest.raises(OptionError, match="lpips-st"):
         build_scorers(["lpips-st"], {})
 
 
@@ -80,7 +80,7 @@ def test_without_pyiqa(monkeypatch):
         assert {find_metric(name).pyiqa for name in ("musiq", "pyiqa:musiq")} == {"musiq"}
         assert find_metric("pyiqa:niqe").name == "niqe-pyiqa"
         assert list_metrics() == [metric.name for metric in TABLE]
-        with pytest.raises(OptionError, match="the package pyiqa, which has many more, is not installed"):
+        with pytest.raises(OptionError, match=r"pyiqa.*not installed"):
             find_metric("ilniqe")
     finally:
         catalog._make_catalogue.cache_clear()

@@ -36,7 +36,7 @@ def test_distance_in_one_dimension_by_hand():
 def test_distance_of_equal_sets_and_of_too_few():
     features = np.random.default_rng(0).normal(size=(5, 300))
     assert frechet_distance(features, features[::-1]) == pytest.approx(0, abs=1e-9)
-    with pytest.raises(ValueError, match="at least 2 images on each side; got 5 and 1"):
+    with pytest.raises(ValueError, match="5 and 1"):
         frechet_distance(features, features[:1])
 
 
@@ -53,7 +53,7 @@ def test_patches():
     assert [patch[0, 0, 0] for patch in cut(image, 4)] == [image[0, 0, 0], image[0, 4, 0]]
     assert [patch.shape for patch in cut(image, 3)] == [(3, 3, 3)] * 6
     assert next(cut(image, None)) is image
-    with pytest.raises(ValueError, match="patches of 8 pixels: the image is 9 x 7"):
+    with pytest.raises(ValueError, match="9 x 7"):
         list(cut(image, 8))
 
 

@@ -151,7 +151,7 @@ def test_a_half_flat_image_has_a_finite_gradient(net, photograph_tensor):
 
 
 def test_small_images_are_refused(net):
-    with pytest.raises(UserError, match=r"at least 96 x 96 pixels; these are 120 x 64"):
+    with pytest.raises(UserError, match="120 x 64"):
         net(torch.rand(1, 3, 64, 120))
 
 

@@ -64,9 +64,9 @@ def test_equal_images_are_infinitely_good(pairs):
 
 def test_too_small():
     image = np.zeros((10, 30, 3), np.uint8)
-    with pytest.raises(ValueError, match="SSIM needs 11 x 11 pixels or more; got 30 x 10"):
+    with pytest.raises(ValueError, match="30 x 10"):
         ssim(planes(image), planes(image))
-    with pytest.raises(ValueError, match="crop_border 5 leaves nothing of 30 x 10 pixels"):
+    with pytest.raises(ValueError, match="crop_border 5"):
         planes(image, 5)
 
 

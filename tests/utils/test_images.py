@@ -81,7 +81,7 @@ def test_missing_file_and_bad_header_are_named(tmp_path):
 
 def test_float_image_is_refused_both_ways(bgr):
     tiff = cv2.imencode(".tiff", bgr.astype(np.float32))[1].tobytes()
-    with pytest.raises(ImageReadError, match=r"here: holds float32"):
+    with pytest.raises(ImageReadError, match=r"here: .*float32"):
         decode_image(tiff, "here")
     with pytest.raises(ValueError, match="float32"):
         encode_png(bgr.astype(np.float32))

@@ -140,12 +140,12 @@ def test_features_split_join_and_detach(clip, images):
 
 
 def test_mistakes_are_named(tiny_net, clip):
-    with pytest.raises(ValueError, match=r"layers is \[3, 2, 1\]; allowed"):
+    with pytest.raises(ValueError, match="layers"):
         ClipImageEncoder(tiny_net.visual, layers=[3, 2, 1])
-    with pytest.raises(ValueError, match=r"\(31, 64\) are too small: CLIP's layer 4"):
+    with pytest.raises(ValueError, match=r"\(31, 64\)"):
         clip.image(torch.rand(1, 3, 31, 64))
     assert clip.image(torch.rand(1, 3, 16, 16), final=False).middle[2].shape[2:] == (1, 1)
-    with pytest.raises(ValueError, match=r"ViT-B-32.*no multi-scale maps"):
+    with pytest.raises(ValueError, match="ViT-B-32"):
         Clip(None, model="ViT-B-32")
     with pytest.raises(ValueError, match="model is 'RN51'"):
         Clip(None, model="RN51")

@@ -53,5 +53,5 @@ def test_weights_come_from_the_seed_alone():
 
 
 def test_groups_of_one_channel_are_refused():
-    with pytest.raises(OptionError, match=r"network_g\.vae\.norm_num_groups is 8, .* fewer groups"):
+    with pytest.raises(OptionError, match=r"network_g\.vae\.norm_num_groups"):
         ImageAutoencoder({**VAE, "norm_num_groups": 8})

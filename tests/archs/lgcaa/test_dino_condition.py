@@ -60,7 +60,7 @@ def test_named_model_with_a_local_file(tmp_path):
     loaded = build_vit(DinoOptions(model=MODEL, weights=str(tmp_path / "vit.pth")))
     assert all(torch.equal(value, state[name]) for name, value in loaded.state_dict().items())
     torch.save({**state, "norm.weight": torch.zeros(3)}, tmp_path / "vit.pth")
-    with pytest.raises(WeightsError, match=r"vit\.pth does not fit VisionTransformer.*norm\.weight \(3,\)"):
+    with pytest.raises(WeightsError, match=r"vit\.pth.*norm\.weight"):
         build_vit(DinoOptions(model=MODEL, weights=str(tmp_path / "vit.pth")))
 
 

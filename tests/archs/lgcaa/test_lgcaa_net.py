@@ -148,7 +148,7 @@ def test_state_is_the_trained_tensors_alone(net, shared, tmp_path):
 def test_states_of_other_networks_are_refused(net):
     state = trainable_state(net)
     name = "projection.weight"
-    with pytest.raises(WeightsError, match=r"file\.pth does not fit LGCAANet: missing: projection\.weight"):
+    with pytest.raises(WeightsError, match=r"file\.pth.*missing: projection\.weight"):
         load_trainable(net, {key: value for key, value in state.items() if key != name}, "file.pth")
     with pytest.raises(WeightsError, match=r"unknown: vae\.odd"):
         load_trainable(net, {**state, "vae.odd": torch.zeros(1)})
@@ -228,9 +228,9 @@ def test_condition_is_computed_once_for_a_sampling(net):
         expected = net(z_t, t, up, lr)[0]
         assert torch.equal(net(z_t, t, condition=condition)[0], expected)
         assert torch.equal(net(z_t, t, condition=net.condition(up, None, tokens))[0], expected)
-    with pytest.raises(ValueError, match=r"image is \(64, 64\), the latents are of \(32, 64\) pixels"):
+    with pytest.raises(ValueError, match=r"\(64, 64\).*\(32, 64\)"):
         net(z_t[:, :, :4], t, up, lr)
-    with pytest.raises(ValueError, match="either lr or its tokens"):
+    with pytest.raises(ValueError, match="tokens"):
         net(z_t, t, up)
 
 

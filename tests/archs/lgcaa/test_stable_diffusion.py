@@ -63,7 +63,7 @@ def test_missing_weights_say_what_to_fetch(hub, folder, tmp_path):
     with pytest.raises(WeightsError, match=r"No folder at \./nowhere; .*vae/config\.json"):
         build_vae(options(path="./nowhere"))
     (tmp_path / "empty").mkdir()
-    with pytest.raises(WeightsError, match="empty/unet cannot be read as diffusers' UNet2DConditionModel"):
+    with pytest.raises(WeightsError, match="empty/unet"):
         build_unet(options(path=str(tmp_path / "empty")))
 
 
@@ -76,7 +76,7 @@ def test_incomplete_files_are_refused(folder, tmp_path):
     state = load_file(file)
     del state["quant_conv.weight"]
     save_file(state, file, metadata={"format": "pt"})
-    with pytest.raises(WeightsError, match=r"lacks weights of AutoencoderKL: quant_conv\.weight"):
+    with pytest.raises(WeightsError, match=r"quant_conv\.weight"):
         build_vae(options(path=str(tmp_path)))
 
 

@@ -180,7 +180,7 @@ def test_what_a_dataset_declares_goes_along_with_its_samples(batches, monkeypatc
         assert [str(kind) for kind in out["kind"][:, 0].tolist()] == out["gt_path"]
         state = degradation.training_state()
         degradation.load_training_state(state)  # as after each checkpoint
-    with pytest.raises(UserError, match="depth of 48x48 pixels, but gt of 96x96"):
+    with pytest.raises(UserError, match=r"depth.*48x48"):
         degradation.batch({**batches[0], **given, "depth": batches[0]["gt"][..., ::2, ::2]})
 
 
@@ -245,33 +245,33 @@ def test_state_is_small_and_exact():
 
 def test_batch_size_that_does_not_fit_is_told():
     pool = TrainingPool(6)
-    with pytest.raises(UserError, match=r"queue_size, 6, must be a multiple of datasets\.train\.batch_size_per_gpu, 4"):
+    with pytest.raises(UserError, match=r"queue_size.*batch_size_per_gpu"):
         pool.exchange({"lq": torch.zeros(4, 3)})
     pool.exchange({"lq": torch.zeros(2, 3)})
-    with pytest.raises(UserError, match="must not change while the pool fills"):
+    with pytest.raises(UserError, match="pool"):
         pool.exchange({"lq": torch.zeros(3, 3)})
 
 
 def test_other_shapes_or_names_are_told():
     pool = TrainingPool(4)
     pool.exchange({"lq": torch.zeros(2, 3)})
-    with pytest.raises(UserError, match=r"holds samples of .*\(3,\).* this batch is of .*\(5,\)"):
+    with pytest.raises(UserError, match=r"\(3,\).*\(5,\)"):
         pool.exchange({"lq": torch.zeros(2, 5)})
     with pytest.raises(UserError, match="gt_mask"):
         pool.exchange({"lq": torch.zeros(2, 3), "gt_mask": torch.zeros(2, 1)})
 
 
 def test_state_of_another_pool_is_told():
-    with pytest.raises(UserError, match=r"has degradation\.queue_size 4, but the options say 6"):
+    with pytest.raises(UserError, match=r"degradation\.queue_size"):
         TrainingPool(6).load_state(TrainingPool(4).state())
 
 
 def test_images_and_kernels_that_do_not_fit_are_told(batches):
-    with pytest.raises(UserError, match=r"96x96.*at least as large as degradation\.gt_size, 128"):
+    with pytest.raises(UserError, match=r"96x96.*degradation\.gt_size"):
         _degradation(gt_size=128)(**batches[0])
-    with pytest.raises(UserError, match=r"96x94; they must be multiples of scale, 4"):
+    with pytest.raises(UserError, match=r"96x94.*scale"):
         _degradation()(**{**batches[0], "gt": batches[0]["gt"][:, :, :94]})
-    with pytest.raises(UserError, match="no kernel2 and sinc_kernel: it needs kernel_list2"):
+    with pytest.raises(UserError, match="kernel_list2"):
         _degradation()(batches[0]["gt"], batches[0]["kernel1"])
 
 

@@ -52,7 +52,7 @@ def test_folder_keys_are_sorted_paths_without_extension(folder):
 
 def test_same_stem_twice_is_an_error(folder):
     (folder / "b.jpg").write_bytes((folder / "b.png").read_bytes())
-    with pytest.raises(ImageSourceError, match=r"b\.png and b\.jpg differ only in their extension"):
+    with pytest.raises(ImageSourceError, match=r"b\.png and b\.jpg"):
         open_source(folder)
 
 

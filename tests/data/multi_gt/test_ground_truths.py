@@ -135,7 +135,7 @@ def test_one_version_needs_no_choice(batches):
 
 def test_without_anything_to_choose_by(batches):
     degradation = _degradation()
-    with pytest.raises(UserError, match=r"gives 3 versions .* section scoring, or datasets\.train\.scores"):
+    with pytest.raises(UserError, match=r"scoring.*datasets\.train\.scores"):
         degradation.batch(batches[0])
 
 

@@ -47,10 +47,10 @@ def test_large_scores_do_not_overflow(rule):
 
 def test_what_cannot_be_drawn_is_told():
     for rule in RULES:
-        with pytest.raises(ValueError, match="a row has no candidate"):
+        with pytest.raises(ValueError, match="candidate"):
             choice_weights(rule, [1.0, 2.0], [False, False])
     for value in (math.nan, math.inf):
-        with pytest.raises(ValueError, match="no finite quality"):
+        with pytest.raises(ValueError, match="quality"):
             choice_weights("amo", [1.0, value], [True, True])
 
 

@@ -35,7 +35,7 @@ def test_quality_is_on_the_common_scale(path):
         writer.add("x", version, score)
     quality = read_scores(path).find_quality("x", ["02", "original", "01"])
     np.testing.assert_allclose(quality, [100, 75, 0])
-    with pytest.raises(ScoreFileError, match=r"scores\.csv: no score of x in 03, 04; .*prepare\.py score"):
+    with pytest.raises(ScoreFileError, match=r"scores\.csv.*03, 04"):
         read_scores(path).find_quality("x", ["01", "03", "04"])
 
 
@@ -58,7 +58,7 @@ def test_going_on(path):
     assert writer.done == {("x", "original")}
     writer.add("x", "01", 7.0)
     assert read_scores(path).scores == {("x", "original"): 5.0, ("x", "01"): 7.0}
-    with pytest.raises(ScoreFileError, match=r"weights: ab12 there, cd34 now\); add --overwrite"):
+    with pytest.raises(ScoreFileError, match=r"ab12.*cd34.*--overwrite"):
         ScoreWriter(path, HEADER._replace(weights="cd34"))
     assert ScoreWriter(path, HEADER._replace(weights="cd34"), overwrite=True).done == set()
     assert read_scores(path).scores == {}

@@ -72,7 +72,7 @@ def test_ground_truths_are_cut_to_lq_times_scale(root):
     whole = build_dataset(_options(root))[0]
     assert torch.equal(item["gt"], whole["gt"][:, :9, :9])
     assert torch.equal(item["gt_references"], whole["gt_references"][..., :9, :9])
-    with pytest.raises(DataError, match=r"0001-288-0\.png is 3x3, and scale 5 asks for 15x15 at least; .*is 12x12"):
+    with pytest.raises(DataError, match=r"0001-288-0\.png.*15x15.*12x12"):
         build_dataset(_options(root, scale=5))[0]
 
 
@@ -84,12 +84,12 @@ def test_groups_without_positives_are_named(root):
     )
     (root / "labels.csv").write_text(text)
     options = _options(root, dataroot_labels=str(root / "labels.csv"))
-    with pytest.raises(DataError, match=r"labels\.csv: 1 of 2 groups have no positive .* first 0001-288-0;"):
+    with pytest.raises(DataError, match=r"labels\.csv.*0001-288-0"):
         build_dataset(options)
     assert len(build_dataset({**options, "references": "all"})) == 2
 
 
 def test_other_names_of_lq_images_are_told(root):
     (root / "lq" / "0001-288-0.png").rename(root / "lq" / "b.png")
-    with pytest.raises(ImageSourceError, match=r"lq and the originals of .*: 2 differ, first 0001-288-0, b\."):
+    with pytest.raises(ImageSourceError, match=r"2 differ.*0001-288-0, b"):
         build_dataset(_options(root))

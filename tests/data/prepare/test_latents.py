@@ -53,7 +53,7 @@ def test_cached_posterior_is_the_vaes(folders):
 
 
 def test_crops_have_other_latents(folders):
-    with pytest.raises(DataError, match="gt_size must be that"):
+    with pytest.raises(DataError, match="gt_size"):
         _dataset(folders, gt_size=32)[0]
 
 

@@ -50,7 +50,7 @@ def _require_the_same_of_parts(make_model, make_batch, learns, ema_decay, **extr
 def test_a_batch_that_cannot_be_divided_is_told(make_model, make_batch):
     model = make_model(accum_iter=3)
     model.feed_data(make_batch())
-    with pytest.raises(ValueError, match=r"train\.accum_iter: 3 equal parts of a batch of 4 samples do not exist"):
+    with pytest.raises(ValueError, match=r"train\.accum_iter"):
         model.optimize_parameters(1)
 
 

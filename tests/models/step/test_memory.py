@@ -93,7 +93,7 @@ def test_checkpointing_finds_the_longest_run_of_blocks():
 
 
 def test_checkpointing_names_a_network_without_blocks():
-    with pytest.raises(OptionError, match=r"train\.grad_checkpointing: Conv2d has no"):
+    with pytest.raises(OptionError, match=r"train\.grad_checkpointing"):
         checkpoint_blocks(nn.Conv2d(3, 3, 3))
 
 

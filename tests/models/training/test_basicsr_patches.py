@@ -95,9 +95,9 @@ def test_closing_validation_has_the_last_iteration():
 def test_launcher_without_its_variables_is_told(monkeypatch):
     for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "SLURM_PROCID"):
         monkeypatch.delenv(name, raising=False)
-    with pytest.raises(ValueError, match=r"RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR not set; start with torchrun"):
+    with pytest.raises(ValueError, match="RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR"):
         init_dist("pytorch")
-    with pytest.raises(ValueError, match=r"SLURM_PROCID.*start with srun"):
+    with pytest.raises(ValueError, match="SLURM_PROCID"):
         init_dist("slurm")
     with pytest.raises(ValueError, match="launcher is 'mpi'"):
         init_dist("mpi")

@@ -199,7 +199,7 @@ def test_missing_part_of_another_rank(folder):
 def test_none_left_is_an_error_and_none_at_all_a_new_start(folder, tmp_path):
     for path in states(folder):
         _truncate(path)
-    with pytest.raises(WeightsError, match=r"No training state in .* can be used"):
+    with pytest.raises(WeightsError, match="training state"):
         _newest(folder)
     assert _newest(tmp_path / "nowhere") == (None, [])
 

@@ -39,7 +39,7 @@ def test_images_too_small_for_a_metric_are_noted(tmp_path):
 
 def test_ground_truth_that_is_too_small_is_refused(tmp_path):
     dataset = _dataset(tmp_path, ((8, 8), (32, 35)), ((8, 8), (32, 31)))
-    with pytest.raises(OptionError, match=r"1\.png: GT is 31x32, smaller than LQ x 4, 32x32"):
+    with pytest.raises(OptionError, match=r"1\.png.*31x32"):
         check_validation_images([dataset], 4, {})
 
 

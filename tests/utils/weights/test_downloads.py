@@ -88,7 +88,7 @@ def test_whole_file(server, target):
 def test_a_cut_download_goes_on(server, target, ranges):
     """Where the server can; otherwise it starts anew."""
     server.cut, server.ranges = 1000, ranges
-    with pytest.raises(DownloadError, match=r"the connection was cut after 1,000 of 102,400 bytes; run it again"):
+    with pytest.raises(DownloadError, match="1,000 of 102,400 bytes"):
         download(server.url(), target, sha256=hashlib.sha256(CONTENT).hexdigest())
     assert not target.exists()
     download(server.url(), target, sha256=hashlib.sha256(CONTENT).hexdigest())
@@ -105,7 +105,7 @@ def test_a_partial_file_that_is_whole_or_too_long(server, target, held):
 
 @pytest.mark.parametrize("published", [{"sha256": "0123abcd"}, {"size": 5}])
 def test_another_file_than_published_is_removed(server, target, published):
-    with pytest.raises(DownloadError, match="gave another file than published: 102,400 bytes, SHA-256 "):
+    with pytest.raises(DownloadError, match="102,400 bytes, SHA-256 "):
         download(server.url(), target, **published)
     assert list(target.parent.iterdir()) == []
 
@@ -163,12 +163,12 @@ def test_another_part_than_was_asked_for_begins_anew(server, target):
 
 
 def test_what_the_server_says(server, target):
-    with pytest.raises(DownloadError, match=r"the server answers 404 \(Not Found\).*put it at .*w\.pth"):
+    with pytest.raises(DownloadError, match=r"404.*w\.pth"):
         download(server.url("none"), target)
 
 
 def test_no_network(target):
-    with pytest.raises(DownloadError, match=r"cannot be fetched .*Fetch it on a machine with a network and put it at"):
+    with pytest.raises(DownloadError, match="Fetch it"):
         download("http://127.0.0.1:9/w.pth", target, timeout=5)
 
 

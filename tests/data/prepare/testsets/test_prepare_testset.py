@@ -191,7 +191,7 @@ def test_what_is_not_as_published_is_told_and_not_arranged(places, set5):
     downloads, output = places
     files = {f"Set5/HR/{name}.png": encoded(image) for name, image in set5.items()}
     zipped(downloads / "Set5.zip", dict(list(files.items())[1:]))
-    with pytest.raises(DataError, match=r"Set5 is not as published: GT: 4 files, expected 5.*--force"):
+    with pytest.raises(DataError, match=r"Set5.*--force"):
         arrange(TEST_SETS["Set5"], downloads, output)
     files["Set5/HR/bird.png"] = encoded(picture(24, 36))
     zipped(downloads / "Set5.zip", files)
@@ -202,7 +202,7 @@ def test_what_is_not_as_published_is_told_and_not_arranged(places, set5):
     assert told == ["GT: unexpected sizes 24x36", "GT: missing sizes 288x288"]
     assert arrange(TEST_SETS["Set5"], downloads, output) == told  # kept in mind
     (output / "Set5/GT/woman.png").unlink()
-    with pytest.raises(DataError, match="no longer what was arranged: GT: 4 files, expected 5"):
+    with pytest.raises(DataError, match="GT: 4 files"):
         arrange(TEST_SETS["Set5"], downloads, output)
 
 
