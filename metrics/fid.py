@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
-from prismsr.metrics.images import convolve_exactly, read_bgr
+from prismsr.metrics.images import read_bgr
+from prismsr.metrics.tensors import convolve_exactly
 
 import numpy as np
 import torch

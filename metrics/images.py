@@ -1,6 +1,5 @@
 """How evaluation reads images: 8 bits, three channels, and a reference of the SR image's size."""
 
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Literal
 
@@ -8,9 +7,7 @@ from prismsr.utils.errors import DataError
 from prismsr.utils.images import eight_bit_bgr, read_image
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 Align = Literal["equal", "crop"]
 Image = NDArray[np.uint8]
@@ -51,21 +48,3 @@ def check_sizes(sr: tuple[int, ...], gt: tuple[int, ...], align: Align) -> bool:
         (False, True)
     """
     return sr == gt if align == "equal" else sr[0] <= gt[0] and sr[1] <= gt[1]
-
-
-def make_rgb_tensor(image: Image) -> Tensor:
-    """Return (3, H, W) float32 RGB in [0, 1] of (H, W, 3) BGR uint8.
-
-    Example:
-        >>> make_rgb_tensor(np.array([[[255, 0, 51]]], np.uint8)).flatten()
-        tensor([0.2000, 0.0000, 1.0000])
-    """
-    return torch.from_numpy(np.ascontiguousarray(image[..., ::-1].transpose(2, 0, 1))).float() / 255
-
-
-def convolve_exactly() -> AbstractContextManager[None]:
-    """Return convolutions on a GPU in float32, not in TF32, and the same at every run."""
-    found: AbstractContextManager[None] = torch.backends.cudnn.flags(
-        enabled=True, benchmark=False, deterministic=True, allow_tf32=False
-    )
-    return found

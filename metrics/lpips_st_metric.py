@@ -3,8 +3,8 @@
 from functools import lru_cache
 from typing import Any, Literal
 
+from prismsr.metrics.tensors import make_metric_tensor
 from prismsr.utils.compat import import_stlpips
-from prismsr.utils.images import metric_tensor
 from prismsr.utils.weights.tensors_only import tensors_only
 
 import numpy as np
@@ -51,5 +51,5 @@ def calculate_lpips_st(
     if img.shape != img2.shape:
         raise ValueError(f"calculate_lpips_st: image shapes differ: {img.shape} and {img2.shape}.")
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    tensors = [metric_tensor(image, input_order, crop_border).to(device) for image in (img, img2)]
+    tensors = [make_metric_tensor(image, input_order, crop_border).to(device) for image in (img, img2)]
     return _load_network(net, device)(*tensors, normalize=True).item()

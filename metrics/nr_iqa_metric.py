@@ -8,7 +8,7 @@ from typing import Any, Literal
 from prismsr.metrics.catalog import check_no_reference
 from prismsr.metrics.no_reference import NRMetric, build_nr_metric, list_nr_metric_needs
 from prismsr.metrics.preloading import register_loader
-from prismsr.utils.images import metric_tensor
+from prismsr.metrics.tensors import make_metric_tensor
 from prismsr.utils.options.named import declares
 
 import numpy as np
@@ -49,7 +49,7 @@ def calculate_nr_iqa(
         21.4347
     """
     network = _load_network(metric, metric_options, device)
-    return float(network(metric_tensor(img, input_order, crop_border).to(_device(device))))
+    return float(network(make_metric_tensor(img, input_order, crop_border).to(_device(device))))
 
 
 @register_loader("calculate_nr_iqa")

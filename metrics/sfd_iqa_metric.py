@@ -10,7 +10,7 @@ from prismsr.archs.feat_d_arch import FeatD
 from prismsr.archs.prompt_discriminator_arch import PromptDiscriminator
 from prismsr.metrics.preloading import register_loader
 from prismsr.metrics.sfd_iqa import ANTONYMS, SFDIQA, list_sfd_iqa_needs, load_sfd_iqa
-from prismsr.utils.images import metric_tensor
+from prismsr.metrics.tensors import make_metric_tensor
 from prismsr.utils.options.named import declares
 from prismsr.utils.options.signatures import Section
 
@@ -69,7 +69,7 @@ def calculate_sfd_iqa(
     """
     scoring: Any = {"alpha_1": alpha_1, "alpha_2": alpha_2, "logit_scale": logit_scale, "max_side": max_side}
     scorer = _load_scorer(feat_d, prompts, clip, feat_d_options, prompt_options, device, antonyms, **scoring)
-    return float(scorer(metric_tensor(img, input_order, crop_border).to(_device(device))))
+    return float(scorer(make_metric_tensor(img, input_order, crop_border).to(_device(device))))
 
 
 @register_loader("calculate_sfd_iqa")

@@ -5,17 +5,13 @@ this machine are notes. Exit code: 1 if there is any error or no file, else 0. `
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from prismsr.utils.command_line import ROOT, fail
+from prismsr.utils.command_line import ROOT, command, run_main
 from prismsr.utils.errors import OptionError
-from prismsr.utils.options.check import check_options
 from prismsr.utils.options.files import load_with_lines, shown
-from prismsr.utils.options.json_schema import write_schema
 from prismsr.utils.options.problems import Problem, errors_among, report
-from prismsr.utils.plugins import add_import, import_named
 
 
 def find_option_files(paths: Sequence[str]) -> list[Path]:
@@ -26,6 +22,8 @@ def find_option_files(paths: Sequence[str]) -> list[Path]:
 
 def check_file(file: Path) -> list[Problem]:
     """Return what is wrong with one file; a file with a section `train` or a dataset `train` is one for training."""
+    from prismsr.utils.options.check import check_options
+
     try:
         loaded = load_with_lines(file)
     except OptionError as error:
@@ -38,18 +36,17 @@ def check_file(file: Path) -> list[Problem]:
     return check_options(options, shown(file), missing_paths="note", is_train=is_train, root=ROOT, lines=loaded.lines)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Check the files of the command line; return the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
     parser.add_argument("paths", nargs="*", metavar="PATH", help="option files, or folders with option files")
     parser.add_argument("--schema", type=Path, metavar="FILE", help="write a JSON Schema of option files, check none")
-    add_import(parser)
-    args = parser.parse_args(argv)
-    try:
-        import_named(args.imports)
-    except OptionError as error:
-        return fail("check_options.py", error, error.exit_code)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check the files, or write the schema; returns 1 where there is any error or no file."""
     if args.schema is not None:
+        from prismsr.utils.options.json_schema import write_schema
+
         write_schema(args.schema)
         return 0
     files = find_option_files(args.paths)
@@ -61,5 +58,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 1 if errors or not files else 0
 
 
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return the exit code."""
+    return command("check_options.py", __doc__, add_arguments, run, argv)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    run_main(main)

@@ -9,6 +9,7 @@ from prismsr.utils.errors import DataError, JobError, UserError
 from prismsr.utils.places import find_root
 from prismsr.utils.plugins import add_import, import_named
 from prismsr.utils.processes import count_cores
+from prismsr.utils.rooms import register_all
 
 ROOT = find_root()
 """Where experiments/, results/ and relative paths start; see prismsr.utils.places."""
@@ -26,7 +27,7 @@ def command(
     stopped: str = GOES_ON,
     failures: tuple[type[Exception], ...] = (),
 ) -> int:
-    """Parse the arguments, import what --import names, run, and print an expected error as one line on stderr.
+    """Parse the arguments, register all parts and what --import names, run, and print an expected error as one line.
 
     Args:
         program: name of the command, as `infer.py`.
@@ -48,6 +49,7 @@ def command(
     args = parser.parse_args(argv)
     expected: tuple[type[Exception], ...] = (OSError, *failures)
     try:
+        register_all()
         import_named(args.imports)
         return run(args) or 0
     except JobError as error:

@@ -11,10 +11,7 @@ from prismsr.utils.tiff import decode_tiff
 
 import cv2
 import numpy as np
-import torch
-from basicsr.metrics.metric_util import reorder_image
 from numpy.typing import NDArray
-from torch import Tensor
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 MASK_SUFFIXES = (*IMAGE_SUFFIXES, ".mat")
@@ -154,25 +151,3 @@ def encode_png(image: NDArray[Any], compression: int = PNG_COMPRESSION) -> bytes
 def write_png_atomic(path: Path, image: NDArray[Any], compression: int = PNG_COMPRESSION) -> None:
     """Write an image as PNG so that `path` is never half a file; see `encode_png` for the arguments."""
     atomic_write(path, encode_png(image, compression))
-
-
-def metric_tensor(image: NDArray[Any], input_order: str = "HWC", crop_border: int = 0) -> Tensor:
-    """Return RGB (1, 3, H, W) float32 in [0, 1] of an image as BasicSR hands it to a metric.
-
-    Args:
-        image: BGR in [0, 255].
-        input_order: order of its dimensions, HWC or CHW.
-        crop_border: pixels left out at each edge.
-    """
-    image = reorder_image(image, input_order=input_order)
-    if crop_border:
-        image = image[crop_border:-crop_border, crop_border:-crop_border]
-    rgb = np.ascontiguousarray(image[..., ::-1].transpose(2, 0, 1), dtype=np.float32)
-    return torch.from_numpy(rgb).unsqueeze(0) / 255.0
-
-
-def read_tensor(path: Path) -> Tensor:
-    """Return RGB (1, 3, H, W) float32 in [0, 1] of an image file, of 8 bits; errors as read_image and eight_bit_bgr
-    have.
-    """
-    return metric_tensor(eight_bit_bgr(read_image(path), str(path)))

@@ -11,7 +11,6 @@ import sys
 import traceback
 import warnings
 from collections.abc import Sequence
-from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 
@@ -48,6 +47,8 @@ def import_installed() -> None:
 
     What cannot be imported is warned of, so that a broken package keeps nobody from working without it.
     """
+    from importlib.metadata import entry_points
+
     for name in [*(entry.module for entry in entry_points(group=GROUP)), *_inherited()]:
         try:
             _import(name)

@@ -3,9 +3,14 @@
 import ast
 import importlib
 import importlib.util
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from prismsr.utils import compat
+from prismsr.utils.places import HOME
+from prismsr.utils.plugins import import_installed
 
 ROOMS = {
     "archs": "_arch.py",
@@ -15,6 +20,31 @@ ROOMS = {
     "models": "_model.py",
 }
 """Rooms whose parts register themselves, and how the names of the files end that do."""
+
+
+def is_command() -> bool:
+    """Return whether this process was started as a command of tools/, not as a worker of one, which has its argv."""
+    program = sys.argv[0] if sys.argv else ""
+    started = program.endswith(".py") and program in sys.orig_argv
+    return started and Path(program).resolve().parent == HOME / "tools"
+
+
+def register_all() -> None:
+    """Make BasicSR importable, and register every part of the rooms and of installed plug-ins; the first call counts.
+
+    Importing prismsr calls it. A command of tools/ calls it once its arguments are read: it takes seconds, which
+    --help and a wrong argument need not wait for. Without BasicSR it does nothing.
+    """
+    if _registered or not is_installed("basicsr"):
+        return
+    _registered.append(True)
+    compat.repair_imports()  # has to run before the first import of basicsr or torchvision anywhere below
+    for room, suffix in ROOMS.items():
+        import_room(f"prismsr.{room}", suffix)
+    import_installed()
+
+
+_registered: list[bool] = []
 
 
 def import_room(package: str, suffix: str) -> None:

@@ -7,7 +7,6 @@ from prismsr.data.prepare.common import add_folder_arguments, find_inputs, print
 from prismsr.utils.command_line import whole_number
 from prismsr.utils.errors import DataError, OptionError
 from prismsr.utils.images import read_image, write_png_atomic
-from prismsr.utils.resize import imresize_bicubic
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,6 +52,8 @@ def write_lr(path: Path, key: str, output: Path, scale: int, multiple: int | Non
     Raises:
         DataError: the sides are refused, or nothing is left of them.
     """
+    from prismsr.utils.resize import imresize_bicubic  # with torch, which --help need not load
+
     target = output / f"{key}.png"
     if target.exists():
         return 0

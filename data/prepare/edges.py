@@ -9,15 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from prismsr.data.prepare.common import add_folder_arguments, find_inputs, print_result, run_step
-from prismsr.losses.edges import edge_mask
 from prismsr.utils.files import atomic_write
 from prismsr.utils.images import MAT_KEY, decode_mask, encode_png, read_bytes, read_image
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from scipy.io import savemat
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -76,6 +73,10 @@ def make_mask(image: NDArray[Any], threshold: float, absolute: bool) -> NDArray[
     Returns:
         (H, W) bool.
     """
+    from prismsr.losses.edges import edge_mask
+
+    import torch
+
     conversion = cv2.COLOR_GRAY2RGB if image.ndim == 2 else cv2.COLOR_BGR2RGB
     rgb = cv2.cvtColor(image if image.ndim == 2 else image[..., :3], conversion)
     tensor = torch.from_numpy(rgb.astype(np.float32) / np.iinfo(image.dtype).max).permute(2, 0, 1)[None]
@@ -84,6 +85,8 @@ def make_mask(image: NDArray[Any], threshold: float, absolute: bool) -> NDArray[
 
 def encode_mat(mask: NDArray[np.bool_]) -> bytes:
     """Return the mask as a compressed MATLAB file, int64 of 0 and 1 under the release's name."""
+    from scipy.io import savemat
+
     file = io.BytesIO()
     savemat(file, {MAT_KEY: mask.astype(np.int64)}, do_compression=True)
     return file.getvalue()

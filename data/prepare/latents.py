@@ -3,24 +3,19 @@
 import argparse
 import io
 from pathlib import Path
+from typing import Any
 
-import prismsr  # noqa: F401  (before diffusers)
-from prismsr.archs.lgcaa.options import BaseOptions
-from prismsr.archs.lgcaa.stable_diffusion import build_vae, posterior_moments, vae_factor
 from prismsr.data.prepare.common import (
     claim_folder,
     find_inputs,
     name_input,
     print_result,
 )
-from prismsr.utils.devices import find_device
 from prismsr.utils.errors import DataError
 from prismsr.utils.files import atomic_write
 from prismsr.utils.images import read_image
 
 import numpy as np
-import torch
-from torch import Tensor
 from tqdm import tqdm
 
 SUFFIX = ".npy"
@@ -30,38 +25,47 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command line of the step."""
     parser.add_argument("-i", "--input", type=Path, required=True, help="folder of GT images, all of the crops' size")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder of latents, one .npy per image")
-    parser.add_argument("--vae", default=BaseOptions().path, help="folder in diffusers' layout or hub id (%(default)s)")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cpu, cuda, ...")
+    parser.add_argument("--vae", help="folder in diffusers' layout or hub id (default: network_g.base.path's, SD 2)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (default: %(default)s)")
     parser.add_argument("--overwrite", action="store_true", help="remove what an earlier run made there")
 
 
 def run(args: argparse.Namespace) -> int:
     """Write mean and log variance of each image's posterior, (8, H / 8, W / 8) float16; what is there is kept."""
-    find_device(args.device)
+    from prismsr.archs.lgcaa.options import BaseOptions
+    from prismsr.archs.lgcaa.stable_diffusion import build_vae
+    from prismsr.utils.devices import find_device
+
+    device = find_device(args.device)
     images = find_inputs(args.input, args.output)
-    vae = build_vae(BaseOptions(path=None, vae_path=args.vae)).to(args.device)
-    parameters = {"command": "latents", "input": name_input(args.input, args.output), "vae": args.vae}
+    source = args.vae or BaseOptions().path
+    vae = build_vae(BaseOptions(path=None, vae_path=source)).to(device)
+    parameters = {"command": "latents", "input": name_input(args.input, args.output), "vae": source}
     claim_folder(args.output, parameters, args.overwrite)
     for key, path in tqdm(images.items(), desc="latents", unit="image"):
         target = args.output / f"{key}{SUFFIX}"
         if not target.exists():
-            _write(target, encode_latents(vae, path, args.device))
+            _write(target, encode_latents(vae, path))
     print_result("latents", args.output, [1] * len(images), [])
     return 0
 
 
-@torch.no_grad()
-def encode_latents(vae: torch.nn.Module, path: Path, device: str) -> np.ndarray:
+def encode_latents(vae: Any, path: Path) -> np.ndarray:
     """Return posterior (8, H / 8, W / 8) float16 of an image file; DataError where the VAE's factor does not
     divide it.
     """
+    from prismsr.archs.lgcaa.stable_diffusion import posterior_moments, vae_factor
+
+    import torch
+
     image = read_image(path)
     height, width = image.shape[:2]
     factor = vae_factor(vae)
     if image.ndim != 3 or height % factor or width % factor:
         raise DataError(f"{path}: {height} x {width} pixels; wanted: RGB with sides that {factor} divides")
     planes = np.ascontiguousarray(image[..., 2::-1].transpose(2, 0, 1), np.float32) / np.iinfo(image.dtype).max
-    moments: Tensor = posterior_moments(vae, torch.from_numpy(planes)[None].to(device))[0]
+    with torch.no_grad():
+        moments = posterior_moments(vae, torch.from_numpy(planes)[None].to(vae.device))[0]
     half = moments.float().clamp(-6e4, 6e4).cpu().numpy().astype(np.float16)
     if not np.isfinite(half).all():
         raise DataError(f"{path}: its latents are not finite")

@@ -5,20 +5,17 @@ every arch, dataset, loss, metric and model of ours, so `basicsr.archs.build_net
 BasicSR's own classes and functions stay as they are; `patch_basicsr()` replaces those that the launchers replace.
 Installed packages with an entry point of the group `prismsr.plugins` are imported last.
 
+A command of tools/ does this once its arguments are read (utils/command_line.py).
+
 Where BasicSR is not installed nothing is registered, and prismsr.functional can be used with torch and numpy alone.
 
 The public names are those of __init__.pyi; each is imported when it is first asked for.
 """
 
-from prismsr.utils import compat
-from prismsr.utils.plugins import import_installed
-from prismsr.utils.rooms import ROOMS, import_room, is_installed, offer_names
+from prismsr.utils.rooms import is_command, offer_names, register_all
 from prismsr.version import __version__  # noqa: F401
 
 __getattr__, __dir__, __all__ = offer_names(__name__, __file__)
 
-if is_installed("basicsr"):
-    compat.repair_imports()  # has to run before the first import of basicsr or torchvision anywhere below
-    for room, suffix in ROOMS.items():
-        import_room(f"prismsr.{room}", suffix)
-    import_installed()
+if not is_command():
+    register_all()

@@ -5,12 +5,8 @@ import json
 from pathlib import Path
 
 from prismsr.metrics.catalog import TABLE
-from prismsr.metrics.fid import MODES
-from prismsr.tools.evaluation.folder import evaluate_folder
 from prismsr.tools.evaluation.matching import REFERENCES
-from prismsr.tools.evaluation.protocols import PROTOCOLS
 from prismsr.tools.evaluation.results import SCORES, SUMMARY, format_markdown
-from prismsr.tools.evaluation.settings import choose_protocol
 from prismsr.utils.command_line import add_workers, whole_number
 from prismsr.utils.errors import OptionError
 
@@ -19,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("--sr", type=Path, help="folder of SR images")
     parser.add_argument("--gt", type=Path, help="folder of ground truths")
-    parser.add_argument("--protocol", help=f"one of {', '.join(PROTOCOLS)}, or a table such as ssl-1")
+    parser.add_argument("--protocol", help="a paper's, such as ssl, or a table's, such as ssl-1")
     parser.add_argument(
         "--metrics",
         nargs="+",
@@ -45,7 +41,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     channels.add_argument("--rgb", dest="y_channel", action="store_false", help="PSNR and SSIM of R, G and B")
     group.add_argument("--lpips-net", choices=["alex", "vgg", "squeeze"], help="backbone of lpips")
     group.add_argument("--niqe", choices=["basicsr", "pyiqa"], help="whose NIQE")
-    group.add_argument("--fid-mode", choices=MODES, help="how images are resized for FID")
+    group.add_argument("--fid-mode", choices=["clean", "legacy_pytorch"], help="how images are resized for FID")
     group.add_argument(
         "--fid-patches", type=whole_number(1), help="FID on patches of this side instead of whole images"
     )
@@ -67,6 +63,9 @@ def _add_matching(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate and print; returns 0, or 1 where images failed."""
+    from prismsr.tools.evaluation.folder import evaluate_folder
+    from prismsr.tools.evaluation.settings import choose_protocol
+
     protocol = choose_protocol(args)
     if args.explain:
         print("\n".join(protocol.explain()))

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import Any, NamedTuple
 
-from prismsr.metrics.images import Align, Image, convolve_exactly, make_rgb_tensor, read_bgr, read_pair
+from prismsr.metrics.images import Align, Image, read_bgr, read_pair
 from prismsr.metrics.no_reference import ImageFunction
 from prismsr.metrics.psnr_ssim import planes, psnr, ssim
+from prismsr.metrics.tensors import convolve_exactly, make_rgb_tensor
 from prismsr.tools.evaluation.columns import MetricSpec, Scorer, build_network
 from prismsr.tools.evaluation.matching import Item
 from prismsr.utils.errors import DataError, UserError

@@ -10,10 +10,10 @@ from typing import Any
 
 from prismsr.archs.lgcaa.checkpoint import require_same_options
 from prismsr.archs.lgcaa.stable_diffusion import build_scheduler
+from prismsr.metrics.tensors import read_tensor
 from prismsr.models.training.checkpoint_files import save_safetensors
 from prismsr.utils.errors import JobError, OptionError
 from prismsr.utils.files import atomic_write
-from prismsr.utils.images import read_tensor
 from prismsr.utils.options.files import load_options
 from prismsr.utils.weights.files import WeightsError, load_state_dict, network_weights, require_fit
 

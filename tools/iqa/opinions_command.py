@@ -4,12 +4,8 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from prismsr.tools.evaluation.columns import MetricSpec, make_scorer
-from prismsr.tools.iqa.opinions import correlate_set, limit_set
-from prismsr.tools.iqa.opinions_report import write_opinions
 from prismsr.tools.iqa.sets import READERS, load_iqa_set
 from prismsr.utils.command_line import add_workers, print_list, whole_number
-from prismsr.utils.devices import find_device
 from prismsr.utils.errors import OptionError
 from prismsr.utils.options.yaml_loader import read_settings
 
@@ -39,6 +35,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Score, correlate, write the results and print them."""
+    from prismsr.tools.evaluation.columns import MetricSpec, make_scorer
+    from prismsr.tools.iqa.opinions import correlate_set, limit_set
+    from prismsr.tools.iqa.opinions_report import write_opinions
+    from prismsr.utils.devices import find_device
+
     find_device(args.device)
     scorer = make_scorer(MetricSpec(args.metric, read_settings(args.metric_options, "--metric-options")), "none")
     scorer = replace(scorer, better=args.better or scorer.better)

@@ -5,21 +5,6 @@ from pathlib import Path
 
 from prismsr.data.images.source import ImageSourceError
 from prismsr.data.multi_gt.labels import read_labels
-from prismsr.data.multi_gt.score_file import read_scores
-from prismsr.metrics.preference import UNKNOWN, measure_misalignment
-from prismsr.tools.evaluation.columns import read_metric_settings
-from prismsr.tools.iqa.people import (
-    arrange_scores,
-    build_scorers,
-    compare_choices,
-    encode_labels,
-    group_images,
-    read_quality,
-    score_all,
-)
-from prismsr.tools.iqa.people_report import report_hggt, report_pairs
-from prismsr.tools.iqa.preference_pairs import read_pairs
-from prismsr.utils.devices import find_device
 from prismsr.utils.errors import OptionError
 
 
@@ -58,12 +43,19 @@ def _add_common(parser: argparse.ArgumentParser, metric_required: bool) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Analyse the pairs or the labels."""
+    from prismsr.utils.devices import find_device
+
     find_device(args.device)
     {"pairs": run_pairs, "hggt": run_hggt}[args.kind](args)
 
 
 def run_pairs(args: argparse.Namespace) -> None:
     """Report the accuracy of each metric against people's choices, and how the metrics complement one another."""
+    from prismsr.tools.evaluation.columns import read_metric_settings
+    from prismsr.tools.iqa.people import build_scorers, compare_choices
+    from prismsr.tools.iqa.people_report import report_pairs
+    from prismsr.tools.iqa.preference_pairs import read_pairs
+
     pairs = read_pairs(args.pairs, require_folder(args.root))
     scorers = build_scorers(args.metric, read_metric_settings(args.metric_options, "--metric-options"))
     folder = args.output / (args.name or args.pairs.stem)
@@ -74,19 +66,25 @@ def run_pairs(args: argparse.Namespace) -> None:
 
 def run_hggt(args: argparse.Namespace) -> None:
     """Report the misalignment of each metric with the labels of an original's enhanced versions."""
+    from prismsr.data.multi_gt.score_file import read_scores
+    from prismsr.metrics.preference import UNKNOWN, measure_misalignment
+    from prismsr.tools.evaluation.columns import read_metric_settings
+    from prismsr.tools.iqa import people
+    from prismsr.tools.iqa.people_report import report_hggt
+
     if not args.metric and not args.scores:
         raise OptionError("give --metric, --scores or both")
-    groups, images = group_images(args.root, files_needed=bool(args.metric))
-    codes = encode_labels(groups, read_labels(args.labels))
+    groups, images = people.group_images(args.root, files_needed=bool(args.metric))
+    codes = people.encode_labels(groups, read_labels(args.labels))
     tables = [read_scores(path) for path in args.scores]
-    scorers = build_scorers(args.metric, read_metric_settings(args.metric_options, "--metric-options"))
+    scorers = people.build_scorers(args.metric, read_metric_settings(args.metric_options, "--metric-options"))
     names = [*(table.metric for table in tables), *(scorer.spec.known.name for scorer in scorers)]
     if len(set(names)) < len(names):
         raise OptionError(f"--scores and --metric: one metric is given twice: {', '.join(names)}")
     folder = args.output / (args.name or args.root.resolve().stem)
-    found = {table.metric: measure_misalignment(read_quality(groups, table), codes) for table in tables}
-    scores, notes = score_all(scorers, images, folder / "scores", args.device, args.on_error)
-    found |= {name: measure_misalignment(arrange_scores(groups, each), codes) for name, each in scores.items()}
+    found = {table.metric: measure_misalignment(people.read_quality(groups, table), codes) for table in tables}
+    scores, notes = people.score_all(scorers, images, folder / "scores", args.device, args.on_error)
+    found |= {name: measure_misalignment(people.arrange_scores(groups, each), codes) for name, each in scores.items()}
     unlabelled = int((codes[:, 1:] == UNKNOWN).sum())
     first = [f"{unlabelled} enhanced images have no label and are in no pair"] if unlabelled else []
     title = f"{folder.name}: {len(groups.names)} groups of {len(groups.versions)} images"

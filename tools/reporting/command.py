@@ -5,8 +5,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from prismsr.tools.reporting.build import write_report
-from prismsr.tools.reporting.crops import CropOptions, Place
 from prismsr.utils.command_line import whole_number
 from prismsr.utils.errors import OptionError
 
@@ -30,6 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write the page and print what it lacks."""
+    from prismsr.tools.reporting.build import write_report
+    from prismsr.tools.reporting.crops import CropOptions
+
     output = args.output or args.results / "report.html"
     title = args.title or f"Results of {args.results.resolve().name}"
     size = args.max_mb * MEGABYTE * 3 // 4  # base64 makes four letters of three bytes
@@ -40,13 +41,13 @@ def run(args: argparse.Namespace) -> None:
     print(f"written: {output}, {output.stat().st_size / MEGABYTE:.1f} MiB")
 
 
-def parse_places(texts: Sequence[str]) -> dict[str, list[Place]]:
+def parse_places(texts: Sequence[str]) -> dict[str, list[tuple[int, int]]]:
     """Return the corners of crops by image, from IMAGE=LEFT,TOP.
 
     Raises:
         OptionError: one is written otherwise.
     """
-    places: dict[str, list[Place]] = {}
+    places: dict[str, list[tuple[int, int]]] = {}
     for text in texts:
         name, _, corner = text.rpartition("=")
         numbers = corner.split(",")

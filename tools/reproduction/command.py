@@ -4,16 +4,17 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from prismsr.tools.inference.defaults import OVERLAP, PRECISIONS
-from prismsr.tools.reproduction.cells import Cell, format_overview, list_cells, write_report
-from prismsr.tools.reproduction.kept_results import How, hash_folder
-from prismsr.tools.reproduction.plots import draw_plots
-from prismsr.tools.reproduction.running import Found, Setup, examine, run_all
 from prismsr.tools.reproduction.tables import Table, find_tables, list_jobs, read_tables
 from prismsr.utils.command_line import ROOT, add_workers, whole_number
 from prismsr.utils.errors import OptionError
 from prismsr.utils.names import did_you_mean
+
+if TYPE_CHECKING:
+    from prismsr.tools.reproduction.cells import Cell
+    from prismsr.tools.reproduction.running import Found, Setup
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,6 +45,11 @@ def run(args: argparse.Namespace, root: Path = ROOT) -> int:
     if "list" in args.tables:
         print("\n".join(f"{name:8} {table.title}" for name, table in read_tables().items()))
         return 0
+    from prismsr.tools.reproduction.cells import format_overview, list_cells, write_report
+    from prismsr.tools.reproduction.kept_results import hash_folder
+    from prismsr.tools.reproduction.plots import draw_plots
+    from prismsr.tools.reproduction.running import examine, run_all
+
     hash_folder.cache_clear()  # of an earlier call in this process
     tables = find_tables(args.tables)
     setup = _make_setup(args, root, tables)
@@ -87,7 +93,10 @@ def _choose_tables(args: argparse.Namespace, tables: dict[str, Table]) -> dict[s
     return chosen
 
 
-def _make_setup(args: argparse.Namespace, root: Path, tables: dict[str, Table]) -> Setup:
+def _make_setup(args: argparse.Namespace, root: Path, tables: dict[str, Table]) -> "Setup":
+    from prismsr.tools.reproduction.kept_results import How
+    from prismsr.tools.reproduction.running import Setup
+
     checkpoints = {}
     known = {method for table in tables.values() for method in [*table.rows, *table.extra]}
     for text in args.checkpoint:
@@ -102,7 +111,7 @@ def _make_setup(args: argparse.Namespace, root: Path, tables: dict[str, Table]) 
     return Setup(root, args.results or root / "results" / "reproduce", args.device, args.workers, how, checkpoints)
 
 
-def _tell_failures(found: Sequence[Found]) -> bool:
+def _tell_failures(found: Sequence["Found"]) -> bool:
     failures = [(one, column, text) for one in found for column, text in one.errors.items()]
     for one, column, text in failures:
         where = " ".join(part for part in (one.job.table, one.job.method, "on", one.job.dataset, column) if part)

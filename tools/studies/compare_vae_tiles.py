@@ -17,10 +17,10 @@ from prismsr.archs.lgcaa.options import BaseOptions, parse_section
 from prismsr.archs.lgcaa.sampling.options import SamplingOptions
 from prismsr.archs.lgcaa.sampling.vae_tiles import decode_tiled
 from prismsr.archs.lgcaa.stable_diffusion import build_vae, encode_images, vae_factor
+from prismsr.metrics.tensors import read_tensor
 from prismsr.utils.command_line import command, run_main
 from prismsr.utils.errors import OptionError
 from prismsr.utils.files import atomic_write
-from prismsr.utils.images import read_tensor
 
 import torch
 from torch import Tensor

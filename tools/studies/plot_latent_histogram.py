@@ -17,10 +17,10 @@ import prismsr  # noqa: F401  (before basicsr)
 from prismsr.archs.lgcaa.options import BaseOptions
 from prismsr.archs.lgcaa.sampling.enlarged_image import enlarge
 from prismsr.archs.lgcaa.stable_diffusion import build_vae, encode_images, vae_factor
+from prismsr.metrics.tensors import read_tensor
 from prismsr.utils.command_line import command, run_main
 from prismsr.utils.errors import OptionError
 from prismsr.utils.files import atomic_write
-from prismsr.utils.images import read_tensor
 
 import numpy as np
 import torch

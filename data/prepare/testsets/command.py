@@ -10,7 +10,6 @@ from prismsr.data.prepare.common import claim_folder, find_inputs
 from prismsr.data.prepare.downsample import write_lr
 from prismsr.data.prepare.testsets.arrange import arrange
 from prismsr.data.prepare.testsets.check import image_sizes
-from prismsr.data.prepare.testsets.degrade import read_recipe, write_degraded
 from prismsr.data.test_sets.layouts import Size, TestSet
 from prismsr.data.test_sets.sets import DOWNLOADS, FOLDER, TEST_SETS, count_images, find_test_set
 from prismsr.utils.command_line import add_workers, print_list, whole_number
@@ -104,6 +103,8 @@ def _downsample(test_set: TestSet, folder: Path, scale: int, args: argparse.Name
 
 
 def _degrade(test_set: TestSet, gt: Path, output: Path, number: int, recipe: str, args: argparse.Namespace) -> None:
+    from prismsr.data.prepare.testsets.degrade import read_recipe, write_degraded
+
     read_recipe(recipe, test_set.scale)  # in vain, so that what is wrong with it is told before any work
     options: dict[str, Any] = {"scale": test_set.scale, "recipe": recipe, "number": number, "seed": args.seed}
     claim_folder(output, {"command": "testset", "set": test_set.name, **options}, args.overwrite)

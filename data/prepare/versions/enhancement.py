@@ -5,17 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from prismsr.data.prepare.versions.enhancement_networks import SUFFIXES, enhance, load_model
 from prismsr.data.prepare.versions.filters import CLASSICAL, parameters
-from prismsr.utils.devices import find_device
 from prismsr.utils.errors import OptionError, UserError
 from prismsr.utils.files import hash_file
 from prismsr.utils.names import did_you_mean
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
+SUFFIXES = (".pth", ".pt", ".ckpt", ".safetensors")  # of networks
 MOST_VERSIONS = 99  # two digits
 
 
@@ -48,6 +46,10 @@ class Enhancement:
         """Return (H, W, 3) BGR to the same."""
         if not self.is_network:
             return CLASSICAL[self.source](image)
+        from prismsr.data.prepare.versions.enhancement_networks import enhance, load_model
+
+        import torch
+
         try:
             return enhance(image, load_model(self.source, self.device), self.tile, self.tile_pad)
         except torch.OutOfMemoryError as error:
@@ -62,6 +64,9 @@ def read_enhancements(sources: Sequence[str], tile: int, tile_pad: int, device: 
     """
     if len(sources) > MOST_VERSIONS:
         raise OptionError(f"--enhancer: {len(sources)} of them; allowed: 1 to {MOST_VERSIONS}")
+    from prismsr.data.prepare.versions.enhancement_networks import load_model  # with torch, which --help need not load
+    from prismsr.utils.devices import find_device
+
     enhancements = []
     for source in sources:
         if source not in CLASSICAL and not source.lower().endswith(SUFFIXES):

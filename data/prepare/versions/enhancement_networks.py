@@ -12,7 +12,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-SUFFIXES = (".pth", ".pt", ".ckpt", ".safetensors")
 RGB = 3
 
 

@@ -11,8 +11,7 @@ from hashlib import sha256
 from typing import Any
 
 from prismsr.data.prepare.common import add_folder_arguments, claim_folder, find_inputs, name_input, print_result
-from prismsr.data.prepare.versions.enhancement import read_enhancements
-from prismsr.data.prepare.versions.enhancement_networks import SUFFIXES
+from prismsr.data.prepare.versions.enhancement import SUFFIXES, read_enhancements
 from prismsr.data.prepare.versions.filters import CLASSICAL
 from prismsr.data.prepare.versions.multi_gt_patches import ImageResult, write_patches, write_selection
 from prismsr.data.prepare.versions.patch_selection import PatchRule
