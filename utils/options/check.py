@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,7 +29,7 @@ from prismsr.utils.options.schema import (
     ValOptions,
     entry_kind,
 )
-from prismsr.utils.options.tensors import LOSS_GTS, check_inputs
+from prismsr.utils.options.tensors import LOSS_GTS, check_inputs, chooses_gt
 from prismsr.utils.options.validation import validate_section
 
 from pydantic import create_model
@@ -76,6 +77,24 @@ def _located(problem: Problem, source: str, lines: Mapping[str, str]) -> Problem
 
 
 _NETWORK_KEY = re.compile(r"^(?:pretrain_network|strict_load|param_key)_(\w+)$")
+
+
+@cache
+def _add_networks(names: tuple[str, ...]) -> type[PathOptions]:
+    """Return the schema of `path` with the keys of these networks; kept, since a new one takes milliseconds."""
+    fields: dict[str, Any] = {}
+    for name in names:
+        fields[f"pretrain_network_{name}"] = (str | None, None)
+        fields[f"strict_load_{name}"] = (bool, True)
+        fields[f"param_key_{name}"] = (str | None, None)
+    return create_model("PathOptions", __base__=PathOptions, **fields)
+
+
+@cache
+def _add_optimizers(schema: type[TrainOptions], keys: frozenset[str]) -> type[TrainOptions]:
+    """Return the schema of `train` with these keys of optimisers; kept, as `_add_networks`."""
+    fields: dict[str, Any] = dict.fromkeys(sorted(keys), (OptimizerEntry | None, None))
+    return create_model(schema.__name__, __base__=schema, **fields)
 
 
 @dataclass
@@ -171,12 +190,7 @@ class _Check:
         data = self.opt.get("path")
         if not isinstance(data, dict):
             return
-        networks = [str(key).removeprefix("network_") for key in self.opt if str(key).startswith("network_")]
-        fields: dict[str, Any] = {}
-        for name in networks:
-            fields[f"pretrain_network_{name}"] = (str | None, None)
-            fields[f"strict_load_{name}"] = (bool, True)
-            fields[f"param_key_{name}"] = (str | None, None)
+        networks = tuple(str(key).removeprefix("network_") for key in self.opt if str(key).startswith("network_"))
         rest = {}
         for key, value in data.items():
             network = _NETWORK_KEY.match(str(key))
@@ -184,8 +198,7 @@ class _Check:
                 rest[key] = value
             elif value is not None and self.is_train:  # a test file may inherit them; null takes back an inherited one
                 yield Problem(join("path", key), f"there is no network_{network[1]}")
-        schema = create_model("PathOptions", __base__=PathOptions, **fields)
-        yield from validate_section(schema, rest, "path", is_train=self.is_train)
+        yield from validate_section(_add_networks(networks), rest, "path", is_train=self.is_train)
         for key, value in data.items():
             if key == "resume_state" or str(key).startswith("pretrain_network_"):
                 yield from self._missing(value, join("path", key))
@@ -205,8 +218,7 @@ class _Check:
         if self.schema is None:
             return
         networks = {f"optim_{str(key).removeprefix('network_')}" for key in self.opt if str(key).startswith("network_")}
-        fields: dict[str, Any] = dict.fromkeys(networks - {*self.schema.model_fields}, (OptimizerEntry | None, None))
-        schema = create_model(self.schema.__name__, __base__=self.schema, **fields)
+        schema = _add_optimizers(self.schema, frozenset(networks - {*self.schema.model_fields}))
         yield from validate_section(schema, data, "train", is_train=True)
         for key, field in schema.model_fields.items():
             entry, kind = data.get(key), entry_kind(field)
@@ -220,7 +232,8 @@ class _Check:
         key = join("train.losses", name)
         if not name.startswith("l_"):
             yield Problem(key, f"the name of a loss begins with l_, as in l_g_{name}")
-        if isinstance(entry, dict) and "gt" in entry:  # for the step, not for the loss itself
+        loss = find_registered("loss", str(entry.get("type"))) if isinstance(entry, dict) else None
+        if isinstance(entry, dict) and "gt" in entry and chooses_gt(loss):  # for the step, not for the loss itself
             if entry["gt"] not in LOSS_GTS:
                 yield Problem(join(key, "gt"), f"must be one of {', '.join(LOSS_GTS)}; got {show(entry['gt'])}")
             entry = {name: value for name, value in entry.items() if name != "gt"}

@@ -20,7 +20,7 @@ from prismsr.utils.options.schema import (
     TrainOptions,
 )
 from prismsr.utils.options.signatures import arguments_of
-from prismsr.utils.options.tensors import LOSS_GTS
+from prismsr.utils.options.tensors import LOSS_GTS, chooses_gt
 from prismsr.utils.options.validation import JsonSchema
 
 Json = dict[str, Any]
@@ -127,6 +127,8 @@ def _link(node: Any, defs: Json) -> Any:
 def _entries(kind: str) -> Json:
     if kind == "losses":
         return {"patternProperties": {"^l_": _or_null("loss")}, "additionalProperties": False}
+    if kind == "loss":  # one that BasicSR's models read, which know no key `gt`
+        return {"$ref": "#/$defs/loss", "not": {"required": ["gt"]}}
     return {"additionalProperties": _or_null("metric")} if kind == "metrics" else {"$ref": f"#/$defs/{kind}"}
 
 
@@ -143,7 +145,8 @@ def _entry(kind: str, schemas: Mapping[str, type[Options] | None]) -> Json:
     choices = []
     for schema, group in names.items():
         node = _section(schema)
-        node["properties"] = {"type": {}, **node["properties"], **_BESIDE.get(kind, {})}
+        plain = kind == "loss" and not chooses_gt(find_registered(kind, group[0]))
+        node["properties"] = {"type": {}, **node["properties"], **({} if plain else _BESIDE.get(kind, {}))}
         choices.append(_if("type", group, node))
     known = {"enum": list(schemas), "description": f"registered {kind}"}
     return {"type": "object", "properties": {"type": known}, "required": ["type"], "allOf": choices}
@@ -244,7 +247,7 @@ def _forget_needs(node: Any) -> Any:
         return [_forget_needs(item) for item in node]
     if not isinstance(node, dict):
         return node
-    kept = {key: item if key in ("if", "default", "enum") else _forget_needs(item) for key, item in node.items()}
+    kept = {key: item if key in ("if", "not", "default", "enum") else _forget_needs(item) for key, item in node.items()}
     if isinstance(kept.get("required"), list):
         del kept["required"]
     if kept.get("type") == "object" and kept.get("additionalProperties", True) is not True:

@@ -8,7 +8,7 @@ key of that option, "" for none. The key is of the whole option file for a model
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from prismsr.utils.loss_inputs import required_inputs
+from prismsr.utils.loss_inputs import input_names, required_inputs
 from prismsr.utils.options.entries import find_registered, registered_names
 from prismsr.utils.options.named import find_model
 from prismsr.utils.options.problems import Problem, join
@@ -45,6 +45,11 @@ def check_inputs(opt: Mapping[str, Any]) -> Iterator[Problem]:
                 found.setdefault((key, reason), []).append(tensor)
         for (key, reason), tensors in found.items():
             yield Problem(key, f"asks for {' and '.join(tensors)}, {reason}")
+
+
+def chooses_gt(loss: Any) -> bool:
+    """Return whether an entry of this loss may have a key `gt`: those that compare with the GT, and unknown ones."""
+    return loss is None or "gt" in input_names(loss)
 
 
 def needed_key(declared: Collection[str], tensor: str) -> str:

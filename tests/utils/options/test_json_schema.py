@@ -100,6 +100,7 @@ WRONG = [
     ("train.losses.l_pix.weight", 1, "train.losses.l_pix"),
     ("train.losses.l_pix", {"type": "FeatureLoss"}, "train.losses.l_pix"),
     ("train.losses.l_pix", {"type": "L1Loss", "reduction": "avg"}, "train.losses.l_pix.reduction"),
+    ("train.losses.l_pix", {"type": "NoiseLoss", "gt": "gt"}, "train.losses.l_pix"),
     ("val.val_freq", ..., "val"),
     ("val.metrics.psnr.crop_border", ..., "val.metrics.psnr"),
     ("val.metrics.psnr.better", "up", "val.metrics.psnr.better"),
@@ -125,6 +126,9 @@ def test_a_part_needs_nothing_but_says_nothing_wrong(validator: Draft202012Valid
     assert wrong_places(validator, {"_base_": "x.yml", "train": {"optim_d": None, "losses": losses}}) == set()
     assert wrong_places(validator, {"name": "x", "_base_": ["a.yml"], "model_type": "SRModel"}) == set()
     assert wrong_places(validator, {"train": {"pixel_opt": {"loss_weight": 1}, "losses": {}}}) == set()
+    pixel = {"type": "L1Loss", "gt": "gt"}  # BasicSR's models know no such key
+    assert wrong_places(validator, {"train": {"pixel_opt": pixel}}) != set()
+    assert wrong_places(validator, {"train": {"losses": {"l_pix": pixel}}}) == set()
     assert wrong_places(validator, {"train": {"scheduler": {"_replace_": True, "type": "MultiStepLR"}}}) == set()
     assert "train.total_iter" in wrong_places(validator, {"_base_": "x.yml", "train": {"total_iter": 0}})
     assert "train" in wrong_places(validator, {"train": {"total_iters": 1}})

@@ -122,6 +122,8 @@ def test_models_that_declare_nothing_are_passed_over(experiment, monkeypatch):
 
 def test_the_gt_that_an_entry_chooses(experiment):
     assert list(_errors(experiment, {"type": "L1Loss", "gt": "gt_usm"})) == ["train.losses.l_new.gt"]
+    errors = _errors(experiment, {"type": "NegativeLoss", "gt": "gt"})  # asks for none
+    assert "train.losses.l_new.gt" in errors
 
 
 def test_models_hand_what_their_documentation_says():
