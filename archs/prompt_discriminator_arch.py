@@ -32,8 +32,7 @@ def similarity_logit(final: Tensor, positive: Tensor, negative: Tensor, logit_sc
 
 
 def similarity_score(final: Tensor, positive: Tensor, negative: Tensor, logit_scale: float = LOGIT_SCALE) -> Tensor:
-    """Return s = exp(T s+) / (exp(T s+) + exp(T s-)) with cosines s+, s- (eq. 3 and 4); (B,) in [0, 1], higher is
-    better.
+    """Return s = exp(T s+) / (exp(T s+) + exp(T s-)), s+, s- cosines (eq. 3, 4); (B,) in [0, 1], higher is better.
 
     The arguments are those of `similarity_logit`. With T = 1 it is the equation as printed.
     """

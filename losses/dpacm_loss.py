@@ -25,9 +25,7 @@ _LPIPS_URL = "https://github.com/chaofengc/IQA-PyTorch/releases/download/v0.1-we
 
 
 def pair_with_gt(x_rgb: Images, gt: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """Return each X_RGB (B, 3, H_i, W_i) in float32 with the HR image (B, 3, H, W) at its size, reduced by averaging
-    areas.
-    """
+    """Return each X_RGB (B, 3, H_i, W_i) in float32 with the HR image (B, 3, H, W) area-averaged to its size."""
     images = [x_rgb] if isinstance(x_rgb, Tensor) else list(x_rgb)
 
     def target(size: torch.Size) -> Tensor:

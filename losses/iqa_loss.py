@@ -14,8 +14,7 @@ from torch import Tensor, nn
 
 
 def iqa_loss(sr: Tensor, metric: NRMetric) -> Tensor:
-    """Return -mean over images of Q(clamp(SR, 0, 1)), Q on the scale of 0 to 100, higher better; no gradient beyond [0,
-    1].
+    """Return -mean over images of Q(clamp(SR, 0, 1)), Q in 0 to 100, higher better; no gradient beyond [0, 1].
 
     Args:
         sr: RGB (B, 3, H, W).

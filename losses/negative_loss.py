@@ -10,9 +10,7 @@ from torch.nn import functional as F
 
 
 def local_variance(values: Tensor, size: int = 3) -> Tensor:
-    """Return unbiased variance over a window of size x size pixels around each, border mirrored; (B, 1, H, W) to the
-    same.
-    """
+    """Return the unbiased variance in a size x size window around each pixel, border mirrored; (B, 1, H, W)."""
     height, width = values.shape[-2:]
     windows = F.unfold(F.pad(values, (size // 2,) * 4, mode="reflect"), size)
     return windows.var(1).view(-1, 1, height, width)

@@ -53,9 +53,7 @@ def frechet_distance(first: Features, second: Features) -> float:
 
 
 def _multiply_small(first: Features, second: Features) -> Features:
-    """Return a B^T, with a factor of more rows than columns replaced by its triangle, which has the same
-    product A^T A.
-    """
+    """Return a B^T; a factor of more rows than columns is replaced by its triangle, with the same A^T A."""
     return np.asarray(_reduce_rows(first) @ _reduce_rows(second).T, np.float64)
 
 

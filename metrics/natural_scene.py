@@ -29,8 +29,7 @@ _SHIFTS = ((0, 1), (1, 0), (1, 1), (1, -1))  # to the neighbours whose products 
 
 
 def compute_luma(images: Tensor) -> Tensor:
-    """Return MATLAB's Y in [16, 235] of RGB images in [0, 1], (B, 3, H, W) to (B, 1, H, W); NIQE rounds it, this does
-    not.
+    """Return MATLAB's Y in [16, 235] of RGB images in [0, 1], (B, 3, H, W) to (B, 1, H, W), not rounded as in NIQE.
 
     Example:
         >>> compute_luma(torch.ones(1, 3, 1, 1)).item()
@@ -93,8 +92,7 @@ def _tabulate_ratios() -> tuple[Tensor, Tensor]:
 
 
 def find_shape(ratio: Tensor) -> Tensor:
-    """Return inverse of `compute_aggd_ratio`, any shape, within [0.2, 10]: linear between NIQE's grid points, so
-    differentiable.
+    """Return the inverse of `compute_aggd_ratio` in [0.2, 10], any shape: linear between NIQE's grid points.
 
     Example:
         >>> find_shape(torch.tensor([0.5]))
@@ -138,8 +136,7 @@ def describe_blocks(blocks: Tensor) -> Tensor:
 
 
 def describe_images(images: Tensor, window: Tensor) -> Tensor:
-    """Return the 36 features of every 96 x 96 block, without overlap from the top left; what is over at the end is left
-    out.
+    """Return the 36 features of every 96 x 96 block, from the top left, without overlap; what is over is left out.
 
     Args:
         images: RGB (B, 3, H, W) in [0, 1], H and W at least 96.

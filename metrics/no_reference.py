@@ -89,8 +89,7 @@ class NRMetric(nn.Module):
         return scores.reshape(len(images), -1)[:, 0].float()
 
     def rate(self, images: Tensor) -> Tensor:
-        """Return scores (B,) on one scale for all metrics: 0 to 100, higher is better, not clamped; MUSIQ's is its raw
-        score.
+        """Return scores (B,) on one scale, 0 to 100, higher is better, not clamped; MUSIQ's are its raw scores.
 
         100 (s - low) / (high - low), turned around where lower is better.
 

@@ -186,9 +186,7 @@ def _classes_above(code: int) -> list[int]:
 
 
 def _count_below(scores: NDArray[np.float64], codes: NDArray[np.int_], code: int, others: Sequence[int]) -> Share:
-    """Return pairs, within a group, of an image of class `code` and one of `others`; counted are those where it has
-    less.
-    """
+    """Count, within groups, pairs of an image of class `code` and one of `others`, and those where it has less."""
     known = ~np.isnan(scores)
     first = ((codes == code) & known)[:, :, None]
     pairs = first & (np.isin(codes, others) & known)[:, None, :]

@@ -10,8 +10,7 @@ _LOADERS: dict[str, Callable[..., Any]] = {}
 
 
 def register_loader(metric: str) -> Callable[[Loader], Loader]:
-    """Return decorator: enter the function that loads the networks of a registered metric, from the metric's own
-    options.
+    """Return a decorator for the function that loads the networks of a registered metric from its options.
 
     Args:
         metric: the metric's registered name.

@@ -161,9 +161,7 @@ class _Echo(io.StringIO):
 
 @contextlib.contextmanager
 def _hold_output() -> Iterator[_Echo]:
-    """Hold what is printed while a network is built: pyiqa and torch.hub print what they fetch, and their
-    errors do not.
-    """
+    """Hold what pyiqa and torch.hub print while a network is built: what they fetch, which their errors do not say."""
     echo = _Echo(sys.stderr)
     with contextlib.redirect_stdout(echo), contextlib.redirect_stderr(echo):
         yield echo

@@ -33,8 +33,7 @@ ANTONYMS = ("Good photo.", "Bad photo.")
 def compute_sfd_iqa(
     feat_logits: Tensor | None, s_lp: Tensor, s_o: Tensor, alpha_1: float = 0.5, alpha_2: float = 0.5
 ) -> Tensor:
-    """Return s_d = (alpha_1 s_o + alpha_2 s_lp) * mean over the map of sigmoid(s_ij) (eq. 8 to 10); (B,), higher is
-    better.
+    """Return s_d = (alpha_1 s_o + alpha_2 s_lp) * mean of sigmoid(s_ij) (eq. 8 to 10); (B,), higher is better.
 
     Args:
         feat_logits: Feat-D's map s_ij (eq. 8), logits (B, 1, h, w); None leaves its factor out: the score is
@@ -161,8 +160,7 @@ def load_sfd_iqa(
     device: str = "cpu",
     **scoring: Any,
 ) -> SFDIQA:
-    """Return SFD-IQA from the checkpoints of a training. The last few are kept: a further call with equal arguments is
-    cheap.
+    """Return SFD-IQA from the checkpoints of a training; the last few are kept, so that calling again is cheap.
 
     Args:
         feat_d: models/net_d_feat_ITER.pth of a training with options/sfd; None leaves Feat-D's factor out.

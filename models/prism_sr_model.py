@@ -276,9 +276,7 @@ class PrismSRModel(SRModel):
         return log
 
     def training_state(self) -> dict[str, Any]:
-        """Return what a resumed training needs beside networks, optimisers and schedulers: plain tensors and
-        numbers.
-        """
+        """Return what resuming needs beside networks, optimisers and schedulers: plain tensors and numbers."""
         degradation = None if self.degradation is None else self.degradation.training_state()
         return {
             "skipped_in_row": self.guard.skipped_in_row,

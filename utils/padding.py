@@ -5,8 +5,7 @@ from torch.nn import functional as F
 
 
 def pad_to_windows(image: Tensor, window_size: int) -> Tensor:
-    """Return the image (B, C, H, W), mirrored at its right and lower border until both sides are multiples of
-    window_size.
+    """Return the image (B, C, H, W), mirrored at right and bottom until its sides are multiples of window_size.
 
     A side is mirrored again where it is too short to be mirrored once.
     """

@@ -101,7 +101,5 @@ def _resize(image: NDArray[Any], scale: int) -> NDArray[Any]:
 
 
 def _transpose(matrix: NDArray[Any]) -> NDArray[Any]:
-    """Return contiguous transpose; torch copies block by block, which is several times faster than numpy's line by
-    line.
-    """
+    """Return the contiguous transpose; torch copies blocks, several times faster than numpy's line by line."""
     return torch.from_numpy(matrix).T.contiguous().numpy()

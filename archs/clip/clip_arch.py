@@ -61,8 +61,7 @@ class ClipTextEncoder(nn.Module):
         return torch.tensor([[*row, *[0] * (longest - len(row))] for row in tokens])
 
     def forward(self, ids: Tensor, context: Tensor | None = None) -> Tensor:
-        """Return features (P, D) of prompts, not normalised, as open_clip's encode_text gives them; differentiable to
-        context.
+        """Return features (P, D) of prompts, not normalised, as open_clip's encode_text; differentiable to context.
 
         Args:
             ids: token ids (P, n), n <= context_length, with the end mark, which has the highest id, in each row. The

@@ -15,8 +15,7 @@ NOTES = "lgcaa"
 
 
 def read_notes(path: str | Path) -> dict[str, Any]:
-    """Return the sections `base`, `dino`, `lgcaa` and `rgb` that a network was trained with; {} where the file has
-    none.
+    """Return the sections base, dino, lgcaa and rgb that a network was trained with; {} where the file has none.
 
     The file is mapped, not read; what is wrong with it the loading itself tells.
     """

@@ -130,9 +130,7 @@ class DinoEncoder(nn.Module):
 
     @torch.no_grad()
     def forward(self, lr: Tensor) -> Tensor:
-        """Return tokens (B, 1 + patches, width) of LR images (B, 3, h, w), RGB in [0, 1]; 197 at 224 with 16 x 16
-        patches.
-        """
+        """Return tokens (B, 1 + patches, width) of RGB images (B, 3, h, w) in [0, 1]; 197 at 224, 16 x 16 patches."""
         tokens: Tensor = self.vit.forward_features(self.prepare(lr.to(self.mean.dtype)))
         return tokens
 

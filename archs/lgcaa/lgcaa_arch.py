@@ -192,9 +192,7 @@ class LGCAANet(nn.Module):
 
 
 def trainable_state(net: nn.Module) -> dict[str, Tensor]:
-    """Return the trained tensors of an LGCAANet by name, without a graph; never those of VAE, image encoder or frozen
-    UNet.
-    """
+    """Return an LGCAANet's trained tensors by name, without a graph; none of VAE, image encoder or frozen UNet."""
     return {name: value.detach() for name, value in net.state_dict().items()}
 
 
@@ -205,9 +203,7 @@ def load_trainable(net: nn.Module, state: Mapping[str, Tensor], source: str | Pa
 
 
 def copy_sharing_frozen(net: nn.Module) -> Any:
-    """Return a deep copy, for the moving average, whose frozen tensors are the network's own: it takes no memory for
-    them.
-    """
+    """Return a deep copy, for the moving average, that shares the frozen tensors and so takes no memory for them."""
     trained = set(net.trained)  # type: ignore[arg-type]
     frozen = [value for name, value in net.named_parameters() if name not in trained]
     return deepcopy(net, {id(value): value for value in [*frozen, *net.buffers()]})

@@ -181,9 +181,7 @@ def base_needs(options: BaseOptions, key: str) -> Iterator[Need]:
 
 @tensors_only()
 def _load(kind: str, path: str, subfolder: str, revision: str | None) -> Any:
-    """Return a network from a folder (its own, or one with subfolders) or the hub: from its cache first, then
-    downloaded.
-    """
+    """Return a network from a folder (its own, or one with subfolders) or the hub: its cache first, then a download."""
     network = getattr(diffusers(), kind)
     folder = Path(path).expanduser()
     if folder.is_dir():

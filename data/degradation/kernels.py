@@ -41,9 +41,7 @@ class KernelSettings(NamedTuple):
 
 
 def random_blur_kernel(settings: KernelSettings) -> Tensor:
-    """Return a blur kernel of a random kind and side (or a sinc filter), (k, k) float32 with sum 1, k =
-    blur_kernel_size.
-    """
+    """Return a random blur kernel or sinc filter, (k, k) float32 with sum 1, k = blur_kernel_size."""
     size = settings.random_size()
     if np.random.uniform() < settings.sinc_prob:
         return _pad(_sinc(size, math.pi / (3 if size < SMALL else 5)), settings.blur_kernel_size)
@@ -62,9 +60,7 @@ def random_blur_kernel(settings: KernelSettings) -> Tensor:
 
 
 def random_sinc_kernel(settings: KernelSettings, probability: float) -> Tensor:
-    """Return a sinc filter with this probability, else the kernel that changes nothing; (k, k), k =
-    blur_kernel_size.
-    """
+    """Return a sinc filter with this probability, else the identity; (k, k), k = blur_kernel_size."""
     if np.random.uniform() < probability:
         return _pad(_sinc(settings.random_size(), math.pi / 3), settings.blur_kernel_size)
     return _pad(np.ones((1, 1)), settings.blur_kernel_size)

@@ -203,9 +203,7 @@ class RealESRGANDegradation(nn.Module):
             )
 
     def training_state(self) -> dict[str, Any]:
-        """Return what a checkpoint needs besides the random generators' states: the pool, as plain tensors and
-        numbers.
-        """
+        """Return what a checkpoint needs besides the states of generators: the pool, as plain tensors and numbers."""
         return {"pool": self.pool.state()}
 
     def load_training_state(self, state: Mapping[str, Any]) -> None:

@@ -71,8 +71,7 @@ def random_patch(
 
 
 def resize_area(image: NDArray[Any], side: int) -> NDArray[Any]:
-    """Return a square image resized by cv2.INTER_AREA: each pixel is the mean of the area that it covers, within one
-    level.
+    """Return a square image resized by cv2.INTER_AREA: a pixel is the mean of the area it covers, within one level.
 
     cv2 takes that mean for enlarging, too: a pixel inside one of the image's has its value, and only one across an edge
     is mixed. An enlargement by a whole number thus repeats pixels; it is not bilinear. LDM enlarges small squares so.

@@ -148,9 +148,7 @@ with lmdb.open(sys.argv[1], readonly=True, lock=False, create=False).begin(buffe
 
 
 def _readable(path: Path) -> bool:
-    """Return whether every value of an LMDB can be read, tried in another process: reading beyond a file's end kills
-    it.
-    """
+    """Return whether all values of an LMDB can be read, tried in another process: reading beyond its end kills it."""
     command = [sys.executable, "-c", _READ_ALL, str(path)]
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
@@ -205,9 +203,7 @@ class LmdbSource(ImageSource):
         return f"{self.root}, key {self.stored_key(key)}"
 
     def manifest(self) -> dict[str, dict[str, Any]]:
-        """Return size in bytes, shape and SHA-256 of each stored value, by stored key; empty without a
-        manifest.json.
-        """
+        """Return size in bytes, shape and SHA-256 of each value, by stored key; empty without a manifest.json."""
         if not self.encoded:
             return {}
         try:

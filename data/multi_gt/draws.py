@@ -82,9 +82,7 @@ def choose_groups(rule: Rule, negatives: bool, codes: NDArray[np.int8]) -> NDArr
 
 
 def candidates(rule: Rule, codes: NDArray[np.int8]) -> NDArray[np.bool_]:
-    """Return the versions that may become the ground truth, (groups, V); the original where none is positive, as in
-    HGGT.
-    """
+    """Return the versions that may become GT, (groups, V); the original where none is positive, as in HGGT."""
     if rule in ("sma", "amo"):
         return np.ones(codes.shape, bool)
     chosen = codes == POSITIVE if rule in LABELLED else np.zeros(codes.shape, bool)

@@ -84,8 +84,7 @@ class GTChoice:
 
 
 def build_gt_choice(opt: Mapping[str, Any], device: torch.device | str) -> GTChoice | None:
-    """Return what an option file asks for; None where the dataset chooses: by a score file, or by a rule without
-    scores.
+    """Return what an option file asks for; None where the dataset chooses: by a score file, or without scores.
 
     Args:
         opt: the whole option file; datasets.train's sampling, tau and scores, and `scoring` (the arguments of

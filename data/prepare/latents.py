@@ -51,9 +51,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def encode_latents(vae: Any, path: Path) -> np.ndarray:
-    """Return posterior (8, H / 8, W / 8) float16 of an image file; DataError where the VAE's factor does not
-    divide it.
-    """
+    """Return an image's posterior (8, H / 8, W / 8) float16; DataError where the VAE's factor does not divide it."""
     from prismsr.archs.lgcaa.stable_diffusion import posterior_moments, vae_factor
 
     import torch

@@ -75,9 +75,7 @@ def refuse_collisions(keys: Iterable[str], suffixes: Iterable[str]) -> None:
 
 
 def version_sizes(height: int, width: int, scales: Iterable[float], shortest_edge: int) -> dict[str, tuple[int, int]]:
-    """Return (height, width) in pixels of an image's versions, by suffix; "" is the original. Sizes are cut down to
-    pixels.
-    """
+    """Return (height, width) of an image's versions by suffix, "" for the original; sizes are cut to whole pixels."""
     shorter, longer = min(height, width), max(height, width)
     scaled = {f"T{index}": (int(height * scale), int(width * scale)) for index, scale in enumerate(scales)}
     sizes = {suffix: size for suffix, size in scaled.items() if min(size) >= shortest_edge}

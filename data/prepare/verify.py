@@ -104,9 +104,7 @@ def check_image(key: str, root: str, is_mask: bool) -> Finding:
 
 
 def check_listing(source: LmdbSource, keys: list[str]) -> list[str]:
-    """Return problems of an LMDB's lists: meta_info.txt, by which BasicSR finds the keys, and the manifest if there is
-    one.
-    """
+    """Return problems of an LMDB's lists: meta_info.txt, where BasicSR finds the keys, and the manifest, if any."""
     meta_info = source.root / META_INFO
     if not meta_info.is_file():
         return [f"{meta_info}: missing; BasicSR cannot read the LMDB without it"]
@@ -126,9 +124,7 @@ def check_listing(source: LmdbSource, keys: list[str]) -> list[str]:
 
 
 def compare(kind: str, gt: dict[str, Size], other: dict[str, Size], scale: int) -> list[str]:
-    """Return problems between X and its LQ images (or masks, with scale 1): keys that one lacks, and sizes that do not
-    fit.
-    """
+    """Return problems between X and LQ images (or masks, scale 1): keys that one lacks, sizes that do not fit."""
     problems = [f"{key}: in X, but not in the {kind} set" for key in sorted(gt.keys() - other.keys())]
     problems += [f"{key}: in the {kind} set, but not in X" for key in sorted(other.keys() - gt.keys())]
     for key in sorted(gt.keys() & other.keys()):

@@ -114,9 +114,7 @@ class Job:
             idle.append(sweep)
 
     def tables(self, count: int) -> Iterator[tuple[Unit, list[Tensor]]]:
-        """Yield the units, each with `count` tables (K, N) to write to, which lie where those of the other
-        units lay.
-        """
+        """Yield the units, each with `count` tables (K, N) to write to, in the memory of the last unit's tables."""
         entries = max((len(unit.pixels) for unit in self.units), default=0) * self.setting.plan.neighbours
         memory = [self.images.new_empty(entries) for _ in range(count)]
         for unit in self.units:

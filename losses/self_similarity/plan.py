@@ -84,9 +84,7 @@ class SearchPlan:
 
     @cached_property
     def clips(self) -> list[tuple[slice, slice]]:
-        """Return which samples along an axis of the window a clip keeps and leaves out: by c at c, by -c at
-        window - c.
-        """
+        """Return which samples along a window's axis a clip keeps and leaves out: by c at c, by -c at window - c."""
         far = [(slice(0, self.window - c), slice(self.window - c, self.window)) for c in range(self.rim + 1)]
         near = [(slice(c, self.window), slice(0, c)) for c in range(self.rim, 0, -1)]
         return far + near

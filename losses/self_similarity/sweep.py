@@ -151,9 +151,7 @@ class Sweep:
 
     @cached_property
     def spread(self) -> tuple[Tensor, Ends, list[list[Ends]]]:
-        """Return a gradient (C, stored); it and `sr` where an offset starts; and, by block, where each of its offsets
-        ends.
-        """
+        """Return a gradient (C, stored), it and `sr` where an offset starts, and by block where its offsets end."""
         grad = torch.empty_like(self.sr.raw)
 
         def at(shift: int) -> Ends:

@@ -63,9 +63,7 @@ class Tiling:
         self.spare = self.rows * self.height - height, self.columns * self.width - width
 
     def canvas(self, images: Tensor) -> Tensor:
-        """Return images (B, C, H, W) with a mirrored halo, and zeros below and to the right where the tiles reach
-        further.
-        """
+        """Return images (B, C, H, W) with a mirrored halo, and zeros at right and bottom where tiles reach further."""
         padded = F.pad(images, (self.plan.halo,) * 4, mode="reflect")
         return F.pad(padded, (0, self.spare[1], 0, self.spare[0]))
 
@@ -103,9 +101,7 @@ class Tiling:
 
 
 def _splits(height: int, width: int, frame: int, area: int) -> Iterator[tuple[int, int, int]]:
-    """Yield total area, rows and columns of the tilings whose tiles keep to `area`, and of the finest one in
-    any case.
-    """
+    """Yield total area, rows and columns of the tilings with tiles up to `area`, and of the finest one anyway."""
     most_rows, most_columns = -(-height // SMALLEST_SIDE), -(-width // SMALLEST_SIDE)
     for rows in range(1, most_rows + 1):
         tall = -(-height // rows) + frame
@@ -116,9 +112,7 @@ def _splits(height: int, width: int, frame: int, area: int) -> Iterator[tuple[in
 
 
 def _groups(counts: list[int], room: int, pixels: int) -> Iterator[list[tuple[int, int, int]]]:
-    """Yield groups of (tile, start, stop) of at most `room` tiles and `pixels` mask pixels; empty tiles are
-    left out.
-    """
+    """Yield groups of (tile, start, stop), up to `room` tiles and `pixels` mask pixels, without empty tiles."""
     group: list[tuple[int, int, int]] = []
     end = 0
     for tile, count in enumerate(counts):

@@ -76,8 +76,6 @@ def _check_crops(opt: Mapping[str, Any], losses: list[Named], head: str | None, 
 
 
 def _factor(base: BaseOptions) -> int:
-    """Return by how much E, and the VAE, which has to agree with it, reduce the sides; 1 where a file of
-    weights says it.
-    """
+    """Return by how much E and the VAE, which must agree, reduce the sides; 1 where a file of weights says it."""
     widths = base.condition_channels
     return 2 ** (len(widths) - 1) if isinstance(widths, list) and base.controlnet_path is None else 1

@@ -67,8 +67,7 @@ class LowRank(nn.Module):
 
 
 def find_layers(net: nn.Module, targets: Sequence[str]) -> dict[str, nn.Module]:
-    """Return the layers that shell-style patterns choose by their names, e.g. `layers.*.mlp.fc?` (`*` matches dots,
-    too).
+    """Return the layers that shell-style patterns choose by name, as `layers.*.mlp.fc?` (`*` matches dots, too).
 
     Raises:
         OptionError: a pattern matches no linear layer or convolution, or also a layer of another kind with weights.
@@ -88,9 +87,7 @@ def find_layers(net: nn.Module, targets: Sequence[str]) -> dict[str, nn.Module]:
 
 
 def adaptable(module: nn.Module) -> bool:
-    """Return whether a layer can have an adapter: nn.Linear, or nn.Conv2d with groups 1, with a plain parameter
-    `weight`.
-    """
+    """Return whether a layer can have an adapter: nn.Linear or nn.Conv2d, groups 1, `weight` a plain parameter."""
     known = isinstance(module, nn.Linear) or (isinstance(module, nn.Conv2d) and module.groups == 1)
     return known and module._parameters.get("weight") is not None
 

@@ -85,9 +85,7 @@ class Lora:
         )
 
     def build_average(self, net: nn.Module) -> nn.Module:
-        """Return a copy of net_g as its moving average: the same base, whatever params_ema is in its file, an own
-        adapter.
-        """
+        """Return a copy of net_g as its average: the same base, whatever params_ema its file has, an own adapter."""
         average = deepcopy(net).requires_grad_(False)
         text = "The moving average has the same base as net_g; params_ema of its file is not loaded."
         if self._saved is not None:

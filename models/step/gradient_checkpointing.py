@@ -30,8 +30,7 @@ def checkpoint_blocks(net: nn.Module) -> None:
 
 
 def find_repeated_blocks(net: nn.Module) -> list[nn.Module]:
-    """Return children of the longest Sequential or ModuleList with two or more children of one class that have
-    parameters.
+    """Return the children of one class, two or more with parameters, of the longest Sequential or ModuleList.
 
     RRDBNet's are the blocks of `body`. OptionError, naming the network, where there are none.
     """

@@ -171,8 +171,7 @@ class TrainingSession:
         return self.iteration < int(self.opt["train"]["total_iter"])
 
     def unwrap(self, batch: Any) -> dict[str, Any]:
-        """Return the batch itself; where it is bad, what was trained before it is saved (alone: others are in their
-        step).
+        """Return the batch itself; before a bad one is raised, what was trained is saved (alone: others are in a step).
 
         Raises:
             TrainingError: by the policy on bad samples.
@@ -233,9 +232,7 @@ class TrainingSession:
         }
 
     def local_state(self) -> dict[str, Any]:
-        """Return what each rank has to itself: generators, and what the model keeps (scaler, pool of degraded
-        pairs).
-        """
+        """Return what each rank has to itself: generators, and what the model keeps (scaler, degradation's pool)."""
         state = {"rng": rng_state(), "bad_samples": self.bad_samples.state()}
         if hasattr(self.model, "training_state"):
             state["model"] = self.model.training_state()
@@ -260,9 +257,7 @@ class TrainingSession:
 
 
 def _choose_state(opt: dict[str, Any]) -> str | None:
-    """Return path of the training state to go on from: the newest that is whole, or the one that the option
-    file names.
-    """
+    """Return the training state to go on from: the newest that is whole, or the one that the option file names."""
     path = opt["path"]
     models = Path(path["models"])
     if opt["auto_resume"]:

@@ -170,9 +170,7 @@ def _measure_image(model: BaseModel, batch: Any, path: Path | None) -> tuple[dic
 
 
 def _metric(data: Mapping[str, Any], references: Sequence[Any], options: Mapping[str, Any]) -> float:
-    """Return a metric of one image; where it compares with a ground truth and there are several, the mean over
-    these.
-    """
+    """Return a metric of one image; the mean over the ground truths where it compares and there are several."""
     if references and takes(METRIC_REGISTRY.get(options["type"]), METRIC_DATA[1]):
         values = [float(calculate_metric({**data, "img2": image}, options)) for image in references]
         return _mean(values)

@@ -85,9 +85,7 @@ def _bases(value: Any, where: str) -> list[str]:
 
 
 def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return deep-merge two mappings into a new one that shares no container with either (BasicSR pops keys
-    from them).
-    """
+    """Merge two mappings deeply into a new one that shares no container with either (BasicSR pops keys from them)."""
     merged = {key: _copy(value) for key, value in base.items()}
     for key, value in changes.items():
         old = merged.get(key)

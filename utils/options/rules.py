@@ -26,9 +26,7 @@ def _arch(opt: Mapping[str, Any], network: str) -> Any:
 
 
 def one_scale(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOptions] | None) -> Iterator[Problem]:
-    """Check that `scale` is there where a dataset reads it, and network_g upscales by it (a class may fix it as
-    SCALE).
-    """
+    """Check that `scale` is there for datasets that read it, and is network_g's (a class may fix it as SCALE)."""
     scale = number(opt.get("scale"))
     if scale is None:
         used = any(dataset is not None and dataset.USES_SCALE for _, _, dataset in _datasets(opt))

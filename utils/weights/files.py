@@ -34,8 +34,7 @@ class WeightsError(UserError, RuntimeError):
 
 
 def read_file(path: str | os.PathLike[str]) -> Any:
-    """Return content of a torch.save or safetensors file, on the CPU: tensors and plain containers only, no code is
-    run.
+    """Return a torch.save or safetensors file's content, on the CPU: tensors and plain containers; no code is run.
 
     Checksums are checked where the file has them (torch's zip format, since 1.6), so that a damaged file is noticed.
 
@@ -184,9 +183,7 @@ def load_torchvision_weights(url: str, what: str) -> dict[str, Tensor]:
 
 
 def hash_weights(net: nn.Module) -> str:
-    """Return SHA-256, in hex, of the bytes of the state dict in the order of its keys; "" where there are no
-    weights.
-    """
+    """Return the SHA-256, in hex, of a state dict's bytes in the order of its keys; "" without weights."""
     state = net.state_dict()
     digest = hashlib.sha256()
     for key in sorted(state):

@@ -79,9 +79,7 @@ def wavelet(image: Tensor, source: Source, levels: int = LEVELS) -> None:
 
 
 def low_frequencies(image: Tensor, levels: int = LEVELS) -> Tensor:
-    """Return the image (B, C, H, W) blurred by (1, 2, 1) / 4 along both axes, with dilation 1, 2, 4, ...; border
-    repeated.
-    """
+    """Return the image (B, C, H, W) blurred by (1, 2, 1) / 4 on both axes, dilation 1, 2, 4, ...; border repeated."""
     for level in range(levels):
         for axis in (-1, -2):
             image = _blur(image, 2**level, axis)

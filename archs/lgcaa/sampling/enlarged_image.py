@@ -8,9 +8,7 @@ from torch.nn import functional as F
 
 
 def enlarge(lq: Tensor, size: tuple[int, int]) -> Tensor:
-    """Return LR images (B, 3, h, w) at the size (H, W) of HR, bicubic, clamped to [0, 1]: condition and source of
-    colours.
-    """
+    """Return LR images (B, 3, h, w) at HR's size (H, W), bicubic, clamped to [0, 1]: condition, source of colours."""
     return F.interpolate(lq, size, mode="bicubic").clamp(0, 1)
 
 

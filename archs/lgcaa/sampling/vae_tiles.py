@@ -35,8 +35,7 @@ def encode_tiled(vae: Any, source: EnlargedImage, options: SamplingOptions) -> T
 
 
 def decode_tiled(vae: Any, latents: Tensor, options: SamplingOptions) -> Tensor:
-    """Return RGB images (B, 3, 8 h, 8 w), about [0, 1], of scaled latents (B, 4, h, w); on the CPU where there are
-    tiles.
+    """Return RGB images (B, 3, 8 h, 8 w), about [0, 1], of scaled latents (B, 4, h, w); on the CPU if there are tiles.
 
     Args:
         vae: AutoencoderKL.

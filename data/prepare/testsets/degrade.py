@@ -216,9 +216,7 @@ def write_degraded(path: Path, key: str, output: Path, scale: int, recipe: str, 
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Compute as worker processes do: with other numbers of threads sums are rounded otherwise, and some pixels
-    with them.
-    """
+    """Compute as worker processes do: other numbers of threads round sums otherwise, and some pixels with them."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -17,8 +17,7 @@ RGB = 3
 
 @lru_cache(maxsize=8)
 def load_model(path: str, device: str = "cpu") -> Any:
-    """Return the network of a file as a spandrel descriptor, in eval and float32, read without running code from the
-    file.
+    """Return the network of a file as a spandrel descriptor, in eval and float32; no code of the file is run.
 
     Args:
         path: .pth, .pt, .ckpt or .safetensors; BasicSR's layouts ({params: ...}, {params_ema: ...}) are known.

@@ -51,9 +51,7 @@ class Scoring:
     def _read_ahead(
         self, jobs: Sequence[Job], size: int, threads: int
     ) -> Iterator[list[tuple[Job, Tensor | DataError]]]:
-        """Yield the images in chunks; threads decode the next chunk while one is scored (OpenCV lets them run
-        at once).
-        """
+        """Yield the images in chunks; threads decode the next while one is scored (OpenCV lets them run at once)."""
         chunks = [jobs[start : start + size] for start in range(0, len(jobs), size)]
         with ThreadPoolExecutor(threads) as pool:
             futures = [pool.submit(self._read, job) for job in chunks[0]] if chunks else []
