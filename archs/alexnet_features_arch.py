@@ -6,11 +6,11 @@ Paper: LGCAA, eq. 2.
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
+from prismsr.archs.frozen import FrozenOnImageNet, load_torchvision_features
 from prismsr.utils.compat import import_stlpips
-from prismsr.utils.weights.files import load_state_dict, load_torchvision_weights, require_fit
+from prismsr.utils.weights.files import load_state_dict
 from prismsr.utils.weights.needs import Need, backbone_needs
 
-import torch
 from basicsr.utils.registry import ARCH_REGISTRY
 from torch import Tensor, nn
 from torchvision.models import AlexNet_Weights, alexnet
@@ -19,12 +19,10 @@ Backbone = Literal["alexnet", "st_alexnet"]
 LAYERS = ("relu1", "relu2", "relu3", "relu4", "relu5")
 CHANNELS = (64, 192, 384, 256, 256)
 MIN_SIDE = 32  # pixels; below it a map is empty
-_IMAGENET_MEAN = (0.485, 0.456, 0.406)
-_IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 @ARCH_REGISTRY.register()
-class AlexNetFeatures(nn.Module):
+class AlexNetFeatures(FrozenOnImageNet):
     """The five ReLU outputs of a frozen AlexNet, which LPIPS compares too. Its last pooling is left out.
 
     Args:
@@ -37,16 +35,11 @@ class AlexNetFeatures(nn.Module):
         WeightsError: the weights are not at hand, or do not fit.
     """
 
-    mean: Tensor
-    std: Tensor
-
     def __init__(self, backbone: Backbone = "alexnet", weights: str | None = None) -> None:
         super().__init__()
         if backbone not in ("alexnet", "st_alexnet"):
             raise ValueError(f"backbone is {backbone!r}; allowed: 'alexnet', 'st_alexnet'.")
         self.stages = _alexnet(weights) if backbone == "alexnet" else _st_alexnet()
-        self.register_buffer("mean", torch.tensor(_IMAGENET_MEAN).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor(_IMAGENET_STD).view(1, 3, 1, 1))
         self.eval().requires_grad_(False)
 
     @classmethod
@@ -62,26 +55,17 @@ class AlexNetFeatures(nn.Module):
         """
         if min(x.shape[-2:]) < MIN_SIDE:
             raise ValueError(f"Images of {tuple(x.shape[-2:])} are too small for AlexNet: at least 32 x 32 pixels.")
-        x = (x - self.mean) / self.std
+        x = self.normalise(x)
         maps = []
         for stage in self.stages:
             x = stage(x)
             maps.append(x)
         return maps
 
-    def train(self, mode: bool = True) -> "AlexNetFeatures":
-        """Stay in evaluation mode whatever the owner does: the network is frozen."""
-        return super().train(False)
-
 
 def _alexnet(weights: str | None) -> nn.ModuleList:
     url = AlexNet_Weights.IMAGENET1K_V1.url
-    state = load_state_dict(weights) if weights else load_torchvision_weights(url, "AlexNet (ImageNet)")
-    with torch.device("meta"):  # the classifier (59M parameters) is never needed: do not allocate it
-        features = alexnet().features
-    state = {key.removeprefix("features."): value for key, value in state.items() if key.startswith("features.")}
-    require_fit(features, state, weights or url)
-    features.load_state_dict(state, assign=True)
+    features = load_torchvision_features(alexnet, url, "AlexNet (ImageNet)", weights)
     layers = [nn.ReLU() if isinstance(layer, nn.ReLU) else layer for layer in features]
     ends = [number + 1 for number, layer in enumerate(layers) if isinstance(layer, nn.ReLU)]
     return nn.ModuleList(nn.Sequential(*layers[a:b]) for a, b in zip([0, *ends], ends, strict=False))

@@ -5,23 +5,21 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
+from prismsr.archs.frozen import FrozenOnImageNet, load_torchvision_features
 from prismsr.utils.compat import import_stlpips
-from prismsr.utils.weights.files import load_state_dict, load_torchvision_weights
+from prismsr.utils.weights.files import load_state_dict
 from prismsr.utils.weights.needs import Need, backbone_needs
 
-import torch
 from basicsr.archs.vgg_arch import NAMES
 from basicsr.utils.registry import ARCH_REGISTRY
 from torch import Tensor, nn
 from torchvision.models import VGG19_Weights, vgg19
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 Backbone = Literal["vgg19", "st_vgg16"]
 
 
 @ARCH_REGISTRY.register()
-class VGGFeatures(nn.Module):
+class VGGFeatures(FrozenOnImageNet):
     """Feature maps of a frozen VGG at named layers (conv1_2 is before, relu1_2 after the activation).
 
     Args:
@@ -35,9 +33,6 @@ class VGGFeatures(nn.Module):
         WeightsError: the weights are not at hand.
     """
 
-    mean: Tensor
-    std: Tensor
-
     def __init__(self, layers: list[str], backbone: Backbone = "vgg19", weights: str | None = None) -> None:
         super().__init__()
         if backbone not in ("vgg19", "st_vgg16"):
@@ -49,8 +44,6 @@ class VGGFeatures(nn.Module):
         depth = 1 + max(list(named).index(layer) for layer in layers)
         self.layers = frozenset(layers)
         self.net = nn.Sequential(OrderedDict(list(named.items())[:depth]))
-        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1))
         self.eval().requires_grad_(False)
 
     @classmethod
@@ -60,17 +53,13 @@ class VGGFeatures(nn.Module):
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """Map RGB images (B, 3, H, W) in [0, 1] to {layer: (B, C_l, H_l, W_l)}; differentiable to x."""
-        x = (x - self.mean) / self.std
+        x = self.normalise(x)
         features = {}
         for name, layer in self.net.named_children():
             x = layer(x)
             if name in self.layers:
                 features[name] = x
         return features
-
-    def train(self, mode: bool = True) -> "VGGFeatures":
-        """Stay in evaluation mode whatever the owner does: the network is frozen."""
-        return super().train(False)
 
 
 def _without_inplace(layer: nn.Module) -> nn.Module:
@@ -79,17 +68,8 @@ def _without_inplace(layer: nn.Module) -> nn.Module:
 
 
 def _load_vgg19(weights: str | None) -> "OrderedDict[str, nn.Module]":
-    state = load_state_dict(weights) if weights else _torchvision_vgg19_state()
-    with torch.device("meta"):  # the classifier (124M parameters) is never needed: do not allocate it
-        features = vgg19().features
-    prefix = "features."
-    state = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
-    features.load_state_dict(state, assign=True)
+    features = load_torchvision_features(vgg19, VGG19_Weights.IMAGENET1K_V1.url, "VGG19 (ImageNet)", weights)
     return OrderedDict(zip(NAMES["vgg19"], map(_without_inplace, features), strict=True))
-
-
-def _torchvision_vgg19_state() -> dict[str, Tensor]:
-    return load_torchvision_weights(VGG19_Weights.IMAGENET1K_V1.url, "VGG19 (ImageNet)")
 
 
 def _load_st_vgg16() -> "OrderedDict[str, nn.Module]":

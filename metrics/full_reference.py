@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from prismsr.archs.frozen import Frozen
 from prismsr.metrics.catalog import Metric, find_metric
 from prismsr.metrics.pyiqa_networks import create_pyiqa
 from prismsr.utils.compat import import_stlpips
@@ -21,7 +22,7 @@ from torch import Tensor, nn
 LPIPS_ST = "lpips-st"
 
 
-class FRMetric(nn.Module):
+class FRMetric(Frozen):
     """A frozen full-reference metric; it stays in eval mode and computes without autocast.
 
     Args:
@@ -59,10 +60,6 @@ class FRMetric(nn.Module):
     def hash_weights(self) -> str:
         """Return see the function of this name."""
         return hash_weights(self.net)
-
-    def train(self, mode: bool = True) -> "FRMetric":
-        """Stay in eval mode: dropout would change the values."""
-        return super().train(False)
 
 
 class _UnitRange(nn.Module):

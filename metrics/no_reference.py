@@ -12,6 +12,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+from prismsr.archs.frozen import Frozen
 from prismsr.metrics.catalog import Metric, find_metric
 from prismsr.metrics.natural_scene import PRISTINE, SCORE_RANGE, NaturalScene
 from prismsr.metrics.pyiqa_networks import create_pyiqa, parse_range
@@ -36,8 +37,8 @@ _SEED = 0
 _PROBE_SIDE = 224  # pixels: what the backbones of metrics were made for
 
 
-class NRMetric(nn.Module):
-    """A frozen no-reference metric; it stays in eval mode whatever its owner does, and computes without autocast.
+class NRMetric(Frozen):
+    """A frozen no-reference metric; it stays in eval mode, where alone MUSIQ makes its patches, and has no autocast.
 
     Scoring leaves the global CPU generators as they were; a metric that draws gets the same numbers every time.
 
@@ -121,10 +122,6 @@ class NRMetric(nn.Module):
         parameters outside of it, a registered function its own in files: then it is of those.
         """
         return hash_weights(self.net) or hash_loose(self.net)
-
-    def train(self, mode: bool = True) -> "NRMetric":
-        """Stay in eval mode: MUSIQ makes its patches there only, and dropout would change the scores."""
-        return super().train(False)
 
 
 def scale_quality(scores: Any, lower_better: bool, score_range: tuple[float, float]) -> Any:

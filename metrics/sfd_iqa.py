@@ -13,6 +13,7 @@ from typing import Any, cast
 from prismsr.archs.clip.clip_arch import Clip, ClipTextEncoder
 from prismsr.archs.clip.features import at_least_float32
 from prismsr.archs.feat_d_arch import FeatD
+from prismsr.archs.frozen import Frozen
 from prismsr.archs.prompt_discriminator_arch import PromptDiscriminator, similarity_score
 from prismsr.utils.errors import OptionError
 from prismsr.utils.options.named import complete_arguments
@@ -79,7 +80,7 @@ def limit_side(images: Tensor, max_side: int | None) -> Tensor:
     return F.interpolate(images, size, mode="bicubic", align_corners=False, antialias=True).clamp(0, 1)
 
 
-class SFDIQA(nn.Module):
+class SFDIQA(Frozen):
     """SFD-IQA of images: Feat-D, the learned prompts and CLIP-IQA's antonyms share one pass of the image encoder.
 
     It stays in evaluation mode, and puts the networks that it is given into it: in training mode Feat-D's spectral
@@ -139,10 +140,6 @@ class SFDIQA(nn.Module):
         s_lp, s_o = (similarity_score(features.final, pair[0], pair[1], self.logit_scale) for pair in pairs)
         feat_logits = None if self.feat_d is None else self.feat_d(features)
         return compute_sfd_iqa(feat_logits, s_lp, s_o, self.alpha_1, self.alpha_2)
-
-    def train(self, mode: bool = True) -> "SFDIQA":
-        """Stay in evaluation mode whatever the owner does."""
-        return super().train(False)
 
 
 def _encode_texts(encoder: ClipTextEncoder, texts: tuple[str, str]) -> Tensor:

@@ -9,6 +9,7 @@ from typing import Any
 
 from prismsr.archs.clip.build import MODEL, build_clip, open_clip
 from prismsr.archs.clip.features import ClipImageEncoder, PosEmbedding
+from prismsr.archs.frozen import Frozen
 from prismsr.utils.options.problems import join
 from prismsr.utils.weights.needs import Need
 
@@ -17,7 +18,7 @@ from basicsr.utils.registry import ARCH_REGISTRY
 from torch import Tensor, nn
 
 
-class ClipTextEncoder(nn.Module):
+class ClipTextEncoder(Frozen):
     """A frozen CLIP text encoder, E_t of the paper, whose token embeddings can be replaced by learnable ones.
 
     It computes in float32, also under autocast.
@@ -78,13 +79,9 @@ class ClipTextEncoder(nn.Module):
             features: Tensor = x[torch.arange(len(ids), device=ids.device), ids.argmax(1)] @ self.text_projection
         return features
 
-    def train(self, mode: bool = True) -> "ClipTextEncoder":
-        """Stay in evaluation mode whatever the owner does."""
-        return super().train(False)
-
 
 @ARCH_REGISTRY.register()
-class Clip(nn.Module):
+class Clip(Frozen):
     """A frozen CLIP: `image` (ClipImageEncoder) and `text` (ClipTextEncoder, None without it).
 
     It is no part of a trained network: its holder keeps it beside the networks, so that it is in no checkpoint, no
@@ -126,7 +123,3 @@ class Clip(nn.Module):
         self.image = ClipImageEncoder(clip.visual, layers, pos_embedding, autocast)
         self.text = ClipTextEncoder(clip) if text else None
         self.eval()
-
-    def train(self, mode: bool = True) -> "Clip":
-        """Stay in evaluation mode whatever the owner does."""
-        return super().train(False)

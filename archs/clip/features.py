@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any, Literal, NamedTuple
 
+from prismsr.archs.frozen import Frozen
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -49,7 +51,7 @@ class ClipFeatures(NamedTuple):
         return ClipFeatures(tuple(torch.cat(level) for level in maps), torch.cat(finals) if finals else None)
 
 
-class ClipImageEncoder(nn.Module):
+class ClipImageEncoder(Frozen):
     """A frozen CLIP ResNet, E_i of the paper (Semantic Feature Discrimination, CVPR 2025).
 
     The paper names neither the backbone nor the layers. Our reconstruction: RN50, the outputs of layer1 to layer3 as
@@ -114,10 +116,6 @@ class ClipImageEncoder(nn.Module):
             levels = self._trunk(at_least_float32(images), deepest)
         maps = tuple(levels[number] for number in self.layers) if middle else ()
         return ClipFeatures(maps, self._pool(levels[4]) if final else None)
-
-    def train(self, mode: bool = True) -> "ClipImageEncoder":
-        """Stay in evaluation mode whatever the owner does: batch statistics would make the encoder drift."""
-        return super().train(False)
 
     def _level(self, number: int) -> Any:
         return getattr(self.visual, f"layer{number}")

@@ -7,6 +7,7 @@ import importlib
 from collections.abc import Iterator
 from typing import Any, Literal
 
+from prismsr.archs.frozen import FrozenOnImageNet
 from prismsr.archs.lgcaa.options import DinoOptions
 from prismsr.utils.errors import OptionError
 from prismsr.utils.names import did_you_mean
@@ -18,9 +19,6 @@ from prismsr.utils.weights.tensors_only import tensors_only
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 def build_vit(options: DinoOptions) -> Any:
@@ -88,7 +86,7 @@ def _build_by_name(model: str, pretrained: bool) -> Any:
     return net
 
 
-class DinoEncoder(nn.Module):
+class DinoEncoder(FrozenOnImageNet):
     """c_d before its projection: all tokens (CLS and patches) after a frozen ViT's last norm. Always in eval mode.
 
     The paper names neither the model nor the size; ViT-B/16 at 224 x 224, aspect ratio lost, is our reconstruction.
@@ -100,9 +98,6 @@ class DinoEncoder(nn.Module):
         width: length of a token.
     """
 
-    mean: Tensor
-    std: Tensor
-
     def __init__(self, options: DinoOptions) -> None:
         super().__init__()
         self.vit = build_vit(options)
@@ -110,8 +105,6 @@ class DinoEncoder(nn.Module):
         self.size: int | Literal["native"] = options.size
         sides = self.vit.patch_embed.patch_size
         self.patch = (int(sides[0]), int(sides[1]))
-        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1))
         self.train(False)
 
     def prepare(self, lr: Tensor) -> Tensor:
@@ -126,17 +119,13 @@ class DinoEncoder(nn.Module):
             lr = F.pad(lr, flat, mode=mode)
         else:
             lr = F.interpolate(lr, (self.size, self.size), mode="bicubic", antialias=True).clamp(0, 1)
-        return (lr - self.mean) / self.std
+        return self.normalise(lr)
 
     @torch.no_grad()
     def forward(self, lr: Tensor) -> Tensor:
         """Return tokens (B, 1 + patches, width) of RGB images (B, 3, h, w) in [0, 1]; 197 at 224, 16 x 16 patches."""
         tokens: Tensor = self.vit.forward_features(self.prepare(lr.to(self.mean.dtype)))
         return tokens
-
-    def train(self, mode: bool = True) -> "DinoEncoder":
-        """Stay in evaluation mode whatever the owner does."""
-        return super().train(False)
 
 
 class TokenProjection(nn.Linear):

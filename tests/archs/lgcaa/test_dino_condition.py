@@ -1,6 +1,7 @@
 """The image encoder: tokens of any size, frozen, its own weights from where the options say."""
 
-from prismsr.archs.lgcaa.dino_condition import IMAGENET_MEAN, IMAGENET_STD, DinoEncoder, TokenProjection, build_vit
+from prismsr.archs.frozen import IMAGENET_MEAN, IMAGENET_STD
+from prismsr.archs.lgcaa.dino_condition import DinoEncoder, TokenProjection, build_vit
 from prismsr.archs.lgcaa.options import DinoOptions
 from prismsr.utils.errors import OptionError
 from prismsr.utils.weights.files import WeightsError
