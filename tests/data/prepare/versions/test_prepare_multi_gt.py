@@ -6,7 +6,7 @@ import os
 
 from prismsr.data.images.source import FolderSource
 from prismsr.data.multi_gt.groups import group_keys
-from prismsr.data.prepare.versions import enhancement, multi_gt_patches
+from prismsr.data.prepare.versions import enhancement_networks, multi_gt_patches
 from prismsr.data.prepare.versions.filters import CLASSICAL
 from prismsr.data.prepare.versions.patch_selection import PatchRule, image_rng, patch_corners
 
@@ -201,7 +201,7 @@ def test_a_network_that_does_not_fit_into_memory(prepare, hr, tmp_path, monkeypa
     def too_large(*arguments):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(enhancement, "enhance", too_large)
+    monkeypatch.setattr(enhancement_networks, "enhance", too_large)
     weights = save_network(tmp_path / "weights/net.pth")
     line = ("multi-gt", "-i", hr, "-o", tmp_path / "out", *SMALL, "--enhancer", weights, "--on-error", "skip")
     assert prepare(*line) == 2  # not the images' fault: none is skipped

@@ -1,5 +1,4 @@
-from prismsr.data.multi_gt.score_file import read_scores
-from prismsr.data.prepare.versions import score
+from prismsr.data.multi_gt.score_file import ScoreWriter, read_scores
 from prismsr.metrics.no_reference import build_nr_metric
 
 import cv2
@@ -58,7 +57,7 @@ def test_from_an_lmdb(run, prepare, root, tmp_path):
 
 def test_ctrl_c_and_going_on(run, tmp_path, capsys, monkeypatch):
     made = []
-    add = score.ScoreWriter.add
+    add = ScoreWriter.add
 
     def stopping(writer, *line):
         if len(made) == 3:
@@ -67,7 +66,7 @@ def test_ctrl_c_and_going_on(run, tmp_path, capsys, monkeypatch):
         add(writer, *line)
 
     with monkeypatch.context() as patch:
-        patch.setattr(score.ScoreWriter, "add", stopping)
+        patch.setattr(ScoreWriter, "add", stopping)
         assert run() == 130
     first = (tmp_path / "scores.csv").read_text()
     assert len(read_scores(tmp_path / "scores.csv").scores) == 3
