@@ -6,7 +6,7 @@ from prismsr.utils.errors import OptionError
 
 BATCH = 4
 BENCHMARKS = {
-    "self-similarity": "Self-similarity loss with its gradient: beside the unfolded reference, and alone on large batches.",
+    "self-similarity": "The self-similarity loss with its gradient: beside the unfolded reference, and alone on more.",
     "best-buddy": "The best-buddy loss, beside one that holds whole tables of distances.",
     "gan-step": "An ESRGAN training step of PrismSRModel, beside BasicSR's ESRGANModel.",
     "loader": "A training's data loader, beside BasicSR's dataset and loader.",
