@@ -54,7 +54,7 @@ def best_buddy_loss(sr: Tensor, gt: Tensor) -> Tensor:
 def choose_buddies(patches: Tensor, gt: Tensor) -> Tensor:
     """Return the buddy of each patch; see `best_buddy_loss`.
 
-    The sum of both squared distances is least where c (p + g) - |c|^2 is largest.
+    The sum of both squared distances is least where c (p + g) - |c|^2 is largest, from wherever they are measured.
 
     Args:
         patches: (B, N, 9 C), of SR.
@@ -66,14 +66,15 @@ def choose_buddies(patches: Tensor, gt: Tensor) -> Tensor:
     smaller = [F.interpolate(gt, scale_factor=scale, mode="bicubic", align_corners=False) for scale in SCALES]
     aligned = _split_patches(gt)
     candidates = torch.cat([aligned, *map(_split_patches, smaller)], 1)
-    squares = candidates.square().sum(2)
+    middle = candidates.mean(1, keepdim=True)  # distances from it are small numbers, which float32 tells apart
+    around = candidates - middle
+    squares = around.square().sum(2)
     rows = max(1, CHUNK_BYTES // (candidates.shape[1] * candidates.element_size()))
     chosen = torch.empty_like(patches)
-    for image, (own, given, among) in enumerate(zip(patches, aligned, candidates, strict=True)):
-        for start in range(0, len(own), rows):
-            both = own[start : start + rows] + given[start : start + rows]
-            merit = torch.addmm(squares[image], both, among.T, beta=-1)
-            chosen[image, start : start + rows] = among[merit.argmax(1)]
+    for image, both in enumerate(patches + aligned - 2 * middle):
+        for start in range(0, len(both), rows):
+            merit = torch.addmm(squares[image], both[start : start + rows], around[image].T, beta=-1)
+            chosen[image, start : start + rows] = candidates[image, merit.argmax(1)]
     return chosen
 
 

@@ -39,7 +39,7 @@ def build_best_buddy(gt: Tensor, device: torch.device, whole: bool) -> Callable[
     """
     gt = gt.to(device)
     small = F.interpolate(gt, scale_factor=0.25, mode="bicubic", antialias=True)
-    sr = F.interpolate(small, size=gt.shape[2:], mode="bicubic").clamp(0, 1).requires_grad_()
+    sr = F.interpolate(small, size=gt.shape[2:], mode="bicubic").requires_grad_()
     loss = _with_whole_tables if whole else best_buddy_loss
 
     def run() -> Tensor:
