@@ -14,7 +14,7 @@ from prismsr.archs.lgcaa.sampling.options import SamplingOptions
 from prismsr.archs.lgcaa.sampling.sampler import Sampler
 from prismsr.archs.lgcaa.stable_diffusion import decode_latents, posterior_moments
 from prismsr.models.lgcaa.check import check_lgcaa
-from prismsr.models.lgcaa.noise import add_noise, clean_prediction, draw_noise, sample_latents, signal_levels
+from prismsr.models.lgcaa.noise import add_noise, draw_noise, make_signal_levels, predict_clean, sample_latents
 from prismsr.models.lgcaa.options import DecodedOptions, LGCAATrainOptions
 from prismsr.models.prism_sr_model import PrismSRModel
 from prismsr.models.step.batch_parts import Batch, pick_samples
@@ -56,7 +56,7 @@ class LGCAAModel(PrismSRModel):
         """Build what PrismSRModel does, and the schedule of the noise."""
         _store_frozen_parts(self.get_bare_model(self.net_g))  # before the average, which shares them
         self.decoded = DecodedOptions.model_validate(dict(self.opt["train"].get("decoded") or {}))
-        self.levels = signal_levels(self.device)
+        self.levels = make_signal_levels(self.device)
         super().init_training_settings()
 
     def print_network(self, net: nn.Module) -> None:
@@ -113,7 +113,7 @@ class LGCAAModel(PrismSRModel):
             chosen = choose_decoded(part["timesteps"], self.decoded)
             if not len(chosen):
                 return None
-            clean = clean_prediction(z_t[chosen], prediction[chosen], level[chosen])
+            clean = predict_clean(z_t[chosen], prediction[chosen], level[chosen])
             with self.precision.autocast():
                 images = decode_latents(net.vae, clean)
             return StepInputs({**pick_samples(part, chosen), "sr": self.precision.full(images)})

@@ -131,10 +131,10 @@ class ClipImageEncoder(Frozen):
 
     def _pool(self, x: Tensor) -> Tensor:
         with torch.autocast(x.device.type, enabled=False):
-            return attention_pool(at_least_float32(x), self.visual.attnpool, self.pos_embedding)
+            return pool_attention(at_least_float32(x), self.visual.attnpool, self.pos_embedding)
 
 
-def attention_pool(x: Tensor, pool: Any, pos_embedding: PosEmbedding = "none") -> Tensor:
+def pool_attention(x: Tensor, pool: Any, pos_embedding: PosEmbedding = "none") -> Tensor:
     """Return CLIP's attention pooling for any size: the mean of all positions looks at them and at itself.
 
     Args:

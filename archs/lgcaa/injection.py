@@ -54,7 +54,7 @@ def inject(unet: nn.Module, options: LgcaaOptions) -> list[str]:
     """
     if options.mode == "none":
         return []
-    found = list(self_attentions(unet, options.places))
+    found = list(find_self_attentions(unet, options.places))
     for _, attn in found:
         _add_branch(attn, options)
     if options.local_window is not None:
@@ -64,7 +64,7 @@ def inject(unet: nn.Module, options: LgcaaOptions) -> list[str]:
     return [name for name, _ in found]
 
 
-def self_attentions(unet: nn.Module, places: list[Any]) -> Iterator[tuple[str, Any]]:
+def find_self_attentions(unet: nn.Module, places: list[Any]) -> Iterator[tuple[str, Any]]:
     """Name and module of each attn1 in the given parts of a UNet."""
     wanted = tuple(_PLACES[place] for place in places)
     for name, module in unet.named_modules():

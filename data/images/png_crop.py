@@ -36,7 +36,7 @@ class PngLayout(NamedTuple):
     data: list[slice]
 
 
-def plain_layout(content: bytes) -> PngLayout | None:
+def find_plain_layout(content: bytes) -> PngLayout | None:
     """Return the layout of a plain PNG whose checksums are right; None for anything else, damaged files included.
 
     Args:
@@ -92,7 +92,7 @@ class CroppableImage:
         self.size: tuple[int, int] = self.layout[:2] if self.layout else self.whole.shape[:2]  # type: ignore[union-attr]
 
     def _layout(self) -> PngLayout | None:
-        return plain_layout(self.content)
+        return find_plain_layout(self.content)
 
     def _decode(self) -> NDArray[Any]:
         return decode_image(self.content, self.where)
@@ -126,7 +126,7 @@ class CroppableMask(CroppableImage):
     """A mask file in memory, see `decode_mask` for the kinds; its parts are bool of shape (height, width)."""
 
     def _layout(self) -> PngLayout | None:
-        layout = plain_layout(self.content)
+        layout = find_plain_layout(self.content)
         # whether a mask saved as colour is grey is seen from the whole of it
         return layout if layout and layout.channels == 1 else None
 

@@ -39,7 +39,7 @@ class Taken(NamedTuple):
     positive: int | None
 
 
-def judgements(labels: Mapping[str, Mapping[str, Label]], groups: Groups, where: str) -> Judgements:
+def judge_versions(labels: Mapping[str, Mapping[str, Label]], groups: Groups, where: str) -> Judgements:
     """Return the labels of the groups' versions.
 
     Raises:
@@ -81,7 +81,7 @@ def choose_groups(rule: Rule, negatives: bool, codes: NDArray[np.int8]) -> NDArr
     return np.flatnonzero(kept)
 
 
-def candidates(rule: Rule, codes: NDArray[np.int8]) -> NDArray[np.bool_]:
+def list_candidates(rule: Rule, codes: NDArray[np.int8]) -> NDArray[np.bool_]:
     """Return the versions that may become GT, (groups, V); the original where none is positive, as in HGGT."""
     if rule in ("sma", "amo"):
         return np.ones(codes.shape, bool)

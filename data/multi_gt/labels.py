@@ -33,7 +33,7 @@ Labels = dict[str, dict[str, Label]]
 """By name of the group, then by version."""
 
 
-def effective_label(votes: Sequence[str]) -> Label:
+def decide_label(votes: Sequence[str]) -> Label:
     """Return the label that most annotators gave, and their number; where no label has most votes, Similar with 1.
 
     With three votes this is HGGT's rule: two or three equal votes win, three different ones give (Similar, 1). Fewer or
@@ -47,7 +47,7 @@ def effective_label(votes: Sequence[str]) -> Label:
         ValueError: no votes.
     """
     if not votes:
-        raise ValueError("effective_label: no votes.")
+        raise ValueError("decide_label: no votes.")
     (label, count), *others = Counter(votes).most_common(2)
     return Label("Similar", 1) if others and others[0][1] == count else Label(label, count)
 
@@ -65,7 +65,7 @@ def read_labels(root: str | Path) -> Labels:
     if path.is_dir():
         votes = _collect(path)
         return {
-            name: {version: effective_label(given) for version, given in versions.items()}
+            name: {version: decide_label(given) for version, given in versions.items()}
             for name, versions in votes.items()
         }
     if not path.is_file():

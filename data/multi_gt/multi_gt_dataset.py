@@ -12,14 +12,14 @@ from prismsr.data.degradation.kernels import ItemKernels, global_generators_from
 from prismsr.data.images.augmentation import Patch, random_patch
 from prismsr.data.images.source import open_source
 from prismsr.data.loading.sampler import sample_rng
-from prismsr.data.multi_gt.draws import Judgements, Taken, VersionDraws, candidates, choose_groups, judgements
+from prismsr.data.multi_gt.draws import Judgements, Taken, VersionDraws, choose_groups, judge_versions, list_candidates
 from prismsr.data.multi_gt.ground_truths import GroundTruths
 from prismsr.data.multi_gt.group_images import GroupImages
 from prismsr.data.multi_gt.groups import SHOWN, Groups, group_keys
 from prismsr.data.multi_gt.labels import read_labels
 from prismsr.data.multi_gt.online_choice import build_gt_choice
 from prismsr.data.multi_gt.options import MultiGTOptions
-from prismsr.data.multi_gt.sampling_rules import choice_weights, chooses_online
+from prismsr.data.multi_gt.sampling_rules import chooses_online, weigh_choices
 from prismsr.data.multi_gt.score_file import ScoreFileError, read_scores
 from prismsr.utils.errors import DataError
 from prismsr.utils.loss_inputs import input_names
@@ -100,11 +100,11 @@ class MultiGTDataset(Dataset):
 
     def _draws(self) -> VersionDraws:
         settings, codes = self.settings, self.labels.codes
-        allowed = candidates(settings.sampling, codes)
+        allowed = list_candidates(settings.sampling, codes)
         weights = None
         if not settings.online:
             quality = _quality(settings.scores, self.groups, allowed) if settings.scores else None
-            weights = choice_weights(settings.sampling, quality, allowed, settings.tau)
+            weights = weigh_choices(settings.sampling, quality, allowed, settings.tau)
         return VersionDraws(allowed, weights, codes if settings.negatives else None)
 
     def __len__(self) -> int:
@@ -150,7 +150,7 @@ def _labels(settings: MultiGTOptions, groups: Groups) -> Judgements:
         return Judgements(np.zeros(shape, np.int8), np.zeros(shape, np.float32))
     if Path(root).is_dir():
         get_root_logger().info(f"Reading the label files of {root}; `tools/prepare.py labels` makes one CSV of them.")
-    return judgements(read_labels(root), groups, root)
+    return judge_versions(read_labels(root), groups, root)
 
 
 def _choose_rows(settings: MultiGTOptions, labels: Judgements) -> NDArray[np.intp]:

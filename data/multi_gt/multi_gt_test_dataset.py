@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from prismsr.data.images.augmentation import Patch
 from prismsr.data.images.png_crop import CroppableImage
 from prismsr.data.images.source import ImageSourceError, open_source
-from prismsr.data.multi_gt.draws import POSITIVE, judgements
+from prismsr.data.multi_gt.draws import POSITIVE, judge_versions
 from prismsr.data.multi_gt.group_images import GroupImages
 from prismsr.data.multi_gt.groups import SHOWN, group_keys
 from prismsr.data.multi_gt.labels import read_labels
@@ -62,7 +62,7 @@ class MultiGTTestDataset(Dataset):
             return [[0]] * count
         if settings.references == "all" or settings.dataroot_labels is None:
             return [list(range(len(self.groups.versions)))] * count
-        codes = judgements(read_labels(settings.dataroot_labels), self.groups, settings.dataroot_labels).codes
+        codes = judge_versions(read_labels(settings.dataroot_labels), self.groups, settings.dataroot_labels).codes
         references = [np.flatnonzero(row == POSITIVE).tolist() for row in codes]
         without = [name for name, found in zip(self.groups.names, references, strict=True) if not found]
         if without:

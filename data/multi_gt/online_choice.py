@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from prismsr.data.multi_gt.options import MultiGTOptions
-from prismsr.data.multi_gt.sampling_rules import Rule, choice_weights, chooses_online, draw
+from prismsr.data.multi_gt.sampling_rules import Rule, chooses_online, draw, weigh_choices
 from prismsr.metrics.catalog import check_no_reference
 from prismsr.metrics.no_reference import NRMetric, build_nr_metric, list_nr_metric_needs
 from prismsr.utils.errors import UserError
@@ -60,7 +60,7 @@ class GTChoice:
         """
         quality = self.metric.rate(versions.flatten(0, 1)).view(candidates.shape).double().cpu().numpy()
         allowed = self._keep_scored(quality, candidates.cpu().numpy())
-        weights = choice_weights(self.rule, np.where(np.isfinite(quality), quality, 0.0), allowed, self.tau)
+        weights = weigh_choices(self.rule, np.where(np.isfinite(quality), quality, 0.0), allowed, self.tau)
         return torch.from_numpy(self._pick(weights)).to(versions.device)
 
     def _keep_scored(self, quality: np.ndarray, candidates: np.ndarray) -> np.ndarray:

@@ -31,7 +31,7 @@ def chooses_online(dataset: Mapping[str, Any]) -> bool:
     return dataset.get("sampling") in SCORED and dataset.get("scores") is None
 
 
-def choice_weights(
+def weigh_choices(
     rule: Rule, quality: ArrayLike | None, candidates: ArrayLike, tau: float = 10.0
 ) -> NDArray[np.float64]:
     """Return probability of each version.
@@ -52,12 +52,12 @@ def choice_weights(
     """
     allowed = np.asarray(candidates, bool)
     if not allowed.any(-1).all():
-        raise ValueError("choice_weights: a row has no candidate.")
+        raise ValueError("weigh_choices: a row has no candidate.")
     if rule not in SCORED:
         return allowed / allowed.sum(-1, keepdims=True, dtype=np.float64)
     scores = np.where(allowed, np.asarray(quality, np.float64), -np.inf)
     if not np.isfinite(scores[allowed]).all():
-        raise ValueError("choice_weights: a candidate has no finite quality.")
+        raise ValueError("weigh_choices: a candidate has no finite quality.")
     if rule == "amo":
         best = scores.argmax(-1)[..., None]
         return (np.arange(scores.shape[-1]) == best).astype(np.float64)

@@ -28,10 +28,10 @@ class Entry:
 
     bytes: int
     shape: tuple[int, int, int]
-    sha256: str
+    hash_value: str
 
 
-def sha256(value: bytes) -> str:
+def hash_value(value: bytes) -> str:
     """Return SHA-256 of a value, in hex."""
     return hashlib.sha256(value).hexdigest()
 
@@ -78,7 +78,7 @@ class LmdbStore:
             stored = [bytes(key).decode("ascii") for key in transaction.cursor().iternext(values=False)]
             for key in tqdm(stored, desc="check", unit="image", disable=not stored):
                 entry = found.get(key)
-                if entry and key in wanted and sha256(transaction.get(key.encode("ascii"), b"")) == entry.sha256:
+                if entry and key in wanted and hash_value(transaction.get(key.encode("ascii"), b"")) == entry.sha256:
                     kept[key] = entry
         removed = [key.encode("ascii") for key in stored if key not in kept]
         self._write(lambda transaction: [transaction.delete(key) for key in removed])
@@ -97,7 +97,7 @@ class LmdbStore:
 
     def add(self, key: str, value: bytes, shape: tuple[int, int, int]) -> None:
         """Store a value under an ASCII key; it is on disk after the next commit."""
-        self.waiting[key] = value, Entry(len(value), shape, sha256(value))
+        self.waiting[key] = value, Entry(len(value), shape, hash_value(value))
         self.waiting_bytes += len(value)
         if self.waiting_bytes >= COMMIT_BYTES:
             self.commit()

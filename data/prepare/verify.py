@@ -6,7 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from prismsr.data.images.source import META_INFO, ImageSource, LmdbSource, close_lmdb, open_source
-from prismsr.data.prepare.lmdb_store import sha256
+from prismsr.data.prepare.lmdb_store import hash_value
 from prismsr.utils.command_line import add_workers, print_list, whole_number
 from prismsr.utils.images import ImageReadError, decode_image, decode_mask
 from prismsr.utils.processes import run_jobs
@@ -93,7 +93,7 @@ def check_image(key: str, root: str, is_mask: bool) -> Finding:
     expected = checksums.get(source.stored_key(key)) if isinstance(source, LmdbSource) else None
     try:
         data = source.read(key)
-        if expected is not None and sha256(data) != expected:
+        if expected is not None and hash_value(data) != expected:
             return Finding(
                 key, problem=f"{where}: the stored bytes differ from the manifest's SHA-256", checksummed=True
             )

@@ -10,7 +10,7 @@ from prismsr.utils.files import list_images
 from prismsr.utils.images import IMAGE_SUFFIXES
 from prismsr.utils.names import did_you_mean
 
-__all__ = ["DOWNLOADS", "FOLDER", "TEST_SETS", "TestSet", "count_images", "find_test_set", "missing"]
+__all__ = ["DOWNLOADS", "FOLDER", "TEST_SETS", "TestSet", "count_images", "find_test_set", "list_missing"]
 
 DOWNLOADS = "datasets/downloads"
 TEST_SETS: dict[str, TestSet] = {test_set.name: test_set for test_set in SETS}
@@ -29,18 +29,18 @@ def find_test_set(name: str) -> TestSet:
     Raises:
         UserError: there is none; the message has the nearest name.
     """
-    by_plain = {_plain(known): known for known in TEST_SETS} | _ALIASES
-    found = by_plain.get(_plain(name))
+    by_plain = {_simplify(known): known for known in TEST_SETS} | _ALIASES
+    found = by_plain.get(_simplify(name))
     if found is None:
         raise UserError(f"there is no test set {name!r}{did_you_mean(name, TEST_SETS)}")
     return TEST_SETS[found]
 
 
-def _plain(name: str) -> str:
+def _simplify(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
-def missing(test_set: TestSet, root: str | Path = ".") -> str | None:
+def list_missing(test_set: TestSet, root: str | Path = ".") -> str | None:
     """Return what an arranged set lacks and what to do, or None where all its files are there. They are only counted.
 
     Args:
@@ -55,10 +55,10 @@ def missing(test_set: TestSet, root: str | Path = ".") -> str | None:
         if held != count:
             state = f"holds {held} of {count} images" if held else "is not there"
             return f"{test_set.name}: {folder} {state}; {_what_to_do(test_set)}"
-    return _missing_labels(test_set, Path(root))
+    return _list_missing_labels(test_set, Path(root))
 
 
-def _missing_labels(test_set: TestSet, root: Path) -> str | None:
+def _list_missing_labels(test_set: TestSet, root: Path) -> str | None:
     """Return fewer people's labels would give other majorities, and so other references, without a word."""
     wanted = test_set.counts.get("labels", 0)
     if not wanted or test_set.gt is None:

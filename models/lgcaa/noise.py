@@ -27,7 +27,7 @@ def draw_noise(shape: torch.Size, device: torch.device) -> Draws:
     return Draws(torch.randn(shape, device=device), torch.randn(shape, device=device), timesteps)
 
 
-def signal_levels(device: torch.device | str = "cpu") -> Tensor:
+def make_signal_levels(device: torch.device | str = "cpu") -> Tensor:
     """Return abar_t of SD-2's schedule, (1000,) float32."""
     levels: Tensor = build_scheduler("ddpm").alphas_cumprod
     return levels.to(device)
@@ -45,7 +45,7 @@ def add_noise(latents: Tensor, noise: Tensor, level: Tensor) -> Tensor:
     return level.sqrt() * latents + (1 - level).sqrt() * noise
 
 
-def clean_prediction(z_t: Tensor, noise: Tensor, level: Tensor) -> Tensor:
+def predict_clean(z_t: Tensor, noise: Tensor, level: Tensor) -> Tensor:
     """Return the z_0 (B, C, h, w) that z_t would have if its noise were `noise`; the inverse of `add_noise`."""
     level = level.view(-1, 1, 1, 1)
     return (z_t - (1 - level).sqrt() * noise) / level.sqrt()

@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from prismsr.models.training.basicsr_patches import patch_basicsr
-from prismsr.models.training.rank_agreement import from_first, leave
+from prismsr.models.training.rank_agreement import choose_on_first, leave
 from prismsr.models.training.run_options import (
     check_run,
     experiment_name,
@@ -101,7 +101,7 @@ class Run:
         """
         opt, args = parse_options(root_path, is_train, self.argv)
         folder = Path(opt["path"]["experiments_root" if is_train else "results_root"])
-        from_first(lambda: self.held.enter_context(folder_lock(folder)))
+        choose_on_first(lambda: self.held.enter_context(folder_lock(folder)))
         self.name, self.merged, self.banner = opt["name"], args.merged, banner(opt)
         if opt["rank"] == 0:
             print(self.banner, *args.notes, sep="\n", flush=True)

@@ -13,7 +13,7 @@ import torch
 from torch import distributed
 
 
-def from_first(choose: Callable[[], Any]) -> Any:
+def choose_on_first(choose: Callable[[], Any]) -> Any:
     """Return result of a function that rank 0 alone calls.
 
     Raises:

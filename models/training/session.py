@@ -21,7 +21,7 @@ from prismsr.models.training.basicsr_patches import init_wandb_logger
 from prismsr.models.training.checkpoint_files import OURS, CheckpointError, newest_valid, rank_file, read_state
 from prismsr.models.training.log import TrainingLog
 from prismsr.models.training.model_files import save_generator
-from prismsr.models.training.rank_agreement import StopVote, from_first
+from prismsr.models.training.rank_agreement import StopVote, choose_on_first
 from prismsr.models.training.validation_images import check_validation_images
 from prismsr.utils.errors import TrainingError, UserError
 from prismsr.utils.rng import rng_state, set_rng_state
@@ -87,7 +87,7 @@ class TrainingSession:
             WeightsError: the state that was asked for cannot be used, or none of those that are there.
         """
         self.opt = opt
-        path = from_first(lambda: _choose_state(opt))
+        path = choose_on_first(lambda: _choose_state(opt))
         if path is None:
             return None
         state = read_file(path)
@@ -118,7 +118,7 @@ class TrainingSession:
             metrics = (opt.get("val") or {}).get("metrics") or {}
             load_metrics(metrics)
             sets = [loader.dataset for loader in self.val_loaders]
-            for note in from_first(lambda: check_validation_images(sets, int(opt.get("scale") or 1), metrics)):
+            for note in choose_on_first(lambda: check_validation_images(sets, int(opt.get("scale") or 1), metrics)):
                 get_root_logger().warning(note)
         self.model = build_model(opt)
         self.model.session = self

@@ -66,12 +66,12 @@ def run_several(jobs: Sequence[Job], args: Namespace) -> int:
         except KeyboardInterrupt:
             outcomes.append(Outcome(jobs[len(outcomes)], "interrupted", time.monotonic() - start, INTERRUPTED))
             outcomes += [Outcome(job, "not run") for job in jobs[len(outcomes) :]]
-        _say(ranks, table(outcomes))
+        _say(ranks, format_outcomes(outcomes))
     codes = [outcome.code for outcome in outcomes]
     return INTERRUPTED if INTERRUPTED in codes and "interrupted" in {o.result for o in outcomes} else int(any(codes))
 
 
-def table(outcomes: Sequence[Outcome]) -> str:
+def format_outcomes(outcomes: Sequence[Outcome]) -> str:
     """Return outcomes as aligned text, one line each below a heading."""
     rows = [("file", "experiment", "result", "seconds", "exit code")]
     for outcome in outcomes:
@@ -98,12 +98,12 @@ def _run(job: Job, args: Namespace, ranks: Alone | Ranks, index: int) -> int:
         # torchrun's store keeps the keys of the first job, so that each job gets a store at a port of its own
         environment.update(MASTER_PORT=str(port), TORCHELASTIC_USE_AGENT_STORE="False")
         overrides += [f"dist_params:port={port}"] if "port" in job.dist_params else []
-    child = subprocess.Popen(command(job.file, args, overrides), env=environment)
+    child = subprocess.Popen(build_command(job.file, args, overrides), env=environment)
     code = _wait(child, lambda: ranks.others_failed(index))
     return ranks.agree(index, code)
 
 
-def command(file: str, args: Namespace, overrides: Sequence[str]) -> list[str]:
+def build_command(file: str, args: Namespace, overrides: Sequence[str]) -> list[str]:
     """Return command line of the process that runs one file with the flags of this one."""
     flags = ["--launcher", args.launcher, "--local_rank", str(args.local_rank)]
     flags += [f"--{flag}" for flag in ("auto_resume", "debug") if getattr(args, flag)]

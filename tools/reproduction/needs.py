@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from prismsr.data.test_sets.sets import TestSet, count_images, find_test_set, missing
+from prismsr.data.test_sets.sets import TestSet, count_images, find_test_set, list_missing
 from prismsr.metrics.catalog import find_metric
 from prismsr.tools.evaluation.protocols import Protocol, find_protocol
 from prismsr.tools.iqa.sets import SOURCES
@@ -165,7 +165,7 @@ def _look_for_test_set(needs: Needs, job: Job, root: Path) -> None:
     if use.set is not None:
         test_set = find_test_set(use.set)
         needs.lq, needs.gt = root / test_set.lq, None if test_set.gt is None else root / test_set.gt
-        lack = missing(test_set, root) or _find_problem(test_set.name, needs)
+        lack = list_missing(test_set, root) or _find_problem(test_set.name, needs)
         if use.degraded and lack is None:
             needs.lq, lack = _look_for_degraded(test_set, use.degraded, root)
         needs.lacks += [Lack("test set", lack)] if lack else []

@@ -62,7 +62,7 @@ def check_options(
         The problems in the order of the sections, errors and notes mixed; empty where all is well.
     """
     check = _Check(opt, is_train, missing_paths, Path(root), model_schema(opt))
-    return [_located(problem, source, lines or {}) for problem in check.problems()]
+    return [_locate(problem, source, lines or {}) for problem in check.problems()]
 
 
 def resolve_path(path: str, root: str | os.PathLike[str]) -> str:
@@ -70,7 +70,7 @@ def resolve_path(path: str, root: str | os.PathLike[str]) -> str:
     return os.path.normpath(os.path.join(root, os.path.expanduser(path)))
 
 
-def _located(problem: Problem, source: str, lines: Mapping[str, str]) -> Problem:
+def _locate(problem: Problem, source: str, lines: Mapping[str, str]) -> Problem:
     keys = problem.key.split(".")
     paths = (".".join(keys[:length]) for length in range(len(keys), 0, -1))
     return replace(problem, where=next((lines[path] for path in paths if path in lines), source))

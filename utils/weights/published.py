@@ -132,10 +132,10 @@ def examine(weights: Weights, root: Path) -> Finding:
             return Finding("damaged", str(error))
     # files of many repositories have the same name
     origin = f" of {weights.path.removeprefix(HF).rpartition('/')[0]}" if weights.hub else ""
-    return Finding("there", f"{size:,} bytes{origin}, SHA-256 {digest} ({_agreement(weights.sha256)})")
+    return Finding("there", f"{size:,} bytes{origin}, SHA-256 {digest} ({_agree(weights.sha256)})")
 
 
-def _agreement(published: str) -> str:
+def _agree(published: str) -> str:
     if not published:
         return "none is published"
     return "as published" if len(published) == FULL else f"published: begins with {published}"

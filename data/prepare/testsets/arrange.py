@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from prismsr.data.prepare.common import claim_folder
 from prismsr.data.prepare.testsets.archive import find_archives, fingerprint, list_files, read_files
-from prismsr.data.prepare.testsets.check import name_problems, size_problems
+from prismsr.data.prepare.testsets.check import check_names, check_sizes
 from prismsr.data.test_sets.layouts import Layout, TestSet
 from prismsr.utils.errors import DataError, OptionError
 from prismsr.utils.files import atomic_write, list_visible_files
@@ -54,7 +54,7 @@ def make_plan(test_set: TestSet, downloads: Path) -> Plan:
     archives = find_archives(downloads, test_set.archives)
     listings = {archive: list_files(archive) for archive in archives}
     plans = [
-        Plan(layout, files, name_problems(test_set, files))
+        Plan(layout, files, check_names(test_set, files))
         for group in _groups(archives)
         for layout in test_set.layouts
         if (files := _sort_files(layout, {archive: listings[archive] for archive in group}))
@@ -120,7 +120,7 @@ def arrange(
     read = {str(archive): fingerprint(archive) for archive in sorted({place[0] for place in plan.files.values()})}
     staging = _staging(output / f"{test_set.name}.partial", {**plan.record(test_set), "read": read})
     _extract(test_set, plan, staging)
-    problems = plan.problems + size_problems(test_set, staging)
+    problems = plan.problems + check_sizes(test_set, staging)
     _refuse(test_set, problems, force)
     write_record(staging / PREPARED, {**plan.record(test_set), "problems": problems})
     _swap(staging, folder)
@@ -136,7 +136,7 @@ def _check_arranged(test_set: TestSet, folder: Path) -> list[str]:
         )
     accepted = record.get("problems") or []
     held = [path.relative_to(folder).with_suffix("").as_posix() for path in _list_arranged(test_set, folder)]
-    problems = [*name_problems(test_set, held), *size_problems(test_set, folder)]
+    problems = [*check_names(test_set, held), *check_sizes(test_set, folder)]
     new = [problem for problem in problems if problem not in accepted]
     if new:
         raise DataError(

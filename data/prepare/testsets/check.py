@@ -12,7 +12,7 @@ ORIGINAL = "original"
 _SHOWN = 5
 
 
-def name_problems(test_set: TestSet, targets: Iterable[str]) -> list[str]:
+def check_names(test_set: TestSet, targets: Iterable[str]) -> list[str]:
     """Return what is wrong with the numbers and names of the files found.
 
     Args:
@@ -33,32 +33,32 @@ def name_problems(test_set: TestSet, targets: Iterable[str]) -> list[str]:
     ]
     for folder in ("GT", "LR") if test_set.names else ():
         if folder in by_folder:
-            problems += _differences(f"{folder}: ", set(test_set.names), by_folder[folder])
+            problems += _describe_differences(f"{folder}: ", set(test_set.names), by_folder[folder])
     if "LR" in by_folder and "GT" in by_folder:
-        problems += _pair_problems(test_set, by_folder)
+        problems += _check_pairs(test_set, by_folder)
     return list(dict.fromkeys(problems))
 
 
-def _pair_problems(test_set: TestSet, by_folder: Mapping[str, set[str]]) -> list[str]:
+def _check_pairs(test_set: TestSet, by_folder: Mapping[str, set[str]]) -> list[str]:
     gt = by_folder["GT"]
     if test_set.kind == "multi_gt":
         gt = {name.removeprefix(f"{ORIGINAL}/") for name in gt if name.startswith(f"{ORIGINAL}/")}
-    return _differences("LR against GT: ", gt, by_folder["LR"])
+    return _describe_differences("LR against GT: ", gt, by_folder["LR"])
 
 
-def _differences(where: str, wanted: set[str], held: set[str]) -> list[str]:
+def _describe_differences(where: str, wanted: set[str], held: set[str]) -> list[str]:
     told = [("missing", wanted - held), ("unexpected", held - wanted)]
     return [f"{where}{what} {_show(names)}" for what, names in told if names]
 
 
-def size_problems(test_set: TestSet, folder: Path) -> list[str]:
+def check_sizes(test_set: TestSet, folder: Path) -> list[str]:
     """Return what is wrong with the sizes of the images in an arranged set's folder; only their headers are read.
 
     Raises:
         ImageReadError: a header cannot be read.
     """
-    gt, lr = image_sizes(folder / "GT"), image_sizes(folder / "LR")
-    problems = _gt_problems(test_set, gt)
+    gt, lr = read_sizes(folder / "GT"), read_sizes(folder / "LR")
+    problems = _check_gt(test_set, gt)
     if test_set.lq_size is not None:
         problems += _odd("LR", lr, {test_set.lq_size})
     if test_set.kind == "multi_gt":
@@ -72,7 +72,7 @@ def size_problems(test_set: TestSet, folder: Path) -> list[str]:
     return problems + ([f"GT is not {test_set.scale} times LR: {_show(wrong)}"] if wrong else [])
 
 
-def _gt_problems(test_set: TestSet, gt: Mapping[str, Size]) -> list[str]:
+def _check_gt(test_set: TestSet, gt: Mapping[str, Size]) -> list[str]:
     known = test_set.sizes
     problems = []
     if gt and known.all:
@@ -93,7 +93,7 @@ def _odd(folder: str, sizes: Mapping[str, Size], allowed: set[Size]) -> list[str
     return [f"{folder}: sizes should be {expected}: {_show(wrong)}"] if wrong else []
 
 
-def image_sizes(folder: Path) -> dict[str, Size]:
+def read_sizes(folder: Path) -> dict[str, Size]:
     """Return (height, width) of the images in a folder and its subfolders, by key; empty where there are none."""
     try:
         paths = FolderSource(folder, IMAGE_SUFFIXES).paths

@@ -9,7 +9,7 @@ from typing import Any
 from prismsr.data.prepare.common import claim_folder, find_inputs
 from prismsr.data.prepare.downsample import write_lr
 from prismsr.data.prepare.testsets.arrange import arrange
-from prismsr.data.prepare.testsets.check import image_sizes
+from prismsr.data.prepare.testsets.check import read_sizes
 from prismsr.data.test_sets.layouts import Size, TestSet
 from prismsr.data.test_sets.sets import DOWNLOADS, FOLDER, TEST_SETS, count_images, find_test_set
 from prismsr.utils.command_line import add_workers, print_list, whole_number
@@ -119,7 +119,7 @@ def _for_each(test_set: TestSet, gt: Path, output: Path, work: Any, args: argpar
 
 
 def _describe(folder: Path) -> str:
-    sizes = image_sizes(folder)
+    sizes = read_sizes(folder)
     if not sizes:
         count = len(list_visible_files(folder))
         return f"{folder}: {count} files"

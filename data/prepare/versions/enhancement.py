@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from prismsr.data.prepare.versions.filters import CLASSICAL, parameters
+from prismsr.data.prepare.versions.filters import CLASSICAL, list_parameters
 from prismsr.utils.errors import OptionError, UserError
 from prismsr.utils.files import hash_file
 from prismsr.utils.names import did_you_mean
@@ -34,7 +34,7 @@ class Enhancement:
     def record(self) -> dict[str, Any]:
         """Return what its output depends on."""
         if not self.is_network:
-            return parameters(self.source)
+            return list_parameters(self.source)
         path = Path(self.source)
         try:
             sha256 = hash_file(path)

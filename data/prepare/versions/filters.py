@@ -82,7 +82,7 @@ CLASSICAL: dict[str, Enhancer] = {
 """By name; these four are the default of `prepare.py multi-gt`, as 01 to 04."""
 
 
-def parameters(name: str) -> dict[str, Any]:
+def list_parameters(name: str) -> dict[str, Any]:
     """Name and parameters of a classical enhancer, for the record of a run."""
     return {"name": name, **getattr(CLASSICAL[name], "keywords", {})}
 

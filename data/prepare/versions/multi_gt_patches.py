@@ -9,10 +9,10 @@ from prismsr.data.prepare.versions.filters import Enhancer
 from prismsr.data.prepare.versions.patch_selection import (
     PatchFigures,
     PatchRule,
-    image_rng,
     is_kept,
-    patch_corners,
-    patch_figures,
+    make_image_rng,
+    measure_patch,
+    place_patches,
 )
 from prismsr.utils.csv_files import write_rows
 from prismsr.utils.errors import DataError
@@ -66,11 +66,11 @@ def write_patches(
     versions = [original, *(enhancement(original) for enhancement in enhancers)]
     patches: dict[tuple[int, int], PatchFigures] = {}
     written = 0
-    for row, column in patch_corners(original.shape[0], original.shape[1], rule, image_rng(seed, key)):
+    for row, column in place_patches(original.shape[0], original.shape[1], rule, make_image_rng(seed, key)):
         cut = [version[row : row + rule.crop, column : column + rule.crop] for version in versions]
-        figures = patches[row, column] = patch_figures(cut)
+        figures = patches[row, column] = measure_patch(cut)
         if is_kept(figures, rule):
-            written += _write_missing(targets(output, key, (row, column), len(enhancers)), cut)
+            written += _write_missing(list_targets(output, key, (row, column), len(enhancers)), cut)
     _write_mark(mark, run_id, patches)
     return ImageResult(key, patches, written)
 
@@ -80,7 +80,7 @@ def _all_there(
 ) -> bool:
     """Return whether all files of the kept patches exist."""
     kept = [corner for corner, figures in patches.items() if is_kept(figures, rule)]
-    return all(target.exists() for corner in kept for target in targets(output, key, corner, count))
+    return all(target.exists() for corner in kept for target in list_targets(output, key, corner, count))
 
 
 def _large_enough(image: NDArray[np.uint8], path: Path, crop: int) -> NDArray[np.uint8]:
@@ -92,7 +92,7 @@ def _large_enough(image: NDArray[np.uint8], path: Path, crop: int) -> NDArray[np
     return image
 
 
-def targets(output: Path, key: str, corner: tuple[int, int], count: int) -> list[Path]:
+def list_targets(output: Path, key: str, corner: tuple[int, int], count: int) -> list[Path]:
     """Return files of a patch, the original and `count` versions, named as HGGT's."""
     stem = f"{key}-{corner[0]}-{corner[1]}"
     names = [f"{number:02d}" for number in range(1, count + 1)]

@@ -63,7 +63,7 @@ class PatchFigures:
         )
 
 
-def image_rng(seed: int, key: str) -> np.random.Generator:
+def make_image_rng(seed: int, key: str) -> np.random.Generator:
     """Return random stream of one image, whatever process takes it and when."""
     return np.random.default_rng([seed, crc32(key.encode("utf8", "surrogateescape"))])
 
@@ -77,7 +77,7 @@ def start_limit(side: int, crop: int) -> int:
     return max(min(limit, side - crop), 0)
 
 
-def patch_corners(height: int, width: int, rule: PatchRule, rng: np.random.Generator) -> list[tuple[int, int]]:
+def place_patches(height: int, width: int, rule: PatchRule, rng: np.random.Generator) -> list[tuple[int, int]]:
     """Return top left corners (row, column) of the candidates of an image, row by row.
 
     The grid starts at U{0..start_limit} on each axis; each patch is shifted by U{-jitter..jitter} on each axis, not
@@ -98,7 +98,7 @@ def patch_corners(height: int, width: int, rule: PatchRule, rng: np.random.Gener
     return list(dict.fromkeys(fitting))  # with a small step the jitter may put two patches on one place
 
 
-def patch_figures(versions: Sequence[NDArray[np.uint8]]) -> PatchFigures:
+def measure_patch(versions: Sequence[NDArray[np.uint8]]) -> PatchFigures:
     """Measure one patch.
 
     Args:

@@ -2,7 +2,7 @@ import io
 import struct
 import zlib
 
-from prismsr.data.images.png_crop import CroppableImage, CroppableMask, plain_layout, undo_sub
+from prismsr.data.images.png_crop import CroppableImage, CroppableMask, find_plain_layout, undo_sub
 from prismsr.utils.images import ImageReadError, decode_image, encode_png
 
 import cv2
@@ -62,7 +62,7 @@ def _assert_crops_agree(content, count=25):
 def test_crops_equal_those_of_the_whole_image(bgr, name, grey):
     image = bgr[..., 1] if grey else bgr
     content = _cv2(image, cv2.IMWRITE_PNG_COMPRESSION, 3, cv2.IMWRITE_PNG_FILTER, FILTERS[name])
-    assert plain_layout(content)
+    assert find_plain_layout(content)
     _assert_crops_agree(content)
 
 
@@ -71,13 +71,13 @@ def test_crops_equal_those_of_the_whole_image(bgr, name, grey):
 def test_other_encoders_and_levels(bgr, encode, level):
     for image in (bgr, bgr[..., 0], bgr[:1], bgr[:, :1], bgr[:1, :1]):
         content = encode(image, level)
-        assert plain_layout(content)
+        assert find_plain_layout(content)
         _assert_crops_agree(content, count=10) if image.shape[0] * image.shape[1] > 1 else None
 
 
 def test_texts_and_profile_do_not_matter(bgr):
     content = _annotated(bgr)
-    assert plain_layout(content)
+    assert find_plain_layout(content)
     _assert_crops_agree(content)
 
 
@@ -100,7 +100,7 @@ def test_other_kinds_go_the_long_way(bgr, kind):
         "jpeg": cv2.imencode(".jpg", bgr)[1].tobytes,
         "interlaced": lambda: _interlaced(bgr[:1, :1]),
     }[kind]()
-    assert plain_layout(content) is None
+    assert find_plain_layout(content) is None
     if kind == "interlaced":
         assert np.array_equal(CroppableImage(content, "x").crop(0, 0, 1, 1), bgr[:1, :1])
     else:
@@ -151,7 +151,7 @@ def test_wrong_data_with_right_checksums_are_named(damage):
         data = b"\xff" * 20
     header = struct.pack(">IIBBBBB", 8, 8, 8, 2, 0, 0, 0)
     content = b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", data) + _chunk(b"IEND", b"")
-    assert plain_layout(content)
+    assert find_plain_layout(content)
     with pytest.raises(ImageReadError, match=r"bad\.png"):
         CroppableImage(content, "bad.png").crop(0, 0, 6, 6)
 

@@ -1,7 +1,7 @@
 import json
 from itertools import product
 
-from prismsr.data.multi_gt.labels import Label, effective_label, read_labels, write_labels
+from prismsr.data.multi_gt.labels import Label, decide_label, read_labels, write_labels
 from prismsr.utils.errors import DataError
 
 import pytest
@@ -35,7 +35,7 @@ def test_three_votes_as_in_hggt():
             expected = ("Similar", 1)
         else:
             expected = next((label, votes.count(label)) for label in votes if votes.count(label) >= 2)
-        assert effective_label(votes) == expected
+        assert decide_label(votes) == expected
 
 
 @pytest.mark.parametrize(
@@ -52,12 +52,12 @@ def test_three_votes_as_in_hggt():
     ],
 )
 def test_other_numbers_of_annotators(votes, expected):
-    assert effective_label(votes) == effective_label(votes[::-1]) == expected
+    assert decide_label(votes) == decide_label(votes[::-1]) == expected
 
 
 def test_no_votes_at_all():
     with pytest.raises(ValueError, match="no votes"):
-        effective_label([])
+        decide_label([])
 
 
 # ------------------------------------------------------------------------------------------------ JSON

@@ -1,7 +1,7 @@
 import json
 
 from prismsr.data.images.source import ImageSourceError
-from prismsr.data.multi_gt.labels import effective_label
+from prismsr.data.multi_gt.labels import decide_label
 from prismsr.utils.errors import DataError
 
 import cv2
@@ -47,7 +47,7 @@ def _positives(root, name):
     found = []
     for number, version in enumerate(case.VERSIONS[1:], 2):
         files = [json.loads((root / "labels" / who / f"{name}.json").read_text()) for who in "ABC"]
-        if effective_label([file[f"Picture_{number}"]["Label"] for file in files]).label == "Positive":
+        if decide_label([file[f"Picture_{number}"]["Label"] for file in files]).label == "Positive":
             found.append(version)
     return found
 

@@ -3,7 +3,7 @@ import shutil
 
 from prismsr.data.images.source import close_lmdb, open_source
 from prismsr.data.prepare import make_lmdb
-from prismsr.data.prepare.lmdb_store import COMMIT_BYTES, LmdbStore, sha256
+from prismsr.data.prepare.lmdb_store import COMMIT_BYTES, LmdbStore, hash_value
 from prismsr.utils.images import decode_image, encode_png
 
 import cv2
@@ -45,7 +45,7 @@ def test_folder_and_lmdb_read_the_same(prepare, hr, tmp_path, photograph):
     for line in lines:
         key = line.split(".")[0]  # as BasicSR cuts it
         value = client.get(key, "gt")
-        assert manifest["images"][key]["sha256"] == sha256(value) and manifest["images"][key]["bytes"] == len(value)
+        assert manifest["images"][key]["sha256"] == hash_value(value) and manifest["images"][key]["bytes"] == len(value)
     client.client._client["gt"].close()
 
 

@@ -1,16 +1,16 @@
-from prismsr.models.lgcaa.noise import add_noise, clean_prediction, draw_noise, sample_latents, signal_levels
+from prismsr.models.lgcaa.noise import add_noise, draw_noise, make_signal_levels, predict_clean, sample_latents
 
 import torch
 
 
 def test_noise_follows_the_schedule_and_can_be_taken_back():
-    levels, latents = signal_levels(), torch.randn(3, 4, 5, 5, dtype=torch.float64)
+    levels, latents = make_signal_levels(), torch.randn(3, 4, 5, 5, dtype=torch.float64)
     noise, t = torch.randn_like(latents), torch.tensor([0, 500, 999])
     z_t = add_noise(latents, noise, levels[t].double())
     betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
     level = (1 - betas[:501]).prod()
     assert torch.allclose(z_t[1], level.sqrt() * latents[1] + (1 - level).sqrt() * noise[1], atol=1e-5)
-    assert torch.allclose(clean_prediction(z_t, noise, levels[t].double()), latents)
+    assert torch.allclose(predict_clean(z_t, noise, levels[t].double()), latents)
 
 
 def test_draws_come_from_the_global_generator_and_cover_all_timesteps():

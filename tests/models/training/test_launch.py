@@ -14,7 +14,7 @@ from typing import Any
 from prismsr.models.training import launch
 from prismsr.models.training.launcher_ranks import Ranks
 from prismsr.models.training.run_options import parse_arguments
-from prismsr.models.training.several_runs import Job, Outcome, command, run_several, table
+from prismsr.models.training.several_runs import Job, Outcome, build_command, format_outcomes, run_several
 from prismsr.utils.options.files import load_options
 
 import basicsr.test
@@ -245,7 +245,7 @@ def test_ctrl_c_ends_the_child(child: Path, capsys: pytest.CaptureFixture[str]) 
 def test_command_repeats_the_flags(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["basicsr/test.py"])
     args = Namespace(launcher="slurm", local_rank=1, auto_resume=False, debug=True)
-    assert command("x.yml", args, ["a=1"]) == [
+    assert build_command("x.yml", args, ["a=1"]) == [
         sys.executable, "basicsr/test.py", "-opt", "x.yml", "--launcher", "slurm", "--local_rank", "1", "--debug",
         "--force_yml", "a=1",
     ]  # fmt: skip
@@ -253,7 +253,7 @@ def test_command_repeats_the_flags(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_table() -> None:
     (one, two) = jobs("a", "longer")
-    text = table([Outcome(one, "failed", 61.25, 1), Outcome(two, "not run")])
+    text = format_outcomes([Outcome(one, "failed", 61.25, 1), Outcome(two, "not run")])
     assert text.splitlines() == [
         "file        experiment  result   seconds  exit code",
         "a.yml       a           failed   61.2     1",

@@ -14,7 +14,7 @@ from prismsr.data.prepare.testsets.archive import read_files
 from prismsr.data.prepare.testsets.arrange import arrange
 from prismsr.data.prepare.testsets.degrade import SSL_BSRGAN, degrade, random_stream, read_recipe, write_degraded
 from prismsr.data.test_sets.layouts import Sizes
-from prismsr.data.test_sets.sets import TEST_SETS, find_test_set, missing
+from prismsr.data.test_sets.sets import TEST_SETS, find_test_set, list_missing
 from prismsr.utils.errors import DataError, UserError
 from prismsr.utils.resize import imresize_bicubic
 
@@ -479,16 +479,16 @@ def test_registry():
 
 
 def test_missing_says_what_to_do(tmp_path):
-    told = missing(TEST_SETS["RealSR"], tmp_path)
+    told = list_missing(TEST_SETS["RealSR"], tmp_path)
     assert "RealSR/GT is not there; put StableSR_testsets, from https://" in told
     for part in ("GT", "LR"):
         folder = tmp_path / "datasets/testsets/RealSR" / part
         folder.mkdir(parents=True)
         for number in range(100):
             (folder / f"{number}.png").touch()
-    assert missing(TEST_SETS["RealSR"], tmp_path) is None
+    assert list_missing(TEST_SETS["RealSR"], tmp_path) is None
     (folder / "7.png").unlink()
-    assert "RealSR/LR holds 99 of 100 images" in missing(TEST_SETS["RealSR"], tmp_path)
+    assert "RealSR/LR holds 99 of 100 images" in list_missing(TEST_SETS["RealSR"], tmp_path)
 
 
 def test_labels_of_fewer_people_are_missing(tmp_path):
@@ -497,7 +497,7 @@ def test_labels_of_fewer_people_are_missing(tmp_path):
     for file in ("GT/original/a.png", "GT/01/a_01.png", "LR/a.png", "labels/A/a.json", "labels/B/a.json"):
         (place / file).parent.mkdir(parents=True, exist_ok=True)
         (place / file).touch()
-    assert "HGGT-Test100/labels holds 2 of 3 labels" in missing(test_set, tmp_path)
+    assert "HGGT-Test100/labels holds 2 of 3 labels" in list_missing(test_set, tmp_path)
     (place / "labels/C").mkdir()
     (place / "labels/C/a.json").touch()
-    assert missing(test_set, tmp_path) is None
+    assert list_missing(test_set, tmp_path) is None

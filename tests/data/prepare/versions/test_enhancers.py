@@ -3,8 +3,8 @@
 from prismsr.data.prepare.versions.filters import (
     CLASSICAL,
     denoise_sharpen,
+    list_parameters,
     local_contrast,
-    parameters,
     unsharp,
 )
 
@@ -45,7 +45,7 @@ def test_flat_images_stay(name, level):
 
 def test_parameters_for_the_record():
     assert len(CLASSICAL) == 4
-    assert parameters("unsharp") == {"name": "unsharp", "amount": 0.7, "sigma": 1.0}
+    assert list_parameters("unsharp") == {"name": "unsharp", "amount": 0.7, "sigma": 1.0}
 
 
 def test_unsharp_is_its_formula_in_the_luma(image):

@@ -2,10 +2,10 @@
 
 from prismsr.data.prepare.versions.patch_selection import (
     PatchRule,
-    image_rng,
     is_kept,
-    patch_corners,
-    patch_figures,
+    make_image_rng,
+    measure_patch,
+    place_patches,
     start_limit,
 )
 
@@ -25,8 +25,8 @@ def test_corners_lie_on_a_jittered_grid(height, width):
     rule = PatchRule()
     seen = set()
     for seed in range(40):
-        corners = patch_corners(height, width, rule, image_rng(seed, "a"))
-        rng = image_rng(seed, "a")
+        corners = place_patches(height, width, rule, make_image_rng(seed, "a"))
+        rng = make_image_rng(seed, "a")
         top = int(rng.integers(start_limit(height, 512) + 1))
         left = int(rng.integers(start_limit(width, 512) + 1))
         places = []
@@ -44,15 +44,15 @@ def test_corners_lie_on_a_jittered_grid(height, width):
 
 def test_draws_depend_on_seed_and_image_alone():
     rule = PatchRule(crop=64, step=32)
-    first = patch_corners(300, 300, rule, image_rng(1, "a"))
-    assert first == patch_corners(300, 300, rule, image_rng(1, "a"))
-    assert first != patch_corners(300, 300, rule, image_rng(1, "b"))
-    assert first != patch_corners(300, 300, rule, image_rng(2, "a"))
+    first = place_patches(300, 300, rule, make_image_rng(1, "a"))
+    assert first == place_patches(300, 300, rule, make_image_rng(1, "a"))
+    assert first != place_patches(300, 300, rule, make_image_rng(1, "b"))
+    assert first != place_patches(300, 300, rule, make_image_rng(2, "a"))
 
 
 def test_without_jitter_and_start_it_is_a_plain_grid_and_no_place_comes_twice():
-    assert patch_corners(64, 64, PatchRule(crop=64, step=32, jitter=0), image_rng(0, "a")) == [(0, 0)]
-    many = patch_corners(60, 60, PatchRule(crop=50, step=1), image_rng(0, "a"))
+    assert place_patches(64, 64, PatchRule(crop=64, step=32, jitter=0), make_image_rng(0, "a")) == [(0, 0)]
+    many = place_patches(60, 60, PatchRule(crop=50, step=1), make_image_rng(0, "a"))
     assert len(many) == len(set(many)) > 20
 
 
@@ -83,13 +83,13 @@ def figures_by_hand(images):
 def test_figures_of_a_patch():
     rng = np.random.default_rng(0)
     versions = [rng.integers(0, 256, (12, 15, 3), np.uint8) for _ in range(3)]
-    found = patch_figures(versions)
+    found = measure_patch(versions)
     stds, laplacians = figures_by_hand(versions)
     np.testing.assert_allclose(found.stds, stds)
     np.testing.assert_allclose(found.laplacians, laplacians)
     means = [version.mean() for version in versions]
     assert found.difference == pytest.approx(max(abs(means[0] - means[1]), abs(means[0] - means[2])))
-    assert patch_figures(versions[:1]).difference == 0.0
+    assert measure_patch(versions[:1]).difference == 0.0
 
 
 def test_mean_is_taken_before_the_absolute_value():
@@ -97,7 +97,7 @@ def test_mean_is_taken_before_the_absolute_value():
     up_and_down = flat.copy()
     up_and_down[:2] += 50
     up_and_down[2:] -= 50
-    assert patch_figures([flat, up_and_down, flat + 3]).difference == pytest.approx(3)
+    assert measure_patch([flat, up_and_down, flat + 3]).difference == pytest.approx(3)
 
 
 def contrast(amplitude):
@@ -123,12 +123,12 @@ def detail(amplitude):
     ],
 )
 def test_one_version_needs_contrast_and_detail(versions, kept):
-    assert is_kept(patch_figures(versions), PatchRule()) is kept
-    assert is_kept(patch_figures(versions), PatchRule(keep_all=True))
+    assert is_kept(measure_patch(versions), PatchRule()) is kept
+    assert is_kept(measure_patch(versions), PatchRule(keep_all=True))
 
 
 def test_thresholds_are_met_by_equality():
-    found = patch_figures([detail(60)])
+    found = measure_patch([detail(60)])
     exact = PatchRule(std=found.stds[0], laplacian=found.laplacians[0])
     assert is_kept(found, exact)
     assert not is_kept(found, PatchRule(std=found.stds[0] + 1e-9, laplacian=found.laplacians[0]))

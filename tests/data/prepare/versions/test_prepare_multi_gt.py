@@ -8,7 +8,7 @@ from prismsr.data.images.source import FolderSource
 from prismsr.data.multi_gt.groups import group_keys
 from prismsr.data.prepare.versions import enhancement_networks, multi_gt_patches
 from prismsr.data.prepare.versions.filters import CLASSICAL
-from prismsr.data.prepare.versions.patch_selection import PatchRule, image_rng, patch_corners
+from prismsr.data.prepare.versions.patch_selection import PatchRule, make_image_rng, place_patches
 
 import cv2
 import numpy as np
@@ -38,7 +38,7 @@ def test_versions_of_each_patch(prepare, hr, tmp_path, images, capsys):
     for key in ("a", "c", "sub/d"):
         source = cv2.imread(str(hr / f"{key}.png"))
         versions = [source, *(enhancer(source) for enhancer in CLASSICAL.values())]
-        corners = patch_corners(*source.shape[:2], PatchRule(32, 20), image_rng(3, key))
+        corners = place_patches(*source.shape[:2], PatchRule(32, 20), make_image_rng(3, key))
         listed = {(int(row["row"]), int(row["col"])) for row in rows if row["name"] == key}
         assert set(corners) == listed
         for row, column in corners:
