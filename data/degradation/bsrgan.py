@@ -135,7 +135,8 @@ def _reduce(image: Image, scale: int, rng: np.random.Generator, ranges: BSRGANRa
 
 def _draw_factor(rng: np.random.Generator, scale: int, ranges: BSRGANRanges) -> float:
     if ranges.resize_factor is not None:
-        return rng.uniform(*ranges.resize_factor)
+        low, high = ranges.resize_factor
+        return rng.uniform(low, high)
     return 1 / rng.uniform(1, _line(ranges.resize_divisor, scale))
 
 
@@ -172,7 +173,9 @@ def _compress(image: Image, rng: np.random.Generator, qualities: Sequence[int]) 
     quality = int(rng.integers(qualities[0], qualities[1] + 1))
     levels = (image * 255).round().clip(0, 255).astype(np.uint8)
     _, data = cv2.imencode(".jpg", levels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1].astype(image.dtype) / 255
+    decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    assert decoded is not None
+    return decoded[..., ::-1].astype(image.dtype) / 255
 
 
 def _interpolation(rng: np.random.Generator) -> int:

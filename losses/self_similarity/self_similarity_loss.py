@@ -6,7 +6,7 @@ mathematics, what the defaults follow, and how the computation goes.
 Paper: SSL, eq. 1, 2 and 4.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 from prismsr.losses.edges import edge_mask
 from prismsr.losses.self_similarity.autograd import EPS, FusedLoss, LogSimilarity, Setting
@@ -147,8 +147,10 @@ class SelfSimilarityLoss(nn.Module):
         _plan(search, window, h, stride, border)
         _check_count("mask_stride", mask_stride)
         self.loss_weight, self.threshold, self.absolute = loss_weight, threshold, absolute
-        self.graph = {"search": search, "window": window, "h": h, "stride": stride, "border": border}
-        self.comparison = {"alpha": alpha, "mask_stride": mask_stride, "kl_weight": kl_weight, "reduction": reduction}
+        self.graph: dict[str, Any] = {"search": search, "window": window, "h": h, "stride": stride, "border": border}
+        self.comparison: dict[str, Any] = {
+            **{"alpha": alpha, "mask_stride": mask_stride, "kl_weight": kl_weight, "reduction": reduction}
+        }
 
     def forward(self, sr: Tensor, gt: Tensor, gt_mask: Tensor | None = None) -> Tensor:
         """Return weighted loss, a scalar.

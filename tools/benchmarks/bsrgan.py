@@ -4,6 +4,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal
 
 from prismsr.data.degradation.bsrgan import degrade_bsrgan
@@ -39,17 +40,17 @@ def compare_bsrgan(rounds: int) -> None:
         ranges = BSRGANRanges.model_validate({key: value for key, value in section.items() if key != "type"})
         pairs = []
         for number in range(rounds):
-            ours = _rate(images, number, lambda image, rng, ranges=ranges: degrade_bsrgan(image, 4, rng, ranges))
-            theirs = _rate(images, number, lambda image, rng, form=form: degrade_plainly(image, 4, rng, form, _jpeg))
+            ours = _rate(images, number, partial(degrade_bsrgan, scale=4, ranges=ranges))
+            theirs = _rate(images, number, partial(degrade_plainly, s=4, form=form, jpeg=_jpeg))
             pairs.append((ours, theirs))
         medians = " | ".join(f"{statistics.median(rates):.1f}" for rates in zip(*pairs, strict=True))
         print(f"| {form} | {medians} | {statistics.median(a / b for a, b in pairs):.2f} |", flush=True)
 
 
-def _rate(images: list[Array], seed: int, degrade: Callable[[Array, np.random.Generator], Array]) -> float:
+def _rate(images: list[Array], seed: int, degrade: Callable[..., Array]) -> float:
     start = time.perf_counter()
     for number, image in enumerate(images):
-        degrade(image, np.random.default_rng([seed, number]))
+        degrade(image, rng=np.random.default_rng([seed, number]))
     return len(images) / (time.perf_counter() - start)
 
 

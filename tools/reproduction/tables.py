@@ -187,7 +187,7 @@ def list_jobs(name: str, table: Table, rows: Sequence[str] = (), sets: Sequence[
         rows, sets: only these; none for all.
     """
     made = {**table.rows, **table.extra}
-    columns = {(dataset, ""): dict(table.columns) for dataset in table.sets}
+    columns: dict[tuple[str, str], dict[str, str]] = {(dataset, ""): dict(table.columns) for dataset in table.sets}
     for value in table.read_figures():
         for method in (value.method, ""):  # "": all columns of the set, for extra rows
             columns.setdefault((value.dataset, method), {})[value.metric] = value.better
