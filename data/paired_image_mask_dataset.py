@@ -1,18 +1,21 @@
 """LQ/GT pairs, with an optional edge mask, from folders or LMDBs; augmentation from (seed, epoch, index)."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
+from prismsr.data.images.partner_names import SAME, TemplateSource, check_template, describe_template
 from prismsr.data.images.png_crop import CroppableImage, CroppableMask
-from prismsr.data.images.source import ImageSourceError, open_source
+from prismsr.data.images.source import ImageSource, ImageSourceError, open_source
 from prismsr.data.loading.sampler import sample_rng
 from prismsr.utils.errors import DataError
 from prismsr.utils.options.schema import IoBackendOptions, PatchOptions
 
+import cv2
 import numpy as np
 import torch
+from basicsr.utils import bgr2ycbcr
 from basicsr.utils.registry import DATASET_REGISTRY
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms.functional import normalize
@@ -24,6 +27,13 @@ class PairedMaskDatasetOptions(PatchOptions):
     dataroot_gt: str = Field(description="folder or .lmdb of GT images")
     dataroot_lq: str = Field(description="folder or .lmdb of LQ images")
     dataroot_gt_mask: str | None = Field(default=None, description="folder or .lmdb of masks of the GT images")
+    filename_tmpl: Annotated[str, AfterValidator(check_template)] = Field(
+        default=SAME, description="LQ file name made from the GT one, without extension"
+    )
+    color: Literal["y", "gray"] | None = Field(
+        default=None,
+        description="one channel for networks of one. y: BasicSR's luminance, 16/255 to 235/255; gray: 0 to 1",
+    )
     io_backend: IoBackendOptions | None = Field(default=None, description="told by the paths where left out")
 
 
@@ -37,11 +47,12 @@ class PairedImageMaskDataset(Dataset):
 
     Args:
         opt: the option file's section: dataroot_gt, dataroot_lq, dataroot_gt_mask (optional), gt_size (pixels),
-            use_hflip, use_rot (vertical flip and transpose), mean and std (optional), and what the trainer adds (scale,
-            phase, manual_seed).
+            use_hflip, use_rot (vertical flip and transpose), mean, std, filename_tmpl and color (optional), and
+            what the trainer adds (scale, phase, manual_seed).
 
-    Returns of an item: lq (3, h, w), gt (3, h*scale, w*scale) RGB in [0, 1], gt_mask (1, h*scale, w*scale) of 0 and 1
-    where there are masks, lq_path and gt_path (the key). Outside training GT is cropped to the size of lq * scale.
+    Returns of an item: lq (3, h, w), gt (3, h*scale, w*scale) RGB in [0, 1], of one channel with color; gt_mask
+    (1, h*scale, w*scale) of 0 and 1 where there are masks, lq_path and gt_path (the key). Outside training GT is
+    cropped to the size of lq * scale.
 
     Raises:
         ImageSourceError: a root is missing or empty, or the roots hold different keys.
@@ -56,8 +67,14 @@ class PairedImageMaskDataset(Dataset):
         roots = {"gt": opt["dataroot_gt"], "lq": opt["dataroot_lq"], "gt_mask": opt.get("dataroot_gt_mask")}
         self.sources = {name: open_source(root) for name, root in roots.items() if root}
         self.keys = self.sources["gt"].keys()
+        self.sources["lq"] = self._pair(self.sources["lq"], opt.get("filename_tmpl") or SAME)
         for name, source in self.sources.items():
             _require_same_keys(self.keys, source.keys(), opt["dataroot_gt"], str(roots[name]))
+
+    def _pair(self, lq: ImageSource, template: str) -> ImageSource:
+        if hint := describe_template(self.keys, lq.keys(), "set filename_tmpl: {}", template):
+            raise ImageSourceError(f"{self.opt['dataroot_gt']} and {self.opt['dataroot_lq']}: {hint}.")
+        return lq if template == SAME else TemplateSource(lq, template)
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -68,10 +85,12 @@ class PairedImageMaskDataset(Dataset):
             images = self._augment(key, sample_rng(self.opt.get("manual_seed") or 0, index))
         else:
             images = self._whole(key)
-        item: dict[str, Any] = {name: _to_tensor(image) for name, image in images.items()}
+        item: dict[str, Any] = {name: _to_tensor(image, self.opt.get("color")) for name, image in images.items()}
         if self.opt.get("mean") or self.opt.get("std"):
             for name in ("lq", "gt"):
-                normalize(item[name], self.opt.get("mean") or [0.0] * 3, self.opt.get("std") or [1.0] * 3, inplace=True)
+                count = len(item[name])
+                mean, std = self.opt.get("mean") or [0.0] * count, self.opt.get("std") or [1.0] * count
+                normalize(item[name], mean, std, inplace=True)
         # BasicSR names validation images by this path's stem; without a suffix it would cut "a.b" to "a"
         item["lq_path"] = item["gt_path"] = f"{key}.png"
         return item
@@ -136,17 +155,25 @@ class PairedImageMaskDataset(Dataset):
                 )
 
 
-def _to_tensor(image: np.ndarray) -> Tensor:
+def _to_tensor(image: np.ndarray, color: str | None = None) -> Tensor:
     """Return a decoded image as float32 RGB (3, H, W) in [0, 1], or a mask as float32 (1, H, W) of 0 and 1.
 
     Args:
         image: (H, W) bool, or (H, W) grey, (H, W, 3) BGR or (H, W, 4) BGRA of 8 or 16 bits; alpha is dropped.
+        color: "y" or "gray" for (1, H, W).
     """
     if image.dtype == bool:
         return torch.from_numpy(image[None].astype(np.float32))
+    top = np.float32(np.iinfo(image.dtype).max)
+    if color == "y":
+        bgr = np.stack([image] * 3, 2) if image.ndim == 2 else np.ascontiguousarray(image[..., :3])
+        return torch.from_numpy(bgr2ycbcr(bgr.astype(np.float32) / top, y_only=True)[None])
+    if color == "gray":
+        grey = image if image.ndim == 2 else cv2.cvtColor(np.ascontiguousarray(image[..., :3]), cv2.COLOR_BGR2GRAY)
+        return torch.from_numpy(grey[None].astype(np.float32) / top)
     planes = np.stack([image] * 3) if image.ndim == 2 else image[..., 2::-1].transpose(2, 0, 1)
     values = np.ascontiguousarray(planes).astype(np.float32)  # first bytes in the new order, then floats: less to move
-    values /= np.float32(np.iinfo(image.dtype).max)
+    values /= top
     return torch.from_numpy(values)
 
 

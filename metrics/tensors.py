@@ -32,10 +32,10 @@ def convolve_exactly() -> AbstractContextManager[None]:
 
 
 def make_metric_tensor(image: NDArray[Any], input_order: str = "HWC", crop_border: int = 0) -> Tensor:
-    """Return RGB (1, 3, H, W) float32 in [0, 1] of an image as BasicSR hands it to a metric.
+    """Return RGB (1, 3, H, W) float32 in [0, 1] of an image as BasicSR hands it to a metric; grey is repeated.
 
     Args:
-        image: BGR in [0, 255].
+        image: BGR or grey in [0, 255].
         input_order: order of its dimensions, HWC or CHW.
         crop_border: pixels left out at each edge.
 
@@ -46,7 +46,8 @@ def make_metric_tensor(image: NDArray[Any], input_order: str = "HWC", crop_borde
     image = reorder_image(image, input_order=input_order)
     if crop_border:
         image = image[crop_border:-crop_border, crop_border:-crop_border]
-    rgb = np.ascontiguousarray(image[..., ::-1].transpose(2, 0, 1), dtype=np.float32)
+    bgr = np.repeat(image, 3, axis=2) if image.shape[2] == 1 else image
+    rgb = np.ascontiguousarray(bgr[..., ::-1].transpose(2, 0, 1), dtype=np.float32)
     return torch.from_numpy(rgb).unsqueeze(0) / 255.0
 
 

@@ -10,6 +10,71 @@ import numpy as np
 import pytest
 import yaml
 
+# Every key of Real-ESRGAN's finetune_realesrgan_x4plus_pairdata.yml, as its users have it.
+PAIRED_REAL_ESRGAN = """
+name: finetune_pairdata
+model_type: RealESRGANModel
+scale: 4
+num_gpu: auto
+manual_seed: 0
+l1_gt_usm: true
+percep_gt_usm: true
+gan_gt_usm: false
+high_order_degradation: false
+datasets:
+  train:
+    name: pairs
+    type: RealESRGANPairedDataset
+    dataroot_gt: data/gt
+    dataroot_lq: data/lq
+    meta_info: ~
+    io_backend: {type: disk}
+    gt_size: 256
+    use_hflip: true
+    use_rot: false
+    use_shuffle: true
+    num_worker_per_gpu: 5
+    batch_size_per_gpu: 12
+    dataset_enlarge_ratio: 1
+    prefetch_mode: ~
+network_g: {type: RRDBNet, num_in_ch: 3, num_out_ch: 3, num_feat: 64, num_block: 23, num_grow_ch: 32}
+network_d: {type: UNetDiscriminatorSN, num_in_ch: 3, num_feat: 64, skip_connection: true}
+path:
+  pretrain_network_g: ~
+  param_key_g: params_ema
+  strict_load_g: true
+  pretrain_network_d: ~
+  param_key_d: params
+  strict_load_d: true
+  resume_state: ~
+train:
+  ema_decay: 0.999
+  optim_g: {type: Adam, lr: !!float 1e-4, weight_decay: 0, betas: [0.9, 0.99]}
+  optim_d: {type: Adam, lr: !!float 1e-4, weight_decay: 0, betas: [0.9, 0.99]}
+  scheduler: {type: MultiStepLR, milestones: [400000], gamma: 0.5}
+  total_iter: 400000
+  warmup_iter: -1
+  pixel_opt: {type: L1Loss, loss_weight: 1.0, reduction: mean}
+  perceptual_opt:
+    type: PerceptualLoss
+    layer_weights: {'conv1_2': 0.1, 'conv2_2': 0.1, 'conv3_4': 1, 'conv4_4': 1, 'conv5_4': 1}
+    vgg_type: vgg19
+    use_input_norm: true
+    perceptual_weight: !!float 1.0
+    style_weight: 0
+    range_norm: false
+    criterion: l1
+  gan_opt: {type: GANLoss, gan_type: vanilla, real_label_val: 1.0, fake_label_val: 0.0, loss_weight: !!float 1e-1}
+  net_d_iters: 1
+  net_d_init_iters: 0
+logger:
+  print_freq: 100
+  save_checkpoint_freq: !!float 5e3
+  use_tb_logger: true
+  wandb: {project: ~, resume_id: ~}
+dist_params: {backend: nccl, port: 29500}
+"""
+
 
 @pytest.fixture
 def workplace(tmp_path: Path) -> Path:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from prismsr.data.images.partner_names import SAME, check_template, describe_template, strip_template
 from prismsr.data.images.source import META_INFO, ImageSource, LmdbSource, close_lmdb, open_source
 from prismsr.data.prepare.lmdb_store import hash_value
 from prismsr.utils.command_line import add_workers, print_list, whole_number
@@ -28,11 +29,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command line of the step."""
     parser.add_argument("gt", type=Path, metavar="X", help="folder or LMDB of images")
     parser.add_argument("--lq", type=Path, help="folder or LMDB of its LQ images")
+    parser.add_argument(
+        "--filename-tmpl",
+        type=_read_template,
+        default=SAME,
+        metavar="NAME",
+        help="name of an LQ image, {} standing for that of X: {}x4 for DIV2K's (default: %(default)s)",
+    )
     parser.add_argument("--mask", type=Path, help="folder or LMDB of its masks")
     parser.add_argument(
         "--scale", type=whole_number(1), default=4, help="size of X divided by size of LQ (default: %(default)s)"
     )
     add_workers(parser)
+
+
+def _read_template(text: str) -> str:
+    try:
+        return check_template(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def run(args: argparse.Namespace) -> int:
@@ -43,6 +58,8 @@ def run(args: argparse.Namespace) -> int:
     for kind, root in roots.items():
         if root is not None:
             sizes[kind] = check_set(kind, root, args.workers, problems)
+    if "LQ" in sizes:
+        problems += pair(sizes, args.filename_tmpl)
     for kind, scale in (("LQ", args.scale), ("mask", 1)):
         if kind in sizes:
             problems += compare(kind, sizes["X"], sizes[kind], scale)
@@ -52,6 +69,16 @@ def run(args: argparse.Namespace) -> int:
         return 1
     print("verify: no problem found" + (", the sets fit together" if len(sizes) > 1 else ""))
     return 0
+
+
+def pair(sizes: dict[str, dict[str, Size]], template: str) -> list[str]:
+    """Put the LQ images under the names of X; return a hint where another template would fit them."""
+    hint = describe_template(sizes["X"], sizes["LQ"], "add --filename-tmpl {}", template)
+    if hint:
+        del sizes["LQ"]
+        return [f"LQ: {hint}"]
+    sizes["LQ"] = strip_template(sizes["LQ"], template)
+    return []
 
 
 def check_set(kind: str, root: Path, workers: int, problems: list[str]) -> dict[str, Size]:

@@ -28,9 +28,10 @@ def patch_basicsr() -> None:
     from prismsr.models.training import model_files
     from prismsr.models.training.validation import validate
 
+    from basicsr.models import realesrgan_model, realesrnet_model
     from basicsr.models.base_model import BaseModel
     from basicsr.models.sr_model import SRModel
-    from basicsr.utils import dist_util, options
+    from basicsr.utils import DiffJPEG, USMSharp, dist_util, options
     from basicsr.utils.registry import Registry
 
     # A missing name prints "not found, use name: X_basicsr!", also for names that are fine, and sends people to edit
@@ -40,6 +41,9 @@ def patch_basicsr() -> None:
     dist_util.init_dist = options.init_dist = init_dist
     # DistributedDataParallel gets device_ids=[current CUDA device], which a CPU build refuses.
     BaseModel.model_to_device = _model_to_device
+    # RealESRGANModel and RealESRNetModel move these to CUDA, also where there is none.
+    for module in (realesrgan_model, realesrnet_model):
+        module.DiffJPEG, module.USMSharp = _keep_where_no_cuda_is(DiffJPEG), _keep_where_no_cuda_is(USMSharp)
     # Files are written in place, failures passed over, weights read in one layout; see models/training/model_files.py.
     for name in MODEL_FILES:
         setattr(BaseModel, name, getattr(model_files, name))
@@ -50,6 +54,15 @@ def patch_basicsr() -> None:
 
 def _dist_validation(self: Any, dataloader: Any, current_iter: Any, tb_logger: Any, save_img: bool) -> None:
     self.nondist_validation(dataloader, current_iter, tb_logger, save_img)
+
+
+def _keep_where_no_cuda_is(kind: Any) -> Any:
+    import torch
+
+    def cuda(self: Any, *arguments: Any) -> Any:
+        return kind.cuda(self, *arguments) if torch.cuda.is_available() else self
+
+    return type(kind.__name__, (kind,), {"cuda": cuda})
 
 
 def _registry_get(self: Any, name: str, suffix: str = "basicsr") -> Any:

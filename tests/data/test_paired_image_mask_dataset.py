@@ -1,7 +1,9 @@
 import multiprocessing
 import random
+import re
 from itertools import islice, product
 
+from prismsr.data.images.source import ImageSourceError
 from prismsr.data.loading.loaders import create_train_loader
 from prismsr.data.loading.sampler import SampleIndex, sample_rng
 
@@ -212,3 +214,59 @@ def test_undecodable_file_is_named(roots):
     (folders["gt"] / "0.png").write_bytes(b"no image")
     with pytest.raises(ValueError, match=r"gt.0\.png"):
         build_dataset(_options(folders))[0]
+
+
+@pytest.fixture
+def marked(roots):
+    """The same folders with LQ images called 0x4.png and so on, as DIV2K's are."""
+    folders, _ = roots
+    for path in sorted(folders["lq"].iterdir()):
+        path.rename(path.with_stem(f"{path.stem}x4"))
+    return folders
+
+
+@pytest.mark.parametrize("suffix", ["", ".lmdb"])
+def test_lq_images_are_found_by_the_template(roots, suffix):
+    folders, _ = roots
+    plain = _batches(_options(folders), epochs=1)
+    for path in sorted(folders["lq"].iterdir()):
+        path.rename(path.with_stem(f"{path.stem}x4"))
+    lq = _pack(folders["lq"], folders["lq"].with_name("marked.lmdb")) if suffix else folders["lq"]
+    _assert_same(plain, _batches(_options({**folders, "lq": lq}, filename_tmpl="{}x4"), epochs=1))
+
+
+@pytest.mark.parametrize(("given", "wanted"), [("{}", "'{}x4'"), ("{}x2", "'{}x4'")])
+def test_a_near_miss_of_the_template_is_told(marked, given, wanted):
+    with pytest.raises(
+        ImageSourceError, match=re.escape(f"0 has no partner, but there is 0x4: set filename_tmpl: {wanted}")
+    ):
+        build_dataset(_options(marked, filename_tmpl=given))
+
+
+def test_an_image_that_does_not_fit_the_template_is_named(marked):
+    (marked["lq"] / "other.png").write_bytes((marked["lq"] / "0x4.png").read_bytes())
+    with pytest.raises(ImageSourceError, match=r"other: its name does not fit filename_tmpl"):
+        build_dataset(_options(marked, filename_tmpl="{}x4"))
+
+
+def test_luminance_is_basicsrs(roots):
+    folders, _ = roots
+    own = build_dataset(_options(folders, phase="val", color="y"))
+    stock = _options(folders, phase="val", color="y", type="PairedImageDataset", io_backend={"type": "disk"})
+    by_path = sorted(build_dataset(stock), key=lambda item: item["lq_path"])  # BasicSR's are in the folder's order
+    for mine, other in zip(own, by_path, strict=True):
+        for name in ("lq", "gt"):
+            assert mine[name].shape[0] == 1 and torch.equal(mine[name], other[name])
+        assert torch.equal(mine["gt_mask"] * 0, torch.zeros(1, 96, 120))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_grey_files_keep_their_values_and_colour_copies_give_the_same(roots, dtype):
+    folders, _ = roots
+    grey = np.arange(24 * 30, dtype=dtype).reshape(24, 30)
+    for name, image in (("0", grey), ("1", np.dstack([grey] * 3))):
+        cv2.imwrite(str(folders["lq"] / f"{name}.png"), image)
+    one, other = islice(build_dataset(_options(folders, phase="val", color="gray", mean=[0.5], std=[0.5])), 2)
+    expected = torch.from_numpy(grey.astype(np.float32) / np.iinfo(dtype).max)[None]
+    torch.testing.assert_close(one["lq"] / 2 + 0.5, expected)
+    assert torch.equal(one["lq"], other["lq"])

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import monotonic
 
-from prismsr.tools.inference.defaults import OVERLAP, TILE
+from prismsr.tools.inference.defaults import TILE
 from prismsr.tools.inference.files import Outcome, infer_files
 from prismsr.tools.inference.generator import Generator, GeneratorError, load_generator
 from prismsr.tools.inference.plan import Job, claim_output, plan_jobs, split_done
@@ -69,7 +69,7 @@ def infer_folder(
     output: Path,
     *,
     tile: int = TILE,
-    overlap: int = OVERLAP,
+    overlap: int | None = None,
     suffix: str = "",
     ext: str = "auto",
     alpha: AlphaMode = "bicubic",
@@ -85,7 +85,7 @@ def infer_folder(
         inputs: image files and folders; of a folder the subfolders are kept.
         output: folder; or, for one image file, a file name.
         tile: side of the tiles in input pixels, 0 for whole images; halved by itself where memory runs out.
-        overlap: input pixels that neighbouring tiles share.
+        overlap: input pixels that neighbouring tiles share; default: 32, or half of a smaller tile.
         suffix: put between stem and extension of each name.
         ext: `auto`: the input's where it is lossless (PNG, BMP, TIFF), else png; `same`; or png, jpg, tif, bmp, webp.
         alpha: how an alpha channel is enlarged: `bicubic`, or by the network (`net`).

@@ -13,7 +13,9 @@ from prismsr.utils.padding import pad_to_windows
 from prismsr.utils.weights.spandrel import ParamKey
 
 import torch
+from basicsr.utils.color_util import rgb2ycbcr_pt
 from torch import Tensor
+from torch.nn import functional as F
 
 DTYPES = dict(zip(PRECISIONS, (torch.float32, torch.float16, torch.bfloat16), strict=True))
 WEIGHT_SUFFIXES = (".pth", ".pt", ".ckpt", ".safetensors")
@@ -35,6 +37,7 @@ class Generator:
         window_size: the sides of what the network gets are multiples of it; images are mirrored at their right and
             lower border to such a size, as in validation.
         channels: 3 (RGB), or 1: the network then sees each colour channel as a picture of its own.
+        luma: a network of one channel enlarges Y of BT.601 in 16/255 to 235/255, and bicubic the colours.
         whole: whether the network is not to be run in tiles, because it needs the whole image.
         settings: what the output depends on, as plain values: network, hash of the weights, precision.
         source: the arguments of `load_generator` that made it, for loading it again elsewhere; empty where none did.
@@ -51,9 +54,10 @@ class Generator:
         device: str | torch.device = "cpu",
         precision: str = "fp32",
         settings: Mapping[str, Any] | None = None,
+        luma: bool = False,
     ) -> None:
         self.net, self.name, self.scale, self.window_size = net, name, scale, window_size
-        self.channels, self.whole = channels, whole
+        self.channels, self.whole, self.luma = channels, whole, luma
         self.device, self.precision = torch.device(device), precision
         self.settings = {**(settings or {}), "precision": precision}
         self.source: dict[str, Any] = {}
@@ -70,14 +74,24 @@ class Generator:
         """
         height, width = image.shape[-2:]
         image = pad_to_windows(image.to(self.device, torch.float32), self.window_size)
-        if self.channels == 1:
-            image = image.transpose(0, 1)
+        if self.luma:
+            output = self._enlarge_luma(image)
+        elif self.channels == 1:
+            output = self._run(image.transpose(0, 1)).transpose(0, 1)
+        else:
+            output = self._run(image)
+        return output[..., : height * self.scale, : width * self.scale].float()
+
+    def _run(self, image: Tensor) -> Tensor:
         dtype = DTYPES[self.precision]
         with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
-            output = self.net(image)
-        if self.channels == 1:
-            output = output.transpose(0, 1)
-        return output[..., : height * self.scale, : width * self.scale].float()
+            return self.net(image)
+
+    def _enlarge_luma(self, image: Tensor) -> Tensor:
+        """Change the luma of the image enlarged by bicubic to that of the network; Cb and Cr stay what they are."""
+        large = F.interpolate(image, scale_factor=self.scale, mode="bicubic")
+        change = self._run(rgb2ycbcr_pt(image, y_only=True)).float() - rgb2ycbcr_pt(large, y_only=True)
+        return large + change * (255 / 219)  # Y spans 219 of 255 levels
 
 
 def load_generator(
@@ -112,7 +126,7 @@ def load_generator(
     net: Any = built.net  # both torch modules and spandrel's descriptors move themselves
     net.to(place)
     about = (built.name, built.scale, built.window_size, built.channels, built.whole)
-    generator = Generator(net, *about, place, precision, built.settings)
+    generator = Generator(net, *about, place, precision, built.settings, built.luma)
     generator.source = {
         "model": model,
         "weights": weights,

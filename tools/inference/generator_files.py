@@ -8,9 +8,11 @@ from typing import Any
 
 from prismsr.utils.errors import OptionError
 from prismsr.utils.files import hash_file
+from prismsr.utils.options.channels import find_argument
 from prismsr.utils.options.check import resolve_path
 from prismsr.utils.options.entries import check_entry, find_registered
 from prismsr.utils.options.files import LoadedOptions, load_with_lines, shown
+from prismsr.utils.options.sections import section
 from prismsr.utils.weights.files import WeightsError, load_strictly
 from prismsr.utils.weights.spandrel import ParamKey, read_spandrel, state_dict
 
@@ -32,6 +34,7 @@ class Built:
     channels: int = 3
     whole: bool = False
     precisions: tuple[str, ...] = ("fp32", "fp16", "bf16")
+    luma: bool = False
 
 
 def build_from_options(file: Path, weights: Path | None, param_key: ParamKey, root: Path) -> Built:
@@ -45,9 +48,20 @@ def build_from_options(file: Path, weights: Path | None, param_key: ParamKey, ro
     net.eval().requires_grad_(False)
     multiple = _find_multiple(options, net)
     settings = {"network": json.loads(json.dumps(options)), "weights": hash_file(path), "param_key": key}
-    return Built(
-        net, str(loaded.options.get("name") or file.stem), _measure_scale(net, multiple, file), multiple, settings
-    )
+    found = find_argument(options)
+    channels = 1 if found is not None and found[1] == 1 else 3
+    luma = channels == 1 and _trains_on_luma(loaded.options)
+    settings |= {"color": "y"} if luma else {}
+    scale = _measure_scale(net, multiple, channels, file)
+    name = str(loaded.options.get("name") or file.stem)
+    return Built(net, name, scale, multiple, settings, channels, luma=luma)
+
+
+def _trains_on_luma(options: Mapping[str, Any]) -> bool:
+    """Return whether the datasets of an option file give BasicSR's Y; that of training counts where there is one."""
+    sets = section(options, "datasets")
+    entries = [sets["train"]] if isinstance(sets.get("train"), dict) else [*sets.values()]
+    return any(isinstance(entry, dict) and entry.get("color") == "y" for entry in entries)
 
 
 def build_network_g(loaded: LoadedOptions, file: Path) -> nn.Module:
@@ -92,18 +106,19 @@ def _find_multiple(options: Mapping[str, Any], net: nn.Module) -> int:
 
 
 @torch.inference_mode()
-def _measure_scale(net: nn.Module, multiple: int, file: Path) -> int:
+def _measure_scale(net: nn.Module, multiple: int, channels: int, file: Path) -> int:
     """Measure the scale, because option files say it in as many ways as there are networks."""
     side = -(-_PROBE // multiple) * multiple
     try:
-        output = net(torch.zeros(1, 3, side, side))
+        output = net(torch.zeros(1, channels, side, side))
     except RuntimeError as error:
-        raise OptionError(f"{shown(file)}: network_g does not take an RGB image of {side}x{side}: {error}") from error
+        kind = "an RGB" if channels == 3 else "a grey"
+        raise OptionError(f"{shown(file)}: network_g does not take {kind} image of {side}x{side}: {error}") from error
     scale = int(output.shape[-1]) // side
-    if scale < 1 or tuple(output.shape) != (1, 3, scale * side, scale * side):
+    if scale < 1 or tuple(output.shape) != (1, channels, scale * side, scale * side):
         raise OptionError(
-            f"{shown(file)}: network_g makes {tuple(output.shape)} of (1, 3, {side}, {side}); an RGB image enlarged "
-            "by a whole number is wanted"
+            f"{shown(file)}: network_g makes {tuple(output.shape)} of (1, {channels}, {side}, {side}); an image of as "
+            "many channels, enlarged by a whole number, is wanted"
         )
     return scale
 

@@ -4,7 +4,7 @@ import sys
 from typing import Any, Literal
 
 from prismsr.models.step.memory import is_out_of_memory
-from prismsr.tools.inference.defaults import OVERLAP, TILE
+from prismsr.tools.inference.defaults import TILE, fit_overlap
 from prismsr.tools.inference.generator import Generator
 from prismsr.tools.inference.pictures import Picture
 from prismsr.utils.errors import DataError, UserError
@@ -33,7 +33,7 @@ class Upscaler:
     Args:
         generator: the network.
         tile: side of the tiles in input pixels, rounded down to the generator's window; 0: whole pictures.
-        overlap: input pixels that neighbouring tiles share, at most half of a tile.
+        overlap: input pixels that neighbouring tiles share, at most half of a tile; default: see `fit_overlap`.
         alpha: how an alpha channel is enlarged.
         scale: enlargement of the result, a divisor of the generator's scale (its default): the network's output is
             reduced by MATLAB's bicubic.
@@ -50,20 +50,21 @@ class Upscaler:
         self,
         generator: Generator,
         tile: int = TILE,
-        overlap: int = OVERLAP,
+        overlap: int | None = None,
         alpha: AlphaMode = "bicubic",
         scale: int | None = None,
     ) -> None:
         self.generator, self.alpha = generator, alpha
         self.scale = generator.scale if scale is None else scale
+        side = tile // generator.window_size * generator.window_size
+        overlap = fit_overlap(side, generator.window_size) if overlap is None else overlap
         self.tile, self.overlap = (0, 0) if generator.whole else (tile, overlap if tile else 0)
         if tile < 0 or overlap < 0:
             raise InferenceError(f"tile {tile} and overlap {overlap}: neither is below 0")
-        side = self.tile // generator.window_size * generator.window_size
-        if tile and not generator.whole and (side == 0 or 2 * overlap > side):
+        if tile and not generator.whole and (side == 0 or overlap > min(side // 2, side - generator.window_size)):
             raise InferenceError(
-                f"tile {tile} and overlap {overlap}: a tile is at least twice the overlap, and at least "
-                f"{generator.name}'s window of {generator.window_size} pixels"
+                f"tile {tile} and overlap {overlap}: a tile is at least twice the overlap, and holds it "
+                f"beside {generator.name}'s window of {generator.window_size} pixels"
             )
         if self.scale < 1 or generator.scale % self.scale:
             raise InferenceError(
@@ -113,7 +114,7 @@ class Upscaler:
         tile = min(self.tile or longest, longest) // 2 // window * window
         if self.generator.whole or tile < max(_SMALLEST_TILE, window):
             raise DataError(f"out of memory ({_first_line(error)}); smaller tiles are of no help") from error
-        self.tile, self.overlap = tile, min(self.overlap or OVERLAP, tile // 2)
+        self.tile, self.overlap = tile, min(self.overlap, tile // 2, tile - window) or fit_overlap(tile, window)
         print(f"Out of memory: going on with --tile {tile} --overlap {self.overlap}", file=sys.stderr, flush=True)
 
     def _run_network(self, values: NDArray[Any]) -> NDArray[Any]:

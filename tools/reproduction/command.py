@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prismsr.tools.inference.defaults import OVERLAP, PRECISIONS
+from prismsr.tools.inference.defaults import PRECISIONS, fit_overlap
 from prismsr.tools.reproduction.tables import Table, find_tables, list_jobs, read_tables
 from prismsr.utils.command_line import ROOT, add_workers, whole_number
 from prismsr.utils.errors import OptionError
@@ -107,7 +107,7 @@ def _make_setup(args: argparse.Namespace, root: Path, tables: dict[str, Table]) 
         if not Path(file).is_file():
             raise OptionError(f"--checkpoint {text}: there is no file {file}")
         checkpoints[method] = Path(file)
-    how = How(args.precision, args.tile, OVERLAP if args.tile else 0)
+    how = How(args.precision, args.tile, fit_overlap(args.tile))
     return Setup(root, args.results or root / "results" / "reproduce", args.device, args.workers, how, checkpoints)
 
 

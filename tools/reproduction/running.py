@@ -168,10 +168,8 @@ class Runner:
         folder = found.folder / IMAGES
         if read_record(found.folder) and count_images(folder) == count_images(found.needs.lq):
             return  # only written when the images are complete, and nothing that they depend on has changed
-        how = self.setup.how
-        report = infer_folder(
-            self._load_generator(found.needs), [found.needs.lq], folder, tile=how.tile, overlap=how.overlap, ext="png"
-        )
+        generator = self._load_generator(found.needs)
+        report = infer_folder(generator, [found.needs.lq], folder, tile=self.setup.how.tile, ext="png")
         if report.failed:
             raise JobError(f"{len(report.failed)} images have no result, first: {report.failed[0]}")
 

@@ -37,7 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-i", "--input", type=Path, required=True, help="image")
     parser.add_argument("-o", "--output", type=Path, required=True, help="PNG to write")
     parser.add_argument("--tile", type=int, default=DEFAULTS.vae_tile, help="in latents (default: %(default)s)")
-    parser.add_argument("--overlap", type=int, default=DEFAULTS.vae_overlap, help="in latents (default: %(default)s)")
+    parser.add_argument(
+        "--overlap", type=int, help=f"in latents (default: {DEFAULTS.vae_overlap}, or half a small tile)"
+    )
     parser.add_argument(
         "--stages",
         type=int,
@@ -49,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Compare and print the distances."""
-    sizes = {"vae_tile": args.tile, "vae_overlap": args.overlap}
+    sizes = {"vae_tile": args.tile, **({} if args.overlap is None else {"vae_overlap": args.overlap})}
     options = [parse_section(SamplingOptions, {**sizes, "vae_norm_stages": n}, "tiles") for n in args.stages]
     vae = build_vae(BaseOptions(path=None, vae_path=args.vae))
     results = decode_all(vae, _read(args.input, vae_factor(vae)), options)

@@ -1,6 +1,6 @@
 """What is known of BasicSR 1.4.2's own classes, which declare nothing themselves: their keys and arguments."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from prismsr.utils.names import did_you_mean
@@ -131,11 +131,13 @@ class DegradationTop(TopOptions):
 
     _FIRST: ClassVar = ("resize_prob", "resize_range", "gaussian_noise_prob", "noise_range", "poisson_scale_range")
     _SECOND: ClassVar = tuple(f"{key}2" for key in (*_FIRST, "gray_noise_prob", "jpeg_range"))
-    REQUIRED_TO_TRAIN: ClassVar[tuple[str, ...]] = (
-        "gt_size", *_FIRST, "gray_noise_prob", "jpeg_range", "second_blur_prob", *_SECOND,
-    )  # fmt: skip
+    REQUIRED_UNLESS_FALSE: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "high_order_degradation": (
+            "gt_size", *_FIRST, "gray_noise_prob", "jpeg_range", "second_blur_prob", *_SECOND,
+        )
+    }  # fmt: skip
 
-    high_order_degradation: bool = True
+    high_order_degradation: bool = Field(default=True, description="false: the dataset gives LQ images, too")
     queue_size: int = Field(default=180, gt=0, description="samples in the pool, a multiple of the batch size")
     gt_size: int = Field(default=1, gt=0, description="side of the GT patch, pixels")
     resize_prob: list[float] = Field(default_factory=list, min_length=3, max_length=3, description="up, down, keep")
@@ -158,7 +160,9 @@ class DegradationTop(TopOptions):
 class RealESRNetTop(DegradationTop):
     """RealESRNetModel's top level."""
 
-    REQUIRED_TO_TRAIN: ClassVar[tuple[str, ...]] = (*DegradationTop.REQUIRED_TO_TRAIN, "gt_usm")
+    REQUIRED_UNLESS_FALSE: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        key: (*keys, "gt_usm") for key, keys in DegradationTop.REQUIRED_UNLESS_FALSE.items()
+    }
 
     gt_usm: bool = Field(default=False, description="sharpen the GT images")
 
@@ -166,9 +170,7 @@ class RealESRNetTop(DegradationTop):
 class RealESRGANTop(DegradationTop):
     """RealESRGANModel's top level."""
 
-    REQUIRED_TO_TRAIN: ClassVar[tuple[str, ...]] = (
-        *DegradationTop.REQUIRED_TO_TRAIN, "l1_gt_usm", "percep_gt_usm", "gan_gt_usm",
-    )  # fmt: skip
+    REQUIRED_TO_TRAIN: ClassVar[tuple[str, ...]] = ("l1_gt_usm", "percep_gt_usm", "gan_gt_usm")
 
     l1_gt_usm: bool = Field(default=False, description="sharpened GT for the pixel loss")
     percep_gt_usm: bool = Field(default=False, description="sharpened GT for the perceptual loss")

@@ -213,11 +213,16 @@ def _needs_to_train(schemas: Mapping[str, type[Options] | None]) -> Json:
 def _needs_of_run(schema: type[TrainOptions]) -> Json:
     """Return which sections a file for training requires, and one for testing."""
     training = [*schema.NETWORKS, "logger", *schema.TOP.REQUIRED_TO_TRAIN]
+    switched = [
+        {"if": {"not": {"properties": {key: {"const": False}}, "required": [key]}}, "then": {"required": list(keys)}}
+        for key, keys in schema.TOP.REQUIRED_UNLESS_FALSE.items()
+    ]
     return {
         "if": {"properties": {"train": {"type": "object"}}, "required": ["train"]},
         "then": {
             "required": training,
             "properties": {"datasets": {"required": ["train"]}, "val": {"required": [*schema.VAL.REQUIRED_TO_TRAIN]}},
+            **({"allOf": switched} if switched else {}),
         },
         "else": {"required": ["network_g", "val"]},
     }

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from prismsr.utils.names import did_you_mean
-from prismsr.utils.options.basicsr_tables import DATASETS, SRTrainOptions
+from prismsr.utils.options.basicsr_tables import DATASETS, DegradationTop, SRTrainOptions
+from prismsr.utils.options.channels import check_channels
 from prismsr.utils.options.entries import METRIC_DATA, find_registered
 from prismsr.utils.options.named import dataset_schema, named_losses
 from prismsr.utils.options.problems import Problem, join
@@ -72,6 +73,20 @@ def check_patch(size: Any, key: str, opt: Mapping[str, Any]) -> Iterator[Problem
             expected = section(opt, network).get("input_size", default_of(arch, "input_size"))
             if expected != size:
                 yield Problem(join(network, "input_size"), f"is {expected}, but {key} is {size}")
+
+
+def lq_source(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOptions] | None) -> Iterator[Problem]:
+    """Check that BasicSR's models that degrade themselves get kernels, or without high_order_degradation LQ images."""
+    entry = section(opt, "datasets", "train")
+    dataset = dataset_schema(entry)
+    if not is_train or schema is None or not issubclass(schema.TOP, DegradationTop) or dataset is None:
+        return
+    degrades = opt.get("high_order_degradation") is not False
+    if degrades and "kernel_list" not in dataset.model_fields:
+        yield Problem("high_order_degradation", f"must be false: {entry['type']} gives no blur kernels")
+    if not degrades and "dataroot_lq" not in dataset.model_fields:
+        text = "gives no LQ images; with high_order_degradation: false it has to, as RealESRGANPairedDataset does"
+        yield Problem("datasets.train.type", text)
 
 
 def loading(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOptions] | None) -> Iterator[Problem]:
@@ -178,6 +193,8 @@ def wandb(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOptions] | N
 RULES: tuple[Rule, ...] = (
     one_scale,
     patch_sizes,
+    check_channels,
+    lq_source,
     loading,
     accumulation,
     schedule,

@@ -28,6 +28,8 @@ class Options(BaseModel):
 
     REQUIRED_TO_TRAIN: ClassVar[tuple[str, ...]] = ()
     """Keys that may be left out when testing but not when training."""
+    REQUIRED_UNLESS_FALSE: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """Further such keys, by the name of a switch: where it is false they may be left out."""
 
 
 class Arguments(Options):

@@ -41,11 +41,16 @@ def validate_section(schema: type[Options], data: Any, prefix: str, *, is_train:
         for item in error.errors(include_url=False):
             problem = _problem(_json_schema(schema), data, dict(item), prefix)
             problems.setdefault(problem.key, problem)  # a union fails once for each of its members
-    for key in schema.REQUIRED_TO_TRAIN if is_train and isinstance(data, dict) else ():
+    for key in _required_to_train(schema, data) if is_train and isinstance(data, dict) else ():
         if key not in data:
             text = f"is required for training{_about(_json_schema(schema)['properties'][key])}"
             problems[join(prefix, key)] = Problem(join(prefix, key), text)
     return list(problems.values())
+
+
+def _required_to_train(schema: type[Options], data: Mapping[str, Any]) -> list[str]:
+    switched = [keys for switch, keys in schema.REQUIRED_UNLESS_FALSE.items() if data.get(switch) is not False]
+    return [*schema.REQUIRED_TO_TRAIN, *(key for keys in switched for key in keys)]
 
 
 @lru_cache(maxsize=256)

@@ -20,9 +20,13 @@ class SamplingOptions(Options):
     control_scale: float = Field(default=1.0, ge=0, description="weight of ControlNet; 0 leaves it out")
     colour_fix: Literal["none", "adain", "wavelet"] = Field(default="adain", description="colours from the LR image")
     tile: int = Field(default=64, ge=0, description="side of the UNet's tiles; 0: the whole image at once")
-    tile_overlap: int = Field(default=16, ge=0, description="latents that neighbours share, at most half a tile")
+    tile_overlap: int = Field(
+        default=16,
+        ge=0,
+        description="latents that neighbours share, at most half a tile (default: 16, or half of a smaller tile)",
+    )
     vae_tile: int = Field(default=64, ge=0, description="side of the VAE's tiles; 0: the whole image at once")
-    vae_overlap: int = Field(default=16, ge=0, description="latents that its tiles share")
+    vae_overlap: int = Field(default=16, ge=0, description="latents that its tiles share, likewise")
     vae_norm_stages: int = Field(
         default=8,
         ge=0,
@@ -37,6 +41,8 @@ class SamplingOptions(Options):
     def _overlaps_fit(self) -> Self:
         for name in ("tile", "vae"):
             tile, overlap = getattr(self, "tile" if name == "tile" else "vae_tile"), getattr(self, f"{name}_overlap")
-            if tile and 2 * overlap > tile:
+            if tile and f"{name}_overlap" not in self.model_fields_set:
+                setattr(self, f"{name}_overlap", min(overlap, tile // 2))
+            elif tile and 2 * overlap > tile:
                 raise ValueError(f"{name}_overlap must be at most half of the tile, {tile}; got {overlap}")
         return self

@@ -98,3 +98,16 @@ def test_missing_or_damaged_set(prepare, tmp_path, capsys):
     (tmp_path / "x.lmdb/data.mdb").write_bytes(b"garbage" * 2000)
     assert prepare("verify", tmp_path / "x.lmdb") == 1
     assert "x.lmdb" in (error := capsys.readouterr().err) and "Traceback" not in error
+
+
+@pytest.mark.parametrize("lq", ["LR", "LR.lmdb"])
+def test_names_of_lq_images_by_a_template(prepare, sets, capsys, lq):
+    for path in [*(sets / "LR").rglob("*.png")]:
+        path.rename(path.with_stem(f"{path.stem}x4"))
+    assert prepare("lmdb", "-i", sets / "LR", "-o", sets / "LR.lmdb", "--overwrite") == 0
+    capsys.readouterr()
+    assert prepare("verify", sets / "HR", "--lq", sets / lq) == 1
+    told = capsys.readouterr().out
+    assert "1 problem:" in told and "a has no partner, but there is ax4: add --filename-tmpl '{}x4'" in told
+    assert prepare("verify", sets / "HR", "--lq", sets / lq, "--filename-tmpl", "{}x4") == 0
+    assert prepare("verify", sets / "HR", "--lq", sets / lq, "--filename-tmpl", "x4") == 2

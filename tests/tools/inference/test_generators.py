@@ -37,6 +37,41 @@ def test_option_file_with_its_experiment(tmp_path: Path, param_key: str, used: s
     assert other.settings == generator.settings
 
 
+def one_channel(folder: Path, color: str) -> tuple[SRVGGNetCompact, Path]:
+    """A network of one channel with its weights, and its option file."""
+    torch.manual_seed(0)
+    net = SRVGGNetCompact(num_in_ch=1, num_out_ch=1, num_feat=4, num_conv=1, upscale=2).eval()
+    torch.save(net.state_dict(), folder / "w.pth")
+    network = "{type: SRVGGNetCompact, num_in_ch: 1, num_out_ch: 1, num_feat: 4, num_conv: 1, upscale: 2}"
+    (folder / "x.yml").write_text(f"network_g: {network}\ndatasets: {{train: {{color: {color}}}, val: {{}}}}\n")
+    return net, folder / "x.yml"
+
+
+def test_network_of_one_channel_takes_the_colours_one_by_one(tmp_path: Path) -> None:
+    net, file = one_channel(tmp_path, "gray")
+    generator = load_generator(file, tmp_path / "w.pth", device="cpu")
+    with torch.inference_mode():
+        expected = torch.cat([net(IMAGE[:, channel : channel + 1]) for channel in range(3)], 1)
+    torch.testing.assert_close(generator(IMAGE), expected)
+    assert "color" not in generator.settings
+
+
+def test_network_of_luminance_changes_luminance_alone(tmp_path: Path) -> None:
+    """Y of the output is the network's; its Cb and Cr are those of the image enlarged by bicubic."""
+    net, file = one_channel(tmp_path, "y")
+    generator = load_generator(file, tmp_path / "w.pth", device="cpu")
+    colours = torch.rand(1, 3, 11, 13, generator=torch.Generator().manual_seed(0))
+    to_y = torch.tensor([65.481, 128.553, 24.966])[:, None, None] / 255
+    luma = (colours * to_y).sum(1, keepdim=True) + 16 / 255
+    output = generator(colours)
+    with torch.inference_mode():
+        torch.testing.assert_close((output * to_y).sum(1, keepdim=True) + 16 / 255, net(luma))
+    large = torch.nn.functional.interpolate(colours, scale_factor=2, mode="bicubic")
+    for one, other in ((0, 1), (1, 2)):
+        torch.testing.assert_close(output[:, one] - output[:, other], large[:, one] - large[:, other])
+    assert generator.settings["color"] == "y"
+
+
 def test_windows_are_filled_by_mirroring(tmp_path: Path) -> None:
     options = "img_size: 16, window_size: 4, depths: [1], embed_dim: 6, num_heads: [2], mlp_ratio: 1, upscale: 2"
     (tmp_path / "x.yml").write_text(f"network_g: {{type: SwinIR, {options}, upsampler: pixelshuffledirect}}\n")

@@ -57,7 +57,7 @@ def test_wrong_commands(tool: ModuleType, command: list[str], capsys: pytest.Cap
         assert tool.main([*command, *more]) == 2
         assert text in capsys.readouterr().err
 
-    refused("infer.py: error: tile 8 and overlap 32", "--tile", "8")
+    refused("infer.py: error: tile 8 and overlap 5", "--tile", "8", "--overlap", "5")
     refused("is neither an option file nor weights", "--model", "x.bin")
     refused("No file at nowhere.pth", "--weights", "nowhere.pth")
     if not torch.cuda.is_available():

@@ -111,11 +111,23 @@ def test_infinite_output_and_failing_networks_are_told() -> None:
         Upscaler(Generator(lambda image: image @ image, "x", 1))(Picture(noise(4, 5, 3)))
 
 
+@pytest.mark.parametrize(
+    ("tile", "window", "overlap"), [(384, 1, 32), (64, 1, 32), (16, 1, 8), (60, 8, 28), (8, 8, 0), (1, 1, 0), (0, 8, 0)]
+)
+def test_a_tile_alone_gets_an_overlap_that_fits(tile: int, window: int, overlap: int) -> None:
+    values = noise(24, 24, 3)
+    upscaler = Upscaler(Generator(doubled, "x", 2, window_size=window), tile)
+    assert (upscaler.tile, upscaler.overlap) == (tile, overlap)
+    assert np.array_equal(upscaler(Picture(values)).colour, values.repeat(2, 0).repeat(2, 1))
+
+
 def test_tiles_that_cannot_be() -> None:
     with pytest.raises(InferenceError, match="tile 60 and overlap 32: a tile is at least twice the overlap"):
         Upscaler(Generator(doubled, "x", 2), 60, 32)
     with pytest.raises(InferenceError, match="x's window of 8 pixels"):
         Upscaler(Generator(doubled, "x", 2, window_size=8), 7, 0)
+    with pytest.raises(InferenceError, match="tile 8 and overlap 4"):  # on the grid of windows neighbours share none
+        Upscaler(Generator(doubled, "x", 2, window_size=8), 8, 4)
 
 
 # ---------------------------------------------------------------------------------------------------- folders

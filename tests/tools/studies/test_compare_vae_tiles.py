@@ -33,6 +33,11 @@ def test_picture_and_distances(tool, folder, capsys):
     own, shared = (float(line.split(": ")[1].split(" dB")[0]) for line in capsys.readouterr().out.splitlines())
     assert shared > own + 6
     assert Image.open(folder / "out" / "tiles.png").width > 3 * 320
+    assert _run(tool, folder, "--tile", "24", "--stages", "0", "99") == 0
+    assert tuple(float(line.split(": ")[1].split(" dB")[0]) for line in capsys.readouterr().out.splitlines()) == (
+        own,
+        shared,
+    )
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from prismsr.utils.options.yaml_loader import read_yaml
 import pytest
 import yaml
 from basicsr.utils.registry import DATASET_REGISTRY, MODEL_REGISTRY
-from option_files import change
+from option_files import PAIRED_REAL_ESRGAN, change
 from pydantic import Field
 
 # Every key that BasicSR 1.4.2's documentation and code know for this model.
@@ -118,6 +118,53 @@ def test_experiment_is_accepted(find: Callable[..., list[str]], experiment: dict
 
 def test_stock_esrgan_is_accepted(find: Callable[..., list[str]], stock: dict[str, Any]) -> None:
     assert find(stock) == []
+
+
+ONE_CHANNEL = {"num_in_ch": 1, "num_out_ch": 1}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "colors", "keys"),
+    [
+        ({}, (None, None), []),
+        (ONE_CHANNEL, ("y", "gray"), []),
+        (ONE_CHANNEL, (None, "y"), ["network_g.num_in_ch", "network_g.num_out_ch"]),
+        ({"num_out_ch": 1}, (None, None), ["network_g.num_out_ch", "network_g.num_out_ch"]),
+        ({}, (None, "gray"), ["network_g.num_in_ch", "network_g.num_out_ch"]),
+        ({"num_in_ch": 4}, (None, None), ["network_g.num_in_ch"] * 2),
+    ],
+)
+def test_channels_of_network_and_datasets_agree(
+    find: Callable[..., list[str]], experiment: dict[str, Any], arguments: Any, colors: Any, keys: list[str]
+) -> None:
+    experiment["network_g"] |= arguments
+    for key, color in zip(("train", "val"), colors, strict=True):
+        experiment["datasets"][key]["color"] = color
+    assert [line.split(":")[0] for line in find(experiment)] == keys
+
+
+def test_channels_of_discriminators_and_of_datasets_without_a_colour(
+    find: Callable[..., list[str]], stock: dict[str, Any]
+) -> None:
+    assert [line.split(":")[0] for line in find(change(stock, "network_d.num_in_ch", 1))] == ["network_d.num_in_ch"]
+    assert find(change(stock, "network_g.num_in_ch", 1)) != []
+    for network, output in (("network_g", "num_out_ch"), ("network_g", "num_in_ch"), ("network_d", "num_in_ch")):
+        stock[network][output] = 1
+    for key in stock["datasets"]:
+        stock["datasets"][key]["color"] = "y"
+    assert find(stock) == []
+
+
+def test_paired_real_esrgan_is_accepted_and_what_it_switches_off_is_required_without_it(
+    find: Callable[..., list[str]],
+) -> None:
+    paired = read_yaml(PAIRED_REAL_ESRGAN, "paired.yml")[0]
+    assert find(paired) == []
+    unsaid = [line.split(":")[0] for line in find(change(paired, "high_order_degradation", ...))]
+    assert "high_order_degradation" in unsaid and "resize_prob2" in unsaid and len(unsaid) == 17
+    other = change(paired, "datasets.train.type", "RealESRGANDataset")
+    assert any(line.startswith("datasets.train.type: ") for line in find(other))
+    assert [line.split(":")[0] for line in find(change(paired, "l1_gt_usm", ...))] == ["l1_gt_usm"]
 
 
 def test_sections_set_to_null_count_as_absent(find: Callable[..., list[str]], experiment: dict[str, Any]) -> None:

@@ -129,6 +129,12 @@ def test_tiles_resemble_the_whole_and_have_no_seam(net):
     assert seams.max() < 3 * jumps.mean()
 
 
+@pytest.mark.parametrize(("tile", "overlap"), [(64, 16), (32, 16), (12, 6), (0, 16)])
+def test_a_tile_alone_gets_an_overlap_that_fits(tile, overlap):
+    options = SamplingOptions(tile=tile, vae_tile=tile)
+    assert (options.tile_overlap, options.vae_overlap) == (overlap, overlap)
+
+
 def test_too_wide_overlaps_are_refused():
     with pytest.raises(ValidationError, match="at most half"):
         SamplingOptions(tile=32, tile_overlap=17)
