@@ -39,8 +39,11 @@ class Pairing(Protocol):
 
     takes: Sequence[str]
 
-    def __call__(self, cut: Batch) -> Batch:
-        """Return lq, gt and what else goes into the pool, of lq, gt and all that the dataset gives, cut."""
+    def __call__(self, cut: Batch, names: Sequence[str]) -> Batch:
+        """Return lq, gt and what else goes into the pool, of lq, gt and all that the dataset gives, cut.
+
+        `names` are what the samples are called in messages.
+        """
         ...
 
 
@@ -126,7 +129,7 @@ class RealESRGANDegradation(nn.Module):
         lq = torch.clamp((degraded * 255.0).round(), 0, 255) / 255.0
         pairs = self._crop(lq, gt, others)
         if self.pairing is not None:
-            pairs = self.pairing(pairs)
+            pairs = self.pairing(pairs, gt_path)
         pairs, names = self.pool.exchange(pairs, gt_path)
         if self.sharpen is not None:  # after the pool, since it gives back other images
             pairs["gt_usm"] = self.sharpen(pairs["gt"])

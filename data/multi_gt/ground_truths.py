@@ -3,7 +3,7 @@
 Paper: AMO, choice of ground truths.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from prismsr.losses.negative_loss import negative_map
 from prismsr.utils.errors import UserError
@@ -11,8 +11,8 @@ from prismsr.utils.errors import UserError
 import torch
 from torch import Tensor
 
-Choice = Callable[[Tensor, Tensor], Tensor]
-"""From versions (B, V, 3, h, w) and candidates (B, V) bool to the index (B,) of each sample's ground truth."""
+Choice = Callable[[Tensor, Tensor, Sequence[str]], Tensor]
+"""From versions (B, V, 3, h, w), candidates (B, V) bool and names to the index (B,) of each sample's ground truth."""
 
 
 class GroundTruths:
@@ -33,11 +33,12 @@ class GroundTruths:
     def __init__(self, choice: Choice | None = None) -> None:
         self.choice = choice
 
-    def __call__(self, cut: dict[str, Tensor]) -> dict[str, Tensor]:
+    def __call__(self, cut: dict[str, Tensor], names: Sequence[str] = ()) -> dict[str, Tensor]:
         """Return what is trained on.
 
         Args:
             cut: lq, gt (the original), some of `takes`, and anything else.
+            names: what the samples are called in messages.
 
         Returns:
             The chosen version as gt; with negatives gt_negative and negative_map (B, 1, h, w), see
@@ -47,13 +48,13 @@ class GroundTruths:
             UserError: V > 1, but nothing to choose by.
         """
         pairs = {name: value for name, value in cut.items() if name not in self.takes}
-        pairs["gt"] = self._choose(cut["gt_versions"], cut.get("gt_candidates"))
+        pairs["gt"] = self._choose(cut["gt_versions"], cut.get("gt_candidates"), names)
         if "negative_votes" in cut:
             negative = pairs["gt_negative"] = cut["gt_negative"]
             pairs["negative_map"] = negative_map(cut["gt"], cut["gt_positive"], negative, cut["negative_votes"])
         return pairs
 
-    def _choose(self, versions: Tensor, candidates: Tensor | None) -> Tensor:
+    def _choose(self, versions: Tensor, candidates: Tensor | None, names: Sequence[str]) -> Tensor:
         if versions.shape[1] == 1:
             return versions[:, 0]
         if self.choice is None or candidates is None:
@@ -61,5 +62,5 @@ class GroundTruths:
                 f"The dataset gives {versions.shape[1]} versions of each ground truth, but no scores to choose by: "
                 "the option file needs the section scoring, or datasets.train.scores, a score file."
             )
-        index = self.choice(versions, candidates)
+        index = self.choice(versions, candidates, names)
         return versions[torch.arange(len(versions), device=versions.device), index.to(versions.device)]

@@ -3,22 +3,27 @@
 Paper: AMO, choice of ground truths.
 """
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from prismsr.data.multi_gt.options import MultiGTOptions
 from prismsr.data.multi_gt.sampling_rules import Rule, chooses_online, draw, weigh_choices
 from prismsr.metrics.catalog import check_no_reference
 from prismsr.metrics.no_reference import NRMetric, build_nr_metric, list_nr_metric_needs
-from prismsr.utils.errors import UserError
+from prismsr.utils.errors import OptionError, UserError
 from prismsr.utils.options.named import dataset_schema
 from prismsr.utils.options.problems import Problem
 from prismsr.utils.options.sections import Opt, section
+from prismsr.utils.weights.files import WeightsError
 
 import numpy as np
 import torch
 from basicsr.utils import get_root_logger
 from torch import Tensor
+
+MOST_TOLD = 10
+"""Batches with samples without a score that are told; with small crops it may be each."""
 
 
 class GTChoice:
@@ -44,34 +49,65 @@ class GTChoice:
         self.rule = rule
         self.tau = tau
         self.metric = metric
-        self._warned = False
+        self._told = 0
 
     @torch.no_grad()
-    def __call__(self, versions: Tensor, candidates: Tensor) -> Tensor:
+    def __call__(self, versions: Tensor, candidates: Tensor, names: Sequence[str] = ()) -> Tensor:
         """Return index (B,), long, of the chosen version of each sample, on the device of the images.
 
         A candidate without a finite score is passed over; where none has one, the original, version 0, is chosen.
+        Where the metric fails for the batch, each crop is scored alone, and one that it fails for has no score.
 
         sma and smp take B numbers from torch's global CPU generator, whatever the device; amo takes none.
 
         Args:
             versions: RGB (B, V, 3, h, w) in [0, 1].
             candidates: (B, V) bool, the versions that may be chosen, at least one of each sample.
+            names: what the samples are called in messages.
+
+        Raises:
+            OptionError, WeightsError, torch.OutOfMemoryError: no sample is to blame for it.
         """
-        quality = self.metric.rate(versions.flatten(0, 1)).view(candidates.shape).double().cpu().numpy()
-        allowed = self._keep_scored(quality, candidates.cpu().numpy())
+        scores, reasons = self._score(versions.flatten(0, 1))
+        quality = scores.view(candidates.shape).double().cpu().numpy()
+        allowed = self._keep_scored(quality, candidates.cpu().numpy(), names, reasons)
         weights = weigh_choices(self.rule, np.where(np.isfinite(quality), quality, 0.0), allowed, self.tau)
         return torch.from_numpy(self._pick(weights)).to(versions.device)
 
-    def _keep_scored(self, quality: np.ndarray, candidates: np.ndarray) -> np.ndarray:
-        """Return the candidates that have a finite score, the original where there is none; warn at the first."""
+    def _score(self, crops: Tensor) -> tuple[Tensor, dict[int, str]]:
+        """Return the scores (N,) of crops (N, 3, h, w), and why some have none, by their number."""
+        reasons: dict[int, str] = {}
+        try:
+            return self.metric.rate(crops), reasons
+        except Exception as error:  # one sample is not worth a training, which would end here at each resuming
+            _raise_if_general(error)
+        scores = crops.new_full((len(crops),), math.nan, dtype=torch.float32)
+        for number, crop in enumerate(crops.split(1)):
+            try:
+                scores[number] = self.metric.rate(crop)[0]
+            except Exception as error:
+                _raise_if_general(error)
+                reasons[number] = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+        return scores, reasons
+
+    def _keep_scored(
+        self, quality: np.ndarray, candidates: np.ndarray, names: Sequence[str], reasons: Mapping[int, str]
+    ) -> np.ndarray:
+        """Return the candidates that have a finite score, the original where there is none; name the others."""
         scored = candidates & np.isfinite(quality)
-        lost = int((candidates & ~scored).sum())
-        if lost and not self._warned:
-            self._warned = True
+        lost = candidates & ~scored
+        if lost.any() and self._told < MOST_TOLD:
+            self._told += 1
+            failed = []
+            for row in np.flatnonzero(lost.any(-1)).tolist():
+                name = names[row] if row < len(names) else f"number {row + 1} of the batch"
+                numbers = row * lost.shape[1] + np.flatnonzero(lost[row])
+                reason = next((reasons[number] for number in numbers if number in reasons), "the score is not finite")
+                failed.append(f"{name} ({reason})")
+            last = " This is not told again." if self._told == MOST_TOLD else ""
             get_root_logger().warning(
-                f"scoring: {self.metric.name} has no finite score for {lost} of {int(candidates.sum())} crops of a "
-                "batch. They are not chosen; where no version has a score, the original is. Told once."
+                f"scoring: {self.metric.name} has no score for {lost.sum()} of {candidates.sum()} crops of a batch, of "
+                f"{', '.join(failed)}. They are not chosen; where no version has a score, the original is.{last}"
             )
         scored[~scored.any(-1), 0] = True
         return scored
@@ -81,6 +117,12 @@ class GTChoice:
             return weights.argmax(-1)
         uniforms = torch.rand(len(weights), dtype=torch.float64).tolist()
         return np.array([draw(row, uniform) for row, uniform in zip(weights, uniforms, strict=True)], np.int64)
+
+
+def _raise_if_general(error: Exception) -> None:
+    """Raise an error that no sample is to blame for."""
+    if isinstance(error, OptionError | WeightsError | torch.OutOfMemoryError):
+        raise error
 
 
 def build_gt_choice(opt: Mapping[str, Any], device: torch.device | str) -> GTChoice | None:

@@ -37,7 +37,7 @@ class Choice:
     def __init__(self):
         self.calls = []
 
-    def __call__(self, versions, candidates):
+    def __call__(self, versions, candidates, names):
         self.calls.append((versions.clone(), candidates.clone()))
         return versions[:, :, :, 0, 0].sum(2).masked_fill(~candidates, -1).argmax(1)
 
@@ -174,7 +174,7 @@ def test_samples_stay_together_in_the_pool(batches):
 def test_resumes_exactly(batches, steps):
     """The pool holds the chosen versions; a choice that draws goes on from torch's generator."""
 
-    def choice(versions, candidates):
+    def choice(versions, candidates, names):
         return (torch.rand(len(versions)) * VERSIONS).long()
 
     degradation = _degradation(choice=choice)

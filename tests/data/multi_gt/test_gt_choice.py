@@ -88,17 +88,53 @@ def test_natural_scene_prefers_the_sharp_version(photograph_tensor):
     assert choice(versions, torch.ones(2, 3, dtype=torch.bool)).tolist() == [1, 2]
 
 
+@pytest.fixture
+def told(monkeypatch):
+    """The warnings that are logged."""
+    warnings = []
+    monkeypatch.setattr(online_choice.get_root_logger(), "warning", warnings.append)
+    return warnings
+
+
 @pytest.mark.parametrize("rule", ["amo", "sma"])
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_versions_without_a_finite_score_are_passed_over_and_told_once(metric, rule, value, monkeypatch):
-    told = []
-    monkeypatch.setattr(online_choice.get_root_logger(), "warning", told.append)
-    versions = _versions([[60.0, value, 20.0], [value, value, value], [value, value, 30.0]])
-    candidates = torch.tensor([[True, True, False], [False, True, True], [True, True, True]])
+def test_versions_without_a_finite_score_are_passed_over_and_told(metric, rule, value, told):
+    versions = _versions([[60.0, value, 20.0], [value, value, value], [value, value, 30.0], [1.0, 2.0, 3.0]])
+    candidates = torch.tensor([[True, True, False], [False, True, True], [True, True, True], [False, False, True]])
     choice = GTChoice(rule, 10.0, metric)
-    for _ in range(2):
-        assert choice(versions, candidates).tolist() == [0, 0, 2]
-    assert len(told) == 1 and "mean has no finite score for 5 of 7 crops" in told[0]
+    for _ in range(online_choice.MOST_TOLD + 2):
+        assert choice(versions, candidates, ["a.png", "b.png", "c.png", "d.png"]).tolist() == [0, 0, 2, 2]
+    assert len(told) == online_choice.MOST_TOLD
+    assert all(f"{name}.png (the score is not finite)" in told[0] for name in "abc") and "d.png" not in told[0]
+
+
+class Fails(nn.Module):
+    """The mean, but no batch with a black image in it has one."""
+
+    error = RuntimeError("SVD did not converge")
+
+    def forward(self, images):
+        if not images.flatten(1).any(1).all():
+            raise self.error
+        return 100 * images.mean((1, 2, 3))
+
+
+def test_a_metric_that_fails_for_a_sample_is_told_and_the_others_are_scored(told):
+    choice = GTChoice("amo", 10.0, NRMetric(Fails(), "fails", "1", False, (0.0, 100.0)))
+    versions = _versions([[60.0, 65.0, 70.0], [10.0, 30.0, 0.0], [0.0, 0.0, 0.0]])
+    index = choice(versions, torch.ones(3, 3, dtype=torch.bool), ["a.png", "b.png"])
+    assert index.tolist() == [2, 1, 0]
+    (warning,) = told
+    assert "b.png (RuntimeError: SVD did not converge)" in warning and "number 3 of the batch (Runt" in warning
+    assert "a.png" not in warning
+
+
+@pytest.mark.parametrize("error", [OptionError("score_range"), torch.OutOfMemoryError("cuda")])
+def test_what_no_sample_is_to_blame_for_is_raised(monkeypatch, error):
+    monkeypatch.setattr(Fails, "error", error)
+    choice = GTChoice("amo", 10.0, NRMetric(Fails(), "fails", "1", False, (0.0, 100.0)))
+    with pytest.raises(type(error)):
+        choice(_versions([[0.0, 30.0]]), torch.ones(1, 2, dtype=torch.bool))
 
 
 @pytest.mark.parametrize(
