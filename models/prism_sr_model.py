@@ -24,6 +24,7 @@ from prismsr.models.step.precision import Precision
 from prismsr.models.training.model_files import save_generator
 from prismsr.utils.options.optimizers import OPTIMIZERS, WITHOUT_FOREACH
 from prismsr.utils.padding import pad_to_windows
+from prismsr.utils.weights.tensors_only import tensors_only
 
 import torch
 from basicsr.models.sr_model import SRModel
@@ -66,6 +67,11 @@ class PrismSRModel(SRModel):
     clip: ClipInputs | None = None
     lora: Lora | None = None
     network_state = staticmethod(merge_state)  # what is saved of a network
+
+    @tensors_only()
+    def __init__(self, opt: dict[str, Any]) -> None:
+        """Build networks, losses and what training needs; whatever files they read are read as tensors only."""
+        super().__init__(opt)
 
     def init_training_settings(self) -> None:
         """Build EMA network, discriminators, loss terms, optimisers and schedulers from the option file."""

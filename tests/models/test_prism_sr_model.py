@@ -1,11 +1,15 @@
+import os
 from copy import deepcopy
 
 from prismsr.utils.errors import UserError
+from prismsr.utils.weights.files import WeightsError
 
 import pytest
 import torch
 from basicsr.models import build_model
 from basicsr.utils import set_random_seed
+from basicsr.utils.registry import ARCH_REGISTRY
+from torch import nn
 from torch.nn import functional as F
 
 STEPS = 5
@@ -171,3 +175,28 @@ def test_swinir_validates_images_of_any_size(make_model):
         model.test()
         assert model.output.shape == (1, 3, 4 * height, 4 * width)
         assert model.lq.shape == (1, 3, height, width)
+
+
+class _Evil:
+    def __reduce__(self):
+        return os.mkdir, ("hacked",)
+
+
+class _Reads(nn.Module):
+    """A network that reads its weights with pickle, as those of other packages may."""
+
+    def __init__(self, file):
+        super().__init__()
+        torch.load(file, weights_only=False)
+
+
+@pytest.mark.parametrize("network", ["network_g", "network_d"])
+def test_files_that_networks_read_are_read_as_tensors(tmp_path, monkeypatch, network):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(ARCH_REGISTRY._obj_map, "_Reads", _Reads)
+    torch.save(_Evil(), "evil.pth")
+    options = _options(tmp_path, "PrismSRModel", _composed(False))
+    options[network] = {"type": "_Reads", "file": "evil.pth"}
+    with pytest.raises(WeightsError, match=r"evil\.pth was not read"):
+        build_model(options)
+    assert not (tmp_path / "hacked").exists()

@@ -8,13 +8,14 @@ import subprocess
 import sys
 from contextlib import suppress
 
-from prismsr.tools import evaluate, prepare
+from prismsr.tools import evaluate, infer, prepare
 from prismsr.utils import folder_lock as module
 from prismsr.utils.folder_lock import FolderInUseError, folder_lock
 
 import cv2
 import numpy as np
 import pytest
+from generator_cases import write_images, write_model
 
 HOLD = """
 import os, sys, time
@@ -130,3 +131,15 @@ def test_tools_refuse_a_folder_in_use(tmp_path, hold, capsys):
         assert not (tmp_path / "out").exists()
         process.communicate("")
     assert evaluate.main([*folders, "-o", str(tmp_path / "out")]) == 0
+
+
+def test_infer_refuses_a_folder_in_use(tmp_path, hold, capsys):
+    write_images(tmp_path / "in", "a.png")
+    model = ["--model", str(write_model(tmp_path)), "--weights", str(next(tmp_path.rglob("*.pth")))]
+    command = [*model, "-i", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "--device", "cpu"]
+    process = hold(tmp_path / "out")
+    assert infer.main(command) == 2
+    assert f"process {process.pid} on" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    process.communicate("")
+    assert infer.main(command) == 0

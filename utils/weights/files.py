@@ -49,6 +49,8 @@ def read_file(path: str | os.PathLike[str]) -> Any:
             return load_file(path)
         _check_sums(path)
         return torch.load(path, map_location="cpu", weights_only=True)
+    except WeightsError:  # told by whoever holds torch.load (tensors_only.py)
+        raise
     except pickle.UnpicklingError as error:
         raise WeightsError(describe_refusal(path, error)) from error
     except Exception as error:  # a damaged file can make its reader fail in any way: zlib.error, NotImplementedError
