@@ -28,7 +28,7 @@ class Entry:
 
     bytes: int
     shape: tuple[int, int, int]
-    hash_value: str
+    sha256: str
 
 
 def hash_value(value: bytes) -> str:
