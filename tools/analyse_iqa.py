@@ -7,20 +7,12 @@ Scores are kept as they are made: after Ctrl-C the same command goes on where it
 tells what each figure is, and which of them are our reconstruction.
 """
 
-from collections.abc import Sequence
+from functools import partial
 
 from prismsr.tools.iqa.people_command import add_arguments, run
 from prismsr.utils.command_line import command, run_main
 
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command.
-
-    Returns:
-        Exit code: 0 done, 1 failed, 2 wrong usage, data set or weights, 130 stopped by Ctrl-C.
-    """
-    return command("analyse_iqa.py", __doc__, add_arguments, run, argv)
-
+main = partial(command, "analyse_iqa.py", __doc__, add_arguments, run)
 
 if __name__ == "__main__":
     run_main(main)

@@ -5,19 +5,13 @@ this machine are notes. Exit code: 1 if there is any error or no file, else 0. `
 """
 
 import argparse
-from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from prismsr.utils.command_line import ROOT, command, run_main
 from prismsr.utils.errors import OptionError
-from prismsr.utils.options.files import load_with_lines, shown
+from prismsr.utils.options.files import find_option_files, load_with_lines, shown
 from prismsr.utils.options.problems import Problem, errors_among, report
-
-
-def find_option_files(paths: Sequence[str]) -> list[Path]:
-    """Return all *.yml below the folders, and the files, in order and once each."""
-    found = [file for path in map(Path, paths) for file in (sorted(path.rglob("*.yml")) if path.is_dir() else [path])]
-    return list(dict.fromkeys(found))
 
 
 def check_file(file: Path) -> list[Problem]:
@@ -58,10 +52,7 @@ def run(args: argparse.Namespace) -> int:
     return 1 if errors or not files else 0
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; return the exit code."""
-    return command("check_options.py", __doc__, add_arguments, run, argv)
-
+main = partial(command, "check_options.py", __doc__, add_arguments, run)
 
 if __name__ == "__main__":
     run_main(main)

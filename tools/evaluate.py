@@ -8,20 +8,12 @@ Scores are kept as they are made: after Ctrl-C the same command goes on where it
 what each protocol does.
 """
 
-from collections.abc import Sequence
+from functools import partial
 
 from prismsr.tools.evaluation.command import add_arguments, run
 from prismsr.utils.command_line import command, run_main
 
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command.
-
-    Returns:
-        Exit code: 0 done, 1 images failed or the run did, 2 wrong usage, folders or weights, 130 stopped by Ctrl-C.
-    """
-    return command("evaluate.py", __doc__, add_arguments, run, argv)
-
+main = partial(command, "evaluate.py", __doc__, add_arguments, run)
 
 if __name__ == "__main__":
     run_main(main)

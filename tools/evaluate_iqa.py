@@ -6,20 +6,12 @@ Scores are kept in results/iqa as they are made: after Ctrl-C the same command g
 docs/guide/iqa.md tells what each figure is and where to get the sets.
 """
 
-from collections.abc import Sequence
+from functools import partial
 
 from prismsr.tools.iqa.opinions_command import add_arguments, run
 from prismsr.utils.command_line import command, run_main
 
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command.
-
-    Returns:
-        Exit code: 0 done, 1 failed, 2 wrong usage or data set, 130 stopped by Ctrl-C.
-    """
-    return command("evaluate_iqa.py", __doc__, add_arguments, run, argv)
-
+main = partial(command, "evaluate_iqa.py", __doc__, add_arguments, run)
 
 if __name__ == "__main__":
     run_main(main)

@@ -7,20 +7,12 @@
 See docs/guide/inference.md and docs/guide/lgcaa_training.md.
 """
 
-from collections.abc import Sequence
+from functools import partial
 
 from prismsr.tools.inference.export_command import add_arguments, run
 from prismsr.utils.command_line import command, run_main
 
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command.
-
-    Returns:
-        Exit code: 0 written, 1 it cannot be written, 2 wrong arguments or files, 130 stopped by Ctrl-C.
-    """
-    return command("export.py", __doc__, add_arguments, run, argv, stopped="stopped; what is there is not complete")
-
+main = partial(command, "export.py", __doc__, add_arguments, run, stopped="stopped; what is there is not complete")
 
 if __name__ == "__main__":
     run_main(main)

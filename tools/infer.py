@@ -8,20 +8,12 @@ See docs/guide/inference.md.
 The same command again goes on where it was stopped.
 """
 
-from collections.abc import Sequence
+from functools import partial
 
 from prismsr.tools.inference.command import add_arguments, run
 from prismsr.utils.command_line import command, run_main
 
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command.
-
-    Returns:
-        Exit code: 0 done, 1 an image failed or the run had to stop, 2 wrong usage, model or weights, 130 Ctrl-C.
-    """
-    return command("infer.py", __doc__, add_arguments, run, argv)
-
+main = partial(command, "infer.py", __doc__, add_arguments, run)
 
 if __name__ == "__main__":
     run_main(main)

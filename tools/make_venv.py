@@ -64,17 +64,8 @@ def _find_python() -> Path:
 
 
 def _run_pip(*arguments: str) -> None:
-    command = [
-        str(_find_python()),
-        "-m",
-        "pip",
-        "install",
-        "--disable-pip-version-check",
-        "--progress-bar",
-        "off",
-        *arguments,
-    ]
-    subprocess.run(command, cwd=REPOSITORY, check=True)
+    pip = [str(_find_python()), *["-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", "off"]]
+    subprocess.run([*pip, *arguments], cwd=REPOSITORY, check=True)
 
 
 def _stamp(requirements: str) -> Path:

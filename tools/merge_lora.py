@@ -6,20 +6,12 @@ Each adapted weight W becomes W + alpha / rank * B A; everything else is copied.
 adapter has one, params_ema, as a training writes them; a .safetensors file holds one of them.
 """
 
-from collections.abc import Sequence
+from functools import partial
 
 from prismsr.tools.weight_files.merge_command import add_arguments, run
 from prismsr.utils.command_line import command, run_main
 
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command.
-
-    Returns:
-        Exit code: 0 done, 1 the output cannot be written, 2 wrong usage or files, 130 stopped by Ctrl-C.
-    """
-    return command("merge_lora.py", __doc__, add_arguments, run, argv, stopped="stopped; nothing was written")
-
+main = partial(command, "merge_lora.py", __doc__, add_arguments, run, stopped="stopped; nothing was written")
 
 if __name__ == "__main__":
     run_main(main)

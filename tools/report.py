@@ -7,20 +7,12 @@ RESULTS is searched for what tools/evaluate.py and tools/reproduce.py write. The
 docs/guide/report.md tells more.
 """
 
-from collections.abc import Sequence
+from functools import partial
 
 from prismsr.tools.reporting.command import add_arguments, run
 from prismsr.utils.command_line import command, run_main
 
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command.
-
-    Returns:
-        Exit code: 0 written, 1 the page cannot be written, 2 wrong usage or nothing to show, 130 stopped by Ctrl-C.
-    """
-    return command("report.py", __doc__, add_arguments, run, argv, stopped="stopped; no page was written")
-
+main = partial(command, "report.py", __doc__, add_arguments, run, stopped="stopped; no page was written")
 
 if __name__ == "__main__":
     run_main(main)

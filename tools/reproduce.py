@@ -8,20 +8,12 @@
 Results are kept below --results: after Ctrl-C the same command goes on. docs/guide/reproducing.md tells the rest.
 """
 
-from collections.abc import Sequence
+from functools import partial
 
 from prismsr.tools.reproduction.command import add_arguments, run
 from prismsr.utils.command_line import command, run_main
 
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command.
-
-    Returns:
-        Exit code: 0 done, 1 something that could be run failed, 2 wrong usage, 130 stopped by Ctrl-C.
-    """
-    return command("reproduce.py", __doc__, add_arguments, run, argv)
-
+main = partial(command, "reproduce.py", __doc__, add_arguments, run)
 
 if __name__ == "__main__":
     run_main(main)

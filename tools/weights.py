@@ -8,20 +8,12 @@ Without --options and --metrics everything that is known is meant. Exit code: 0 
 damaged (check) or could not be fetched (fetch), 2 wrong arguments, 130 stopped by Ctrl-C.
 """
 
-from collections.abc import Sequence
+from functools import partial
 
 from prismsr.tools.weight_files.command import add_arguments, run
 from prismsr.utils.command_line import command, run_main
 
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command.
-
-    Returns:
-        Exit code: 0 all there, 1 something is missing, damaged or could not be fetched, 2 wrong arguments, 130 stopped.
-    """
-    return command("weights.py", __doc__, add_arguments, run, argv)
-
+main = partial(command, "weights.py", __doc__, add_arguments, run)
 
 if __name__ == "__main__":
     run_main(main)

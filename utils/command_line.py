@@ -22,7 +22,7 @@ def command(
     description: str | None,
     add_arguments: Callable[[argparse.ArgumentParser], None],
     run: Callable[[argparse.Namespace], int | None],
-    argv: Sequence[str] | None,
+    argv: Sequence[str] | None = None,
     *,
     stopped: str = GOES_ON,
     failures: tuple[type[Exception], ...] = (),

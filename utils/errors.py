@@ -28,5 +28,10 @@ class DataError(UserError, ValueError):
     exit_code = 1
 
 
+def shorten_error(error: BaseException) -> str:
+    """Return the first line of an error's message, or the name of its class where it has none."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
 class JobError(RuntimeError):
     """A run had to stop; the message names the job and the reason."""

@@ -1,11 +1,13 @@
 """List the files of a folder, write files that are never half there, and hash them."""
 
 import hashlib
+import io
 import os
 import sys
 from collections import Counter
 from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import Any
 
 TEMPORARY_SUFFIX = ".partial"
 NAME_BYTES = 255  # of a file, on most file systems
@@ -65,6 +67,17 @@ def atomic_write(path: Path, data: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def write_figure(path: Path, figure: Any, dpi: float | str = "figure") -> None:
+    """Write a figure of matplotlib as PNG; the file is never half there.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    data = io.BytesIO()
+    figure.savefig(data, format="png", dpi=dpi)
+    atomic_write(path, data.getvalue())
 
 
 def _temporary_name(name: str) -> str:

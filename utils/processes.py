@@ -12,14 +12,15 @@ import threading
 import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, suppress
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from prismsr.utils.errors import DataError, JobError, UserError
 
 OnError = Literal["stop", "skip"]
+Item, Made = TypeVar("Item"), TypeVar("Made")
 ALIVE_CHECK, STOP_CHECK = 1.0, 0.05  # seconds without news after which the processes are looked at
 JOBS_IN_FLIGHT = 4  # per worker: keeps the workers busy while few results wait in memory
 
@@ -117,6 +118,23 @@ def _run_in_processes(work: Callable[..., Any], jobs: Sequence[tuple[Any, ...]],
     finally:
         pool.shutdown(wait=True, cancel_futures=True)  # what has begun is finished, so nothing is left half-written
         cv2.setNumThreads(opencv_threads)
+
+
+def compute_ahead(work: Callable[[Item], Made], items: Iterable[Item]) -> Iterator[Made]:
+    """Yield `work(item)` for each item, in order; a thread does the next while the caller is busy with the last.
+
+    Example:
+        >>> list(compute_ahead(str.upper, ["a", "b"]))
+        ['A', 'B']
+    """
+    with ThreadPoolExecutor(1) as thread:
+        waiting: Future[Made] | None = None
+        for item in items:
+            ready, waiting = waiting, thread.submit(work, item)
+            if ready is not None:
+                yield ready.result()
+        if waiting is not None:
+            yield waiting.result()
 
 
 def _start_worker() -> None:

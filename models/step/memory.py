@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Literal
 
-from prismsr.utils.errors import OptionError, TrainingError
+from prismsr.utils.errors import OptionError, TrainingError, shorten_error
 
 import torch
 from torch import Tensor, nn
@@ -75,14 +75,10 @@ def explaining_out_of_memory(iteration: int, shapes: Callable[[], dict[str, Tens
         sizes = ", ".join(f"{name} {'x'.join(map(str, tensor.shape))}" for name, tensor in shapes().items())
         raise TrainingError(
             f"Out of memory at iteration {iteration} with the batch {sizes} (samples x channels x height x width). "
-            f"To try, in the option file: {', '.join(_LESS_MEMORY)}. The allocation that failed: {_first_line(error)}"
+            f"To try, in the option file: {', '.join(_LESS_MEMORY)}. The allocation that failed: {shorten_error(error)}"
         ) from error
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:
     """Return whether CUDA's or the CPU's allocator raised this."""
     return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
-
-
-def _first_line(error: RuntimeError) -> str:
-    return str(error).strip().split("\n", maxsplit=1)[0]

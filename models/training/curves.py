@@ -3,7 +3,6 @@
 The report page (tools/reporting/curves.py) draws its diagrams by `read_curve` and `draw_panel` as well.
 """
 
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import ceil
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from prismsr.models.training.log import LOSSES, METRICS, Row, read_log
-from prismsr.utils.files import atomic_write
+from prismsr.utils.files import write_figure
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -88,9 +87,7 @@ def plot_curves(folder: Path, better: Mapping[str, str] | None = None) -> None:
         return
     figure = _figure(groups)
     figure.suptitle(folder.name)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    atomic_write(folder / PICTURE, buffer.getvalue())
+    write_figure(folder / PICTURE, figure)
 
 
 def _figure(groups: Sequence[Sequence[Panel]]) -> Figure:

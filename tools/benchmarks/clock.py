@@ -9,7 +9,6 @@ from typing import Any
 from prismsr.tools.benchmarks.measure import synchronize
 
 import torch
-from torch import Tensor
 
 
 class PartClock:
@@ -55,7 +54,7 @@ class PartClock:
 
         setattr(owner, method, run)
 
-    def time_call(self, run: Callable[[], Tensor]) -> dict[str, Any]:
+    def time_call(self, run: Callable[[], object]) -> dict[str, Any]:
         """Call a function: `seconds_in_parts`, of the whole call, and `parts`, path -> (seconds, calls)."""
         with self.time_part("all"):
             run()

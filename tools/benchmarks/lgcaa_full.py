@@ -4,8 +4,9 @@ A training step is that of options/lgcaa/lgcaa_x4.yml, with the shift-tolerant A
 download. Random weights take the same time and memory as trained ones.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,7 +38,10 @@ EACH_ROWS = {"ControlNet": "ControlNet", "UNet": "UNet", "UNet/LGCAA": "of it LG
 """Paths of a PartClock in sampling: what is done once, and what at each step."""
 
 Measure = Callable[..., dict[str, Any]]
-Results = Sequence[Mapping[str, Any]]
+Result = Mapping[str, Any]
+Results = Sequence[Result]
+Rows = dict[str, Callable[[Result], str]]
+"""Title of each row of a table, and what stands in it of a result."""
 
 
 class Plan(NamedTuple):
@@ -94,57 +98,38 @@ def _measure_both(measure: Measure, workload: str, repeat: int, **settings: Any)
 
 def report_step(results: Results) -> None:
     """Print time and memory of a step, then its parts. Without LGCAA first, then with it."""
-    names = list(results[0]["tensors"])
-    peaks = [result["held"] + result["bytes"] for result in results]
-    rows = [
-        ("trained parameters", [f"{result['trained']:,}" for result in results]),
-        ("time", [_format_seconds(result["seconds"]) for result in results]),
-        ("peak memory", [_format_bytes(peak) for peak in peaks]),
-        *((f"of it {name}", [_format_bytes(result["tensors"][name]) for result in results]) for name in names),
-    ]
-    rest = [peak - sum(result["tensors"].values()) for peak, result in zip(peaks, results, strict=True)]
-    print_table(
-        "",
-        [
-            *rows,
-            ("of it the rest: activations, what Adam needs for a moment, libraries", [_format_bytes(x) for x in rest]),
-        ],
-    )
+    rows: Rows = {
+        "trained parameters": lambda one: f"{one['trained']:,}",
+        "time": lambda one: _format_seconds(one["seconds"]),
+        "peak memory": lambda one: _format_bytes(one["held"] + one["bytes"]),
+        **{f"of it {name}": partial(_format_tensors, name=name) for name in results[0]["tensors"]},
+        "of it the rest: activations, what Adam needs for a moment, libraries": lambda one: _format_bytes(
+            one["held"] + one["bytes"] - sum(one["tensors"].values())
+        ),
+    }
+    print_table("", rows, results)
     print("\nOne more step, each part waited for\n")
-    rows = [
-        (title, [_share(result, path) for result in results])
-        for path, title in STEP_ROWS.items()
-        if any(path in result["parts"] for result in results)
-    ]
-    others = [
-        1 - sum(_find_seconds(x, path) for path in STEP_ROWS if "/" not in path) / x["seconds_in_parts"]
-        for x in results
-    ]
-    rows.append(("the rest: clipping, noise", [f"{max(0, other):.1%}" for other in others]))
-    print_table("part", [*rows, ("all", [_format_seconds(result["seconds_in_parts"]) for result in results])])
+    there = {path: title for path, title in STEP_ROWS.items() if any(path in result["parts"] for result in results)}
+    rows = {
+        **{title: partial(_format_share, path=path) for path, title in there.items()},
+        "the rest: clipping, noise": lambda one: f"{_find_rest(one):.1%}",
+        "all": lambda one: _format_seconds(one["seconds_in_parts"]),
+    }
+    print_table("part", rows, results)
 
 
 def report_sampling(results: Results) -> None:
     """Print what sampling an image takes, as report_step does."""
     steps = results[0]["steps"]
-    rows = [
-        (
-            f"all, {steps} steps",
-            [_format_seconds(result["seconds"] or result["seconds_in_parts"]) for result in results],
-        ),
-        (
-            "one step",
-            [_format_seconds((_find_seconds(x, "ControlNet") + _find_seconds(x, "UNet")) / steps) for x in results],
-        ),
-        *(
-            (title, [_format_seconds(_find_seconds(x, path) / steps) for x in results])
-            for path, title in EACH_ROWS.items()
-        ),
-        *((title, [_format_seconds(_find_seconds(x, path)) for x in results]) for path, title in ONCE_ROWS.items()),
-        ("weights", [_format_bytes(result["held"]) for result in results]),
-        ("peak memory beyond them", [_format_bytes(result["bytes"]) for result in results]),
-    ]
-    print_table("", rows)
+    rows: Rows = {
+        f"all, {steps} steps": lambda one: _format_seconds(one["seconds"] or one["seconds_in_parts"]),
+        "one step": partial(_format_parts, paths=("ControlNet", "UNet"), times=steps),
+        **{title: partial(_format_parts, paths=(path,), times=steps) for path, title in EACH_ROWS.items()},
+        **{title: partial(_format_parts, paths=(path,), times=1) for path, title in ONCE_ROWS.items()},
+        "weights": lambda one: _format_bytes(one["held"]),
+        "peak memory beyond them": lambda one: _format_bytes(one["bytes"]),
+    }
+    print_table("", rows, results)
     if steps != 40:
         print(f"\nMeasured with {steps} steps. The time of the option file's 40 was not measured.")
 
@@ -153,20 +138,16 @@ def report_memory(results: Results, sides: Sequence[int]) -> None:
     """Print the memory of sampling at several sides, and how many times the first one's each takes."""
     rows = []
     for result, side in zip(results, sides, strict=True):
-        ratio = result["bytes"] / max(1, results[0]["bytes"])
-        cells = [
-            _format_bytes(result["held"]),
-            _format_bytes(result["bytes"]),
-            f"{ratio:.2f}",
-            _format_seconds(result["seconds_in_parts"]),
-        ]
-        rows.append([f"{side} x {side}", *cells])
+        ratio, time = result["bytes"] / max(1, results[0]["bytes"]), _format_seconds(result["seconds_in_parts"])
+        memory = [_format_bytes(result[key]) for key in ("held", "bytes")]
+        rows.append([f"{side} x {side}", *memory, f"{ratio:.2f}", time])
     print(markdown_table(["pixels", "weights", "peak memory beyond them", "ratio", "time"], rows))
 
 
-def print_table(title: str, rows: Iterable[tuple[str, Sequence[str]]]) -> None:
-    """Print a Markdown table of two columns, without and with LGCAA."""
-    print(markdown_table([title, "without LGCAA", "with LGCAA"], [[name, *cells] for name, cells in rows]), flush=True)
+def print_table(title: str, rows: Rows, results: Results) -> None:
+    """Print a Markdown table of two columns, without and with LGCAA; `rows` says what stands in each of its rows."""
+    cells = [[name, *map(cell, results)] for name, cell in rows.items()]
+    print(markdown_table([title, "without LGCAA", "with LGCAA"], cells), flush=True)
 
 
 def require_memory(needed: float) -> None:
@@ -182,14 +163,27 @@ def require_memory(needed: float) -> None:
             )
 
 
-def _find_seconds(result: Mapping[str, Any], path: str) -> float:
-    seconds, _ = result["parts"].get(path, (0.0, 0))
-    return float(seconds)
+def _find_seconds(result: Result, path: str) -> float:
+    return float(result["parts"].get(path, (0.0, 0))[0])
 
 
-def _share(result: Mapping[str, Any], path: str) -> str:
+def _find_rest(result: Result) -> float:
+    """Return the share of the time that is in no part."""
+    known = sum(_find_seconds(result, path) for path in STEP_ROWS if "/" not in path)
+    return max(0, 1 - known / float(result["seconds_in_parts"]))
+
+
+def _format_share(result: Result, path: str) -> str:
     seconds = _find_seconds(result, path)
     return f"{seconds / result['seconds_in_parts']:.1%} ({_format_seconds(seconds)})" if seconds else "-"
+
+
+def _format_parts(result: Result, paths: Sequence[str], times: int) -> str:
+    return _format_seconds(sum(_find_seconds(result, path) for path in paths) / times)
+
+
+def _format_tensors(result: Result, name: str) -> str:
+    return _format_bytes(result["tensors"][name])
 
 
 def _format_seconds(value: float) -> str:

@@ -1,21 +1,18 @@
 """Workloads of the benchmark `lgcaa-full`: a training step and sampling by an LGCAANet, whole and in parts."""
 
-import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from prismsr.archs.lgcaa.branch import LGCAABranch
 from prismsr.archs.lgcaa.sampling.options import SamplingOptions
 from prismsr.archs.lgcaa.sampling.sampler import Sampler
-from prismsr.models.training.basicsr_patches import patch_basicsr
 from prismsr.tools.benchmarks.clock import PartClock
-from prismsr.tools.benchmarks.measure import PeakMemory, crop_photographs, give_memory_back, time_run
+from prismsr.tools.benchmarks.measure import PeakMemory, build_training, crop_photographs, give_memory_back, time_run
 from prismsr.utils.options.files import load_options
 from prismsr.utils.places import OPTIONS
 
 import torch
 from basicsr.archs import build_network
-from basicsr.models import build_model
 from basicsr.utils import set_random_seed
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -69,11 +66,10 @@ def measure_step(section: Mapping[str, Any], gt: Tensor, repeat: int, device: to
     model = _build(section, device)
     model.feed_data({"gt": gt, "lq": F.interpolate(gt, scale_factor=0.25, mode="area")})
 
-    def step() -> Tensor:
+    def step() -> None:
         model.optimize_parameters(1)
         if model.guard.skipped_in_row:
             raise RuntimeError("A gradient was not finite, so that the step ended without an update.")
-        return torch.zeros(())
 
     step()
     held = PeakMemory(device).before - before
@@ -139,16 +135,13 @@ def measure_sampling(
 
 def _build(section: Mapping[str, Any], device: torch.device) -> Any:
     opt: dict[str, Any] = load_options(LGCAA)
-    opt |= {"num_gpu": int(device.type == "cuda"), "dist": False, "is_train": True, "rank": 0, "world_size": 1}
-    opt |= {"path": {}, "degradation": None, "network_g": dict(section)}
+    opt |= {"degradation": None, "network_g": dict(section)}
     opt["train"] |= {"accum_iter": 1}
     opt["train"]["losses"]["l_percep"] |= {"backbone": "st_alexnet"}
     if device.type == "cpu":
         opt["train"] |= {"amp": None, "grad_checkpointing": False}
-    logging.getLogger("basicsr").setLevel(logging.WARNING)
     _seed(device)
-    patch_basicsr()
-    return build_model(opt)
+    return build_training(opt, device)
 
 
 def _seed(device: torch.device) -> None:

@@ -5,7 +5,7 @@ import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -14,20 +14,20 @@ from typing import Any
 from prismsr.data.loading.loaders import create_train_loader
 from prismsr.data.loading.sampler import SeededBatchSampler
 from prismsr.data.loading.workers import TrainLoader
+from prismsr.tools.benchmarks.measure import PHOTOGRAPHS
 from prismsr.utils.images import encode_png, read_image
 from prismsr.utils.options.files import load_options
 from prismsr.utils.places import OPTIONS
 from prismsr.utils.resize import imresize_bicubic
 
 import cv2
-import lmdb
 import numpy as np
 import skimage
 from basicsr.data import build_dataloader, build_dataset
 from basicsr.data.data_sampler import EnlargedSampler
+from basicsr.utils.lmdb_util import LmdbMaker
 from numpy.typing import NDArray
 
-PHOTOGRAPHS = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg", "motorcycle_left.png", "retina.jpg")
 IMAGES = 32
 SIDE = 512
 SCALE = 4
@@ -158,17 +158,10 @@ def make_lmdbs(root: Path, encode: Encoder) -> None:
         lq = imresize_bicubic(gt.astype(np.float32) / 255, SCALE)
         pairs.append((gt, np.round(lq.clip(0, 1) * 255).astype(np.uint8)))
     for name, images in zip(("gt", "lq"), zip(*pairs, strict=True), strict=True):
-        write_lmdb(root / f"{name}.lmdb", images, encode)
-
-
-def write_lmdb(path: Path, images: Sequence[NDArray[Any]], encode: Encoder) -> None:
-    """Write an LMDB as BasicSR reads it; tools/prepare.py would encode the images by its own choice of filters."""
-    lines = []
-    with lmdb.open(str(path), map_size=1 << 30) as environment, environment.begin(write=True) as transaction:
-        for number, image in enumerate(images):
-            transaction.put(f"{number:03d}".encode(), encode(image))
-            lines.append(f"{number:03d}.png ({','.join(map(str, image.shape))}) {LEVEL}\n")
-    (path / "meta_info.txt").write_text("".join(lines), encoding="ascii")
+        maker = LmdbMaker(str(root / f"{name}.lmdb"), map_size=1 << 30, compress_level=LEVEL)
+        for number, image in enumerate(images):  # tools/prepare.py would encode them by its own choice of filters
+            maker.put(encode(image), f"{number:03d}", image.shape)
+        maker.close()
 
 
 def cut_crops() -> Iterator[NDArray[np.uint8]]:

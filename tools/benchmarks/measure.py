@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import json
+import logging
 import platform
 import subprocess
 import sys
@@ -11,11 +12,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from prismsr.models.training.basicsr_patches import patch_basicsr
 from prismsr.utils.places import HOME
 
 import numpy as np
 import skimage
 import torch
+from basicsr.models import build_model
+from basicsr.utils import set_random_seed
 from PIL import Image
 from torch import Tensor
 
@@ -47,14 +51,8 @@ def measure(workload: str, repeat: int, **settings: Any) -> dict[str, Any]:
         seconds (best of `repeat` runs after one for the memory), bytes (peak memory of the first run beyond what was
         held before it), value (what the workload returns), and what the workload counted (pixels, trained parameters).
     """
-    command = [
-        sys.executable,
-        str(HOME / "tools" / "benchmark.py"),
-        "--workload",
-        workload,
-        "--repeat",
-        str(repeat),
-    ]
+    program = [sys.executable, str(HOME / "tools" / "benchmark.py")]
+    command = [*program, "--workload", workload, "--repeat", str(repeat)]
     for key, value in settings.items():
         command += [f"--{key.replace('_', '-')}", str(value)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -64,10 +62,24 @@ def measure(workload: str, repeat: int, **settings: Any) -> dict[str, Any]:
     return result
 
 
-def time_run(run: Callable[[], Tensor], repeat: int, device: torch.device) -> dict[str, Any]:
+def build_training(opt: dict[str, Any], device: torch.device) -> Any:
+    """Build the model of an option file as one process trains it on a device, with random weights.
+
+    Args:
+        opt: the options, without what a launcher fills in.
+        device: CUDA or the CPU.
+    """
+    machine = {"num_gpu": int(device.type == "cuda"), "dist": False, "rank": 0, "world_size": 1}
+    logging.getLogger("basicsr").setLevel(logging.WARNING)
+    set_random_seed(0)
+    patch_basicsr()
+    return build_model({**opt, **machine, "is_train": True, "path": {}})
+
+
+def time_run(run: Callable[[], Tensor | None], repeat: int, device: torch.device) -> dict[str, Any]:
     """Return time and peak memory of a function in this process: `seconds`, `bytes` and `value` as `measure`."""
     memory = PeakMemory(device)
-    value = float(run().detach())
+    value = run()
     peak = memory.measure_extra()
     times = []
     for _ in range(repeat):
@@ -76,7 +88,7 @@ def time_run(run: Callable[[], Tensor], repeat: int, device: torch.device) -> di
         run()
         synchronize(device)
         times.append(time.perf_counter() - start)
-    return {"seconds": min(times, default=0.0), "bytes": peak, "value": value}
+    return {"seconds": min(times, default=0.0), "bytes": peak, "value": 0.0 if value is None else float(value.detach())}
 
 
 def give_memory_back() -> None:

@@ -1,18 +1,14 @@
 """Benchmark `sfd`: an SFD training step, and the same with the vanilla U-Net discriminator in place of SFD's two."""
 
-import logging
 from collections.abc import Callable
 from typing import Any
 
-from prismsr.models.training.basicsr_patches import patch_basicsr
-from prismsr.tools.benchmarks.measure import format_megabytes, measure
+from prismsr.tools.benchmarks.measure import build_training, format_megabytes, measure
 from prismsr.utils.options.files import load_options
 from prismsr.utils.places import OPTIONS
 from prismsr.utils.tables import markdown_table
 
 import torch
-from basicsr.models import build_model
-from basicsr.utils import set_random_seed
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -31,7 +27,7 @@ def compare_sfd(repeat: int) -> None:
     print(markdown_table(["step", "time", "extra peak memory"], [*rows, ["ratio", *ratios]]))
 
 
-def build_sfd_step(workload: str, gt: Tensor, device: torch.device) -> Callable[[], Tensor]:
+def build_sfd_step(workload: str, gt: Tensor, device: torch.device) -> Callable[[], None]:
     """Return one training step of an option file in options/sfd, as a function to call again and again.
 
     The networks are the file's, with random weights, CLIP too; the VGG loss, which needs a download and is the same in
@@ -51,17 +47,7 @@ def build_sfd_step(workload: str, gt: Tensor, device: torch.device) -> Callable[
         opt["clip"]["pretrained"] = None
     if device.type == "cpu":
         opt["network_g"] |= {"num_feat": 32, "num_block": 2, "num_grow_ch": 16}
-    opt |= {"num_gpu": int(device.type == "cuda"), "dist": False, "is_train": True, "rank": 0, "world_size": 1}
-    opt["path"] = {}
-    logging.getLogger("basicsr").setLevel(logging.WARNING)
-    set_random_seed(0)
+    model = build_training(opt, device)
     gt = gt.contiguous()
-    patch_basicsr()
-    model = build_model(opt)
     model.feed_data({"gt": gt, "lq": F.interpolate(gt, scale_factor=0.25, mode="bicubic", antialias=True)})
-
-    def step() -> Tensor:
-        model.optimize_parameters(1)
-        return torch.zeros(())
-
-    return step
+    return lambda: model.optimize_parameters(1)

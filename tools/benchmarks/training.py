@@ -1,15 +1,12 @@
 """Benchmark `gan-step`: an ESRGAN step of PrismSRModel beside BasicSR's own, in turn, in one process."""
 
-import logging
 import statistics
 import time
 from collections.abc import Callable
 
-from prismsr.models.training.basicsr_patches import patch_basicsr
+from prismsr.tools.benchmarks.measure import build_training
 
 import torch
-from basicsr.models import build_model
-from basicsr.utils import set_random_seed
 
 
 def _time_in_turn(
@@ -79,20 +76,11 @@ def build_step(model_type: str, batch: dict[str, torch.Tensor], full: bool) -> C
         train["losses"] = {"l_g_pix": pixel, "l_g_gan": gan}
     else:
         train |= {"pixel_opt": pixel, "gan_opt": {"type": "GANLoss", "gan_type": "vanilla", "loss_weight": 5e-3}}
-    logging.getLogger("basicsr").setLevel(logging.WARNING)
-    set_random_seed(0)
-    options = {
-        "name": "step",
-        "model_type": model_type,
-        "scale": 4,
-        "num_gpu": int(full and torch.cuda.is_available()),
-        "dist": False,
-        "is_train": True,
+    networks = {
+        "network_g": {"type": "RRDBNet", "num_in_ch": 3, "num_out_ch": 3, **size},
+        "network_d": {"type": "VGGStyleDiscriminator", "num_in_ch": 3, "num_feat": 64 if full else 8},
     }
-    options |= {"rank": 0, "world_size": 1, "path": {}, "train": train}
-    options["network_g"] = {"type": "RRDBNet", "num_in_ch": 3, "num_out_ch": 3, **size}
-    options["network_d"] = {"type": "VGGStyleDiscriminator", "num_in_ch": 3, "num_feat": 64 if full else 8}
-    patch_basicsr()
-    model = build_model(options)
+    device = torch.device("cuda" if full and torch.cuda.is_available() else "cpu")
+    model = build_training({"name": "step", "model_type": model_type, "scale": 4, "train": train, **networks}, device)
     model.feed_data(batch)
     return lambda: model.optimize_parameters(1)

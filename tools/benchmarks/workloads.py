@@ -22,36 +22,31 @@ from torch import Tensor
 from torch.nn import functional as F
 
 Arguments = argparse.Namespace
+Run = Callable[[], Tensor | None]
 
 
-def _prepare_ssl(args: Arguments, device: torch.device) -> Callable[[], Tensor]:
+def _prepare_ssl(args: Arguments, device: torch.device) -> Run:
     gt = crop_photographs(args.size, args.batch)
     run, args.counted = build_ssl(gt, args.mask_stride, device, reference=args.workload == "ssl-reference")
     return run
 
 
-def _prepare_best_buddy(args: Arguments, device: torch.device) -> Callable[[], Tensor]:
+def _prepare_best_buddy(args: Arguments, device: torch.device) -> Run:
     return build_best_buddy(crop_photographs(args.size, args.batch), device, whole=args.workload.endswith("whole"))
 
 
-def _prepare_esrgan_step(args: Arguments, device: torch.device) -> Callable[[], Tensor]:
+def _prepare_esrgan_step(args: Arguments, device: torch.device) -> Run:
     """Prepare a step of ESRGAN with pixel and adversarial loss; without the VGG loss, so a lower bound."""
     gt = crop_photographs(args.size, args.batch)
     batch = {"gt": gt, "lq": F.interpolate(gt, scale_factor=0.25, mode="bicubic", antialias=True)}
-    step = build_step("PrismSRModel", batch, full=True)
-
-    def run() -> Tensor:
-        step()
-        return torch.zeros(())
-
-    return run
+    return build_step("PrismSRModel", batch, full=True)
 
 
-def _prepare_sfd_step(args: Arguments, device: torch.device) -> Callable[[], Tensor]:
+def _prepare_sfd_step(args: Arguments, device: torch.device) -> Run:
     return build_sfd_step(args.workload, crop_photographs(args.size, args.batch), device)
 
 
-def _prepare_elan(args: Arguments, device: torch.device) -> Callable[[], Tensor]:
+def _prepare_elan(args: Arguments, device: torch.device) -> Run:
     return build_elan(args.workload, args.size, args.batch, device)
 
 
@@ -81,7 +76,7 @@ COMPARISONS: dict[str, Callable[[Arguments], None]] = {
     "lgcaa-full": _compare_lgcaa_full,
 }
 """Name of a benchmark -> the function that measures and prints."""
-WORKLOADS: dict[str, Callable[[Arguments, torch.device], Callable[[], Tensor] | dict[str, Any]]] = {
+WORKLOADS: dict[str, Callable[[Arguments, torch.device], Run | dict[str, Any]]] = {
     **dict.fromkeys(("ssl", "ssl-reference"), _prepare_ssl),
     **dict.fromkeys(("best-buddy", "best-buddy-whole"), _prepare_best_buddy),
     "esrgan-step": _prepare_esrgan_step,

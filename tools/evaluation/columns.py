@@ -1,7 +1,7 @@
 """The columns of a table: a metric with its settings, and what is ready to compute it."""
 
 import importlib.util
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -87,22 +87,23 @@ class MetricSpec:
         return ", ".join([*parts, *(f"{key} {value}" for key, value in settings.items())])
 
 
+_ALLOWED: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "crop_border": ("a whole number of 0 or more", lambda value: type(value) is int and value >= 0),
+    "y_channel": ("true or false", lambda value: isinstance(value, bool)),
+    "variant": (f"one of {', '.join(VARIANTS)}", lambda value: value in VARIANTS),
+    "mode": (f"one of {', '.join(MODES)}", lambda value: value in MODES),
+    "patches": (
+        "a side in pixels, or null for whole images",
+        lambda value: value is None or (type(value) is int and value >= 1),
+    ),
+}
+
+
 def _check_values(metric: str, settings: Mapping[str, Any]) -> None:
-    border, patches = settings.get("crop_border", 0), settings.get("patches")
-    if isinstance(border, bool) or not isinstance(border, int) or border < 0:
-        raise OptionError(f"{metric}: crop_border: must be a whole number of 0 or more; got {border!r}")
-    if metric in ("psnr", "ssim") and not isinstance(settings["y_channel"], bool):
-        raise OptionError(f"{metric}: y_channel: must be true or false; got {settings['y_channel']!r}")
-    if metric in ("psnr", "ssim") and settings["variant"] not in VARIANTS:
-        raise OptionError(f"{metric}: variant: must be one of {', '.join(VARIANTS)}; got {settings['variant']!r}")
-    if metric == "fid" and settings["mode"] not in MODES:
-        raise OptionError(f"fid: mode: must be one of {', '.join(MODES)}; got {settings['mode']!r}")
-    if (
-        metric == "fid"
-        and patches is not None
-        and (isinstance(patches, bool) or not isinstance(patches, int) or patches < 1)
-    ):
-        raise OptionError(f"fid: patches: must be a side in pixels, or null for whole images; got {patches!r}")
+    for key in _SETTINGS.get(metric, ("crop_border",)):
+        allowed, fits = _ALLOWED[key]
+        if not fits(settings.get(key, 0)):
+            raise OptionError(f"{metric}: {key}: must be {allowed}; got {settings[key]!r}")
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,7 @@ class Scorer:
 
     @property
     def key(self) -> str:
-        """Return see `make_score_key`."""
+        """Return what its scores are kept under; see `make_score_key`."""
         return make_score_key(self.spec.known.name, self.settings, self.version, self.weights)
 
 

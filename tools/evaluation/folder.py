@@ -60,13 +60,11 @@ def evaluate_folder(
     """
     plan = protocol if isinstance(protocol, Protocol) else Protocol(CUSTOM, "no paper's protocol", tuple(protocol))
     devices = resolve_devices(device)
-    _require_gt(plan, gt)
     items = _match_images(plan, sr, gt, suffix, labels)
     known_sizes = read_sizes(items, plan.align)
     scorers, missing = make_scorers(plan.metrics, skip_missing)
-    summary = Summary(
-        str(sr), None if gt is None else str(gt), plan.explain(), missing=missing, versions=list_versions()
-    )
+    about = (str(sr), None if gt is None else str(gt), plan.explain())
+    summary = Summary(*about, missing=missing, versions=list_versions())
     with folder_lock(output):
         scores = ImageScores(items, scorers, ScoreStore(output / STORE), plan.align)
         scores.make(known_sizes, workers or count_cores(), devices, batch)
@@ -89,6 +87,7 @@ def _require_gt(plan: Protocol, gt: Path | None) -> None:
 
 
 def _match_images(plan: Protocol, sr: Path, gt: Path | None, suffix: str | None, labels: Path | None) -> list[Item]:
+    _require_gt(plan, gt)
     items = match(sr, gt, suffix=suffix, references=plan.references, several=plan.several, labels=labels)
     if old := find_leftovers(sr, [item.sr for item in items]):
         raise MatchingError(

@@ -78,12 +78,14 @@ def match(
     if suffix is None:
         suffix = find_common_suffix(made, wanted)
     names = _strip_suffix(made, suffix, sr)
-    _require_equal(names, wanted, sr, gt, suffix)
+    missing, extra = sorted(wanted.keys() - names.keys()), sorted(names.keys() - wanted.keys())
+    how = f"the suffix {suffix!r}" if suffix else "equal names"
+    _refuse_others(missing, extra, sr, gt, "have no image in", f". Compared by {how}; --suffix gives another")
     return [Item(name, name, path, wanted[name]) for name, path in sorted(names.items())]
 
 
 def find_group(name: str) -> str:
-    """Name of the GT that an SR image NAME+ANYTHING belongs to, by the last "+" in it."""
+    """Return the name of the GT that an SR image NAME+ANYTHING belongs to, by the last "+" in it."""
     return name.rpartition(SEPARATOR)[0] or name
 
 
@@ -105,32 +107,21 @@ def _strip_suffix(made: Mapping[str, Path], suffix: str, root: Path) -> dict[str
     return {key.removesuffix(suffix): path for key, path in made.items()}
 
 
-def _require_equal(
-    names: Mapping[str, Path], wanted: Mapping[str, tuple[Path, ...]], sr: Path, gt: Path, suffix: str
-) -> None:
-    missing, extra = sorted(wanted.keys() - names.keys()), sorted(names.keys() - wanted.keys())
+def _refuse_others(missing: Sequence[str], extra: Sequence[str], sr: Path, gt: Path, belongs: str, hint: str) -> None:
     told = []
     if missing:
-        told.append(f"{len(missing)} of {len(wanted)} images of {gt} have no SR image in {sr}: {list_first(missing)}")
+        told.append(f"{len(missing)} images of {gt} have no SR image in {sr}: {list_first(missing)}")
     if extra:
-        told.append(f"{len(extra)} SR images of {sr} have no image in {gt}: {list_first(extra)}")
+        told.append(f"{len(extra)} SR images of {sr} {belongs} {gt}: {list_first(extra)}")
     if told:
-        how = f"the suffix {suffix!r}" if suffix else "equal names"
-        raise MatchingError(f"{'; '.join(told)}. Compared by {how}; --suffix gives another")
+        raise MatchingError(f"{'; '.join(told)}{hint}")
 
 
 def _match_several(made: Mapping[str, Path], wanted: Mapping[str, tuple[Path, ...]], sr: Path, gt: Path) -> list[Item]:
     groups = {key: _find_longest(key, wanted) for key in made}
     extra = sorted(key for key, group in groups.items() if group is None)
     missing = sorted(wanted.keys() - set(groups.values()))
-    if extra or missing:
-        told = [
-            f"{len(extra)} SR images of {sr} are no NAME{SEPARATOR}ANYTHING of an image of {gt}: {list_first(extra)}"
-        ]
-        told = told * bool(extra) + [f"{len(missing)} images of {gt} have no SR image: {list_first(missing)}"] * bool(
-            missing
-        )
-        raise MatchingError("; ".join(told))
+    _refuse_others(missing, extra, sr, gt, f"are no NAME{SEPARATOR}ANYTHING of an image of", "")
     return [Item(key, str(groups[key]), path, wanted[str(groups[key])]) for key, path in sorted(made.items())]
 
 
@@ -179,12 +170,9 @@ def _find_positives(gt: Path, labels: Path | None) -> dict[str, list[str]]:
 def read_sizes(items: Sequence[Item], align: Align) -> dict[str, tuple[int, int]]:
     """Return (height, width) by name of those SR images whose header can be read.
 
-    Args:
-        items: the pairs.
-        align: see `evaluation_images.read_pair`.
-
     Raises:
-        MatchingError: sizes differ; it names the files. Images that cannot be read are left to the run.
+        MatchingError: sizes differ (see `metrics.images.read_pair`); it names the files. Images that cannot be read are
+            left to the run.
     """
     found, wrong = {}, []
     for item in items:

@@ -8,6 +8,7 @@ from typing import Any
 from prismsr.metrics.images import Align
 from prismsr.tools.evaluation.columns import MetricSpec
 from prismsr.tools.evaluation.matching import References
+from prismsr.tools.paper_tables import find_protocols
 from prismsr.utils.errors import OptionError
 from prismsr.utils.names import did_you_mean
 
@@ -64,24 +65,19 @@ _ALIGN = {
 }
 
 
-def _make_y(metric: str, crop_border: int, basis: str, **settings: Any) -> MetricSpec:
-    return MetricSpec(metric, {"y_channel": True, "crop_border": crop_border, **settings}, basis)
+def _make_specs(metrics: str, crop_border: int, basis: str, **settings: Any) -> tuple[MetricSpec, ...]:
+    """Return a column for each metric, all with one border and basis.
 
-
-def _make_rgb(metric: str, crop_border: int, basis: str) -> MetricSpec:
-    return MetricSpec(metric, {"y_channel": False, "crop_border": crop_border}, basis)
-
-
-def _make_net(metric: str, crop_border: int, basis: str, **settings: Any) -> MetricSpec:
-    return MetricSpec(metric, {"crop_border": crop_border, **settings}, basis)
+    `settings` are those of PSNR and SSIM; LPIPS has AlexNet in all papers.
+    """
+    alex = {"net": "alex"}
+    own = {"psnr": settings, "ssim": settings, "lpips": alex, "lpips-st": alex}
+    return tuple(MetricSpec(name, {"crop_border": crop_border, **own.get(name, {})}, basis) for name in metrics.split())
 
 
 _SSL = "the SSL release's scripts, border 4 by default"
-_SSL_GAN = (
-    _make_y("psnr", 4, _SSL), _make_y("ssim", 4, _SSL),
-    _make_net("lpips", 4, _SSL, net="alex"), _make_net("dists", 4, _SSL),
-)  # fmt: skip
-_SSL_NR = (_make_net("niqe", 4, _SSL), _make_net("musiq", 4, _SSL), _make_net("clipiqa", 4, _SSL))
+_SSL_GAN = _make_specs("psnr ssim lpips dists", 4, _SSL, y_channel=True)
+_SSL_NR = _make_specs("niqe musiq clipiqa", 4, _SSL)
 _SSL_FID = MetricSpec(
     "fid", {"mode": "legacy_pytorch", "patches": None}, "the SSL release: BasicSR's Inception, no border cut"
 )
@@ -89,17 +85,14 @@ _LINEAGE = f"OSEDiff's test script; {OURS}: the paper is silent"
 _HGGT = "HGGT's scripts; AMO's table has the same columns and does not say how it was made"
 _SFD = f"{OURS}: the paper does not say"
 _SFD_1 = "SSL's scripts: three baselines of the paper's table are SSL's table 1 to the printed digits"
+_SEESR = f"{OURS}: SeeSR's settings, because baselines' figures agree with SeeSR's table"
 
 _LGCAA = (
-    _make_y("psnr", 0, _LINEAGE, variant="pyiqa"), _make_y("ssim", 0, _LINEAGE, variant="pyiqa"),
-    _make_net("lpips", 0, _LINEAGE, net="alex"), _make_net("dists", 0, _LINEAGE),
+    *_make_specs("psnr ssim lpips dists", 0, _LINEAGE, y_channel=True, variant="pyiqa"),
     MetricSpec("fid", {"mode": "clean", "patches": None}, _LINEAGE),
-    _make_net("niqe-pyiqa", 0, _LINEAGE), _make_net("musiq", 0, _LINEAGE), _make_net("maniqa-pipal", 0, _LINEAGE),
-    _make_net("clipiqa", 0, _LINEAGE),
-)  # fmt: skip
-_AMO_NR = tuple(
-    _make_net(name, 0, f"{OURS}: whole image, pyiqa's default network") for name in ("musiq", "nima", "qalign", "topiq")
+    *_make_specs("niqe-pyiqa musiq maniqa-pipal clipiqa", 0, _LINEAGE),
 )
+_AMO_NR = _make_specs("musiq nima qalign topiq", 0, f"{OURS}: whole image, pyiqa's default network")
 
 _ALL = (
     Protocol(
@@ -131,10 +124,8 @@ _ALL = (
         "sfd",
         "SFD (CVPR 2025), table 1, bicubic x4",
         (
-            _make_y("psnr", 4, f"Y: the paper; border 4: {_SFD_1}"),
-            _make_y("ssim", 4, f"Y: the paper; border 4: {_SFD_1}"),
-            _make_net("lpips", 4, _SFD_1, net="alex"),
-            _make_net("dists", 4, _SFD_1),
+            *_make_specs("psnr ssim", 4, f"Y: the paper; border 4: {_SFD_1}", y_channel=True),
+            *_make_specs("lpips dists", 4, _SFD_1),
         ),
         notes=(
             "RankSRGAN, ESRGAN and SwinIR+L_GAN (SSL's SwinIRGAN) equal SSL's table in 16 of 16 cells each",
@@ -145,46 +136,31 @@ _ALL = (
         "sfd-real",
         "SFD (CVPR 2025), table 2, real-world x4",
         (
-            _make_y(
-                "psnr",
-                0,
-                f"{OURS}: SeeSR's settings, because baselines' figures agree with SeeSR's table",
-                variant="pyiqa",
-            ),
-            _make_y("ssim", 0, f"{OURS}, as PSNR", variant="pyiqa"),
-            _make_net("lpips", 0, f"{OURS}, as PSNR", net="alex"),
-            _make_net("dists", 0, f"{OURS}, as PSNR"),
-            _make_net("niqe-pyiqa", 0, f"{OURS}, as PSNR"),
+            *_make_specs("psnr", 0, _SEESR, y_channel=True, variant="pyiqa"),
+            *_make_specs("ssim lpips dists niqe-pyiqa", 0, f"{OURS}, as PSNR", y_channel=True, variant="pyiqa"),
         ),
         notes=("RealD2K's recipe is not published",),
     ),
     Protocol(
         "sfd-gopro",
         "SFD (CVPR 2025), table 5, deblurring on GoPro",
-        (
-            _make_rgb("psnr", 0, "NAFNet's release"),
-            _make_net("lpips", 0, _SFD, net="alex"),
-            _make_net("dists", 0, _SFD),
-        ),
+        (*_make_specs("psnr", 0, "NAFNet's release", y_channel=False), *_make_specs("lpips dists", 0, _SFD)),
     ),
     Protocol(
         "sfd-rain100l",
         "SFD (CVPR 2025), table 5, deraining on Rain100L",
         (
-            _make_y("psnr", 0, f"{OURS}: deraining papers compare Y"),
-            _make_net("lpips", 0, _SFD, net="alex"),
-            _make_net("dists", 0, _SFD),
+            *_make_specs("psnr", 0, f"{OURS}: deraining papers compare Y", y_channel=True),
+            *_make_specs("lpips dists", 0, _SFD),
         ),
     ),
     Protocol(
         "amo",
         "AMO (CVPR 2025), table 7, HGGT Test-100",
         (
-            _make_rgb("psnr", 4, _HGGT),
-            _make_rgb("ssim", 4, _HGGT),
-            _make_net("lpips", 4, _HGGT, net="alex"),
-            _make_net("lpips-st", 4, f"{OURS}: as LPIPS", net="alex"),
-            _make_net("dists", 4, _HGGT),
+            *_make_specs("psnr ssim lpips", 4, _HGGT, y_channel=False),
+            *_make_specs("lpips-st", 4, f"{OURS}: as LPIPS"),
+            *_make_specs("dists", 4, _HGGT),
             *_AMO_NR,
         ),
         references="positives",
@@ -196,14 +172,7 @@ _ALL = (
     Protocol(
         "amo-realsr",
         "AMO (CVPR 2025), table 8, RealSR v3 x4",
-        (
-            _make_rgb("psnr", 4, f"{OURS}: as for HGGT"),
-            _make_rgb("ssim", 4, f"{OURS}: as for HGGT"),
-            _make_net("lpips", 4, f"{OURS}: as for HGGT", net="alex"),
-            _make_net("lpips-st", 4, f"{OURS}: as for HGGT", net="alex"),
-            _make_net("dists", 4, f"{OURS}: as for HGGT"),
-            *_AMO_NR,
-        ),
+        (*_make_specs("psnr ssim lpips lpips-st dists", 4, f"{OURS}: as for HGGT", y_channel=False), *_AMO_NR),
         align="crop",
         notes=(f"{OURS}: whole images; GTs whose size is no multiple of 4 are cut to that of the SR image",),
     ),
@@ -219,18 +188,6 @@ _ALL = (
     ),
 )
 PROTOCOLS: dict[str, Protocol] = {protocol.name: protocol for protocol in _ALL}
-TABLES = {
-    "ssl-1": "ssl",
-    "ssl-2": "ssl-diffusion",
-    "sfd-1": "sfd",
-    "sfd-2": "sfd-real",
-    "amo-7": "amo",
-    "amo-8": "amo-realsr",
-    "lgcaa-1": "lgcaa",
-    "lgcaa-2": "lgcaa",
-    "lgcaa-3": "lgcaa",
-}
-"""Protocol of each table; SFD's table 5 has one per data set, sfd-gopro and sfd-rain100l."""
 
 
 def find_protocol(name: str) -> Protocol:
@@ -239,9 +196,10 @@ def find_protocol(name: str) -> Protocol:
     Raises:
         OptionError: there is none.
     """
-    known = PROTOCOLS.get(TABLES.get(name, name))
+    tables = find_protocols()
+    known = PROTOCOLS.get(tables.get(name, name))
     if known is None:
-        raise OptionError(f"no protocol named {name!r}{did_you_mean(name, [*PROTOCOLS, *TABLES])}")
+        raise OptionError(f"no protocol named {name!r}{did_you_mean(name, [*PROTOCOLS, *tables])}")
     return known
 
 
@@ -272,11 +230,7 @@ def narrow(protocol: Protocol, metrics: Sequence[str]) -> Protocol:
 
 
 def override(protocol: Protocol, settings: Mapping[str, Mapping[str, Any]]) -> Protocol:
-    """Return the protocol with other settings.
-
-    Args:
-        protocol: what to change.
-        settings: new values by the metric's name in the catalogue.
+    """Return the protocol with other settings, which are by the metric's name in the catalogue.
 
     Raises:
         OptionError: a metric that the protocol does not have.
@@ -297,15 +251,3 @@ def _change_settings(spec: MetricSpec, settings: Mapping[str, Any]) -> MetricSpe
     told = ", ".join(f"{key} {value}" for key, value in changed.items())
     basis = f"{spec.basis}; changed by you: {told}" if spec.basis else ""
     return MetricSpec(spec.metric, {**spec.settings, **changed}, basis)
-
-
-def set_crop_border(protocol: Protocol, crop_border: int) -> Protocol:
-    """Return the protocol with this border for every metric but FID."""
-    names = [spec.known.name for spec in protocol.metrics if spec.known.reference != "set"]
-    return override(protocol, {name: {"crop_border": crop_border} for name in names})
-
-
-def set_y_channel(protocol: Protocol, y_channel: bool) -> Protocol:
-    """Return the protocol with PSNR and SSIM on Y or on RGB."""
-    names = [spec.known.name for spec in protocol.metrics if spec.known.name in ("psnr", "ssim")]
-    return override(protocol, {name: {"y_channel": y_channel} for name in names})

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from prismsr.tools.evaluation.summary import MetricSummary, Summary
+from prismsr.tools.evaluation.summary import MetricSummary, Summary, count_digits
 from prismsr.utils.csv_files import write_rows
 from prismsr.utils.files import atomic_write
 from prismsr.utils.tables import markdown_table
@@ -54,15 +54,10 @@ def format_markdown(summary: Summary) -> str:
 
 
 def _format_cells(column: str, metric: MetricSummary) -> list[str]:
-    digits = 2 if column in ("PSNR", "FID", "MUSIQ") else 4
     count = str(metric.count) if metric.count == metric.expected else f"**{metric.count} of {metric.expected}**"
-    numbers = [_format_number(metric.mean, digits), _format_number(metric.std, digits), count]
+    numbers = ["-" if value is None else f"{value:.{count_digits(column)}f}" for value in (metric.mean, metric.std)]
     weights = metric.weights[:_HASH] or "-"
-    return [column, *numbers, metric.better, metric.settings, metric.version, weights, metric.device]
-
-
-def _format_number(value: float | None, digits: int) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"
+    return [column, *numbers, count, metric.better, metric.settings, metric.version, weights, metric.device]
 
 
 def _list_notes(summary: Summary) -> list[str]:

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import Any, NamedTuple
@@ -15,7 +14,7 @@ from prismsr.tools.evaluation.columns import MetricSpec, Scorer, build_network
 from prismsr.tools.evaluation.matching import Item
 from prismsr.utils.errors import DataError, UserError
 from prismsr.utils.options.entries import find_registered
-from prismsr.utils.processes import iterate_in_processes, run_jobs
+from prismsr.utils.processes import compute_ahead, iterate_in_processes, run_jobs
 from prismsr.utils.weights.files import WeightsError
 
 import cv2
@@ -115,12 +114,7 @@ class Loaded:
 def score_pixels(name: str, item: Item, wanted: Wanted, specs: Mapping[str, MetricSpec], align: Align) -> Outcome:
     """Return the scores of one image without a network; each file is decoded once, each pair of planes made once.
 
-    Args:
-        name: for messages.
-        item: the image.
-        wanted: the scores to make.
-        specs: by column.
-        align: see `read_pair`.
+    `name` is for messages, `specs` are by column; `align` see `read_pair`.
     """
     loaded = Loaded([(item, wanted)], align)
     for index in dict.fromkeys(unit.reference for unit in loaded.units):
@@ -209,7 +203,7 @@ def run_networks(
     devices: Sequence[str],
     consume: Callable[[Outcome], None],
 ) -> None:
-    """All scores by networks: in this process on one device, in a process of its own on each of several.
+    """Make all scores by networks: in this process on one device, in a process of its own on each of several.
 
     Args:
         work: what is to be made.
@@ -240,19 +234,14 @@ def _score_batches(
     work: Sequence[Batch], networks: Networks, align: Align, device: str
 ) -> Iterator[tuple[int, Outcome]]:
     """Yield the number of images of each batch and its scores; the next batch is decoded meanwhile."""
-    with ThreadPoolExecutor(1) as reader:
-        loading = reader.submit(Loaded, work[0], align, make_rgb_tensor) if work else None
-        for index, batch in enumerate(work):
-            assert loading is not None
-            loaded = loading.result()
-            if index + 1 < len(work):
-                loading = reader.submit(Loaded, work[index + 1], align, make_rgb_tensor)
-            yield len(batch), score_batch(loaded, networks, device)
+    loaded = compute_ahead(lambda batch: Loaded(batch, align, make_rgb_tensor), work)
+    for batch, images in zip(work, loaded, strict=True):
+        yield len(batch), score_batch(images, networks, device)
 
 
 def _score_share(
     work: Sequence[Batch], specs: Sequence[MetricSpec], align: Align, device: str
 ) -> Iterator[tuple[int, Outcome]]:
-    """As `_score_batches`, in a process that builds the networks itself."""
+    """Do as `_score_batches` in a process that builds the networks itself."""
     networks = [(spec, build_network(spec).to(device)) for spec in specs]
     return _score_batches(work, networks, align, device)

@@ -11,8 +11,6 @@ from prismsr.tools.evaluation.protocols import (
     make_protocol,
     narrow,
     override,
-    set_crop_border,
-    set_y_channel,
 )
 from prismsr.utils.errors import OptionError
 
@@ -30,10 +28,12 @@ def choose_protocol(args: argparse.Namespace) -> Protocol:
         protocol = narrow(protocol, args.metrics)
     if args.niqe:
         protocol = _choose_niqe(protocol, args.niqe)
+    names = [spec.known.name for spec in protocol.metrics if spec.known.reference != "set"]
     if args.crop_border is not None:
-        protocol = set_crop_border(protocol, args.crop_border)
+        protocol = override(protocol, {name: {"crop_border": args.crop_border} for name in names})
     if args.y_channel is not None:
-        protocol = set_y_channel(protocol, args.y_channel)
+        on_pixels = {"psnr", "ssim"}.intersection(names)
+        protocol = override(protocol, {name: {"y_channel": args.y_channel} for name in on_pixels})
     protocol = override(protocol, _read_settings(args))
     changes = {"references": args.references, "several": args.several, "align": args.align}
     return replace(protocol, **{key: value for key, value in changes.items() if value is not None})

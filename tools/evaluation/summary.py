@@ -69,11 +69,9 @@ class Summary:
 
 
 def average_groups(values: Mapping[str, float], items: Sequence[Item]) -> tuple[float | None, float | None]:
-    """Mean and standard deviation (divided by n) over groups of the means over a group's images; None without values.
+    """Return mean and standard deviation (divided by n) over groups of the means over a group's images.
 
-    Args:
-        values: by image.
-        items: the images with their groups; where each is a group of its own this is the plain mean.
+    Where each image is a group of its own this is the plain mean; None without values.
     """
     groups: dict[str, list[float]] = {}
     for item in items:
@@ -100,6 +98,11 @@ def average_best(values: Mapping[str, float], groups: Sequence[Sequence[str]], b
     """
     best = max if better == "higher" else min
     return float(np.mean([best(values[name] for name in group) for group in groups]))
+
+
+def count_digits(column: str) -> int:
+    """Return the number of digits that a column has behind the point; the papers print two of these, four of others."""
+    return 2 if column in ("PSNR", "FID", "MUSIQ") else 4
 
 
 def list_versions() -> dict[str, str]:

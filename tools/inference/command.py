@@ -41,27 +41,11 @@ def run(args: argparse.Namespace) -> int:
     from prismsr.tools.inference.folder import infer_folder, load_generator
 
     devices = split_devices(args.device, args.workers)
-    generator = load_generator(
-        args.model,
-        args.weights,
-        args.param_key,
-        "cpu" if devices else args.device,  # each process loads it on its own device
-        args.precision,
-        ROOT,
-    )
-    report = infer_folder(
-        generator,
-        args.input,
-        args.output,
-        tile=args.tile,
-        overlap=args.overlap,
-        suffix=args.suffix,
-        ext=args.ext,
-        alpha=args.alpha,
-        scale=args.scale,
-        overwrite=args.overwrite,
-        devices=devices,
-    )
+    device = "cpu" if devices else args.device  # each process loads it on its own device
+    generator = load_generator(args.model, args.weights, args.param_key, device, args.precision, ROOT)
+    names = ("tile", "overlap", "suffix", "ext", "alpha", "scale", "overwrite")
+    settings = {name: getattr(args, name) for name in names}
+    report = infer_folder(generator, args.input, args.output, devices=devices, **settings)
     print(f"{report}; in {args.output}")
     print_list(report.notes)
     if report.failed:

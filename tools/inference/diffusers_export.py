@@ -74,13 +74,6 @@ def load_exported(folder: Path) -> Any:
     return net
 
 
-def export_vae(vae: Any, images: list[Tensor], folder: Path) -> float:
-    """Write an AutoencoderKL as normalise_latents leaves it; returns its scaling factor."""
-    factor = normalise_latents(vae, images)
-    vae.save_pretrained(folder)
-    return factor
-
-
 @torch.no_grad()
 def normalise_latents(vae: Any, images: list[Tensor]) -> float:
     """Give the scaled latents of these images mean 0, by channel, and standard deviation 1; decoding stays the same.
@@ -137,7 +130,9 @@ def export_trained(
         if what == "net" or images is None:
             export_network(net, output)
         else:
-            print(f"scaling_factor {export_vae(net.vae, _read_images(images, net.vae), output):.5f}")
+            factor = normalise_latents(net.vae, _read_images(images, net.vae))
+            net.vae.save_pretrained(output)
+            print(f"scaling_factor {factor:.5f}")
     except OSError as error:
         raise JobError(f"{output} cannot be written ({error})") from error
     print(f"written to {output}")

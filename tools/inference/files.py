@@ -2,16 +2,18 @@
 
 import errno
 import os
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from prismsr.tools.inference.generator import load_generator
 from prismsr.tools.inference.pictures import Picture, describe_losses, encode_picture, read_picture
 from prismsr.tools.inference.plan import Job
-from prismsr.tools.inference.upscaler import Upscaler
+from prismsr.tools.inference.upscaler import InferenceError, Upscaler
 from prismsr.utils.errors import DataError, JobError
 from prismsr.utils.files import atomic_write
+from prismsr.utils.processes import compute_ahead, iterate_in_processes
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Outcome:
 
 
 def infer_files(upscaler: Upscaler, jobs: Sequence[Job]) -> Iterator[Outcome]:
-    """Yield super-resolve images one by one; the next is read, and the last written, while the network works.
+    """Super-resolve images one by one; the next is read, and the last written, while the network works.
 
     Args:
         upscaler: what is done to each picture.
@@ -38,25 +40,9 @@ def infer_files(upscaler: Upscaler, jobs: Sequence[Job]) -> Iterator[Outcome]:
     Raises:
         JobError: an output cannot be written.
     """
-    # two pools of one thread: reading ahead must not wait behind an output that is being compressed
-    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
-        writing: Future[Outcome] | None = None
-        for job, picture in _read_ahead(jobs, reader):
-            last, writing = writing, writer.submit(_write, job, _upscale(upscaler, job, picture))
-            if last is not None:
-                yield last.result()
-        if writing is not None:
-            yield writing.result()
-
-
-def _read_ahead(jobs: Sequence[Job], reader: ThreadPoolExecutor) -> Iterator[tuple[Job, Picture | str]]:
-    """Yield each job with its picture, or the reason why there is none; one is read ahead."""
-    ahead: Future[Picture | str] | None = reader.submit(_read, jobs[0].source) if jobs else None
-    for index, job in enumerate(jobs):
-        assert ahead is not None
-        picture = ahead.result()
-        ahead = reader.submit(_read, jobs[index + 1].source) if index + 1 < len(jobs) else None
-        yield job, picture
+    pictures = compute_ahead(_read, (job.source for job in jobs))
+    upscaled = ((job, _upscale(upscaler, job, picture)) for job, picture in zip(jobs, pictures, strict=True))
+    yield from compute_ahead(_write, upscaled)
 
 
 def _read(path: Path) -> Picture | str:
@@ -75,7 +61,8 @@ def _upscale(upscaler: Upscaler, job: Job, picture: Picture | str) -> Picture | 
         return f"{job.source}: {error}"
 
 
-def _write(job: Job, picture: Picture | str) -> Outcome:
+def _write(upscaled: tuple[Job, Picture | str]) -> Outcome:
+    job, picture = upscaled
     if isinstance(picture, str):
         return Outcome(job, picture)
     suffix = job.target.suffix.lower()
@@ -98,3 +85,31 @@ def _set_newer(job: Job) -> None:
     least = max(job.since, job.source.stat().st_mtime_ns)
     if job.target.stat().st_mtime_ns < least:
         os.utime(job.target, ns=(least, least))
+
+
+def infer_in_processes(upscaler: Upscaler, jobs: Sequence[Job], devices: Sequence[str]) -> Iterator[Outcome]:
+    """Infer as `infer_files` does, in one process for each device; outcomes come as they are ready, in no order.
+
+    Args:
+        upscaler: its generator is one of `load_generator`, and is loaded again in each process.
+        jobs: the images.
+        devices: torch devices; one may stand here more than once.
+
+    Raises:
+        InferenceError: the generator cannot be loaded again.
+        JobError: a process died, or an output cannot be written; the others end after the image they are at.
+    """
+    source = upscaler.generator.source
+    if not source:
+        raise InferenceError(f"{upscaler.generator.name} was not made by load_generator: it works in one process only")
+    dealt = [jobs[index :: len(devices)] for index in range(len(devices))]
+    shares = [
+        ({**source, "device": device}, upscaler.arguments, share)
+        for device, share in zip(devices, dealt, strict=True)
+        if share
+    ]
+    return iterate_in_processes(_infer_share, shares, "use a smaller --tile or fewer --workers")
+
+
+def _infer_share(source: Mapping[str, Any], arguments: Mapping[str, Any], jobs: Sequence[Job]) -> Iterator[Outcome]:
+    return infer_files(Upscaler(load_generator(**source), **arguments), jobs)

@@ -11,11 +11,10 @@ from pathlib import Path
 from time import monotonic
 
 from prismsr.tools.inference.defaults import TILE
-from prismsr.tools.inference.files import Outcome, infer_files
+from prismsr.tools.inference.files import Outcome, infer_files, infer_in_processes
 from prismsr.tools.inference.generator import Generator, GeneratorError, load_generator
 from prismsr.tools.inference.plan import Job, claim_output, plan_jobs, split_done
 from prismsr.tools.inference.upscaler import AlphaMode, InferenceError, Upscaler
-from prismsr.tools.inference.workers import infer_in_processes
 from prismsr.utils.folder_lock import folder_lock
 
 from tqdm import tqdm
@@ -78,7 +77,7 @@ def infer_folder(
     devices: Sequence[str] = (),
     progress: bool = True,
 ) -> InferenceReport:
-    """Return super-resolve images and folders of images into a folder.
+    """Super-resolve images and folders of images into a folder.
 
     Args:
         generator: from `load_generator`.
@@ -91,8 +90,7 @@ def infer_folder(
         alpha: how an alpha channel is enlarged: `bicubic`, or by the network (`net`).
         scale: enlargement of the output, a divisor of the generator's scale, which is its default.
         overwrite: do again what is done, and what was made with other settings.
-        devices: the images are dealt out to one process for each, which loads the generator there; a device may stand
-            here more than once. Default: this process, on the generator's device.
+        devices: a process on each shares the work; one may stand here more than once. Default: this process alone.
         progress: show a bar.
 
     Returns:
@@ -100,8 +98,7 @@ def infer_folder(
 
     Raises:
         InferenceError: the arguments do not fit together, or the folder was made with other settings.
-        FolderInUseError: another run is writing there.
-        JobError: an output cannot be written, or a process died.
+        FolderInUseError: another run is writing there. JobError: an output cannot be written, or a process died.
     """
     upscaler = Upscaler(generator, tile, overlap, alpha, scale)
     jobs = plan_jobs(inputs, output, suffix, ext)

@@ -1,6 +1,6 @@
 """Generators for inference and export: a network with its weights, its device and its precision."""
 
-from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,41 +26,22 @@ class GeneratorError(UserError, ValueError):
     """A generator cannot be used as asked; the message says why and what to do."""
 
 
-class Generator:
-    """A network that enlarges images, frozen and in eval mode.
+@dataclass(eq=False)
+class Generator(Built):
+    """A network that enlarges images, on its device.
 
     Attributes:
-        net: the network itself, spandrel's descriptor of it, or a network that is sampled; maps (1, channels, h, w) in
-            [0, 1] to scale times that.
-        name: the experiment's or the file's.
-        scale: whole number.
-        window_size: the sides of what the network gets are multiples of it; images are mirrored at their right and
-            lower border to such a size, as in validation.
-        channels: 3 (RGB), or 1: the network then sees each colour channel as a picture of its own.
-        luma: a network of one channel enlarges Y of BT.601 in 16/255 to 235/255, and bicubic the colours.
-        whole: whether the network is not to be run in tiles, because it needs the whole image.
-        settings: what the output depends on, as plain values: network, hash of the weights, precision.
+        device: where it runs.
+        precision: that it runs in; the settings name it.
         source: the arguments of `load_generator` that made it, for loading it again elsewhere; empty where none did.
     """
 
-    def __init__(
-        self,
-        net: Callable[[Tensor], Tensor],
-        name: str,
-        scale: int,
-        window_size: int = 1,
-        channels: int = 3,
-        whole: bool = False,
-        device: str | torch.device = "cpu",
-        precision: str = "fp32",
-        settings: Mapping[str, Any] | None = None,
-        luma: bool = False,
-    ) -> None:
-        self.net, self.name, self.scale, self.window_size = net, name, scale, window_size
-        self.channels, self.whole, self.luma = channels, whole, luma
-        self.device, self.precision = torch.device(device), precision
-        self.settings = {**(settings or {}), "precision": precision}
-        self.source: dict[str, Any] = {}
+    device: torch.device = torch.device("cpu")  # noqa: RUF009  (it is immutable)
+    precision: str = "fp32"
+    source: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.settings = {**self.settings, "precision": self.precision}
 
     @torch.inference_mode()
     def __call__(self, image: Tensor) -> Tensor:
@@ -125,16 +106,8 @@ def load_generator(
         raise GeneratorError(f"precision {precision}: allowed for {built.name}: {', '.join(built.precisions)}")
     net: Any = built.net  # both torch modules and spandrel's descriptors move themselves
     net.to(place)
-    about = (built.name, built.scale, built.window_size, built.channels, built.whole)
-    generator = Generator(net, *about, place, precision, built.settings, built.luma)
-    generator.source = {
-        "model": model,
-        "weights": weights,
-        "param_key": param_key,
-        "precision": precision,
-        "root": root,
-    }
-    return generator
+    source = {"model": model, "weights": weights, "param_key": param_key, "precision": precision, "root": root}
+    return Generator(**vars(built), device=place, precision=precision, source=source)
 
 
 def _build(file: Path, weights: Path | None, param_key: ParamKey, root: Path) -> Built:

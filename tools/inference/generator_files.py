@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from prismsr.tools.inference.defaults import PRECISIONS
 from prismsr.utils.errors import OptionError
 from prismsr.utils.files import hash_file
 from prismsr.utils.options.channels import find_argument
@@ -22,18 +23,32 @@ from torch import Tensor, nn
 _PROBE = 16  # pixels: side of the image that a network's scale is measured with
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Built:
-    """A network, on the CPU, in eval mode, and what is known of it; see prismsr.tools.inference.generator."""
+    """A network, on the CPU, frozen and in eval mode, and what is known of it.
+
+    Attributes:
+        net: the network itself, spandrel's descriptor of it, or a network that is sampled; maps (1, channels, h, w) in
+            [0, 1] to scale times that.
+        name: the experiment's or the file's.
+        scale: whole number.
+        window_size: the sides of what the network gets are multiples of it; images are mirrored at their right and
+            lower border to such a size, as in validation.
+        settings: what the output depends on, as plain values: network and hash of the weights.
+        channels: 3 (RGB), or 1: the network then sees each colour channel as a picture of its own.
+        luma: a network of one channel enlarges Y of BT.601 in 16/255 to 235/255, and bicubic the colours.
+        whole: whether the network is not to be run in tiles, because it needs the whole image.
+        precisions: those that it can be run in.
+    """
 
     net: Callable[[Tensor], Tensor]
     name: str
     scale: int
-    window_size: int
-    settings: dict[str, Any]
+    window_size: int = 1
+    settings: dict[str, Any] = field(default_factory=dict)
     channels: int = 3
     whole: bool = False
-    precisions: tuple[str, ...] = ("fp32", "fp16", "bf16")
+    precisions: tuple[str, ...] = PRECISIONS
     luma: bool = False
 
 

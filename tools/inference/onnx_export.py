@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from prismsr.tools.inference.generator import Generator
-from prismsr.utils.errors import UserError
+from prismsr.utils.errors import UserError, shorten_error
 
 import numpy as np
 import torch
@@ -107,7 +107,7 @@ def _export(net: nn.Module, image: Tensor, path: Path, dynamic: bool, window: in
         )
     except Exception as error:  # torch's exporter fails in as many ways as there are operations
         hint = "; try it without --dynamic" if dynamic else ""
-        raise ExportError(f"torch cannot export {type(net).__name__} ({_first_line(error)}){hint}") from error
+        raise ExportError(f"torch cannot export {type(net).__name__} ({shorten_error(error)}){hint}") from error
 
 
 def _check(generator: Generator, file: Path, path: Path, sizes: tuple[tuple[int, int], ...]) -> ExportReport:
@@ -135,8 +135,3 @@ def _find_runner(file: Path) -> tuple[Any, str]:
     onnx = importlib.import_module("onnx")
     evaluator = importlib.import_module("onnx.reference").ReferenceEvaluator(str(file))
     return lambda image: evaluator.run([OUTPUT], {INPUT: image})[0], f"onnx {onnx.__version__}, reference evaluator"
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

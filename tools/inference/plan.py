@@ -81,11 +81,6 @@ def _refuse_clashes(jobs: Sequence[Job]) -> None:
         by_target[job.target] = job.source
 
 
-def find_record_folder(output: Path) -> Path:
-    """Return the folder that holds the record: the output, or that of an output file."""
-    return output.parent if output.suffix.lower() in IMAGE_SUFFIXES and not output.is_dir() else output
-
-
 def claim_output(jobs: Sequence[Job], output: Path, settings: dict[str, Any], overwrite: bool) -> int:
     """Make sure that outputs which are there already were made with these settings, and record the settings.
 
@@ -98,7 +93,8 @@ def claim_output(jobs: Sequence[Job], output: Path, settings: dict[str, Any], ov
         InferenceError: an output was made otherwise, or nobody knows how, and `overwrite` is false.
     """
     settings = simplify_settings(settings)
-    path = find_record_folder(output) / INFERRED
+    is_file = output.suffix.lower() in IMAGE_SUFFIXES and not output.is_dir()
+    path = (output.parent if is_file else output) / INFERRED
     earlier, since = _read_settings(path)
     # os.path: a name that is too long for the disk is not there
     there = [job.target for job in jobs if os.path.exists(job.target)]
@@ -150,9 +146,6 @@ def split_done(jobs: Sequence[Job], overwrite: bool) -> tuple[list[Job], list[Jo
     todo: list[Job] = []
     done: list[Job] = []
     for job in jobs:
-        (done if not overwrite and _is_done(job) else todo).append(job)
+        is_done = os.path.isfile(job.target) and job.target.stat().st_mtime_ns >= job.source.stat().st_mtime_ns
+        (done if is_done and not overwrite else todo).append(job)
     return todo, done
-
-
-def _is_done(job: Job) -> bool:
-    return os.path.isfile(job.target) and job.target.stat().st_mtime_ns >= job.source.stat().st_mtime_ns

@@ -7,7 +7,7 @@ from prismsr.models.step.memory import is_out_of_memory
 from prismsr.tools.inference.defaults import TILE, fit_overlap
 from prismsr.tools.inference.generator import Generator
 from prismsr.tools.inference.pictures import Picture
-from prismsr.utils.errors import DataError, UserError
+from prismsr.utils.errors import DataError, UserError, shorten_error
 from prismsr.utils.padding import pad_to_windows
 from prismsr.utils.resize import imresize_bicubic
 from prismsr.utils.tiling import blend_rows
@@ -70,12 +70,8 @@ class Upscaler:
             raise InferenceError(
                 f"scale {scale}: {generator.name} enlarges x{generator.scale}; a divisor of it is wanted"
             )
-        self.arguments: dict[str, Any] = {
-            "tile": self.tile,
-            "overlap": self.overlap,
-            "alpha": alpha,
-            "scale": self.scale,
-        }
+        sides = {"tile": self.tile, "overlap": self.overlap}
+        self.arguments: dict[str, Any] = {**sides, "alpha": alpha, "scale": self.scale}
         self.settings: dict[str, Any] = {**generator.settings, **self.arguments}
 
     def __call__(self, picture: Picture) -> Picture:
@@ -100,7 +96,7 @@ class Upscaler:
                 break
             except RuntimeError as error:
                 if not is_out_of_memory(error):
-                    raise DataError(f"the network fails at {_format_size(values)}: {_first_line(error)}") from error
+                    raise DataError(f"the network fails at {_format_size(values)}: {shorten_error(error)}") from error
                 self._use_smaller_tiles(max(values.shape[:2]), error)
             except MemoryError as error:
                 raise DataError(f"out of memory for the output of {_format_size(values)}") from error
@@ -113,7 +109,7 @@ class Upscaler:
         window = self.generator.window_size
         tile = min(self.tile or longest, longest) // 2 // window * window
         if self.generator.whole or tile < max(_SMALLEST_TILE, window):
-            raise DataError(f"out of memory ({_first_line(error)}); smaller tiles are of no help") from error
+            raise DataError(f"out of memory ({shorten_error(error)}); smaller tiles are of no help") from error
         self.tile, self.overlap = tile, min(self.overlap, tile // 2, tile - window) or fit_overlap(tile, window)
         print(f"Out of memory: going on with --tile {tile} --overlap {self.overlap}", file=sys.stderr, flush=True)
 
@@ -171,7 +167,3 @@ def enlarge_bicubic(values: NDArray[Any], scale: int) -> NDArray[Any]:
 
 def _format_size(values: NDArray[Any]) -> str:
     return f"{values.shape[1]}x{values.shape[0]} pixels"
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n", maxsplit=1)[0] or type(error).__name__

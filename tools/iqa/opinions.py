@@ -67,16 +67,8 @@ def correlate_set(
 ) -> Opinions:
     """Score the images of a set and correlate the scores with the opinions.
 
-    Args:
-        iqa_set: the set.
-        scorer: a no-reference metric.
-        store: file of the scores, see `score_images`.
-        workers: processes for a metric without a network.
-        device: of a network.
-        on_error: whether an image without a score ends the run, or is left out.
-
     Raises:
-        CorrelationError: there is no correlation over the whole set. Else see `score_images`.
+        CorrelationError: there is no correlation over the whole set. Else see `score_images`, which has the arguments.
     """
     images = {record.name: record.path for record in iqa_set.records}
     scores, skipped = score_images(images, scorer, store, workers=workers, device=device, on_error=on_error)

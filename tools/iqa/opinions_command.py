@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from prismsr.tools.iqa.sets import READERS, load_iqa_set
-from prismsr.utils.command_line import add_workers, print_list, whole_number
+from prismsr.utils.command_line import add_on_error, add_workers, print_list, whole_number
 from prismsr.utils.errors import OptionError
 from prismsr.utils.options.yaml_loader import read_settings
 
@@ -24,12 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=whole_number(1), help="score only so many images, evenly spread over the set")
     parser.add_argument("-o", "--output", type=Path, default=Path("results/iqa"), help="default: %(default)s")
     parser.add_argument("--csv", type=Path, help="where the table goes as CSV (default: beside the other results)")
-    parser.add_argument(
-        "--on-error",
-        choices=["stop", "skip"],
-        default="stop",
-        help="an image without a score ends the run (stop, the default) or is left out and named (skip)",
-    )
+    add_on_error(parser)
     add_workers(parser)
 
 

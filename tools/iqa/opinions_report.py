@@ -1,6 +1,5 @@
 """The results of tools/evaluate_iqa.py: a table of correlations beside the papers' figures, and a scatter plot."""
 
-import io
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,7 +8,7 @@ from prismsr.metrics.correlation import CorrelationError, fit_cubic, fit_logisti
 from prismsr.tools.iqa.opinions import Group, Opinions, make_vectors
 from prismsr.tools.paper_tables import find_figures
 from prismsr.utils.csv_files import write_rows
-from prismsr.utils.files import atomic_write
+from prismsr.utils.files import atomic_write, write_figure
 from prismsr.utils.tables import markdown_table
 
 import numpy as np
@@ -28,16 +27,9 @@ PROTOCOLS = (
 
 
 def write_opinions(folder: Path, stem: str, opinions: Opinions, table: Path | None = None) -> str:
-    """Write STEM.md, STEM_correlations.csv and the scatter plot STEM.png.
+    """Write STEM.md, STEM_correlations.csv and the scatter plot STEM.png; return the content of STEM.md.
 
-    Args:
-        folder: where they go.
-        stem: their name.
-        opinions: what was found.
-        table: the CSV file, where it has another place.
-
-    Returns:
-        The content of STEM.md.
+    `table` is the CSV file, where it has another place.
     """
     title = f"{opinions.scorer.spec.known.name} on {opinions.iqa_set.name}"
     papers = {name: _find_figures(opinions.iqa_set.name, name, opinions.scorer.spec.known) for name in opinions.groups}
@@ -90,9 +82,7 @@ def write_scatter(path: Path, title: str, opinions: Opinions) -> None:
     axes.set_ylim(y.min() - margin, y.max() + margin)  # a cubic may leave the picture at its ends
     axes.set(xlabel=f"{scorer.spec.known.name} ({scorer.better} is better)", ylabel="MOS", title=title)
     axes.legend(fontsize=8, markerscale=1.5)
-    data = io.BytesIO()
-    figure.savefig(data, format="png", dpi=120)
-    atomic_write(path, data.getvalue())
+    write_figure(path, figure, 120)
 
 
 def _find_figures(set_name: str, group: str, metric: Metric) -> dict[str, float]:

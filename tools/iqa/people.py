@@ -46,10 +46,6 @@ class Choices:
 def build_scorers(names: Sequence[str], settings: Mapping[str, Mapping[str, Any]]) -> list[Scorer]:
     """Build all metrics, so that what is wrong with the last one is told before the first one has scored for hours.
 
-    Args:
-        names: of no-reference metrics.
-        settings: by name in the catalogue.
-
     Raises:
         OptionError: a metric is given twice, or settings belong to none.
         UserError: unknown metric, settings or weights; see `make_scorer`.
@@ -68,11 +64,8 @@ def score_all(
     """Score images by several metrics; what an earlier run kept is not made again.
 
     Args:
-        scorers: the metrics.
-        images: files by name.
+        scorers, images, device, on_error: see `score_images`.
         folder: where the scores are kept.
-        device: torch device.
-        on_error: whether an image without a score ends the run.
 
     Returns:
         Scores by metric and name, negated where lower is better, so that higher is better; and a note for each metric
@@ -97,13 +90,7 @@ def score_all(
 def compare_choices(
     pairs: PreferencePairs, root: Path, scorers: Sequence[Scorer], folder: Path, device: str, on_error: OnError = "stop"
 ) -> Choices:
-    """Compare metrics with people's choices in pairs of images, and with one another.
-
-    Args:
-        pairs: the pairs.
-        root: folder that their paths are relative to.
-        scorers, folder, device, on_error: see `score_all`.
-    """
+    """Compare metrics with people's choices in pairs of images below `root`, and with one another; see `score_all`."""
     images = {name: root / name for name in pairs.list_names()}
     scores, notes = score_all(scorers, images, folder, device, on_error)
     found = {name: find_outcomes(pairs, each) for name, each in scores.items()}

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from prismsr.data.images.source import ImageSourceError
 from prismsr.data.multi_gt.labels import read_labels
+from prismsr.utils.command_line import add_on_error
 from prismsr.utils.errors import OptionError
 
 
@@ -33,12 +34,7 @@ def _add_common(parser: argparse.ArgumentParser, metric_required: bool) -> None:
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ... (default: %(default)s)")
     parser.add_argument("--name", help="name of the results (default: that of the pairs' file or of the root)")
     parser.add_argument("-o", "--output", type=Path, default=Path("results/iqa_analysis"), help="default: %(default)s")
-    parser.add_argument(
-        "--on-error",
-        choices=["stop", "skip"],
-        default="stop",
-        help="an image without a score ends the run (stop, the default) or is left out and counted (skip)",
-    )
+    add_on_error(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -56,7 +52,9 @@ def run_pairs(args: argparse.Namespace) -> None:
     from prismsr.tools.iqa.people_report import report_pairs
     from prismsr.tools.iqa.preference_pairs import read_pairs
 
-    pairs = read_pairs(args.pairs, require_folder(args.root))
+    if not args.root.is_dir():
+        raise ImageSourceError(f"{args.root}: no such folder")
+    pairs = read_pairs(args.pairs, args.root)
     scorers = build_scorers(args.metric, read_metric_settings(args.metric_options, "--metric-options"))
     folder = args.output / (args.name or args.pairs.stem)
     found = compare_choices(pairs, args.root, scorers, folder / "scores", args.device, args.on_error)
@@ -90,10 +88,3 @@ def run_hggt(args: argparse.Namespace) -> None:
     title = f"{folder.name}: {len(groups.names)} groups of {len(groups.versions)} images"
     print(report_hggt(folder, title, found, [*first, *notes]))
     print(f"written: {folder}/report.md and .json, misalignment.csv, scores/")
-
-
-def require_folder(root: Path) -> Path:
-    """Return the folder; ImageSourceError where there is none."""
-    if not root.is_dir():
-        raise ImageSourceError(f"{root}: no such folder")
-    return root

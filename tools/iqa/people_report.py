@@ -1,6 +1,5 @@
 """The results of tools/analyse_iqa.py as Markdown, CSV, JSON and a heat map, beside the AMO paper's figures."""
 
-import io
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -14,7 +13,7 @@ from prismsr.tools.iqa.people import Choices
 from prismsr.tools.iqa.preference_pairs import PreferencePairs
 from prismsr.tools.paper_tables import find_figures
 from prismsr.utils.csv_files import write_rows
-from prismsr.utils.files import atomic_write
+from prismsr.utils.files import atomic_write, write_figure
 from prismsr.utils.tables import markdown_table
 
 import numpy as np
@@ -60,10 +59,7 @@ def find_paper_accuracy(metric: str) -> float | None:
 def report_pairs(folder: Path, pairs: PreferencePairs, found: Choices) -> str:
     """Write accuracy.csv, complementarity.csv and .png, report.json and report.md; return the latter.
 
-    Args:
-        folder: where they go; its name is the title.
-        pairs: the pairs.
-        found: what metrics made of them.
+    The folder's name is the title; `found` is what metrics made of the pairs.
     """
     agreements, shares, counts = found.agreements, found.shares, found.counts
     title = f"{folder.name}: {len(pairs.choices)} pairs, {int((pairs.choices == TIE).sum())} of them ties"
@@ -100,14 +96,7 @@ def _format_row(name: str, found: Agreement) -> list[str]:
 
 
 def report_hggt(folder: Path, title: str, found: Mapping[str, Misalignment], notes: Sequence[str]) -> str:
-    """Write misalignment.csv, report.json and report.md; return the latter.
-
-    Args:
-        folder: where they go.
-        title: of the report.
-        found: by metric.
-        notes: what else is to be said.
-    """
+    """Write misalignment.csv, report.json and report.md of what was found by metric; return the latter."""
     header = ["metric", "PM %", "NM %", "PM all %", "NM all %"]
     header += [f"best {name} %" for name in ("original", "positive", "similar", "negative")]
     header += ["groups", "with a negative", "negative held %", "negative best %", "negative best of all %"]
@@ -154,9 +143,7 @@ def draw_complementarity(path: Path, names: Sequence[str], shares: NDArray[np.fl
     axes.set_yticks(range(len(names)), names, fontsize=8)
     axes.set(xlabel="accuracy of", ylabel="where wrong:")
     figure.colorbar(picture, label="%")
-    data = io.BytesIO()
-    figure.savefig(data, format="png", dpi=120)
-    atomic_write(path, data.getvalue())
+    write_figure(path, figure, 120)
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -44,11 +44,7 @@ class PreferencePairs:
 def read_pairs(path: Path, root: Path) -> PreferencePairs:
     """Read a CSV with a header: left, right, choice (left, right, tie), or left, right, left_votes, right_votes.
 
-    The side with more votes is the choice; equal votes are a tie. Other columns are ignored.
-
-    Args:
-        path: the CSV file.
-        root: folder that its image paths are relative to.
+    The side with more votes is the choice; equal votes are a tie. Other columns are ignored. Paths start in `root`.
 
     Raises:
         PairsError: no such file, columns or values, an image that is not there, no pair at all, or ties alone.

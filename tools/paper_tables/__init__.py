@@ -3,10 +3,13 @@
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from prismsr.utils.csv_files import read_rows
+from prismsr.utils.options.yaml_loader import read_yaml
 
 FOLDER = Path(__file__).resolve().parent
+PAPERS = ("ssl", "sfd", "amo", "lgcaa")
 COLUMNS = ["dataset", "metric", "better", "method", "value"]
 
 
@@ -21,9 +24,25 @@ class PaperValue:
     value: float
 
 
-def list_tables() -> list[str]:
-    """Return names of all tables, such as "sfd_table3"."""
-    return sorted(path.stem for path in FOLDER.glob("*.csv"))
+def read_mapping(paper: str) -> dict[str, Any]:
+    """Return what makes the rows of a paper's tables, by table, such as "sfd-1", as PAPER.yml has it.
+
+    Raises:
+        OptionError: the file is no YAML.
+    """
+    file = FOLDER / f"{paper}.yml"
+    return dict(read_yaml(file.read_text(encoding="utf8"), file.name)[0])
+
+
+@lru_cache(maxsize=1)
+def find_protocols() -> dict[str, str]:
+    """Return the protocol of each table whose data sets are all measured by one, by table."""
+    found = {
+        table: {use.get("protocol") for use in content["sets"].values()}
+        for paper in PAPERS
+        for table, content in read_mapping(paper).items()
+    }
+    return {table: names.pop() for table, names in found.items() if len(names) == 1 and None not in names}
 
 
 @lru_cache(maxsize=32)

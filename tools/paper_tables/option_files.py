@@ -9,12 +9,10 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from prismsr.tools.paper_tables import FOLDER
-from prismsr.utils.options.yaml_loader import read_yaml
+from prismsr.tools.paper_tables import FOLDER, PAPERS, read_mapping
 from prismsr.utils.tables import markdown_table
 
 ROOT = FOLDER.parents[1]
-PAPERS = ("ssl", "sfd", "amo", "lgcaa")
 
 
 def find_rows(tables: Mapping[str, Any]) -> dict[str, list[str]]:
@@ -40,8 +38,7 @@ def read_purpose(file: Path) -> str:
 
 def format_readme(paper: str) -> str:
     """Return the text of options/PAPER/README.md."""
-    source = FOLDER / f"{paper}.yml"
-    rows = find_rows(read_yaml(source.read_text(encoding="utf8"), source.name)[0])
+    rows = find_rows(read_mapping(paper))
     cells = [
         (f"[{file.name}]({file.name})", read_purpose(file), "; ".join(rows.get(f"options/{paper}/{file.name}", ["-"])))
         for file in sorted((ROOT / "options" / paper).glob("*.yml"))

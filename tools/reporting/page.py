@@ -26,15 +26,7 @@ def render_page(
     papers: Sequence[PaperTable],
     problems: Sequence[str],
 ) -> str:
-    """Return the HTML text; equal for equal arguments.
-
-    Args:
-        title: of the page.
-        groups: evaluations that share a table, with their crops.
-        curves: of experiments.
-        papers: papers' tables.
-        problems: what is missing.
-    """
+    """Return the HTML text, equal for equal arguments; each group of evaluations has its crops beside it."""
     environment = Environment(
         loader=FileSystemLoader(FOLDER),
         autoescape=True,

@@ -4,10 +4,9 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from prismsr.tools.evaluation.summary import MetricSummary
+from prismsr.tools.evaluation.summary import MetricSummary, count_digits
 from prismsr.tools.reporting.evaluations import Evaluation, Group
 
-TWO_DIGITS = ("PSNR", "FID", "MUSIQ")  # the papers print four digits of all others
 ARROWS = {"higher": "↑", "lower": "↓"}
 HASH = 12  # characters of a hash in the notes
 
@@ -143,4 +142,4 @@ def describe_scores(scores: Mapping[str, float]) -> str:
 
 def format_number(value: float | None, column: str) -> str:
     """Return a value with the digits of its column."""
-    return "–" if value is None else f"{value:.{2 if column in TWO_DIGITS else 4}f}"
+    return "–" if value is None else f"{value:.{count_digits(column)}f}"

@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +16,8 @@ from prismsr.utils.csv_files import format_rows
 from prismsr.utils.files import atomic_write
 from prismsr.utils.tables import markdown_table
 
+Figure = tuple[str, str, str, str, float | None]
+"""Data set, method, metric, which direction is better, and the printed figure."""
 State = Literal["done", "ready", "stale", "missing", "failed", "paper only", "not made"]
 TOLERANCES = {metric.column: metric.tolerance for metric in TABLE if metric.tolerance} | {
     "PLCC": 0.01, "SRCC": 0.01, "KRCC": 0.01, "Accuracy": 1.0,
@@ -63,13 +66,9 @@ class Cell:
 
 
 def list_cells(name: str, table: Table, found: Sequence[Found], rows: Sequence[str], sets: Sequence[str]) -> list[Cell]:
-    """Return all cells of a table, in the paper's order, those of extra rows last.
+    """Return the cells of a table, in the paper's order, those of extra rows last.
 
-    Args:
-        name: of the table.
-        table: the table.
-        found: its jobs.
-        rows, sets: only these; none for all.
+    Where `rows` or `sets` hold a name, only the cells of those are returned. `found` are the table's jobs.
     """
     jobs = {(one.job.dataset, one.job.method): one for one in found}
     printed = [(value.dataset, value.method, value.metric, value.better, value.value) for value in table.read_figures()]
@@ -80,37 +79,29 @@ def list_cells(name: str, table: Table, found: Sequence[Found], rows: Sequence[s
         for metric, better in one.job.columns.items()
     ]
     return [
-        _make_cell(name, table, jobs.get((dataset, method)), dataset, method, metric, better, paper)
-        for dataset, method, metric, better, paper in [*printed, *extra]
-        if (not rows or method in rows) and (not sets or dataset in sets)
+        _make_cell(name, table, jobs.get(figure[:2]), figure)
+        for figure in [*printed, *extra]
+        if (not rows or figure[1] in rows) and (not sets or figure[0] in sets)
     ]
 
 
-def _make_cell(
-    name: str,
-    table: Table,
-    found: Found | None,
-    dataset: str,
-    method: str,
-    metric: str,
-    better: str,
-    paper: float | None,
-) -> Cell:
+def _make_cell(name: str, table: Table, found: Found | None, figure: Figure) -> Cell:
+    _, method, metric, *_ = figure
     factor = table.factors.get(metric, 1.0)
-    about = (name, dataset, method, metric, better, paper)
+    make = partial(Cell, name, *figure)
     tolerance = TOLERANCES[metric] * factor
     if found is None:
         if method not in table.not_made:
-            return Cell(*about, None, tolerance, "paper only")
-        return Cell(*about, None, tolerance, "not made", (f"{method}: {table.not_made[method]}",))
+            return make(None, tolerance, "paper only")
+        return make(None, tolerance, "not made", (f"{method}: {table.not_made[method]}",))
     kept = found.kept.get(metric)
     if kept is not None:
-        return Cell(*about, kept.value * factor, tolerance, "done")
-    return Cell(*about, None, tolerance, *_explain_lack(found, metric))
+        return make(kept.value * factor, tolerance, "done")
+    return make(None, tolerance, *_explain_lack(found, metric))
 
 
 def _explain_lack(found: Found, metric: str) -> tuple[State, tuple[str, ...]]:
-    """State of a cell without a figure, and what to do."""
+    """Return the state of a cell without a figure, and what to do."""
     needs = found.needs
     lacks = [*needs.lacks, *([needs.metrics[metric]] if metric in needs.metrics else [])]
     error = found.errors.get(metric) or found.errors.get("")

@@ -10,17 +10,16 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from prismsr.tools.evaluation.columns import MetricSpec
+from prismsr.tools.evaluation.summary import list_versions
 from prismsr.tools.reproduction.needs import Needs, list_metric_weights
-from prismsr.tools.reproduction.tables import Job
+from prismsr.tools.reproduction.tables import Job, is_file
 from prismsr.utils.files import atomic_write, hash_file, list_visible_files
 from prismsr.utils.options.files import load_options
 from prismsr.utils.weights.published import place
-from prismsr.version import __version__
 
 RECORD = "result.json"
 IMAGES = "images"
@@ -81,7 +80,7 @@ def list_image_settings(job: Job, needs: Needs, how: How) -> dict[str, Any]:
 def list_quality_settings(job: Job, root: Path) -> dict[str, Any]:
     """Return what the scores of a quality metric depend on, with the files that its options name."""
     options = {
-        key: [value, hash_file(root / value)] if isinstance(value, str) and (root / value).is_file() else value
+        key: [value, hash_file(root / value)] if is_file(value, root) else value
         for key, value in job.row.metric_options.items()
     }
     lists = [hash_file(root / file) for file in (job.use.pairs, job.use.labels) if file and (root / file).is_file()]
@@ -175,10 +174,5 @@ def _hash_once(path: Path, size: int, changed: int) -> str:
 
 @lru_cache(maxsize=1)
 def _list_versions() -> dict[str, str]:
-    found = {"prismsr": __version__}
-    for package in ("pyiqa", "basicsr", "stlpips_pytorch"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
+    found = list_versions()
+    return {name: found[name] for name in ("prismsr", "pyiqa", "basicsr", "stlpips_pytorch") if name in found}

@@ -59,12 +59,7 @@ class Needs:
 
 
 def find_needs(job: Job, root: Path, checkpoints: Mapping[str, Path]) -> Needs:
-    """Look for all that a job needs.
-
-    Args:
-        job: the job.
-        root: the repository's folder.
-        checkpoints: files by method, in place of those of the experiments.
+    """Look for all that a job needs; `checkpoints` are files by method, in place of those of the experiments.
 
     Raises:
         OptionError: an option file that is there is wrong.
@@ -226,16 +221,13 @@ def _look_for_quality_metric(needs: Needs, job: Job, root: Path) -> None:
         source = SOURCES[use.reader] + "; docs/guide/iqa.md" if use.reader else use.source
         needs.lacks.append(Lack("test set", f"{job.dataset}: {absent[0]} is not there; see {source}"))
     for value in row.metric_options.values():
-        if _is_file(value) and not (root / value).is_file():
+        is_name = isinstance(value, str) and Path(value).suffix in (".pth", ".safetensors")
+        if is_name and not (root / value).is_file():
             needs.lacks.append(Lack("checkpoint", f"{value}; train it: python basicsr/train.py -opt {row.options}"))
     assert row.metric is not None
     lack = find_metric_lack(row.metric, root)
     if lack is not None:
         needs.lacks.append(lack)
-
-
-def _is_file(value: object) -> bool:
-    return isinstance(value, str) and Path(value).suffix in (".pth", ".safetensors")
 
 
 # ----------------------------------------------------------------------------------------------------------- weights

@@ -4,14 +4,13 @@ Planes of perception and distortion (the subject of SFD's figure 1 and LGCAA's f
 are from the papers' tables; data sets, axes and forms of the pictures are ours.
 """
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from prismsr.tools.reproduction.cells import Cell
-from prismsr.utils.files import atomic_write
+from prismsr.utils.files import write_figure
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -65,15 +64,7 @@ RADARS = (
 
 
 def draw_plots(cells: Mapping[str, Sequence[Cell]], folder: Path) -> list[Path]:
-    """Draw the pictures of the tables that are there, as PNG.
-
-    Args:
-        cells: by table.
-        folder: where they go.
-
-    Returns:
-        The files.
-    """
+    """Draw the pictures of the tables that are there, as PNG in a folder; return the files. `cells` are by table."""
     drawn = []
     for plane in PLANES:
         own = [cell for cell in cells.get(plane.table, ()) if cell.dataset == plane.dataset]
@@ -92,9 +83,7 @@ def draw_plots(cells: Mapping[str, Sequence[Cell]], folder: Path) -> list[Path]:
 
 
 def _save(figure: Figure, path: Path) -> Path:
-    data = io.BytesIO()
-    figure.savefig(data, format="png", dpi=120)
-    atomic_write(path, data.getvalue())
+    write_figure(path, figure, 120)
     return path
 
 
@@ -123,7 +112,8 @@ def _draw_plane(plane: Plane, cells: Sequence[Cell]) -> Figure:
         axes.margins(0.16, 0.12)
         if lower:
             axes.invert_yaxis()
-        _draw_legend(axes)
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.11), ncols=3, frameon=False)
         _place_labels(figure, axes, texts)
     figure.suptitle(f"{plane.table}: {plane.dataset}", fontsize=11)
     return figure
@@ -156,17 +146,10 @@ def _join(axes: Axes, points: Mapping[str, tuple[float, float]], suffix: str, ou
             axes.annotate("", xy=end, xytext=start, arrowprops=style, zorder=2)
 
 
-def _draw_legend(axes: Axes) -> None:
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.11), ncols=3, frameon=False)
-
-
 def _place_labels(figure: Figure, axes: Axes, texts: Sequence[tuple[float, float, str, str]]) -> None:
     """Write names beside points: for each the nearest of some places where it covers no point and no other name.
 
-    Args:
-        figure, axes: with all else drawn.
-        texts: x, y, name, colour.
+    All else is drawn already; `texts` are x, y, name and colour.
     """
     canvas = FigureCanvasAgg(figure)
     canvas.draw()  # fixes the layout, so that sizes in pixels are known
@@ -180,12 +163,12 @@ def _place_labels(figure: Figure, axes: Axes, texts: Sequence[tuple[float, float
         for place in places:
             label = _label(axes, text, *place)
             box = _find_box(label, renderer)
-            clashes = sum(box.overlaps(other) for other in taken) + 3 * (not _lies_inside(box, frame))
-            worse = label if best is not None and best[0] <= clashes else best[1] if best is not None else None
-            if worse is not label:
+            inside = box.x0 >= frame.x0 and box.x1 <= frame.x1 and box.y0 >= frame.y0 and box.y1 <= frame.y1
+            clashes = sum(box.overlaps(other) for other in taken) + 3 * (not inside)
+            if best is not None:
+                (label if best[0] <= clashes else best[1]).remove()
+            if best is None or clashes < best[0]:
                 best = (clashes, label, box)
-            if worse is not None:
-                worse.remove()
             if clashes == 0:
                 break
         assert best is not None
@@ -208,10 +191,6 @@ def _find_box(label: Any, renderer: Any) -> Bbox:
     """Return the text's own box, without that of the line to its point."""
     label.update_positions(renderer)
     return Text.get_window_extent(label, renderer).padded(1)
-
-
-def _lies_inside(box: Bbox, frame: Bbox) -> bool:
-    return bool(box.x0 >= frame.x0 and box.x1 <= frame.x1 and box.y0 >= frame.y0 and box.y1 <= frame.y1)
 
 
 # --------------------------------------------------------------------------------------------------- bars and radars
@@ -273,5 +252,4 @@ def _draw_radar(title: str, cells: Sequence[Cell], methods: Sequence[str]) -> Fi
 
 
 def _list_values(cells: Sequence[Cell], method: str, metrics: Sequence[str], ours: bool) -> np.ndarray:
-    own = {cell.metric: cell.ours if ours else cell.paper for cell in cells if cell.method == method}
-    return np.array([np.nan if own.get(metric) is None else own[metric] for metric in metrics], np.float64)
+    return np.array([_find_values(cells, metric, ours).get(method, np.nan) for metric in metrics], np.float64)

@@ -10,7 +10,7 @@ from prismsr.data.images.source import FolderSource
 from prismsr.data.multi_gt.groups import group_keys
 from prismsr.data.test_sets.sets import count_images
 from prismsr.metrics.correlation import CorrelationError
-from prismsr.tools.evaluation.columns import MetricSpec, make_scorer
+from prismsr.tools.evaluation.columns import MetricSpec, Scorer, make_scorer
 from prismsr.tools.evaluation.folder import evaluate_folder
 from prismsr.tools.evaluation.results import format_markdown
 from prismsr.tools.evaluation.summary import Summary, average_best
@@ -34,7 +34,7 @@ from prismsr.tools.reproduction.kept_results import (
     write_record,
 )
 from prismsr.tools.reproduction.needs import Lack, Needs, find_needs
-from prismsr.tools.reproduction.tables import Job, Row
+from prismsr.tools.reproduction.tables import Job, Row, is_file
 from prismsr.utils.devices import find_device
 from prismsr.utils.errors import JobError, OptionError, UserError
 from prismsr.utils.folder_lock import folder_lock
@@ -126,7 +126,7 @@ def _look_at_results(found: Found, setup: Setup) -> None:
 
 
 def _name_column(job: Job, column: str) -> str:
-    """Name of a column in the record; the groups of one quality set share it."""
+    """Return the name of a column in the record; the groups of one quality set share it."""
     return column if job.use.protocol is not None or job.use.group == "all" else f"{job.use.group}: {column}"
 
 
@@ -234,7 +234,7 @@ def _correlate_with_opinions(found: Found, setup: Setup) -> dict[str, Result]:
     """Return the correlations of a quality metric with opinion scores; the reports stay in the folder."""
     job, use, row = found.job, found.job.use, found.job.row
     assert found.folder is not None
-    scorer = make_scorer(MetricSpec(str(row.metric), _find_settings(row, setup.root)), "none")
+    scorer = _make_scorer(row, setup.root)
     iqa_set = load_iqa_set(str(use.reader), setup.root / str(use.root), setup.root / use.labels if use.labels else None)
     workers, device = setup.workers or count_cores(), str(find_device(setup.device))
     opinions = correlate_set(iqa_set, scorer, found.folder / "scores.csv", workers=workers, device=device)
@@ -257,7 +257,7 @@ def _compare_with_people(found: Found, setup: Setup) -> dict[str, Result]:
     assert found.folder is not None
     root, folder, device = setup.root / str(use.root), found.folder / "pairs", str(find_device(setup.device))
     pairs = read_pairs(setup.root / str(use.pairs), root)
-    scorer = make_scorer(MetricSpec(str(row.metric), _find_settings(row, setup.root)), "none")
+    scorer = _make_scorer(row, setup.root)
     choices = compare_choices(pairs, root, [scorer], folder / "scores", device)
     print(report_pairs(folder, pairs, choices), file=sys.stderr)
     (one,) = choices.agreements.values()
@@ -265,12 +265,9 @@ def _compare_with_people(found: Found, setup: Setup) -> dict[str, Result]:
     return {"Accuracy": Result(found.keys["Accuracy"], 100 * one.accuracy, one.compared, "pairs", *made_with)}
 
 
-def _find_settings(row: Row, root: Path) -> dict[str, Any]:
-    return {key: _resolve_file(value, root) for key, value in row.metric_options.items()}
-
-
-def _resolve_file(value: Any, root: Path) -> Any:
-    return str(root / value) if isinstance(value, str) and (root / value).is_file() else value
+def _make_scorer(row: Row, root: Path) -> Scorer:
+    files = {key: str(root / value) for key, value in row.metric_options.items() if is_file(value, root)}
+    return make_scorer(MetricSpec(str(row.metric), {**row.metric_options, **files}), "none")
 
 
 def run_all(found: Sequence[Found], setup: Setup) -> None:

@@ -7,17 +7,16 @@ keys.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, Literal
 
 from prismsr.tools import paper_tables
 from prismsr.tools.paper_tables import PaperValue
 from prismsr.utils.errors import OptionError
 from prismsr.utils.names import did_you_mean
-from prismsr.utils.options.yaml_loader import read_yaml
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-PAPERS = ("ssl", "sfd", "amo", "lgcaa")
 Kind = Literal["sr", "opinion", "pairs"]
 """sr: images are made and evaluated; opinion, pairs: a quality metric against opinion scores, and people's choices."""
 
@@ -155,13 +154,12 @@ def read_tables() -> dict[str, Table]:
         OptionError: a file is no YAML, or has wrong keys, or does not cover its CSV.
     """
     found: dict[str, Table] = {}
-    for paper in PAPERS:
-        file = paper_tables.FOLDER / f"{paper}.yml"
-        for name, content in read_yaml(file.read_text(encoding="utf8"), file.name)[0].items():
+    for paper in paper_tables.PAPERS:
+        for name, content in paper_tables.read_mapping(paper).items():
             try:
                 found[name] = Table.model_validate(content)
             except ValidationError as error:
-                raise OptionError(f"{file.name}: {name}: {error}") from error
+                raise OptionError(f"{paper}.yml: {name}: {error}") from error
     return found
 
 
@@ -178,13 +176,15 @@ def find_tables(names: Sequence[str]) -> dict[str, Table]:
     return known if "all" in names else {name: known[name] for name in names}
 
 
+def is_file(value: object, root: Path) -> bool:
+    """Return whether a value of a row's `metric_options` is the name of a file that is there."""
+    return isinstance(value, str) and (root / value).is_file()
+
+
 def list_jobs(name: str, table: Table, rows: Sequence[str] = (), sets: Sequence[str] = ()) -> list[Job]:
     """Return the rows that can be made, on each data set where the table has figures.
 
-    Args:
-        name: of the table.
-        table: the table.
-        rows, sets: only these; none for all.
+    Where `rows` or `sets` hold a name, only the jobs of those are returned.
     """
     made = {**table.rows, **table.extra}
     columns: dict[tuple[str, str], dict[str, str]] = {(dataset, ""): dict(table.columns) for dataset in table.sets}

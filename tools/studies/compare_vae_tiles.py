@@ -7,8 +7,8 @@ the whole one.
 """
 
 import argparse
-import io
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from prismsr.archs.lgcaa.stable_diffusion import build_vae, encode_images, vae_f
 from prismsr.metrics.tensors import read_tensor
 from prismsr.utils.command_line import command, run_main
 from prismsr.utils.errors import OptionError
-from prismsr.utils.files import atomic_write
+from prismsr.utils.files import write_figure
 
 import torch
 from torch import Tensor
@@ -55,16 +55,10 @@ def run(args: argparse.Namespace) -> None:
     options = [parse_section(SamplingOptions, {**sizes, "vae_norm_stages": n}, "tiles") for n in args.stages]
     vae = build_vae(BaseOptions(path=None, vae_path=args.vae))
     results = decode_all(vae, _read(args.input, vae_factor(vae)), options)
-    args.output.parent.mkdir(parents=True, exist_ok=True)
     draw(results, args.output)
     for name, image in results.items():
         if name != "whole":
             print(f"{name}: {describe_difference(image, results['whole'])}")
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; exit code 0, 1 where the picture cannot be written, 2 where the arguments are wrong."""
-    return command("compare_vae_tiles.py", __doc__, add_arguments, run, argv, stopped="stopped")
 
 
 def _read(path: Path, factor: int) -> Tensor:
@@ -114,10 +108,10 @@ def draw(results: dict[str, Tensor], output: Path) -> None:
             axis.imshow(shown[0].clamp(0, 1).permute(1, 2, 0).numpy(), interpolation="nearest")
             axis.set_axis_off()
         axes[0, column].set_title(name)
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=width / 3.7)  # about a pixel for a pixel
-    atomic_write(output, file.getvalue())
+    write_figure(output, figure, width / 3.7)  # about a pixel for a pixel
 
+
+main = partial(command, "compare_vae_tiles.py", __doc__, add_arguments, run, stopped="stopped")
 
 if __name__ == "__main__":
     run_main(main)

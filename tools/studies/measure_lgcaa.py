@@ -9,7 +9,7 @@ Paper: LGCAA, sec. III-B.
 
 import argparse
 import math
-from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import prismsr  # noqa: F401  (before basicsr)
@@ -90,10 +90,7 @@ def run(args: argparse.Namespace) -> None:
     print(markdown_table(header, rows))
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command."""
-    return command("measure_lgcaa.py", __doc__, add_arguments, run, argv, stopped="stopped")
-
+main = partial(command, "measure_lgcaa.py", __doc__, add_arguments, run, stopped="stopped")
 
 if __name__ == "__main__":
     run_main(main)

@@ -10,6 +10,7 @@ Paper: LGCAA, figure 11.
 
 import argparse
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from prismsr.archs.lgcaa.stable_diffusion import build_vae, encode_images, vae_f
 from prismsr.metrics.tensors import read_tensor
 from prismsr.utils.command_line import command, run_main
 from prismsr.utils.errors import OptionError
-from prismsr.utils.files import atomic_write
+from prismsr.utils.files import write_figure
 
 import numpy as np
 import torch
@@ -49,16 +50,10 @@ def run(args: argparse.Namespace) -> None:
     if args.vae:
         vae = build_vae(BaseOptions(path=None, vae_path=args.vae))
         panels["latents"] = {name: encode_values(vae, tensors) for name, tensors in images.items()}
-    args.output.parent.mkdir(parents=True, exist_ok=True)
     draw(panels, args.output)
     for panel, values in panels.items():
         for name, distance in measure_distances(values).items():
             print(f"{panel}: W1({name}, GT) = {distance:.4f}")
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; exit code 0, 1 where the picture cannot be written, 2 where the arguments are wrong."""
-    return command("plot_latent_histogram.py", __doc__, add_arguments, run, argv, stopped="stopped")
 
 
 def read_all(gt: Path, lq: Path | None, sr: Sequence[Path]) -> dict[str, list[Tensor]]:
@@ -108,21 +103,16 @@ def measure_distances(values: Values) -> dict[str, float]:
     return {name: float(np.abs(np.sort(own) - gt).mean()) for name, own in values.items() if name != "GT"}
 
 
-def _choose_edges(values: Values) -> NDArray[np.float64]:
-    low, high = np.quantile(np.concatenate(list(values.values())), (0.001, 0.999))
-    return np.linspace(low, high, BINS + 1)
-
-
 def draw(panels: dict[str, Values], output: Path) -> None:
     """Draw one panel of lines for each kind of values."""
-    import io
-
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5.5 * len(panels), 3.8), layout="constrained")
     axes = figure.subplots(1, len(panels), squeeze=False)[0]
     for axis, (title, values) in zip(axes, panels.items(), strict=True):
-        edges = LEVELS if title == "pixels" else _choose_edges(values)
+        edges = LEVELS
+        if title != "pixels":
+            edges = np.linspace(*np.quantile(np.concatenate(list(values.values())), (0.001, 0.999)), BINS + 1)
         labels = {name: f"{name}, W1 {distance:.4f}" for name, distance in measure_distances(values).items()}
         for name, own in values.items():
             heights = np.histogram(own, edges, density=True)[0]
@@ -130,10 +120,10 @@ def draw(panels: dict[str, Values], output: Path) -> None:
         axis.set(title=title, xlabel="value", ylabel="density", ylim=(0, None))
         axis.legend(frameon=False)
         axis.grid(alpha=0.25)
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=130)
-    atomic_write(output, file.getvalue())
+    write_figure(output, figure, 130)
 
+
+main = partial(command, "plot_latent_histogram.py", __doc__, add_arguments, run, stopped="stopped")
 
 if __name__ == "__main__":
     run_main(main)

@@ -7,7 +7,7 @@ from typing import Any
 
 from prismsr.metrics.catalog import find_metric
 from prismsr.utils.errors import OptionError
-from prismsr.utils.options.files import load_options, shown
+from prismsr.utils.options.files import find_option_files, load_options, shown
 from prismsr.utils.weights.needs import needs_of
 from prismsr.utils.weights.published import Weights, maker_of, read_list
 
@@ -29,8 +29,7 @@ class Wanted:
 
 def load_option_files(paths: Sequence[Path]) -> dict[str, dict[str, Any]]:
     """Load the option files below the folders, and the files, without fragments below `_base_`."""
-    files = [file for path in paths for file in (sorted(path.rglob("*.yml")) if path.is_dir() else [path])]
-    return {shown(file): load_options(file) for file in files if "_base_" not in file.parts}
+    return {shown(file): load_options(file) for file in find_option_files(paths) if "_base_" not in file.parts}
 
 
 def collect_wanted(

@@ -165,6 +165,12 @@ def save_options(options: Mapping[str, Any], path: Path, versions: str) -> None:
     partial.replace(path)
 
 
+def find_option_files(paths: Iterable[str | Path]) -> list[Path]:
+    """Return all *.yml below the folders, and the files, in order and once each."""
+    found = [file for path in map(Path, paths) for file in (sorted(path.rglob("*.yml")) if path.is_dir() else [path])]
+    return list(dict.fromkeys(found))
+
+
 def shown(path: Path) -> str:
     """Return the path as messages show it: relative to the working directory where it lies below it."""
     relative = os.path.relpath(path)
