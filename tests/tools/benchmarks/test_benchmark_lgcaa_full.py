@@ -105,7 +105,7 @@ def test_clock_reads_a_step_with_gradient_checkpointing(parts, clocks):
 
 def test_step_without_an_update_is_no_measurement(parts):
     gt = torch.full((1, 3, 64, 64), torch.nan)
-    with pytest.raises(RuntimeError, match="without an update"):
+    with pytest.raises(RuntimeError, match="not finite"):
         parts.measure_step(parts.describe_network(SECTIONS, "none"), gt, 1, CPU)
 
 
@@ -155,5 +155,5 @@ def test_plan_of_a_machine_without_cuda_is_smaller(full):
 
 def test_too_little_memory_is_told_before_anything_is_built(full, monkeypatch):
     monkeypatch.setattr(full, "NEEDED", dict.fromkeys(full.PARTS, 1e15))
-    with pytest.raises(SystemExit, match=r"about 1000000\.00 GB of memory.*--parts"):
+    with pytest.raises(SystemExit, match=r"1000000\.00 GB .*--parts"):
         full.compare_lgcaa(full.make_plan(1, None, None, ["step"], "full", cuda=False), None, cuda=False)

@@ -55,7 +55,7 @@ def test_another_folder_of_the_same_name_does_not_take_its_place(tool, folders, 
     (tmp_path / "mine").mkdir()
     (tmp_path / "other" / "sr").rename(tmp_path / "mine" / "sr")
     assert run(tool, "--sr", "mine/sr", *line) == 2
-    assert "holds the results of other/sr; name another folder by -o" in capsys.readouterr().err
+    assert "other/sr" in capsys.readouterr().err
 
 
 def test_explain(tool, capsys):
@@ -77,7 +77,7 @@ def test_bad_images_give_1(tool, folders, tmp_path, capsys):
     assert run(tool, *folders, "--metrics", "psnr") == 1
     printed = capsys.readouterr().out
     assert "**1 of 2**" in printed
-    assert "a.png: cannot be decoded" in printed
+    assert "a.png: " in printed
 
 
 def test_ctrl_c_gives_130_and_what_is_made_is_kept(tool, folders, tmp_path, capsys, monkeypatch):
@@ -93,7 +93,7 @@ def test_ctrl_c_gives_130_and_what_is_made_is_kept(tool, folders, tmp_path, caps
 
     monkeypatch.setattr(evaluation_running, "ssim", stopped)
     assert run(tool, *folders, "--metrics", "psnr", "ssim") == 130
-    assert "the same command goes on from there" in capsys.readouterr().err
+    assert "stopped" in capsys.readouterr().err
     assert len((tmp_path / "out" / "made_scores.csv").read_text().splitlines()) == 3
     assert run(tool, *folders, "--metrics", "psnr", "ssim") == 0
     assert len(calls) == 3
@@ -102,15 +102,15 @@ def test_ctrl_c_gives_130_and_what_is_made_is_kept(tool, folders, tmp_path, caps
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "give --protocol or --metrics"),
-        (["--metrics", "psnrr"], "no metric named 'psnrr'; did you mean 'psnr'"),
-        (["--protocol", "sssl"], "no protocol named 'sssl'"),
-        (["--metrics", "psnr", "--gt", "nowhere"], "nowhere: no such folder"),
-        (["--metrics", "psnr", "--suffix", "_x9"], "do not end with the suffix '_x9'"),
-        (["--metrics", "psnr", "--device", "abacus"], "no such kind of device"),
-        (["--metrics", "psnr", "--metric-options", "crop=4"], "write METRIC.KEY=VALUE"),
-        (["--metrics", "psnr", "--niqe", "pyiqa"], "NIQE is not among the metrics"),
-        (["--metrics", "psnr", "--y", "--rgb"], "not allowed with argument"),
+        ([], "--protocol"),
+        (["--metrics", "psnrr"], "'psnrr'; did you mean 'psnr'"),
+        (["--protocol", "sssl"], "'sssl'"),
+        (["--metrics", "psnr", "--gt", "nowhere"], "nowhere"),
+        (["--metrics", "psnr", "--suffix", "_x9"], "'_x9'"),
+        (["--metrics", "psnr", "--device", "abacus"], "--device abacus"),
+        (["--metrics", "psnr", "--metric-options", "crop=4"], "METRIC.KEY=VALUE"),
+        (["--metrics", "psnr", "--niqe", "pyiqa"], "--niqe"),
+        (["--metrics", "psnr", "--y", "--rgb"], "--rgb"),
     ],
 )
 def test_wrong_usage(tool, folders, capsys, arguments, message):

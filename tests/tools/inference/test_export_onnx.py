@@ -28,14 +28,14 @@ def test_missing_packages_are_named(
     monkeypatch.setattr(onnx_export, "PACKAGES", ("onnx_is_not_here", "torch"))
     command = ["onnx", "--model", str(write_model(tmp_path)), "-o", str(tmp_path / "net.onnx")]
     assert tool.main(command) == 2
-    assert "Export needs onnx_is_not_here, not installed here: pip install onnx_is_not_here" in capsys.readouterr().err
+    assert "pip install onnx_is_not_here" in capsys.readouterr().err
     assert not (tmp_path / "net.onnx").exists()
 
 
 def test_half_precision_and_functions_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnx_export, "PACKAGES", ())
     generator = load_generator(write_model(tmp_path), device="cpu", precision="bf16", root=tmp_path)
-    with pytest.raises(onnx_export.ExportError, match="tiny: a torch module in fp32 is exported"):
+    with pytest.raises(onnx_export.ExportError, match=r"tiny: .*fp32"):
         onnx_export.export_onnx(generator, tmp_path / "net.onnx")
 
 
@@ -67,6 +67,6 @@ def test_a_file_that_computes_something_else_is_not_kept(tmp_path: Path, monkeyp
         onnx_export, "_find_runner", lambda file: (lambda image: image.repeat(4, -1).repeat(4, -2), "runner 1")
     )
     generator = load_generator(write_model(tmp_path), device="cpu", root=tmp_path)
-    with pytest.raises(onnx_export.ExportError, match=r"net\.onnx was not written: runner 1 differs from torch by"):
+    with pytest.raises(onnx_export.ExportError, match=r"net\.onnx .*runner 1"):
         onnx_export.export_onnx(generator, tmp_path / "net.onnx", size=8)
     assert not [path for path in tmp_path.iterdir() if "onnx" in path.name]

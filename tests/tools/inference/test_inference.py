@@ -81,7 +81,7 @@ def test_alpha_by_bicubic_and_by_the_network() -> None:
 def test_smaller_scale_reduces_the_output() -> None:
     values = np.full((6, 7, 3), 77, np.uint8)
     assert np.array_equal(Upscaler(Generator(doubled, "doubled", 2), scale=1)(Picture(values)).colour, values)
-    with pytest.raises(InferenceError, match="scale 3: doubled enlarges x2; a divisor"):
+    with pytest.raises(InferenceError, match=r"scale 3: doubled .*x2"):
         Upscaler(Generator(doubled, "doubled", 2), scale=3)
 
 
@@ -98,16 +98,16 @@ def test_less_memory_with_smaller_tiles(capsys: pytest.CaptureFixture[str]) -> N
     upscaler = Upscaler(Generator(scarce, "scarce", 2), tile=0)
     assert np.array_equal(upscaler(Picture(values)).colour, values.repeat(2, 0).repeat(2, 1))
     assert seen[:3] == [130, 65, 32]
-    assert "Out of memory: going on with --tile 32 --overlap 16" in capsys.readouterr().err
+    assert "--tile 32 --overlap 16" in capsys.readouterr().err
     assert upscaler.tile == 32  # for the next picture, too
-    with pytest.raises(DataError, match=r"out of memory \(CUDA out of memory. Tried .*smaller tiles are of no help"):
+    with pytest.raises(DataError, match=r"CUDA out of memory. Tried"):
         Upscaler(Generator(lambda image: scarce(image.new_zeros(1, 3, 50, 50)), "full", 2))(Picture(values))
 
 
 def test_infinite_output_and_failing_networks_are_told() -> None:
-    with pytest.raises(DataError, match="not finite in fp16; try --precision bf16 or fp32"):
+    with pytest.raises(DataError, match=r"fp16; .*--precision"):
         Upscaler(Generator(lambda image: image / 0, "x", 1, precision="fp16"))(Picture(noise(4, 4, 3)))
-    with pytest.raises(DataError, match=r"the network fails at 5x4 pixels: .*size"):
+    with pytest.raises(DataError, match=r"5x4 .*size"):
         Upscaler(Generator(lambda image: image @ image, "x", 1))(Picture(noise(4, 5, 3)))
 
 
@@ -122,9 +122,9 @@ def test_a_tile_alone_gets_an_overlap_that_fits(tile: int, window: int, overlap:
 
 
 def test_tiles_that_cannot_be() -> None:
-    with pytest.raises(InferenceError, match="tile 60 and overlap 32: a tile is at least twice the overlap"):
+    with pytest.raises(InferenceError, match="tile 60 and overlap 32"):
         Upscaler(Generator(doubled, "x", 2), 60, 32)
-    with pytest.raises(InferenceError, match="x's window of 8 pixels"):
+    with pytest.raises(InferenceError, match=r"tile 7 .* 8 pixels"):
         Upscaler(Generator(doubled, "x", 2, window_size=8), 7, 0)
     with pytest.raises(InferenceError, match="tile 8 and overlap 4"):  # on the grid of windows neighbours share none
         Upscaler(Generator(doubled, "x", 2, window_size=8), 8, 4)
@@ -161,15 +161,17 @@ def test_other_settings_are_not_mixed_in(generator: Generator, tmp_path: Path) -
     write_images(source, "a.png")
     write_images(other, "b.png")
     infer_folder(generator, [source], output, progress=False)
-    with pytest.raises(InferenceError, match=r"a\.png and 0 more outputs .*scale: 4 then, 2 now"):
+    with pytest.raises(InferenceError, match=r"a\.png .*scale: 4 then, 2 now"):
         infer_folder(generator, [source], output, scale=2, progress=False)
     assert infer_folder(generator, [other], output, scale=2, progress=False).done  # beside them is allowed
-    with pytest.raises(InferenceError, match="older than"):  # and does not make the first one of these settings
+    with pytest.raises(
+        InferenceError, match=r"older than .*\.infer\.json"
+    ):  # and does not make the first one of these settings
         infer_folder(generator, [source], output, scale=2, progress=False)
     report = infer_folder(generator, [source], output, scale=2, overwrite=True, progress=False)
     assert cv2.imread(str(report.done[0])).shape[:2] == (40, 48)
     (output / ".infer.json").unlink()
-    with pytest.raises(InferenceError, match=r"there is no .*\.infer\.json"):
+    with pytest.raises(InferenceError, match=r"\.infer\.json"):
         infer_folder(generator, [source], output, scale=2, progress=False)
 
 
@@ -209,10 +211,8 @@ def test_one_file_to_one_file(generator: Generator, tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "a.png"), noise(9, 8, 4, dtype=np.uint16))
     report = infer_folder(generator, [tmp_path / "a.png"], tmp_path / "new" / "b.jpg", progress=False)
     assert report.done == [tmp_path / "new" / "b.jpg"]
-    assert [note.split(": ")[1] for note in report.notes] == [
-        "the alpha channel is left out",
-        "16 bits are rounded to 8",
-    ]
+    for note, lost in zip(report.notes, ("alpha", "16 bits"), strict=True):
+        assert note.startswith(f"{report.done[0]}: ") and lost in note
     assert cv2.imread(str(report.done[0]), cv2.IMREAD_UNCHANGED).shape == (36, 32, 3)
 
 
@@ -224,13 +224,13 @@ def test_wrong_inputs_and_outputs(generator: Generator, tmp_path: Path) -> None:
         with pytest.raises(InferenceError, match=text):
             infer_folder(generator, [tmp_path / name for name in inputs], tmp_path / output, **options)
 
-    refused("would both become .*a.png; rename one, or use --ext same", "in")
-    refused("lies in the input folder", "in", output="in/out")
-    refused("written over an input", "in/a.png", output="in")
-    refused("written over an input", "in/a.png", output="in/a.png")
-    refused("no such file or folder", "gone")
-    refused("no image in this folder", "empty")
-    refused("extension 'gif': allowed: auto, same, png", "in", ext="gif")
+    refused("a.jpg and .*a.png .*--ext same", "in")
+    refused("-o .*in/out", "in", output="in/out")
+    refused("in/a.png .*--suffix", "in/a.png", output="in")
+    refused("in/a.png .*--suffix", "in/a.png", output="in/a.png")
+    refused("gone", "gone")
+    refused("empty", "empty")
+    refused("'gif'.*: auto, same, png", "in", ext="gif")
     assert not (tmp_path / "out").exists()
     report = infer_folder(generator, [tmp_path / "in"], tmp_path / "out", ext="same", progress=False)
     assert [path.name for path in report.done] == ["a.jpg", "a.png"]
@@ -239,7 +239,7 @@ def test_wrong_inputs_and_outputs(generator: Generator, tmp_path: Path) -> None:
 def test_output_that_cannot_be_written_ends_the_run(generator: Generator, tmp_path: Path) -> None:
     write_images(tmp_path / "in", "a.png", "b.png", "c.png")
     (tmp_path / "out" / "b.png").mkdir(parents=True)
-    with pytest.raises(JobError, match=r"b\.png cannot be written"):
+    with pytest.raises(JobError, match=r"b\.png"):
         infer_folder(generator, [tmp_path / "in"], tmp_path / "out", overwrite=True, progress=False)
     assert (tmp_path / "out" / "a.png").is_file()
 
@@ -264,7 +264,7 @@ def test_interruption_keeps_what_is_done(tmp_path: Path) -> None:
 
 def test_processes_need_a_generator_from_files(tmp_path: Path) -> None:
     write_images(tmp_path / "in", "a.png")
-    with pytest.raises(InferenceError, match="x was not made by load_generator"):
+    with pytest.raises(InferenceError, match=r"x .*load_generator"):
         infer_folder(Generator(doubled, "x", 2), [tmp_path / "in"], tmp_path / "out", devices=["cpu", "cpu"])
 
 

@@ -83,9 +83,9 @@ def test_what_jpeg_cannot_hold_is_told() -> None:
 
 
 def test_errors_name_the_image() -> None:
-    with pytest.raises(ImageReadError, match=r"a/b\.png: cannot be decoded"):
+    with pytest.raises(ImageReadError, match=r"a/b\.png"):
         decode_picture(b"no image", "a/b.png")
     flat = Picture(np.zeros((1, 17000, 3), np.uint8))
-    with pytest.raises(ImageReadError, match=r"out\.webp: \.webp cannot hold 17000x1 pixels"):
+    with pytest.raises(ImageReadError, match=r"out\.webp: .*17000x1"):
         encode_picture(flat, ".webp", "out.webp")
     assert cv2.imencode(".png", flat.colour)[0]

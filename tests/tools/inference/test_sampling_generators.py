@@ -52,14 +52,14 @@ def test_images_are_those_of_the_sampler_whatever_came_before(root):
 
 
 def test_what_is_wrong_is_told(root):
-    with pytest.raises(GeneratorError, match="precision bf16: allowed for tiny: fp32"):
+    with pytest.raises(GeneratorError, match=r"precision bf16: .*tiny: fp32"):
         load_generator(_file(root), device="cpu", precision="bf16", root=root)
-    with pytest.raises(OptionError, match=r"val\.sampling\.stepz: unknown key"):
+    with pytest.raises(OptionError, match=r"val\.sampling\.stepz"):
         load_generator(_file(root, val={"sampling": {"stepz": 3}}), device="cpu", root=root)
     with pytest.raises(WeightsError, match=r"clamp: 1\.0 then"):
         load_generator(_file(root, network_g={**NETWORK, "lgcaa": {"clamp": None}}), device="cpu", root=root)
     halved = {**NETWORK, "base": {**NETWORK["base"], "frozen_dtype": "bfloat16"}}
-    with pytest.raises(OptionError, match=r"val\.sampling\.amp: is required"):
+    with pytest.raises(OptionError, match=r"val\.sampling\.amp"):
         load_generator(_file(root, network_g=halved), device="cpu", root=root)
-    with pytest.raises(WeightsError, match="train this experiment first"):
+    with pytest.raises(WeightsError, match=r"net_g_latest.pth"):
         load_generator(_file(root, name="other"), device="cpu", root=root)

