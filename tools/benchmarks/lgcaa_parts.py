@@ -76,13 +76,8 @@ def measure_step(section: Mapping[str, Any], gt: Tensor, repeat: int, device: to
     result = time_run(step, repeat, device)
     clock = PartClock(device)
     watch_step(clock, model)
-    return {
-        **result,
-        **clock.time_call(step),
-        "held": held,
-        "tensors": count_tensor_bytes(model),
-        **_count_parameters(model.net_g),
-    }
+    in_parts = {**clock.time_call(step), **_count_parameters(model.net_g)}
+    return {**result, **in_parts, "held": held, "tensors": count_tensor_bytes(model)}
 
 
 def measure_sampling(
@@ -121,16 +116,8 @@ def measure_sampling(
     clock = PartClock(device)
     watch_network(clock, net)
     memory = PeakMemory(device)
-    in_parts = clock.time_call(run)
-    return {
-        "bytes": memory.measure_extra(),
-        "seconds": 0.0,
-        **result,
-        **in_parts,
-        "held": held,
-        "steps": steps,
-        **_count_parameters(net),
-    }
+    in_parts = {**clock.time_call(run), **_count_parameters(net)}
+    return {"bytes": memory.measure_extra(), "seconds": 0.0, **result, **in_parts, "held": held, "steps": steps}
 
 
 def _build(section: Mapping[str, Any], device: torch.device) -> Any:

@@ -155,11 +155,8 @@ def make_scorer(spec: MetricSpec, *references: Reference) -> Scorer:
         if known.name != "fid":
             raise OptionError(f"{spec.metric} compares whole sets of images; of those fid alone is computed here")
         inception, source = build_inception()
-        version, weights, network = (
-            f"{version}, Inception of {source}",
-            hash_weights(inception),
-            InceptionFeatures(inception),
-        )
+        version = f"{version}, Inception of {source}"
+        weights, network = hash_weights(inception), InceptionFeatures(inception)
     elif not known.pixels:
         made = build_network(spec)
         weights, network = made.hash_weights(), made

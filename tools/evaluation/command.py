@@ -33,21 +33,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("settings, over those of the protocol")
-    group.add_argument(
-        "--crop-border", type=whole_number(0), help="pixels left out at each edge, by all metrics but fid"
-    )
+    add = group.add_argument
+    add("--crop-border", type=whole_number(0), help="pixels left out at each edge, by all metrics but fid")
     channels = group.add_mutually_exclusive_group()
     channels.add_argument("--y", dest="y_channel", action="store_true", default=None, help="PSNR and SSIM of Y")
     channels.add_argument("--rgb", dest="y_channel", action="store_false", help="PSNR and SSIM of R, G and B")
-    group.add_argument("--lpips-net", choices=["alex", "vgg", "squeeze"], help="backbone of lpips")
-    group.add_argument("--niqe", choices=["basicsr", "pyiqa"], help="whose NIQE")
-    group.add_argument("--fid-mode", choices=["clean", "legacy_pytorch"], help="how images are resized for FID")
-    group.add_argument(
-        "--fid-patches", type=whole_number(1), help="FID on patches of this side instead of whole images"
-    )
-    group.add_argument(
-        "--metric-options", nargs="+", default=[], metavar="METRIC.KEY=VALUE", help="such as sfd-iqa.feat_d=FILE"
-    )
+    add("--lpips-net", choices=["alex", "vgg", "squeeze"], help="backbone of lpips")
+    add("--niqe", choices=["basicsr", "pyiqa"], help="whose NIQE")
+    add("--fid-mode", choices=["clean", "legacy_pytorch"], help="how images are resized for FID")
+    add("--fid-patches", type=whole_number(1), help="FID on patches of this side instead of whole images")
+    add("--metric-options", nargs="+", default=[], metavar="METRIC.KEY=VALUE", help="such as sfd-iqa.feat_d=FILE")
 
 
 def _add_matching(parser: argparse.ArgumentParser) -> None:

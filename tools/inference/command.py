@@ -64,8 +64,5 @@ def split_devices(device: str, workers: int) -> list[str]:
     if device == "all":
         if not torch.cuda.is_available():
             raise OptionError("--device all: torch finds no CUDA device here; use --device cpu (--workers N)")
-        devices = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
-    else:
-        devices = [device]
-    devices *= workers
-    return devices if len(devices) > 1 else ([] if device != "all" else devices)
+        return [f"cuda:{index}" for index in range(torch.cuda.device_count())] * workers
+    return [device] * workers if workers > 1 else []

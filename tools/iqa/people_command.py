@@ -23,13 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_common(parser: argparse.ArgumentParser, metric_required: bool) -> None:
     parser.add_argument("--root", type=Path, required=True, help="folder of the images")
-    parser.add_argument(
-        "--metric",
-        nargs="+",
-        default=[],
-        required=metric_required,
-        help="no-reference metrics, see docs/guide/nr_iqa.md",
-    )
+    about = "no-reference metrics, see docs/guide/nr_iqa.md"
+    parser.add_argument("--metric", nargs="+", default=[], required=metric_required, help=about)
     parser.add_argument("--metric-options", nargs="+", default=[], metavar="METRIC.KEY=VALUE", help="such as weights")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ... (default: %(default)s)")
     parser.add_argument("--name", help="name of the results (default: that of the pairs' file or of the root)")

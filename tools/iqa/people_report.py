@@ -106,14 +106,8 @@ def report_hggt(folder: Path, title: str, found: Mapping[str, Misalignment], not
         shares += [one.top[code] for code in (ORIGINAL, POSITIVE, SIMILAR, NEGATIVE)]
         groups = [str(one.holding.total), str(one.holding.count)]
         last = [one.holding, one.negative_on_top, Share(one.negative_on_top.count, one.holding.total)]
-        rows.append(
-            [
-                name,
-                *(format_percent(share.value) for share in shares),
-                *groups,
-                *(format_percent(each.value) for each in last),
-            ]
-        )
+        numbers = [[format_percent(share.value) for share in some] for some in (shares, last)]
+        rows.append([name, *numbers[0], *groups, *numbers[1]])
     paper = ["AMO, MUSIQ (about)", *["-"] * (len(header) - 4), *(str(value) for value in PAPER_SHARES.values())]
     lines = [f"# {title}", "", markdown_table(header, [*rows, paper]), ""]
     lines += [line for note in HGGT_NOTES for line in (note, "")]

@@ -7,6 +7,7 @@ import csv
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -279,7 +280,8 @@ def _read_table(file: Path, mos_column: str | None) -> list[tuple[str, float, st
 
 def _find_columns(header: list[str], mos_column: str | None, file: Path) -> tuple[tuple[int, int, int | None], int]:
     """Return indices of the columns file, MOS and kind, and the index of the first row of data."""
-    if len(header) > 1 and _is_number(header[1]):
+    with suppress(ValueError, IndexError):
+        float(header[1])
         return (0, 1, 2 if len(header) > 2 else None), 0
     lower = [cell.strip('"').lower() for cell in header]
 
@@ -291,14 +293,6 @@ def _find_columns(header: list[str], mos_column: str | None, file: Path) -> tupl
         wanted = f"{' or '.join(FILE_HEADERS)}; {mos_column or ' or '.join(MOS_HEADERS)}"
         raise IqaSetError(f"{file}: no columns for the file and its MOS ({wanted}) among {', '.join(header)}")
     return (columns[0], columns[1], find(KIND_HEADERS)), 1
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _parse_number(value: Any, where: str) -> float:

@@ -19,24 +19,17 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("tables", nargs="+", metavar="TABLE", help="such as ssl-1, several, `all`, or `list`")
-    parser.add_argument(
-        "--rows", nargs="+", default=[], metavar="METHOD", help="only these rows, as the paper has them"
-    )
-    parser.add_argument(
-        "--sets", nargs="+", default=[], metavar="SET", help="only these test sets, as the paper has them"
-    )
-    parser.add_argument("--run", action="store_true", help="run what can be run; without it nothing is computed")
-    parser.add_argument("--plots", action="store_true", help="draw the planes and charts")
-    parser.add_argument(
-        "--checkpoint", nargs="+", default=[], metavar="METHOD=FILE", help="weights in place of the experiment's"
-    )
-    parser.add_argument("--results", type=Path, help="folder of results (default: results/reproduce)")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (default: %(default)s)")
-    parser.add_argument("--precision", choices=PRECISIONS, default="fp32", help="default: %(default)s")
-    parser.add_argument(
-        "--tile", type=whole_number(0), default=0, help="side of tiles in LR pixels, 0 for whole images (default)"
-    )
+    add = parser.add_argument
+    add("tables", nargs="+", metavar="TABLE", help="such as ssl-1, several, `all`, or `list`")
+    add("--rows", nargs="+", default=[], metavar="METHOD", help="only these rows, as the paper has them")
+    add("--sets", nargs="+", default=[], metavar="SET", help="only these test sets, as the paper has them")
+    add("--run", action="store_true", help="run what can be run; without it nothing is computed")
+    add("--plots", action="store_true", help="draw the planes and charts")
+    add("--checkpoint", nargs="+", default=[], metavar="METHOD=FILE", help="weights in place of the experiment's")
+    add("--results", type=Path, help="folder of results (default: results/reproduce)")
+    add("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (default: %(default)s)")
+    add("--precision", choices=PRECISIONS, default="fp32", help="default: %(default)s")
+    add("--tile", type=whole_number(0), default=0, help="side of tiles in LR pixels, 0 for whole images (default)")
     add_workers(parser)
 
 

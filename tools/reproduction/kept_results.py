@@ -85,13 +85,8 @@ def list_quality_settings(job: Job, root: Path) -> dict[str, Any]:
     }
     lists = [hash_file(root / file) for file in (job.use.pairs, job.use.labels) if file and (root / file).is_file()]
     images = hash_folder(root / str(job.use.root))
-    return {
-        "metric": job.row.metric,
-        "options": options,
-        "images": images,
-        "lists": lists,
-        "versions": _list_versions(),
-    }
+    metric = {"metric": job.row.metric, "options": options}
+    return {**metric, "images": images, "lists": lists, "versions": _list_versions()}
 
 
 def find_result_folder(results: Path, job: Job, needs: Needs, settings: Mapping[str, Any]) -> Path:
