@@ -110,7 +110,7 @@ def test_ctrl_c_gives_130_and_what_is_made_is_kept(tool, folders, tmp_path, caps
         (["--metrics", "psnr", "--device", "abacus"], "--device abacus"),
         (["--metrics", "psnr", "--metric-options", "crop=4"], "METRIC.KEY=VALUE"),
         (["--metrics", "psnr", "--niqe", "pyiqa"], "--niqe"),
-        (["--metrics", "psnr", "--y", "--rgb"], "--rgb"),
+        (["--metrics", "psnr", "--y", "--rgb"], "argument --rgb"),
     ],
 )
 def test_wrong_usage(tool, folders, capsys, arguments, message):

@@ -217,7 +217,7 @@ def test_constant_mos_fails_with_the_reason(
         (["--metric-options", "crop=4"], {}, "niqe: crop"),
         (["--metric-options", "4"], {}, "KEY=VALUE"),
         (["--device", "abacus"], {}, "--device abacus"),
-        (["--limit", "0"], {}, "--limit"),
+        (["--limit", "0"], {}, "argument --limit"),
         ([], {"kind": "tid"}, "'tid'"),
     ],
 )
