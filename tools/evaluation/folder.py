@@ -63,8 +63,7 @@ def evaluate_folder(
     items = _match_images(plan, sr, gt, suffix, labels)
     known_sizes = read_sizes(items, plan.align)
     scorers, missing = make_scorers(plan.metrics, skip_missing)
-    about = (str(sr), None if gt is None else str(gt), plan.explain())
-    summary = Summary(*about, missing=missing, versions=list_versions())
+    summary = Summary(str(sr), str(gt) if gt else None, plan.explain(), missing=missing, versions=list_versions())
     with folder_lock(output):
         scores = ImageScores(items, scorers, ScoreStore(output / STORE), plan.align)
         scores.make(known_sizes, workers or count_cores(), devices, batch)
