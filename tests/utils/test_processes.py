@@ -3,11 +3,12 @@
 import itertools
 import multiprocessing
 import os
+import threading
 import time
 from functools import partial
 
 from prismsr.utils.errors import DataError, JobError
-from prismsr.utils.processes import count_cores, iterate_in_processes, run_jobs
+from prismsr.utils.processes import compute_ahead, count_cores, iterate_in_processes, run_jobs
 
 import pytest
 
@@ -96,3 +97,23 @@ def test_leaving_the_iteration_ends_the_processes():
     assert next(items) == 0
     items.close()
     assert multiprocessing.active_children() == []
+
+
+def test_the_next_item_is_computed_while_the_caller_is_busy():
+    begun = [threading.Event() for _ in range(3)]
+
+    def work(number):
+        begun[number].set()
+        return number**2
+
+    results = compute_ahead(work, range(3))
+    assert next(results) == 0
+    assert begun[1].wait(10) and not begun[2].is_set()
+    assert list(results) == [1, 4]
+
+
+def test_an_error_comes_at_its_item():
+    results = compute_ahead(lambda number: 1 // number, [1, 0, 1])
+    assert next(results) == 1
+    with pytest.raises(ZeroDivisionError):
+        next(results)
