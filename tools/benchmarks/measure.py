@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import importlib.util
 import json
 import logging
 import platform
@@ -60,6 +61,20 @@ def measure(workload: str, repeat: int, **settings: Any) -> dict[str, Any]:
         raise SystemExit(f"benchmark.py: error: {workload} with {settings} failed:\n{done.stderr}")
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result
+
+
+def load_reference(file: str) -> Any:
+    """Return a module of the tests' folder, which an installed copy does not have.
+
+    Raises:
+        OSError: it is not there.
+    """
+    path = HOME / "tests" / file
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def build_training(opt: dict[str, Any], device: torch.device) -> Any:

@@ -1,18 +1,16 @@
 """Benchmark `self-similarity`: the loss beside the unfolded reference of the tests, and alone on larger batches."""
 
-import importlib.util
 from collections.abc import Callable
 from typing import Any
 
 from prismsr.losses.self_similarity.self_similarity_loss import edge_mask, self_similarity_loss
-from prismsr.tools.benchmarks.measure import format_megabytes, measure
-from prismsr.utils.places import HOME
+from prismsr.tools.benchmarks.measure import format_megabytes, load_reference, measure
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-REFERENCE = HOME / "tests" / "losses" / "self_similarity" / "self_similarity_reference.py"
+REFERENCE = "losses/self_similarity/self_similarity_reference.py"
 
 
 def compare_self_similarity(size: int, batch: int, repeat: int) -> None:
@@ -66,7 +64,7 @@ def build_ssl(gt: Tensor, mask_stride: int, device: torch.device, reference: boo
     Returns:
         What is to be measured, and the number of edge pixels.
     """
-    loss = _load_reference() if reference else self_similarity_loss
+    loss = load_reference(REFERENCE).reference_loss if reference else self_similarity_loss
     gt = gt.to(device)
     small = F.interpolate(gt, scale_factor=0.25, mode="bicubic", antialias=True)
     sr = F.interpolate(small, size=gt.shape[2:], mode="bicubic").clamp(0, 1)
@@ -80,12 +78,3 @@ def build_ssl(gt: Tensor, mask_stride: int, device: torch.device, reference: boo
         return value
 
     return run, int((mask & (rows[:, None] == columns)).sum())
-
-
-def _load_reference() -> Callable[..., Tensor]:
-    spec = importlib.util.spec_from_file_location("self_similarity_reference", REFERENCE)
-    assert spec is not None and spec.loader is not None
-    module: Any = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    loss: Callable[..., Tensor] = module.reference_loss
-    return loss

@@ -6,13 +6,13 @@ from prismsr.data.degradation import bsrgan
 from prismsr.data.degradation.bsrgan import degrade_bsrgan, draw_noise, gaussian_kernel, shifted_kernel
 from prismsr.data.degradation.bsrgan_options import BSRGANRanges
 from prismsr.data.prepare.testsets.degrade import SSL_BSRGAN as TEST
-from prismsr.tools.benchmarks.bsrgan import degrade_plainly
 from prismsr.utils.options.files import load_options
 from prismsr.utils.places import OPTIONS
 
 import cv2
 import numpy as np
 import pytest
+from bsrgan_reference import degrade_plainly
 from pydantic import ValidationError
 
 
