@@ -127,14 +127,13 @@ def compute_ahead(work: Callable[[Item], Made], items: Iterable[Item]) -> Iterat
         >>> list(compute_ahead(str.upper, ["a", "b"]))
         ['A', 'B']
     """
+    waiting: list[Future[Made]] = []  # none or one
     with ThreadPoolExecutor(1) as thread:
-        waiting: Future[Made] | None = None
         for item in items:
-            ready, waiting = waiting, thread.submit(work, item)
-            if ready is not None:
-                yield ready.result()
-        if waiting is not None:
-            yield waiting.result()
+            ready = [future.result() for future in waiting]
+            waiting = [thread.submit(work, item)]
+            yield from ready
+        yield from (future.result() for future in waiting)
 
 
 def _start_worker() -> None:
