@@ -93,10 +93,9 @@ class LGCAANet(nn.Module):
         self.dino = DinoEncoder(dino_options)
         self.vae = build_vae(base_options)
         self._build_denoiser(base_options, lgcaa_options, rgb)
-        widths, zero = (self.dino.width, self.unet.config.cross_attention_dim), dino_options.context == "dino_zero"
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(dino_options.seed)  # not CUDA's, whose state differs between processes
-            self.projection = TokenProjection(*widths, zero)
+        self.projection = TokenProjection(  # from the global generator; DDP hands out process 0's
+            self.dino.width, self.unet.config.cross_attention_dim, dino_options.context == "dino_zero"
+        )
         self.trained = tuple(_choose_trained(self, train_pattern or ["attn1", "attn2"]))
         _store_frozen(self.unet, getattr(torch, base_options.frozen_dtype))
         self.register_state_dict_post_hook(_keep_trained)

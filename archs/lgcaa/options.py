@@ -63,7 +63,7 @@ class DinoOptions(Options):
     context: Literal["dino", "dino_zero"] = Field(
         default="dino", description="dino_zero: the projection starts at zero, so that attn2 gives its bias alone"
     )
-    seed: int = Field(default=0, description="of random weights, the projection's too")
+    seed: int = Field(default=0, description="of random weights")
 
 
 class LgcaaOptions(Options):

@@ -3,7 +3,7 @@ from copy import deepcopy
 
 from prismsr.archs.clip.clip_arch import Clip
 from prismsr.archs.clip.features import ClipFeatures
-from prismsr.archs.prompt_discriminator_arch import PromptDiscriminator, similarity_score
+from prismsr.archs.prompt_discriminator_arch import PromptDiscriminator, similarity_logit, similarity_score
 
 import open_clip
 import pytest
@@ -87,6 +87,13 @@ def test_logit_is_equation_4(clip, images, scale):
         expected = math.exp(scale * best) / (math.exp(scale * best) + math.exp(scale * worst))
         assert score.item() == pytest.approx(expected, rel=1e-10)
         assert torch.sigmoid(logit).item() == pytest.approx(expected, rel=1e-10)
+
+
+def test_the_temperature_is_clips_own():
+    image, best, worst = torch.eye(3)[[0]], torch.tensor([0.8, 0.6, 0.0]), torch.tensor([0.6, 0.8, 0.0])
+    assert similarity_logit(image, best, worst).tolist() == pytest.approx([20.0])
+    assert similarity_score(image, best, worst).tolist() == pytest.approx([1 / (1 + math.exp(-20))])
+    assert PromptDiscriminator(width=16).logit_scale == 100
 
 
 def _cosine(one, other):

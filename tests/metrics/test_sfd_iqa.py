@@ -10,7 +10,7 @@ from prismsr.archs.feat_d_arch import FeatD
 from prismsr.archs.prompt_discriminator_arch import PromptDiscriminator
 from prismsr.losses.adversarial_loss import AdversarialLoss
 from prismsr.metrics.nr_iqa_metric import calculate_nr_iqa
-from prismsr.metrics.sfd_iqa import ANTONYMS, SFDIQA, compute_sfd_iqa, limit_side, load_sfd_iqa
+from prismsr.metrics.sfd_iqa import SFDIQA, compute_sfd_iqa, limit_side, load_sfd_iqa
 from prismsr.metrics.sfd_iqa_metric import calculate_sfd_iqa
 from prismsr.utils.errors import OptionError
 from prismsr.utils.options.entries import check_metric
@@ -183,7 +183,7 @@ def test_without_feat_d_the_score_is_equation_9(scorer, options, photograph, alp
     with torch.no_grad():
         final = scorer.clip.image(_tensor(rgb)).final[0].tolist()
         learned = scorer.prompts.text_features().tolist()
-        fixed = scorer.clip.text(scorer.clip.text.tokenize(ANTONYMS)).tolist()
+        fixed = scorer.clip.text(scorer.clip.text.tokenize(["Good photo.", "Bad photo."])).tolist()
     s_lp, s_o = (_naive_similarity(final, *texts, 100.0) for texts in (learned, fixed))
     expected = alpha_1 * s_o + alpha_2 * s_lp
     switched = {**options, "feat_d": None, "alpha_1": alpha_1, "alpha_2": alpha_2}

@@ -2,6 +2,7 @@ import re
 
 from prismsr.data.multi_gt import online_choice
 from prismsr.data.multi_gt.online_choice import GTChoice, build_gt_choice
+from prismsr.data.multi_gt.options import MultiGTOptions
 from prismsr.metrics.no_reference import NRMetric
 from prismsr.utils.errors import OptionError
 
@@ -149,5 +150,7 @@ def test_options_of_the_choice():
     opt = {"datasets": {"train": {"sampling": "smp", "tau": 5.0, "scores": None}}}
     choice = build_gt_choice({**opt, "scoring": {"metric": "natural_scene", "score_range": [0, 30]}}, "cpu")
     assert (choice.rule, choice.tau, choice.metric.score_range) == ("smp", 5.0, (0.0, 30.0))
+    plain = {"datasets": {"train": {"sampling": "sma"}}, "scoring": {"metric": "natural_scene"}}
+    assert build_gt_choice(plain, "cpu").tau == MultiGTOptions.model_fields["tau"].default == 10  # the paper's
     with pytest.raises(OptionError, match=re.escape("scoring: no metric named 'natural_scen'")):
         build_gt_choice({**opt, "scoring": {"metric": "natural_scen"}}, "cpu")

@@ -243,6 +243,7 @@ def test_autocast_changes_nothing(photograph_tensor):
 def test_module_equals_function(photograph_tensor):
     sr, gt = photographs(photograph_tensor)
     options = {"search": 9, "window": 3, "h": 0.01, "stride": 2, "border": "image", "alpha": 0.3, "mask_stride": 2}
+    options |= {"kl_weight": 0.7, "reduction": "sum"}
     loss = build_loss(
         {"type": "SelfSimilarityLoss", "loss_weight": 1000.0, "threshold": 8.0, "absolute": True, **options}
     )

@@ -30,6 +30,13 @@ def test_adain_has_the_mean_and_deviation_of_the_source(images):
         assert torch.allclose(own, wanted)
 
 
+def test_adain_adds_its_small_number_to_both_variances(images):
+    image, source = images[0] / 1000, images[1] / 200
+    (variance, mean), (wanted, centre) = (torch.var_mean(part, (2, 3), keepdim=True) for part in (image, source))
+    expected = (image - mean) * ((wanted + 1e-5) / (variance + 1e-5)).sqrt() + centre
+    torch.testing.assert_close(fixed(image, source, "adain"), expected, rtol=0, atol=1e-9)
+
+
 @pytest.mark.parametrize("size", [(8, 8), (1, 1)])
 def test_a_flat_image_is_no_division_by_zero(size):
     image, source = torch.zeros(1, 3, *size), torch.rand(1, 3, *size)

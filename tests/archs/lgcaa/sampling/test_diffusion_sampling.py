@@ -108,7 +108,11 @@ def test_any_size_and_scale(net, size, scale):
 
 
 def test_small_outputs_are_sampled_larger(net):
+    seen = []
+    hook = net.register_forward_pre_hook(lambda module, args: seen.append(tuple(args[0].shape[2:])))
     assert _sampled(net, torch.rand(1, 3, 6, 9), steps=1, min_side=64).shape[2:] == (24, 36)
+    hook.remove()
+    assert seen == [(8, 12)]  # 64 x 96
 
 
 def test_one_tile_is_no_tile(net):
