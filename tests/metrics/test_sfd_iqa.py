@@ -162,6 +162,7 @@ def test_max_side_reduces_larger_images_only(photograph_tensor):
     reduced = limit_side(photograph_tensor, 150)
     assert reduced.shape == (1, 3, 100, 150) and reduced.min() >= 0 and reduced.max() <= 1
     assert limit_side(photograph_tensor, 451) is photograph_tensor
+    assert limit_side(photograph_tensor, 400).shape == (1, 3, 266, 400)  # the longer side counts, not the shorter
     parts = _parts()
     plain, limited = SFDIQA(*parts)(reduced), SFDIQA(*parts, max_side=150)(photograph_tensor)
     torch.testing.assert_close(limited, plain)

@@ -227,3 +227,9 @@ def test_low_rank_module_keeps_to_its_weight():
     assert (module.lora_A.shape, module.lora_B.shape, module.scale) == ((4, 18), (6, 4), 2.0)
     assert module.lora_A.dtype is torch.float64
     assert module.lora_A.abs().max() <= 18**-0.5 and module.lora_A.std() > 0.1
+
+
+def test_without_alpha_the_factor_is_1():
+    net = nn.Sequential(nn.Linear(6, 4))
+    add_adapters(net, 3, None, ["0"])
+    assert [adapter.scale for *_, adapter in adapters(net)] == [1]
