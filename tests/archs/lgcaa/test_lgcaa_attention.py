@@ -70,9 +70,18 @@ def test_it_is_in_all_self_attentions_and_nowhere_else(plain):
     assert all(name.startswith(("down_blocks", "up_blocks")) for name in injected(plain, places=["down", "up"]).places)
 
 
+@torch.no_grad()
+def test_stacked_works_on_what_attn1_gives(plain):
+    name = "mid_block.attentions.0.transformer_blocks.0.attn1"
+    attn = injected(plain, combine="stacked").get_submodule(name)
+    x = torch.randn(2, 9, attn.query_dim, generator=torch.Generator().manual_seed(0))
+    attended = plain.get_submodule(name)(x)
+    torch.testing.assert_close(attn(x), attended + attn.lgcaa(x, attended))
+
+
 @pytest.mark.parametrize("copied", [True, False])
 def test_local_projections_start_as_attn1_s(plain, copied):
-    unet = injected(plain, init_from_attn1=copied)
+    unet = injected(plain) if copied else injected(plain, init_from_attn1=False)
     attn = unet.mid_block.attentions[0].transformer_blocks[0].attn1
     pairs = [(attn.to_q, attn.lgcaa.local.to_q), (attn.to_v, attn.lgcaa.local.to_v)]
     pairs.append((attn.to_out[0], attn.lgcaa.local.to_out))
