@@ -4,6 +4,11 @@ from collections import Counter
 
 from prismsr.data.images.source import ImageSourceError
 from prismsr.data.loading.sampler import SampleIndex, SeededBatchSampler
+from prismsr.data.multi_gt.draws import NEGATIVE as REJECTED
+from prismsr.data.multi_gt.draws import POSITIVE as PREFERRED
+from prismsr.data.multi_gt.draws import VersionDraws, judge_versions
+from prismsr.data.multi_gt.groups import Groups
+from prismsr.data.multi_gt.labels import Label
 from prismsr.utils.errors import DataError
 
 import cv2
@@ -133,6 +138,20 @@ def test_all_versions_where_the_model_chooses(root):
             assert [case.version_of(image, name) for image in item["gt_versions"]] == list(case.VERSIONS)
             expected = [value > 0 for value in _expected("sma" if sampling == "amo" else sampling, name)]
             assert item["gt_candidates"].tolist() == expected
+
+
+@pytest.mark.parametrize(("count", "share"), [(2, 2 / 3), (4, 1)])
+def test_votes_are_shares_of_three_at_most_1(count, share):
+    groups = Groups(("original", "01"), ["a"], [("original/a", "01/a")])
+    found = judge_versions({"a": {"01": Label("Negative", count)}}, groups, "labels.csv")
+    assert found.codes.tolist() == [[0, REJECTED]] and found.votes[0] == pytest.approx([0, share])
+
+
+def test_each_draw_takes_a_number_of_its_own():
+    codes = np.array([[0, PREFERRED, PREFERRED, REJECTED, REJECTED]], np.int8)
+    draws = VersionDraws(np.ones((1, 5), bool), np.full((1, 5), 0.2), codes)
+    assert draws.of(0, [0.5, 0.1, 0.9]) == (2, 3, 2)
+    assert draws.of(0, [0.1, 0.9, 0.1]) == (0, 4, 1)
 
 
 def test_negative_and_positive_are_drawn_independently(root):
