@@ -138,7 +138,7 @@ def compute_ahead(work: Callable[[Item], Made], items: Iterable[Item]) -> Iterat
 
 def _start_worker() -> None:
     _prepare_process(threads=1)  # the processes are the parallelism
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    threading.Thread(target=leave_with_parent, daemon=True).start()
 
 
 def _prepare_process(threads: int) -> None:
@@ -148,8 +148,8 @@ def _prepare_process(threads: int) -> None:
     torch.set_num_threads(threads)
 
 
-def _leave_with_parent() -> None:
-    """End this worker when the main process was killed outright; it would wait for jobs forever."""
+def leave_with_parent() -> None:
+    """Wait for the end of the main process, then end this worker, which would wait for work forever; for a thread."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

@@ -9,6 +9,8 @@ from contextlib import contextmanager, nullcontext
 from multiprocessing import resource_tracker
 from typing import Any
 
+from prismsr.utils.processes import leave_with_parent
+
 import cv2
 import torch
 from torch.utils.data import DataLoader
@@ -46,7 +48,7 @@ def _quiet_start() -> Iterator[None]:
 
 
 def start_worker(worker_id: int) -> None:
-    """Prepare a loading process: one thread, and ended by the main process alone.
+    """Prepare a loading process: one thread, and ended by the main process alone, or by its death.
 
     Ctrl-C reaches every process of the terminal, and slurm sends SIGTERM to every process of a job. The main process
     answers with a checkpoint, which it cannot write when a loading process dies under it.
@@ -61,6 +63,9 @@ def start_worker(worker_id: int) -> None:
     if TELLS_SENDER:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         threading.Thread(target=_leave_when_told, daemon=True).start()
+    # torch's own look-out compares with the parent it has when it starts: it takes init for the main process where that
+    # is killed before, as in the seconds that a spawned process needs
+    threading.Thread(target=leave_with_parent, daemon=True).start()
 
 
 def _leave_when_told() -> None:

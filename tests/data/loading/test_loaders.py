@@ -165,25 +165,36 @@ def test_the_end_leaves_no_process_behind(opt, workers):
 
 
 MAIN = """
-import os, signal
+import os, signal, sys, time
 import prismsr
 import torch
 from prismsr.data.loading.workers import TrainLoader, start_worker
-loader = TrainLoader(torch.arange(10**6), batch_size=2, num_workers=2, worker_init_fn=start_worker)
+main = os.getpid()
+
+def start_late(worker_id):
+    while os.getppid() == main:
+        time.sleep(0.05)
+    start_worker(worker_id)
+
+late = sys.argv[1] == "starting"
+init = start_late if late else start_worker
+loader = TrainLoader(torch.arange(10**6), batch_size=2, num_workers=2, worker_init_fn=init)
 batches = iter(loader)
-next(batches)
+if not late:
+    next(batches)
 print(*[worker.pid for worker in batches._workers], flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-def test_workers_end_with_a_killed_main_process():
-    with subprocess.Popen([sys.executable, "-c", MAIN], stdout=subprocess.PIPE, text=True) as main:
+@pytest.mark.parametrize("when", ["starting", "loading"])  # torch's own look-out starts after the main process is gone
+def test_workers_end_with_a_killed_main_process(when):
+    with subprocess.Popen([sys.executable, "-c", MAIN, when], stdout=subprocess.PIPE, text=True) as main:
         assert main.stdout is not None
         workers = list(map(int, main.stdout.readline().split()))  # not to its end: the workers hold it, too
         main.stdout.close()
         assert len(workers) == 2 and main.wait(timeout=60) == -signal.SIGKILL
-    deadline = time.monotonic() + 60  # torch's workers look for their parent every 5 s; beside others they are slow
+    deadline = time.monotonic() + 60  # beside others they are slow
     while any(map(_alive, workers)) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not any(map(_alive, workers))
