@@ -20,7 +20,8 @@ from typing import Any, Literal, TypeVar
 from prismsr.utils.errors import DataError, JobError, UserError
 
 OnError = Literal["stop", "skip"]
-Item, Made = TypeVar("Item"), TypeVar("Made")
+Item = TypeVar("Item")
+Made = TypeVar("Made")
 ALIVE_CHECK, STOP_CHECK = 1.0, 0.05  # seconds without news after which the processes are looked at
 JOBS_IN_FLIGHT = 4  # per worker: keeps the workers busy while few results wait in memory
 

@@ -112,7 +112,8 @@ def draw(panels: dict[str, Values], output: Path) -> None:
     for axis, (title, values) in zip(axes, panels.items(), strict=True):
         edges = LEVELS
         if title != "pixels":
-            edges = np.linspace(*np.quantile(np.concatenate(list(values.values())), (0.001, 0.999)), BINS + 1)
+            low, high = np.quantile(np.concatenate(list(values.values())), (0.001, 0.999))
+            edges = np.linspace(low, high, BINS + 1)
         labels = {name: f"{name}, W1 {distance:.4f}" for name, distance in measure_distances(values).items()}
         for name, own in values.items():
             heights = np.histogram(own, edges, density=True)[0]
