@@ -5,15 +5,19 @@ import re
 import subprocess
 import sys
 
+from prismsr.utils.options.yaml_loader import read_yaml
+
 import torch
+import yaml
+from option_files import PAIRED_REAL_ESRGAN
 from safetensors.torch import load_file
 
 
-def _launch(training_workplace, cwd, *arguments, script="train.py", processes=1):
+def _launch(training_workplace, cwd, *arguments, script="train.py", processes=1, file="tiny.yml"):
     command = [sys.executable]
     if processes > 1:
         command += ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
-    command += [str(training_workplace / "basicsr" / script), "-opt", str(training_workplace / "tiny.yml"), *arguments]
+    command += [str(training_workplace / "basicsr" / script), "-opt", str(training_workplace / file), *arguments]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     result = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=240, check=False)
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
@@ -57,3 +61,32 @@ def test_safetensors_are_written_and_read(training_workplace, tmp_path):
     log = _launch(training_workplace, tmp_path, "--force_yml", *settings, script="test.py")
     assert "net_g_4.safetensors, bare state dict" in log
     assert re.search(r"Validation unseen\s+# psnr: \d+\.\d+", log)
+
+
+def test_real_esrgans_own_file_for_pairs_trains(training_workplace, tmp_path):
+    """A smaller one on the CPU, and without VGG, whose weights are not at hand."""
+    options = read_yaml(PAIRED_REAL_ESRGAN, "paired.yml")[0]
+    options["num_gpu"] = 0
+    options["datasets"]["train"] |= {
+        **{"dataroot_gt": "HR", "dataroot_lq": "LR", "gt_size": 32},
+        **{"num_worker_per_gpu": 0, "batch_size_per_gpu": 2},
+    }
+    options["network_g"] |= {"num_feat": 8, "num_block": 1, "num_grow_ch": 4}
+    options["network_d"]["num_feat"] = 4
+    options["train"] |= {"total_iter": 2, "perceptual_opt": None}
+    options["logger"] |= {"print_freq": 1, "use_tb_logger": False}
+    (training_workplace / "paired.yml").write_text(yaml.safe_dump(options))
+    log = _launch(training_workplace, tmp_path, file="paired.yml")
+    assert re.search(r"iter:       2,.*l_g_pix: .* l_g_gan: .* l_d_real: ", log)
+
+
+def test_networks_of_one_channel_train_on_grey_and_are_measured(training_workplace, tmp_path):
+    one = ("num_in_ch=1", "num_out_ch=1")
+    changes = [
+        *("name=grey", "network_d:num_in_ch=1", "datasets:train:color=gray", "datasets:val:color=y"),
+        *(f"network_g:{change}" for change in one),
+        *("val:metrics:natural:type=calculate_nr_iqa", "val:metrics:natural:metric=natural_scene"),
+    ]
+    log = _launch(training_workplace, tmp_path, "--force_yml", *changes)
+    assert re.search(r"l_g_pix: .* l_g_gan: .* l_g_ssl: .* l_d_real: ", log)
+    assert re.search(r"psnr: \d+\.\d+\s+Best: .*natural: \d+\.\d+\s+Best: ", log, re.DOTALL)

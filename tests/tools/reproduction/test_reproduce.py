@@ -6,6 +6,7 @@ import shutil
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
+from multiprocessing import get_context
 
 from prismsr.metrics.catalog import find_metric
 from prismsr.tools import paper_tables
@@ -17,6 +18,7 @@ from prismsr.tools.reproduction import command as reproduce
 from prismsr.tools.reproduction import kept_results, needs, plots, running, tables
 from prismsr.utils.command_line import command
 from prismsr.utils.errors import OptionError
+from prismsr.utils.folder_lock import folder_lock
 from prismsr.utils.options.entries import check_metric
 
 import cv2
@@ -303,6 +305,38 @@ def test_an_interrupted_run_goes_on(tools, root, monkeypatch, capsys):
     assert run(tools, root, *line) == 0
     assert [path.stat().st_mtime_ns for path in made[1:]] == times[1:]
     assert float(cells(root)["Set5", "ESRGAN", "PSNR"]["ours"]) == pytest.approx(expected_psnr(root, net), abs=2e-3)
+
+
+def test_a_folder_in_use_is_refused_and_its_row_not_filled(tools, root, monkeypatch, capsys):
+    """A forked process holds it: locks are a process's own, and this one may ask again for what it has."""
+    train(root)
+    context = get_context("fork")
+    ours, its = context.Pipe()
+    made, holders = [], []
+
+    def note(folder):
+        made.append(folder)
+        holders.append(context.Process(target=_hold, args=(folder, its), daemon=True))
+        holders[0].start()
+        assert ours.recv() == "held"
+        return folder_lock(folder)
+
+    monkeypatch.setattr(running, "folder_lock", note)
+    line = ("ssl-1", "--rows", "ESRGAN", "--sets", "Set5", "--run")
+    try:
+        assert run(tools, root, *line) == 1
+    finally:
+        ours.send("end")
+        holders[0].join(60)
+    assert f"{made[0]} is in use by process" in capsys.readouterr().err
+    assert not list(made[0].rglob("*"))
+    assert cells(root)["Set5", "ESRGAN", "PSNR"]["ours"] == ""
+
+
+def _hold(folder, pipe):
+    with folder_lock(folder):
+        pipe.send("held")
+        pipe.recv()
 
 
 def test_a_failed_row_is_named_and_not_filled(tools, root, capsys):
