@@ -14,15 +14,20 @@ LUMA_WEIGHTS = (19595.0, 38470.0, 7471.0)
 def luma_8bit(image: Tensor) -> Tensor:
     """Return luma of an RGB image as an 8-bit conversion gives it: `(19595 R + 38470 G + 7471 B + 32768) >> 16`.
 
+    Grey is its own luma.
+
     Every number on the way is a whole number below 2^24, so that float32 holds it exactly.
 
     Args:
-        image: (B, 3, H, W), RGB in [0, 1], any float type; rounded to 8 bit and saturated first.
+        image: (B, 3, H, W) RGB or (B, 1, H, W) grey in [0, 1], any float type; rounded to 8 bit and saturated first.
 
     Returns:
         (B, 1, H, W) float32, whole numbers in [0, 255].
     """
-    red, green, blue = (image.float() * 255).round().clamp(0, 255).split(1, dim=1)
+    levels = (image.float() * 255).round().clamp(0, 255)
+    if levels.shape[1] == 1:
+        return levels
+    red, green, blue = levels.split(1, dim=1)
     weighted = red * LUMA_WEIGHTS[0] + green * LUMA_WEIGHTS[1] + blue * LUMA_WEIGHTS[2]
     return ((weighted + 32768) / 65536).floor()
 
@@ -36,7 +41,7 @@ def edge_mask(gt: Tensor, threshold: float = 20.0, absolute: bool = False) -> Te
     `absolute=True` marks both sides (about twice as many pixels).
 
     Args:
-        gt: (B, 3, H, W) ground truth, RGB in [0, 1], any float type, sides of 2 pixels or more.
+        gt: (B, 3, H, W) ground truth, RGB in [0, 1], or (B, 1, H, W) grey, any float type, sides of 2 pixels or more.
         threshold: a pixel is an edge where the Laplacian is strictly greater; in grey levels of 0..255.
         absolute: use the Laplacian's magnitude instead of its positive part.
 
@@ -44,11 +49,11 @@ def edge_mask(gt: Tensor, threshold: float = 20.0, absolute: bool = False) -> Te
         (B, 1, H, W) bool, True at edge pixels.
 
     Raises:
-        ValueError: `gt` is not a float RGB batch or is too small.
+        ValueError: `gt` is not a float batch of RGB or grey, or is too small.
     """
-    if gt.dim() != 4 or gt.shape[1] != 3 or min(gt.shape[2:]) < 2 or not gt.is_floating_point():
+    if gt.dim() != 4 or gt.shape[1] not in (1, 3) or min(gt.shape[2:]) < 2 or not gt.is_floating_point():
         raise ValueError(
-            f"gt: got shape {tuple(gt.shape)} of {gt.dtype}; allowed: (B, 3, H, W) float with H, W of 2 or more"
+            f"gt: got shape {tuple(gt.shape)} of {gt.dtype}; allowed: (B, 3 or 1, H, W) float with H, W of 2 or more"
         )
     luma = F.pad(luma_8bit(gt), (1, 1, 1, 1), mode="reflect")
     neighbours = luma[..., :-2, 1:-1] + luma[..., 2:, 1:-1] + luma[..., 1:-1, :-2] + luma[..., 1:-1, 2:]
