@@ -126,9 +126,9 @@ def test_unreadable_sample_of_one_process_ends_the_job(training_workplace, files
     assert "End of training" not in output
 
 
-def test_killed_process_ends_the_job_within_a_minute(training_workplace, files):
-    changes = ("name=killed", "train:total_iter=100000")
-    process = torchrun(training_workplace, "-opt", files["two"], "--force_yml", *changes)
+def test_killed_process_ends_the_job_within_a_minute_and_resuming_is_exact(training_workplace, files, two):
+    arguments = ("-opt", files["two"], "--auto_resume", "--force_yml", "name=killed")
+    process = torchrun(training_workplace, *arguments)
     _wait_for(process, "iter:       3,")
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     start = time.monotonic()
@@ -137,6 +137,22 @@ def test_killed_process_ends_the_job_within_a_minute(training_workplace, files):
     assert code != 0
     assert time.monotonic() - start < 60
     assert "SIGKILL" in output
+    code, output = _end(torchrun(training_workplace, *arguments))
+    assert code == 0, output
+    assert differences(two, checkpoint(training_workplace / "experiments" / "killed")) == []
+
+
+def test_stopped_process_is_waited_for_and_changes_nothing(training_workplace, files, two):
+    process = torchrun(training_workplace, "-opt", files["two"], "--force_yml", "name=stopped")
+    _wait_for(process, "iter:       3,")
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    os.kill(int(children[-1]), signal.SIGSTOP)
+    time.sleep(3)
+    assert process.poll() is None
+    os.kill(int(children[-1]), signal.SIGCONT)
+    code, output = _end(process)
+    assert code == 0, output
+    assert differences(two, checkpoint(training_workplace / "experiments" / "stopped")) == []
 
 
 def test_sfd_trains_on_two_processes_as_on_one(training_workplace, repository):

@@ -219,6 +219,21 @@ def test_second_run_in_one_folder_is_refused(training_workplace, server, train):
     assert not list(folder.parent.glob(".taken*"))
 
 
+def test_constant_images_train_on(training_workplace, server, train):
+    """Images of one colour have no edge for the self-similarity loss."""
+    for folder, side in (("HR_flat", 96), ("LR_flat", 24)):
+        (training_workplace / folder).mkdir()
+        for value in (0, 90, 200, 255):
+            image = np.full((side, side, 3), value, np.uint8)
+            assert cv2.imwrite(str(training_workplace / folder / f"{value}.png"), image)
+    data = ("datasets:train:dataroot_gt=HR_flat", "datasets:train:dataroot_lq=LR_flat", "train:total_iter=4")
+    assert train("flat", *data) == 0, server.log.read_text()
+    assert "is skipped" not in server.log.read_text()
+    rows = (training_workplace / "experiments" / "flat" / "losses.csv").read_text().splitlines()
+    column = rows[0].split(",").index("l_g_ssl")
+    assert len(rows) == 5 and {float(row.split(",")[column]) for row in rows[1:]} == {0.0}
+
+
 def test_other_seed_other_run(training_workplace, train, whole):
     assert train("seed", "manual_seed=1", "train:total_iter=2") == 0
     other = checkpoint(training_workplace / "experiments" / "seed")
