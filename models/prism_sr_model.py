@@ -265,9 +265,11 @@ class PrismSRModel(SRModel):
         """Compute `output` from `lq` for validation: in float32, and uncompiled since the images differ in size.
 
         A network with a window_size (SwinIR) gets the image mirrored to a multiple of it, as in BasicSR's SwinIRModel.
+        One of spandrel's mirrors it itself.
         """
         lq, (height, width) = self.lq, self.lq.shape[-2:]
-        self.lq = pad_to_windows(lq, self.opt["network_g"].get("window_size", 1))
+        pads_itself = hasattr(self.get_bare_model(self.net_g), "facts")
+        self.lq = pad_to_windows(lq, 1 if pads_itself else self.opt["network_g"].get("window_size", 1))
         with run_uncompiled() if self.is_train and self.opt["train"].get("compile") else nullcontext():
             super().test()
         scale, self.lq = self.output.shape[-2] // self.lq.shape[-2], lq

@@ -17,6 +17,7 @@ from prismsr.utils.options.problems import Problem, errors_among, report
 def check_file(file: Path) -> list[Problem]:
     """Return what is wrong with one file; a file with a section `train` or a dataset `train` is one for training."""
     from prismsr.utils.options.check import check_options
+    from prismsr.utils.weights.network_files import fill_from_files
 
     try:
         loaded = load_with_lines(file)
@@ -24,10 +25,12 @@ def check_file(file: Path) -> list[Problem]:
         return [Problem("", str(error))]
     if "_base_" in file.absolute().parent.parts:
         return [Problem("", "a fragment: parsed only", "note", where=shown(file))]
+    unread = fill_from_files(loaded, shown(file), ROOT, "note")
     options = loaded.options
     datasets = options.get("datasets")
     is_train = options.get("train") is not None or (isinstance(datasets, dict) and datasets.get("train") is not None)
-    return check_options(options, shown(file), missing_paths="note", is_train=is_train, root=ROOT, lines=loaded.lines)
+    found = check_options(options, shown(file), missing_paths="note", is_train=is_train, root=ROOT, lines=loaded.lines)
+    return unread + found
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

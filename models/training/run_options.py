@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from prismsr.utils.errors import OptionError
-from prismsr.utils.options.check import DATA_PATHS, check_options, resolve_path
-from prismsr.utils.options.files import LoadedOptions, apply_overrides, load_options, load_with_lines
+from prismsr.utils.options.check import DATA_PATHS, check_options
+from prismsr.utils.options.files import LoadedOptions, apply_overrides, load_options, load_with_lines, resolve_path
 from prismsr.utils.options.problems import Problem, errors_among, report
 from prismsr.utils.plugins import add_import
+from prismsr.utils.weights.network_files import fill_from_files
 
 import torch
 from basicsr.utils import dist_util, set_random_seed
@@ -65,8 +66,12 @@ def read_options(file: str, args: argparse.Namespace) -> LoadedOptions:
 
 
 def check_run(loaded: LoadedOptions, file: str, args: argparse.Namespace, root: str, is_train: bool) -> list[Problem]:
-    """Check the options of a run on this machine: everything check_options sees, and the number of GPUs."""
-    problems = check_options(
+    """Check the options of a run on this machine: everything check_options sees, and the number of GPUs.
+
+    A network that is named by a file (`from`) is replaced in `loaded` by its type and arguments.
+    """
+    problems = fill_from_files(loaded, file, root)
+    problems += check_options(
         loaded.options, file, missing_paths="error", is_train=is_train, root=root, lines=loaded.lines
     )
     wanted, there = loaded.options.get("num_gpu"), torch.cuda.device_count()

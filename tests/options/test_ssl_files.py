@@ -12,10 +12,13 @@ import pytest
 import torch
 from basicsr.models import build_model
 from basicsr.utils import set_random_seed
+from spandrel_tiny import TINY
 from torch.nn import functional as F
 
 SSL = Path(__file__).resolve().parents[2] / "options" / "ssl"
-WITH_LOSS = sorted(path.name for path in SSL.glob("*_ssl_x4.yml"))
+OTHERS = ("dat_ssl_x4.yml", "hat_ssl_x4.yml", "span_ssl_x4.yml")
+"""Networks that no paper trained with the loss: swinirgan_ssl_x4.yml with another network."""
+WITH_LOSS = sorted(path.name for path in SSL.glob("*_ssl_x4.yml") if path.name not in OTHERS)
 EXPERIMENTS = sorted({path.name for path in SSL.glob("*.yml")} - {name.replace("_ssl_x4", "_x4") for name in WITH_LOSS})
 """Without the bases of those with the loss, whose terms they have."""
 SMALL: dict[str, dict[str, Any]] = {
@@ -23,6 +26,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "SRResNet": {"num_feat": 4, "num_block": 1},
     "SPSRNet": {"num_feat": 4, "num_block": 20},
     "ELAN": {"m_elan": 2, "c_elan": 6},
+    **{name: TINY[name] for name in ("DAT", "HAT", "SPAN")},
     "SwinIRExtraWindow": {"embed_dim": 6, "depths": [1], "num_heads": [1], "img_size": 8},
     "VGGStyleDiscriminator": {"num_feat": 2},
     "VGGDiscriminator": {"num_feat": 2},
@@ -45,6 +49,16 @@ def test_a_file_with_the_loss_is_its_base_and_one_term(name: str) -> None:
     assert term["type"] == "SelfSimilarityLoss"
     assert (options.pop("name"), base.pop("name")) == (name.removesuffix(".yml"), name.replace("_ssl_x4.yml", "_x4"))
     assert options == base
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_file_for_another_network_has_all_else_of_swinirgans(name: str) -> None:
+    base, options = load_options(SSL / "swinirgan_ssl_x4.yml"), load_options(SSL / name)
+    assert (options.pop("name"), base.pop("name")) == (name.removesuffix(".yml"), "swinirgan_ssl_x4")
+    assert options.pop("network_g")["type"] == name.removesuffix("_ssl_x4.yml").upper()
+    starts = [file.pop("path")["pretrain_network_g"] for file in (options, base)]
+    assert starts[0] != starts[1]
+    assert options == {key: value for key, value in base.items() if key != "network_g"}
 
 
 def _shrink(options: dict[str, Any], tmp_path: Path, vgg19_weights: Path) -> dict[str, Any]:

@@ -10,11 +10,12 @@ from prismsr.tools.inference.defaults import PRECISIONS
 from prismsr.utils.errors import OptionError
 from prismsr.utils.files import hash_file
 from prismsr.utils.options.channels import find_argument
-from prismsr.utils.options.check import resolve_path
 from prismsr.utils.options.entries import check_entry, find_registered
-from prismsr.utils.options.files import LoadedOptions, load_with_lines, shown
+from prismsr.utils.options.files import LoadedOptions, load_with_lines, resolve_path, shown
+from prismsr.utils.options.problems import Problem
 from prismsr.utils.options.sections import section
 from prismsr.utils.weights.files import WeightsError, load_strictly
+from prismsr.utils.weights.network_files import fill_from_files
 from prismsr.utils.weights.spandrel import ParamKey, read_spandrel, state_dict
 
 import torch
@@ -55,6 +56,7 @@ class Built:
 def build_from_options(file: Path, weights: Path | None, param_key: ParamKey, root: Path) -> Built:
     """Build the `network_g` of an option file with its weights; see `load_generator`."""
     loaded = load_with_lines(file)
+    _raise(fill_from_files(loaded, shown(file), root), loaded, file)
     net = build_network_g(loaded, file)
     options = loaded.options["network_g"]
     path = weights or find_checkpoint(loaded.options, file, root)
@@ -69,7 +71,9 @@ def build_from_options(file: Path, weights: Path | None, param_key: ParamKey, ro
     settings |= {"color": "y"} if luma else {}
     scale = _measure_scale(net, multiple, channels, file)
     name = str(loaded.options.get("name") or file.stem)
-    return Built(net, name, scale, multiple, settings, channels, luma=luma)
+    facts = getattr(net, "facts", None)  # of spandrel's networks
+    more = {} if facts is None else {"whole": facts.whole, "precisions": facts.precisions}
+    return Built(net, name, scale, multiple, settings, channels, luma=luma, **more)
 
 
 def _trains_on_luma(options: Mapping[str, Any]) -> bool:
@@ -85,13 +89,16 @@ def build_network_g(loaded: LoadedOptions, file: Path) -> nn.Module:
     Raises:
         OptionError: the section is missing, or names an unknown network or arguments; all of that at once.
     """
-    problems = list(check_entry("arch", loaded.options.get("network_g"), "network_g"))
-    if problems:
-        where = loaded.lines.get("network_g", shown(file))
-        raise OptionError("\n".join(f"{where}: {problem.key}: {problem.message}" for problem in problems))
+    _raise(list(check_entry("arch", loaded.options.get("network_g"), "network_g")), loaded, file)
     arguments = dict(loaded.options["network_g"])
     net: nn.Module = find_registered("arch", arguments.pop("type"))(**arguments)
     return net
+
+
+def _raise(problems: list[Problem], loaded: LoadedOptions, file: Path) -> None:
+    if problems:
+        where = loaded.lines.get("network_g", shown(file))
+        raise OptionError("\n".join(f"{where}: {problem.key}: {problem.message}" for problem in problems))
 
 
 def find_checkpoint(options: Mapping[str, Any], file: Path, root: Path) -> Path:
@@ -117,6 +124,8 @@ def _find_multiple(options: Mapping[str, Any], net: nn.Module) -> int:
     """Return what the sides of a network's input are to be multiples of: the grid of its windows."""
     if options["type"] == "RRDBNet" and options.get("scale", 4) in (1, 2):
         return 4 // int(options["scale"])  # it begins with a pixel unshuffle
+    if hasattr(net, "facts"):
+        return int(net.facts.multiple)
     return int(options.get("window_size", getattr(net, "window_size", 1)))
 
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from prismsr.utils.names import did_you_mean
-from prismsr.utils.options.entries import check_entry, check_metric, find_registered, registered_names
+from prismsr.utils.options.entries import FROM, check_entry, check_metric, find_registered, registered_names
+from prismsr.utils.options.files import resolve_path
 from prismsr.utils.options.named import dataset_schema, model_schema, named_parts
 from prismsr.utils.options.problems import Problem, join, show
 from prismsr.utils.options.rules import RULES
@@ -63,11 +64,6 @@ def check_options(
     """
     check = _Check(opt, is_train, missing_paths, Path(root), model_schema(opt))
     return [_locate(problem, source, lines or {}) for problem in check.problems()]
-
-
-def resolve_path(path: str, root: str | os.PathLike[str]) -> str:
-    """Return absolute form of a path from an option file: `~` is the home folder, relative paths start from `root`."""
-    return os.path.normpath(os.path.join(root, os.path.expanduser(path)))
 
 
 def _locate(problem: Problem, source: str, lines: Mapping[str, str]) -> Problem:
@@ -153,7 +149,8 @@ class _Check:
             if self.opt.get(key) is None:
                 yield Problem(key, f"{self.opt.get('model_type')} needs this network")
         for key, entry in self.opt.items():
-            if str(key).startswith("network_") and entry is not None:
+            unread = isinstance(entry, dict) and FROM in entry  # what is wrong with the file is said where it is read
+            if str(key).startswith("network_") and entry is not None and not unread:
                 yield from check_entry("arch", entry, key)
 
     def _datasets(self) -> Iterator[Problem]:

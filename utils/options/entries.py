@@ -9,6 +9,10 @@ from prismsr.utils.options.optimizers import OPTIMIZERS
 from prismsr.utils.options.problems import Problem, join, show
 from prismsr.utils.options.schema import entry_kind
 from prismsr.utils.options.signatures import arguments_of, check_arguments
+from prismsr.utils.rooms import is_installed
+
+FROM = "from"
+"""Key of a network's entry that names a file of weights, which tells type and arguments (weights/network_files.py)."""
 
 METRIC_DATA = ("img", "img2")
 """What validation passes to every metric."""
@@ -34,12 +38,18 @@ def find_registered(kind: str, name: str) -> Any:
         name: what an option file gives as `type` (or `model_type`).
     """
     found = _registered(kind)
-    return found.get(name) or found.get(name + _SUFFIX)
+    return found.get(name) or found.get(name + _SUFFIX) or (_find_lent(name) if kind == "arch" else None)
 
 
 def registered_names(kind: str) -> set[str]:
-    """Return every name that an option file may give as `type` for this kind."""
+    """Return every name for this kind that needs no other package's networks; see `known_names`."""
     return {name.removesuffix(_SUFFIX) for name in _registered(kind)} | {*_registered(kind)}
+
+
+def known_names(kind: str) -> set[str]:
+    """Return every name that an option file may give as `type` for this kind, spandrel's networks among them."""
+    lent = _import_lent() if kind == "arch" else None
+    return registered_names(kind) | {*(lent.list_networks() if lent else ())}
 
 
 def check_entry(kind: str, entry: Any, prefix: str, *, optimizers: Collection[str] = ()) -> Iterator[Problem]:
@@ -55,6 +65,8 @@ def check_entry(kind: str, entry: Any, prefix: str, *, optimizers: Collection[st
         yield Problem(prefix, f"must be a mapping with a type; got {show(entry)}")
         return
     name, known = entry.get("type"), (kind == "optimizer" and optimizers) or registered_names(kind)
+    if kind == "arch" and isinstance(name, str) and name not in known:
+        known = known_names(kind)
     if not isinstance(name, str):
         what = "is required" if name is None else f"must be text; got {show(name)}"
         yield Problem(join(prefix, "type"), f"{what} (which {kind}{did_you_mean('', known)})")
@@ -77,6 +89,20 @@ def check_metric(entry: Any, prefix: str) -> Iterator[Problem]:
         yield Problem(join(prefix, "better"), f"must be 'higher' or 'lower'; got {show(better)}")
     rest = {key: value for key, value in entry.items() if key != "better"} if isinstance(entry, dict) else entry
     yield from check_entry("metric", rest, prefix)
+
+
+def _find_lent(name: str) -> Any:
+    lent = None if name == "None" else _import_lent()  # None: an entry without `type`
+    return lent.find_network(name) if lent else None
+
+
+def _import_lent() -> Any:
+    """Return the module that knows spandrel's networks, None without spandrel."""
+    if not is_installed("spandrel"):
+        return None
+    from prismsr.utils.options import spandrel_networks  # imports spandrel
+
+    return spandrel_networks
 
 
 def _registered(kind: str) -> dict[str, Any]:

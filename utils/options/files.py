@@ -175,3 +175,8 @@ def shown(path: Path) -> str:
     """Return the path as messages show it: relative to the working directory where it lies below it."""
     relative = os.path.relpath(path)
     return str(path.absolute()) if relative.startswith("..") else relative
+
+
+def resolve_path(path: str, root: str | os.PathLike[str]) -> str:
+    """Return absolute form of a path from an option file: `~` is the home folder, relative paths start from `root`."""
+    return os.path.normpath(os.path.join(root, os.path.expanduser(path)))

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from prismsr.utils.options.entries import SUPPLIED, find_registered, registered_names
+from prismsr.utils.options.entries import FROM, SUPPLIED, find_registered, known_names, registered_names
 from prismsr.utils.options.named import dataset_schema, model_schema
 from prismsr.utils.options.schema import (
     DistOptions,
@@ -99,7 +99,7 @@ def _show(node: Any, indent: str = "") -> str:
 
 
 def _schemas(kind: str) -> dict[str, type[Options] | None]:
-    names = sorted(registered_names(kind))
+    names = sorted(known_names(kind))
     if kind == "dataset":
         return {name: dataset_schema({"type": name}) for name in names}
     return {name: arguments_of(find_registered(kind, name), SUPPLIED.get(kind, ())) for name in names}
@@ -149,6 +149,10 @@ def _entry(kind: str, schemas: Mapping[str, type[Options] | None]) -> Json:
         node["properties"] = {"type": {}, **node["properties"], **({} if plain else _BESIDE.get(kind, {}))}
         choices.append(_if("type", group, node))
     known = {"enum": list(schemas), "description": f"registered {kind}"}
+    if kind == "arch":  # a file of weights tells type and arguments
+        choices.append({"if": {"not": {"required": [FROM]}}, "then": {"required": ["type"]}})
+        file = {"type": "string", "description": "file of weights that tells type and arguments"}
+        return {"type": "object", "properties": {"type": known, FROM: file}, "allOf": choices}
     return {"type": "object", "properties": {"type": known}, "required": ["type"], "allOf": choices}
 
 

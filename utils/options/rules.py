@@ -67,6 +67,9 @@ def check_patch(size: Any, key: str, opt: Mapping[str, Any]) -> Iterator[Problem
         return
     if scale and size % scale:
         yield Problem(key, f"must be a multiple of scale, {scale}; got {size}")
+    generator = _arch(opt, "network_g")
+    if hasattr(generator, "check_patch"):
+        yield from generator.check_patch(section(opt, "network_g"), size, key)
     for network in (str(name) for name in opt if str(name).startswith("network_d")):
         arch = _arch(opt, network)
         if arch is not None and takes(arch, "input_size"):

@@ -20,10 +20,10 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-_LAYOUTS = ("params", "params_ema", "state_dict", "model_state_dict")
+_LAYOUTS = ("params", "params_ema", "params-ema", "state_dict", "model_state_dict", "model", "net")
 """Keys under which files of BasicSR, ELAN and others hold the state dict."""
-_WRAPPERS = ("module.", "_orig_mod.")
-"""What DistributedDataParallel and torch.compile put before each name."""
+_WRAPPERS = ("module.", "_orig_mod.", "netG.")
+"""What DistributedDataParallel, torch.compile and Lightning modules put before each name."""
 _SHOWN = 4
 _DOS_FOLDER = 0x10
 """Bit of a zip entry's external attributes."""

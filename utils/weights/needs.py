@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from prismsr.utils.options.named import complete_arguments, named_parts
 from prismsr.utils.options.problems import join
 from prismsr.utils.options.sections import section
+from prismsr.utils.weights.network_files import named_files
 
 
 class Need(NamedTuple):
@@ -31,6 +32,7 @@ def needs_of(options: Mapping[str, Any]) -> list[Need]:
     """Return the needs of a merged option file, once each, in the order of its parts."""
     path = section(options, "path")
     found = [*file_needs(path, "path", *(key for key in path if str(key).startswith("pretrain_network")))]
+    found += [Need(f"file:{file}", key) for file, key in named_files(options)]
     for target, entry, key in named_parts(options, is_train=True):
         hook = _OF_BASICSR.get(getattr(target, "__name__", "")) or getattr(target, "weights_needed", None)
         if hook is not None:

@@ -36,6 +36,7 @@ class _Own(spandrel.Architecture[Any]):  # type: ignore[misc,unused-ignore]
     def load(self, state_dict: Mapping[str, Tensor]) -> Any:
         arguments = self.network.read_arguments(state_dict)
         net = self.network(**arguments)
+        net.hyperparameters = arguments  # as spandrel's own have them
         colors = arguments.get("colors")
         return spandrel.ImageModelDescriptor(
             net,

@@ -34,9 +34,12 @@ _RENAMINGS = (
 def rename_to_fit(net: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return a state dict in the network's own names, as far as the table knows them; the rest is left as it is.
 
-    A weight that the network has under two names gets both where the state dict has one.
+    A weight that the network has under two names gets both where the state dict has one. A network may know further
+    layouts of its own, by the hook `rename_weights(state)`.
     """
     own = net.state_dict(keep_vars=True)
+    if hasattr(net, "rename_weights") and own.keys() != state.keys():
+        state = net.rename_weights(state)
     missing = own.keys() - state.keys()
     names = {key: key if key in own else _find_name(key, missing) for key in state}
     fitting = {name: state[key] for key, name in names.items() if name != _DROPPED}

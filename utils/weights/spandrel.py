@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any, Literal
 
+from prismsr.utils.options.signatures import default_of, takes
 from prismsr.utils.weights.files import WeightsError, network_weights, read_file
 
 from torch import Tensor
@@ -39,6 +40,33 @@ def read_spandrel(path: Path, param_key: ParamKey = "auto", hint: str = "") -> A
             f"{path}: spandrel {getattr(spandrel, '__version__', '')} finds no network in it that it knows ({reason}). "
             + (hint or _OPTION_FILE.format(path))
         ) from error
+
+
+def read_arguments(path: Path) -> dict[str, Any]:
+    """Return {type: X, **arguments} of the network in a weights file, as an option file names it.
+
+    Raises:
+        WeightsError: see `read_spandrel`; or an argument is nothing that an option file can write.
+    """
+    net = read_spandrel(path, hint="Name the network by `type` and its arguments instead of `from`.").model
+    from prismsr.utils.options.spandrel_networks import list_networks
+
+    network = next((known for known in list_networks().values() if known.kind is type(net)), type(net))
+    given = {key: value for key, value in net.hyperparameters.items() if takes(network, key)}
+    plain = {key: value for key, value in given.items() if _is_plain(value)}
+    for key in given.keys() - plain.keys():
+        if given[key] is not default_of(network, key):
+            raise WeightsError(f"{path}: {network.__name__} has {key}={given[key]!r}, which no option file can write.")
+    return {"type": network.__name__, **{key: _listed(value) for key, value in plain.items()}}
+
+
+def _is_plain(value: Any) -> bool:
+    inside = value if isinstance(value, list | tuple) else value.values() if isinstance(value, dict) else None
+    return isinstance(value, bool | int | float | str | None) if inside is None else all(map(_is_plain, inside))
+
+
+def _listed(value: Any) -> Any:
+    return [_listed(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 _OPTION_FILE = (

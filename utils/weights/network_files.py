@@ -1,0 +1,77 @@
+"""`network_g: {from: FILE}`: the type and the arguments of a network, read from its weights."""
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+from prismsr.utils.errors import UserError
+from prismsr.utils.options.entries import FROM
+from prismsr.utils.options.files import LoadedOptions, resolve_path
+from prismsr.utils.options.problems import Problem, join, show
+from prismsr.utils.options.sections import section
+from prismsr.utils.weights.spandrel import read_arguments
+
+
+def fill_from_files(
+    loaded: LoadedOptions,
+    source: str,
+    root: str | os.PathLike[str],
+    missing_paths: Literal["error", "note"] = "error",
+) -> list[Problem]:
+    """Replace `from` in each network by the type and the arguments that its file tells, in place.
+
+    Further arguments in the entry change those of the file. Training starts from the file's weights, unless `path`
+    names others or null (~). An entry whose file cannot be used stays as it is.
+
+    Args:
+        loaded: the options.
+        source: name of the option file for messages.
+        root: folder that relative paths start from.
+        missing_paths: what a file that is not there is.
+
+    Returns:
+        What is wrong with the files, or with how they are named.
+    """
+    problems = []
+    for key, entry in _named(loaded.options):
+        found = _read(entry, key, root, missing_paths)
+        if isinstance(found, Problem):
+            problems.append(replace(found, where=loaded.lines.get(join(key, FROM), source)))
+            continue
+        arguments = {name: value for name, value in entry.items() if name != FROM}
+        loaded.options = {**loaded.options, key: {**found, **arguments}}
+        name, path = key.removeprefix("network_"), section(loaded.options, "path")
+        if f"pretrain_network_{name}" not in path:
+            start = {f"pretrain_network_{name}": entry[FROM], f"param_key_{name}": "params_ema"}
+            loaded.options["path"] = {**start, **path}
+    return problems
+
+
+def named_files(options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the file that each network is built from by `from`, and its key path."""
+    for key, entry in _named(options):
+        yield str(entry[FROM]), join(key, FROM)
+
+
+def _named(options: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    networks = [(str(key), entry) for key, entry in options.items() if str(key).startswith("network_")]
+    return [(key, entry) for key, entry in networks if isinstance(entry, Mapping) and FROM in entry]
+
+
+def _read(
+    entry: Mapping[str, Any], key: str, root: str | os.PathLike[str], missing_paths: Literal["error", "note"]
+) -> dict[str, Any] | Problem:
+    file, where = entry[FROM], join(key, FROM)
+    if not isinstance(file, str):
+        return Problem(where, f"must name a file of weights; got {show(file)}")
+    if "type" in entry:
+        return Problem(where, "tells the type, too: leave out one of the two")
+    path = resolve_path(file, root)
+    if not os.path.isfile(path):
+        return Problem(where, f"no such file: {file} (looked for {path})", missing_paths, missing=path)
+    try:
+        return read_arguments(Path(path))
+    except UserError as error:
+        return Problem(where, str(error))
