@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
         return fail("demo.py", f"`{step}` failed with exit code {error.returncode}, see above", code)
     print_step("report")
     write_report(ROOT, {stage: OPTIONS / file for stage, file in STAGES.items()}, seconds)
-    print(f"demo: done in {time.time() - start:.0f} s; see report.html, report.md and comparison.png in results/demo")
+    print(f"demo: done in {time.time() - start:.0f} s; see report.html and comparison.png in results/demo")
     return 0
 
 

@@ -38,10 +38,12 @@ CROP = 96  # pixels of GT
 ZOOM = 3
 # where the methods can be told apart: left, top of a crop in GT pixels
 CROPS = {"astronaut": [(176, 44), (124, 338)], "chelsea": [(150, 90), (96, 160)], "coffee": [(130, 190), (330, 210)]}
+STRIP = {"astronaut": [(176, 44)], "chelsea": [(150, 90)]}
+"""A face and an eye, for the front page."""
 
 
 def write_report(repository: Path, option_files: Mapping[str, Path], seconds: dict[str, float]) -> None:
-    """Write results/demo/{report.html, report.json, report.md, comparison.png}, the SR images and their evaluations.
+    """Write results/demo/{report.html, report.json, report.md, comparison.png, strip.png}, SR images and evaluations.
 
     Args:
         repository: root of the repository.
@@ -79,6 +81,8 @@ def write_report(repository: Path, option_files: Mapping[str, Path], seconds: di
     write_page(out / "evaluation", out / "report.html", "PRISM-SR demo", options, titles, experiments)
     (group,) = read_results(out / "evaluation", titles, [])
     draw_comparison(compare(group, replace(options, side=CROP, places=CROPS), [])).save(out / "comparison.png")
+    few = replace(options, side=CROP, places=STRIP, max_images=len(STRIP))
+    draw_comparison(compare(group, few, []), zoom=2).save(out / "strip.png", optimize=True)
 
 
 def _make_images(repository: Path, out: Path, option_files: Mapping[str, Path], lq: Path) -> None:
@@ -126,9 +130,9 @@ PSNR and SSIM on Y, NIQE on Y, LPIPS-ST on RGB (AlexNet); border of 4 pixels lef
 """
 
 
-def draw_comparison(crops: Sequence[Comparison]) -> Image.Image:
+def draw_comparison(crops: Sequence[Comparison], zoom: int = ZOOM) -> Image.Image:
     """Draw crops of every method side by side, a row each, with PSNR and LPIPS-ST of the whole image below."""
-    side, line, gap = CROP * ZOOM, 16, 6
+    side, line, gap = CROP * zoom, 16, 6
     width, height = side + gap, side + 2 * line + gap
     canvas = Image.new(
         "RGB", (gap + width * max(len(crop.panels) for crop in crops), gap + height * len(crops)), "white"
@@ -138,7 +142,7 @@ def draw_comparison(crops: Sequence[Comparison]) -> Image.Image:
         for column, panel in enumerate(crop.panels):
             x, y = gap + width * column, gap + height * row
             picture = Image.open(io.BytesIO(panel.data))
-            canvas.paste(picture.resize((picture.width * ZOOM, picture.height * ZOOM), NEAREST), (x, y + line))
+            canvas.paste(picture.resize((picture.width * zoom, picture.height * zoom), NEAREST), (x, y + line))
             draw.text((x, y), f"{crop.image}: {panel.method}", "black", font)
             if panel.scores:
                 told = f"{panel.scores['PSNR']:.2f} dB, LPIPS-ST {panel.scores['LPIPS-ST']:.3f}"

@@ -43,6 +43,7 @@ def test_demo_writes_the_page(tmp_path, photograph):
     assert len(page.find("svg")) == 1 and "Missing" not in page.text
     picture = read_image(out / "comparison.png")  # LQ, three methods, GT: 96 pixels of each, enlarged 3 times
     assert picture.shape[1] == 5 * (288 + 6) + 6
+    assert read_image(out / "strip.png").shape[1] == 5 * (192 + 6) + 6
     corner = picture[6 + 16 : 6 + 16 + 288 : 3, 6 + 4 * 294 : 6 + 4 * 294 + 288 : 3]
     places = np.lib.stride_tricks.sliding_window_view(gt, (96, 96, 3)).reshape(-1, 96, 96, 3)
     assert (places == corner).all(axis=(1, 2, 3)).any()
