@@ -13,6 +13,7 @@ from typing import Any
 from prismsr.utils.errors import OptionError
 from prismsr.utils.files import atomic_write
 from prismsr.utils.names import did_you_mean
+from prismsr.utils.options.entries import find_registered
 
 MODEL_FILES = ("save_network", "save_training_state", "resume_training", "load_network", "validation")
 """Methods of BaseModel that the functions of these names in models/training/model_files.py replace."""
@@ -35,7 +36,7 @@ def patch_basicsr() -> None:
     from basicsr.utils.registry import Registry
 
     # A missing name prints "not found, use name: X_basicsr!", also for names that are fine, and sends people to edit
-    # their option file (BasicSR #419 and many more).
+    # their option file (BasicSR #419 and many more). spandrel's networks are not in the registry.
     Registry.get = _registry_get
     # nccl and a CUDA device are taken for granted; two processes on a CPU then divide by device_count() == 0.
     dist_util.init_dist = options.init_dist = init_dist
@@ -69,6 +70,9 @@ def _registry_get(self: Any, name: str, suffix: str = "basicsr") -> Any:
     for candidate in (name, f"{name}_{suffix}"):
         if candidate in self:
             return self._obj_map[candidate]
+    lent = find_registered("arch", name) if self._name == "arch" else None  # a network of spandrel
+    if lent is not None:
+        return lent
     raise KeyError(f"no {self._name} is called {name!r}{did_you_mean(name, self.keys())}")
 
 

@@ -93,7 +93,7 @@ def check_metric(entry: Any, prefix: str) -> Iterator[Problem]:
 
 def _find_lent(name: str) -> Any:
     lent = None if name == "None" else _import_lent()  # None: an entry without `type`
-    return lent.find_network(name) if lent else None
+    return lent.list_networks().get(name) if lent else None
 
 
 def _import_lent() -> Any:

@@ -17,7 +17,6 @@ from prismsr.utils.padding import pad_to_windows
 
 import spandrel  # type: ignore[import-not-found,import-untyped,unused-ignore]
 import torch
-from basicsr.utils.registry import ARCH_REGISTRY
 from torch import Tensor, nn
 
 SUFFIX = "_spandrel"
@@ -134,14 +133,6 @@ class SpandrelNetwork:
             return describe(cls, arguments)
         except Exception as error:  # whatever goes wrong in the network's code
             return str(error).strip().split("\n", maxsplit=1)[0] or type(error).__name__
-
-
-def find_network(name: str) -> type[SpandrelNetwork] | None:
-    """Return spandrel's network of this name, or None; BasicSR's build_network finds it from now on."""
-    network = list_networks().get(name)
-    if network is not None and name not in ARCH_REGISTRY:
-        ARCH_REGISTRY.register(network)
-    return network
 
 
 @cache
