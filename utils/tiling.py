@@ -36,31 +36,34 @@ class AxisTile:
 
 
 def split_axis(length: int, tile: int, overlap: int, multiple: int = 1) -> list[slice]:
-    """Return tiles of one size that cover an axis evenly and overlap by `overlap` or more.
+    """Return the fewest tiles that cover an axis, as short as the overlap lets them be, and evenly placed.
 
     Args:
         length: pixels along the axis; a multiple of `multiple`.
-        tile: pixels of a tile; rounded down to a multiple of `multiple`. 0 or `length` and more: one tile.
+        tile: pixels of a tile at the most; rounded down to a multiple of `multiple`. 0 or `length` and more: one tile.
         overlap: pixels that neighbours share at the least; at most half of `tile`.
         multiple: grid that all tiles keep to, e.g. the window of window attention.
+
+    Returns:
+        Tiles of one size, (length + (n - 1) * overlap) / n for n tiles, rounded up to the grid.
 
     Raises:
         ValueError: `overlap` is more than half of the tile, or the tile smaller than `multiple`.
 
     Example:
-        >>> split_axis(10, 6, 2)
+        >>> split_axis(10, 8, 2)
         [slice(0, 6, None), slice(4, 10, None)]
     """
     if tile == 0 or length <= tile:
         return [slice(0, length)]
-    units, side = length // multiple, tile // multiple
-    stride = (side * multiple - overlap) // multiple
-    if side < 1 or stride < 1 or overlap < 0 or 2 * overlap > side * multiple:
+    units, most, shared = length // multiple, tile // multiple, -(-overlap // multiple)
+    if most <= shared or overlap < 0 or 2 * overlap > most * multiple:
         raise ValueError(
             f"tile {tile} and overlap {overlap}: the overlap is at most half of a tile (on a {multiple}-grid)"
         )
-    steps = -(-(units - side) // stride)
-    starts = [index * (units - side) // steps * multiple for index in range(steps + 1)]
+    count = -(-(units - shared) // (most - shared))
+    side = -(-(units + (count - 1) * shared) // count)
+    starts = [index * (units - side) // (count - 1) * multiple for index in range(count)]
     return [slice(start, start + side * multiple) for start in starts]
 
 
@@ -130,8 +133,8 @@ def blend_rows(
         run: maps (1, C, h, w) to (1, C', scale * h, scale * w), on any device.
         image: (1, C, H, W) on the CPU; H and W are multiples of `multiple`.
         scale: of the network.
-        tile: side of the tiles in input pixels; 0: the whole image at once.
-        overlap: input pixels that neighbours share.
+        tile: side of the tiles in input pixels at the most; 0: the whole image at once.
+        overlap: input pixels that neighbours share at the least.
         multiple: grid that the tiles keep to.
 
     Yields:

@@ -17,6 +17,7 @@ AXES = [
     (97, 32, 16, 1),
     (33, 32, 16, 1),
     (128, 36, 8, 8),  # the tile is rounded down to 32
+    (120, 36, 5, 8),  # the overlap is rounded up to 8
     (50, 10, 0, 1),
     (61, 20, 3, 1),  # no room for a ramp
     (20, 64, 8, 1),  # one tile
@@ -27,10 +28,35 @@ AXES = [
 @pytest.mark.parametrize(("length", "tile", "overlap", "multiple"), AXES)
 def test_tiles_cover_the_axis_on_their_grid(length: int, tile: int, overlap: int, multiple: int) -> None:
     tiles = split_axis(length, tile, overlap, multiple)
-    side = length if len(tiles) == 1 else tile // multiple * multiple
+    assert_even(tiles, length, overlap, multiple)
+    assert tiles[0].stop <= (tile or length)
+
+
+def assert_even(tiles: list[slice], length: int, overlap: int, multiple: int) -> None:
+    side, shared = tiles[0].stop, [part.stop - after.start for part, after in pairwise(tiles)]
     assert all(part.stop - part.start == side and part.start % multiple == 0 for part in tiles)
     assert tiles[0].start == 0 and tiles[-1].stop == length
-    assert all(part.stop - after.start >= overlap for part, after in pairwise(tiles))
+    assert all(overlap <= pixels <= min(shared) + multiple for pixels in shared)
+
+
+ROUNDED_UP = [*range(385, 393), *range(417, 421), 449, *range(753, 758), 1121, 1122, 1473]
+"""Sides whose least cost is above 1.3 on a grid of 16: 385 is 400 there, and two tiles of (400 + 32) / 2 are 224."""
+
+
+@pytest.mark.parametrize(("multiple", "dear"), [(1, []), (8, []), (16, ROUNDED_UP)])
+def test_the_default_tiles_cost_little_for_square_images_of_every_side(multiple: int, dear: list[int]) -> None:
+    cost = {}
+    for side in range(385, 1601):
+        length = -(-side // multiple) * multiple  # as images are mirrored to windows
+        tiles = split_axis(length, 384, 32, multiple)
+        count, size = len(tiles), tiles[0].stop
+        assert_even(tiles, length, 32, multiple)
+        assert size <= 384 and size % multiple == 0
+        assert (count - 1) * 384 - (count - 2) * 32 < length  # one tile less does not cover it
+        assert count * (size - multiple) - (count - 1) * 32 < length  # nor do tiles that are one step shorter
+        assert (count * size / length) ** 2 <= 1.3
+        cost[side] = (count * size / side) ** 2
+    assert [side for side, ratio in cost.items() if ratio > 1.3] == dear
 
 
 @pytest.mark.parametrize(("length", "tile", "overlap", "multiple"), AXES)
@@ -60,6 +86,13 @@ def test_gaussian_weights_are_those_of_the_formula(length: int, tile: int, overl
         expected = [weight / total[2 * part.start + index] for index, weight in enumerate(raw)]
         assert (part.used.start, part.used.stop) == (0, side)
         assert part.weights == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("length", [20, 384])
+def test_an_image_that_fits_in_a_tile_is_run_as_it_is(length: int) -> None:
+    image, seen = torch.rand(1, 3, length, length), []
+    result = collected(lambda x: seen.append(x) or x, image, 1, 384, 32)
+    assert torch.equal(result, image) and [x.shape for x in seen] == [image.shape]
 
 
 @pytest.mark.parametrize(("tile", "overlap", "multiple"), [(32, 17, 1), (4, 0, 8), (8, 8, 8), (32, -1, 1)])
@@ -126,3 +159,15 @@ def test_convolutional_nets_give_what_they_give_for_the_whole(
     # the tiles are computed in float64; as they are blended each value is rounded 16 times at the most
     assert float((tiled - whole).abs().max()) < 16 * 2**-24 * float(whole.abs().max())
     assert float((hard - whole).abs().max()) > 0.1 * spread  # without overlap the seams show
+
+
+def test_the_default_tiles_give_the_whole_image_for_a_network_of_their_reach(photograph_tensor: Tensor) -> None:
+    """12 pixels to each side are 3/8 of the overlap of 32; 400 x 400 pixels are four tiles of 216 x 216."""
+    torch.manual_seed(1)
+    net, seen = SRVGGNetCompact(num_feat=4, num_conv=10, upscale=2).double(), []
+    net.register_forward_pre_hook(lambda module, args: seen.append(tuple(args[0].shape[-2:])))
+    image = nn.functional.pad(photograph_tensor[..., :400].double(), (0, 0, 0, 100), mode="reflect")
+    with torch.inference_mode():
+        whole, tiled = net(image), collected(net, image, 2, 384, 32)
+    assert seen == [(400, 400)] + 4 * [(216, 216)]
+    assert float((tiled - whole).abs().max()) < 16 * 2**-24 * float(whole.abs().max())

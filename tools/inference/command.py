@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_arguments(parser)
     add("-i", "--input", type=Path, nargs="+", required=True, help="image files and folders of images")
     add("-o", "--output", type=Path, required=True, help="folder, or for one image a file name")
-    add("--tile", type=whole_number(0), default=TILE, help="side in input pixels; 0: whole (%(default)s)")
+    add("--tile", type=whole_number(0), default=TILE, help="longest side in input pixels; 0: whole (%(default)s)")
     add("--overlap", type=whole_number(0), help=f"pixels that tiles share ({OVERLAP}, or half of a smaller tile)")
     add("--precision", choices=PRECISIONS, default="fp32", help="default: %(default)s")
     add("--scale", type=whole_number(1), help="enlargement of the output, a divisor of the network's, its default")

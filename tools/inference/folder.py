@@ -83,8 +83,8 @@ def infer_folder(
         generator: from `load_generator`.
         inputs: image files and folders; of a folder the subfolders are kept.
         output: folder; or, for one image file, a file name.
-        tile: side of the tiles in input pixels, 0 for whole images; halved by itself where memory runs out.
-        overlap: input pixels that neighbouring tiles share; default: 32, or half of a smaller tile.
+        tile: side of the tiles in input pixels at the most, 0 for whole images; halved where memory runs out.
+        overlap: input pixels that neighbouring tiles share at the least; default: 32, or half of a smaller tile.
         suffix: put between stem and extension of each name.
         ext: `auto`: the input's where it is lossless (PNG, BMP, TIFF), else png; `same`; or png, jpg, tif, bmp, webp.
         alpha: how an alpha channel is enlarged: `bicubic`, or by the network (`net`).

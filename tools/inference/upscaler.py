@@ -32,8 +32,8 @@ class Upscaler:
 
     Args:
         generator: the network.
-        tile: side of the tiles in input pixels, rounded down to the generator's window; 0: whole pictures.
-        overlap: input pixels that neighbouring tiles share, at most half of a tile; default: see `fit_overlap`.
+        tile: side of the tiles in input pixels at the most, rounded down to the generator's window; 0: whole pictures.
+        overlap: input pixels that neighbouring tiles share at the least, up to half of `tile`; default: `fit_overlap`.
         alpha: how an alpha channel is enlarged.
         scale: enlargement of the result, a divisor of the generator's scale (its default): the network's output is
             reduced by MATLAB's bicubic.

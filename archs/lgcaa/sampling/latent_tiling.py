@@ -36,7 +36,7 @@ def split_map(height: int, width: int, tile: int, overlap: int) -> list[Window]:
     Args:
         height: of the map.
         width: of the map.
-        tile: side; 0 for one window.
+        tile: side at the most; 0 for one window.
         overlap: what neighbours share at the least, up to half of `tile`.
 
     Raises:
