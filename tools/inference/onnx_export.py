@@ -64,7 +64,7 @@ def export_onnx(generator: Generator, path: Path, *, dynamic: bool = False, size
     _require_packages()
     window = generator.window_size
     size = -(-size // window) * window
-    net = getattr(generator.net, "model", generator.net)  # spandrel's descriptor holds the module
+    net = _find_module(generator)
     if not isinstance(net, nn.Module) or generator.precision != "fp32":
         raise ExportError(f"{generator.name}: a torch module in fp32 is exported; this is {type(net).__name__}")
     temporary = path.with_name(f".{path.name}.partial")
@@ -77,6 +77,11 @@ def export_onnx(generator: Generator, path: Path, *, dynamic: bool = False, size
     finally:
         temporary.unlink(missing_ok=True)
     return report
+
+
+def _find_module(generator: Generator) -> Any:
+    net: Any = generator.net
+    return net if isinstance(net, nn.Module) else getattr(net, "model", net)  # spandrel's descriptor holds the module
 
 
 def _require_packages() -> None:
@@ -118,7 +123,7 @@ def _check(generator: Generator, file: Path, path: Path, sizes: tuple[tuple[int,
     for height, width in sizes:
         image = torch.rand(1, generator.channels, height, width, generator=noise)
         with torch.inference_mode():
-            expected = getattr(generator.net, "model", generator.net)(image)
+            expected = _find_module(generator)(image)
         differences.append(float(np.abs(run(image.numpy()) - expected.numpy()).max()))
     worst = max(differences)
     if not worst <= TOLERANCE:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cache, wraps
 from typing import Any, ClassVar, NamedTuple
 
+from prismsr.utils.errors import shorten_error
 from prismsr.utils.options.entries import registered_names
 from prismsr.utils.options.problems import Problem, join
 from prismsr.utils.options.sections import number
@@ -132,7 +133,7 @@ class SpandrelNetwork:
         try:
             return describe(cls, arguments)
         except Exception as error:  # whatever goes wrong in the network's code
-            return str(error).strip().split("\n", maxsplit=1)[0] or type(error).__name__
+            return shorten_error(error)
 
 
 @cache
