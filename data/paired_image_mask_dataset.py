@@ -108,11 +108,8 @@ class PairedImageMaskDataset(Dataset):
         return images
 
     def _open(self, key: str) -> dict[str, CroppableImage]:
-        files = {}
-        for name, source in self.sources.items():
-            kind = CroppableMask if name == "gt_mask" else CroppableImage
-            files[name] = kind(source.read(key), source.describe(key))
-        return files
+        kinds = {"gt_mask": CroppableMask}
+        return {name: kinds.get(name, CroppableImage).open(source, key) for name, source in self.sources.items()}
 
     def _augment(self, key: str, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Return a random crop of the images, flipped and rotated at random; only the crop is decoded."""

@@ -32,10 +32,10 @@ class MaskedImages:
         Raises:
             DataError: an image cannot be read, or its mask has another size.
         """
-        image = CroppableImage(self.images.read(key), self.images.describe(key))
+        image = CroppableImage.open(self.images, key)
         if self.masks is None:
             return image, None
-        mask = CroppableMask(self.masks.read(key), self.masks.describe(key))
+        mask = CroppableMask.open(self.masks, key)
         if mask.size != image.size:
             sizes = ["x".join(map(str, part.size[::-1])) for part in (mask, image)]
             raise DataError(f"{self.masks.describe(key)} is {sizes[0]}, but its image is {sizes[1]}.")

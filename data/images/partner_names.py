@@ -47,11 +47,18 @@ class TemplateSource(ImageSource):
 
     def read(self, key: str) -> bytes:
         """Return the bytes of the LQ image."""
-        return self.source.read(self.stored.get(key, apply_template(key, self.template)))
+        return self.source.read(self._stored_key(key))
+
+    def read_part(self, key: str, start: int, stop: int) -> bytes:
+        """Return a part of the bytes of the LQ image."""
+        return self.source.read_part(self._stored_key(key), start, stop)
 
     def describe(self, key: str) -> str:
         """Return where the LQ image lies."""
-        return self.source.describe(self.stored.get(key, apply_template(key, self.template)))
+        return self.source.describe(self._stored_key(key))
+
+    def _stored_key(self, key: str) -> str:
+        return self.stored.get(key, apply_template(key, self.template))
 
 
 def apply_template(key: str, template: str) -> str:

@@ -9,8 +9,10 @@ the last row that refers to none go to OpenCV, as a PNG of their own that is not
 
 import struct
 import zlib
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
+from prismsr.data.images.raw_rows import RawRows, find_raw_rows
+from prismsr.data.images.source import ImageSource
 from prismsr.utils.images import MASK_LEVEL, decode_image, decode_mask
 
 import cv2
@@ -72,10 +74,10 @@ def _find_data(content: bytes) -> list[slice]:
 
 
 class CroppableImage:
-    """An image file in memory whose size is known and whose parts can be decoded.
+    """An image whose size is known and whose parts can be decoded; `open` makes it of one in a set.
 
     Args:
-        content: content of a PNG, JPEG, BMP, TIFF or WebP file.
+        content: content of a PNG, JPEG, BMP, TIFF or WebP file, or an uncompressed image that is still to be read.
         where: name for messages, e.g. `ImageSource.describe(key)`.
 
     Attributes:
@@ -85,17 +87,28 @@ class CroppableImage:
         ImageReadError: the file is damaged or not an image; it names the image.
     """
 
-    def __init__(self, content: bytes, where: str) -> None:
+    def __init__(self, content: bytes | RawRows, where: str) -> None:
         self.content, self.where = content, where
-        self.layout = self._layout()
-        self.whole = None if self.layout else self._decode()
-        self.size: tuple[int, int] = self.layout[:2] if self.layout else self.whole.shape[:2]  # type: ignore[union-attr]
+        layout = content if isinstance(content, RawRows) else find_plain_layout(content)
+        self.layout = layout if layout and self._can_be_cropped(layout) else None
+        self.whole: NDArray[Any] | None = None
+        self.size: tuple[int, int]
+        if self.layout:
+            self.size = self.layout.height, self.layout.width
+        else:
+            self.whole = self._decode()
+            self.size = self.whole.shape[:2]
 
-    def _layout(self) -> PngLayout | None:
-        return find_plain_layout(self.content)
+    @classmethod
+    def open(cls, source: ImageSource, key: str) -> Self:
+        """Return an image of a set; of an uncompressed one nothing but the header is read before it is cropped."""
+        return cls(find_raw_rows(source, key) or source.read(key), source.describe(key))
+
+    def _can_be_cropped(self, layout: PngLayout | RawRows) -> bool:
+        return True
 
     def _decode(self) -> NDArray[Any]:
-        return decode_image(self.content, self.where)
+        return decode_image(bytes(self.content), self.where)
 
     def crop(self, top: int, left: int, height: int, width: int) -> NDArray[Any]:
         """Return a part of the image, which has to lie inside of it.
@@ -113,8 +126,10 @@ class CroppableImage:
             ImageReadError: the file is damaged.
         """
         bottom, right = top + height, left + width
+        if isinstance(self.layout, RawRows):
+            return self.layout.read(top, bottom)[:, left:right].copy()
         if self.whole is None and self.layout:
-            part = decode_part(self.content, self.layout, top, bottom, right)
+            part = decode_part(bytes(self.content), self.layout, top, bottom, right)
             if part is not None:
                 return part[:, left:]
             self.whole = self._decode()  # says what is wrong
@@ -125,13 +140,11 @@ class CroppableImage:
 class CroppableMask(CroppableImage):
     """A mask file in memory, see `decode_mask` for the kinds; its parts are bool of shape (height, width)."""
 
-    def _layout(self) -> PngLayout | None:
-        layout = find_plain_layout(self.content)
-        # whether a mask saved as colour is grey is seen from the whole of it
-        return layout if layout and layout.channels == 1 else None
+    def _can_be_cropped(self, layout: PngLayout | RawRows) -> bool:
+        return layout.channels == 1  # whether a mask saved as colour is grey is seen from the whole of it
 
     def _decode(self) -> NDArray[np.bool_]:
-        return decode_mask(self.content, self.where)
+        return decode_mask(bytes(self.content), self.where)
 
     def crop(self, top: int, left: int, height: int, width: int) -> NDArray[np.bool_]:
         """Return a part of the mask; see `CroppableImage.crop` for the arguments."""

@@ -57,6 +57,14 @@ class ImageSource(ABC):
     def read(self, key: str) -> bytes:
         """Return bytes of the image file; raises `ImageReadError`, naming the image, where there is none."""
 
+    def read_part(self, key: str, start: int, stop: int) -> bytes:
+        """Return bytes `start` to `stop` - 1 of the image; none where a part costs as much as the whole, as of a file.
+
+        Raises:
+            ImageReadError: no such image.
+        """
+        return b""
+
     @abstractmethod
     def describe(self, key: str) -> str:
         """Return where the image lies, for messages."""
@@ -111,8 +119,7 @@ _OPEN: dict[Path, tuple[int, Any]] = {}  # LMDB path -> (process id, environment
 
 
 def _environment(path: Path) -> Any:
-    """Return the read-only environment of this process for an LMDB, opened at the first call."""
-    path = path.resolve()
+    """Return the read-only environment of this process for an LMDB, opened at the first call; the path is resolved."""
     process, environment = _OPEN.get(path, (0, None))
     if process != os.getpid():
         if environment is not None:
@@ -174,12 +181,13 @@ class LmdbSource(ImageSource):
         self.root = Path(root)
         if not (self.root / "data.mdb").is_file():
             raise ImageSourceError(f"{self.root}: not an LMDB (there is no data.mdb in it)")
+        self._resolved = self.root.resolve()  # once: it costs as much as reading a crop
         # An LMDB without our manifest comes from elsewhere: its keys are plain, even where they hold a percent sign.
         self.encoded = (self.root / MANIFEST).is_file()
 
     def keys(self) -> list[str]:
         """Return keys of all images, sorted."""
-        with _environment(self.root).begin() as transaction:
+        with _environment(self._resolved).begin() as transaction:
             stored = [bytes(key).decode("utf8") for key in transaction.cursor().iternext(values=False)]
         return sorted(decode_key(key) for key in stored) if self.encoded else sorted(stored)
 
@@ -189,14 +197,18 @@ class LmdbSource(ImageSource):
 
     def read(self, key: str) -> bytes:
         """Return the stored bytes."""
+        return self.read_part(key, 0, None)
+
+    def read_part(self, key: str, start: int, stop: int | None) -> bytes:
+        """Return the stored bytes `start` to `stop` - 1; the others are not read from the disk."""
         try:
-            with _environment(self.root).begin() as transaction:
+            with _environment(self._resolved).begin(buffers=True) as transaction:
                 value = transaction.get(self.stored_key(key).encode("utf8"))
+                if value is not None:
+                    return bytes(value[start:stop])
         except lmdb.Error as error:
             raise ImageReadError(f"{self.describe(key)}: cannot be read ({error})") from error
-        if value is None:
-            raise ImageReadError(f"{self.describe(key)}: no such key")
-        return value
+        raise ImageReadError(f"{self.describe(key)}: no such key")
 
     def describe(self, key: str) -> str:
         """Return folder of the LMDB and key."""

@@ -31,7 +31,7 @@ class GroupImages:
         """
         if version not in self._open:
             where = self._images.describe(self._keys[version])
-            image = CroppableImage(self._images.read(self._keys[version]), where)
+            image = CroppableImage.open(self._images, self._keys[version])
             size = image.size if version == 0 else self.open(0).size
             if image.size != size:
                 sizes = ["x".join(map(str, sides[::-1])) for sides in (image.size, size)]

@@ -77,7 +77,7 @@ class MultiGTTestDataset(Dataset):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         name = self.groups.names[index]
-        lq = CroppableImage(self.lq.read(name), self.lq.describe(name))
+        lq = CroppableImage.open(self.lq, name)
         images = GroupImages(self.images, self.groups, index)
         height, width = (side * self.opt["scale"] for side in lq.size)
         got = images.open(0).size

@@ -114,19 +114,22 @@ class LmdbStore:
         self.waiting_bytes = 0
 
 
-def publish(folder: Path, entries: dict[str, Entry], final: Path, compress_level: int) -> None:
+def publish(folder: Path, entries: dict[str, Entry], final: Path, store: str, compress_level: int) -> None:
     """Complete a closed LMDB with meta_info.txt and manifest.json, and rename it; an LMDB of that name is replaced.
 
     Args:
         folder: the LMDB as `LmdbStore` left it.
         entries: what it stores.
         final: its name from now on.
+        store: "png" or "raw", for the record.
         compress_level: PNG level of the values, for the record.
     """
     entries = {key: entries[key] for key in sorted(entries)}
     shapes = {key: ",".join(map(str, entry.shape)) for key, entry in entries.items()}
-    meta_info = "".join(f"{key}.png ({shape}) {compress_level}\n" for key, shape in shapes.items())
-    manifest = {"format": 1, "compress_level": compress_level, "images": {k: asdict(e) for k, e in entries.items()}}
+    suffix = ".png" if store == "png" else ".bmp"  # BasicSR cuts it off
+    meta_info = "".join(f"{key}{suffix} ({shape}) {compress_level}\n" for key, shape in shapes.items())
+    images = {key: asdict(entry) for key, entry in entries.items()}
+    manifest = {"format": 1, "store": store, "compress_level": compress_level, "images": images}
     atomic_write(folder / META_INFO, meta_info.encode("ascii"))
     atomic_write(folder / MANIFEST, json.dumps(manifest, indent=1).encode("ascii"))
     if final.exists():

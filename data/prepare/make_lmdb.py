@@ -5,14 +5,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from prismsr.data.images.raw_rows import RAW_CHANNELS, encode_raw
 from prismsr.data.images.source import encode_key
 from prismsr.data.prepare.common import add_run_arguments, claim_folder, find_inputs, name_input
 from prismsr.data.prepare.lmdb_store import INITIAL_MAP_SIZE, LmdbStore, clear_traces, publish
+from prismsr.data.prepare.room import require_room
 from prismsr.utils.command_line import print_list, whole_number
 from prismsr.utils.errors import JobError, OptionError
 from prismsr.utils.images import encode_png, read_image
 from prismsr.utils.processes import run_jobs
 from prismsr.utils.run_record import PREPARED, read_record, remove_recorded
+
+import numpy as np
 
 KEY_BYTES = 511  # the longest key of LMDB
 
@@ -38,6 +42,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="PNG level (default: %(default)s)",
     )
     parser.add_argument(
+        "--store",
+        choices=("png", "raw"),
+        default="png",
+        help="raw leaves images of 8 bits uncompressed: larger, and a crop reads its rows only (default: %(default)s)",
+    )
+    parser.add_argument(
         "--map-size",
         type=whole_number(1 << 14),
         default=INITIAL_MAP_SIZE,
@@ -55,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
         "prefix": args.prefix,
         "compress_level": args.compress_level,
         "overwrite": args.overwrite,
-    }
+    } | ({"store": args.store} if args.store != "png" else {})  # an older record has none
     if read_record(args.output / PREPARED) == parameters:
         clear_traces(args.output)
         print(f"lmdb: {args.output} was complete; what the run that was killed then had left is removed")
@@ -66,12 +76,14 @@ def run(args: argparse.Namespace) -> int:
     images = collect(args.input, args.prefix, args.output)
     if args.overwrite and read_record(building / PREPARED) not in (None, parameters):
         remove_recorded(building)  # begun for another purpose; an interrupted --overwrite of this kind is continued
+    if args.store == "raw":
+        require_room(list(images.values()), building, args.output)
     claim_folder(building, parameters, overwrite=False)
     with LmdbStore(building, images, args.map_size) as store:
         count, skipped = fill(store, images, args)
     if not store.entries:
         raise JobError("\n  ".join([f"{args.output} would be empty, none of the images can be used:", *skipped]))
-    publish(building, store.entries, args.output, args.compress_level)
+    publish(building, store.entries, args.output, args.store, args.compress_level)
     print(f"lmdb: {len(store.entries)} images in {args.output}, {count} stored by this run, {len(skipped)} skipped")
     print_list(skipped)
     return 0
@@ -81,7 +93,7 @@ def fill(store: LmdbStore, images: dict[str, Path], args: argparse.Namespace) ->
     """Store the images that are not stored yet; the number of these, and the messages of the skipped ones."""
     jobs: list[tuple[Any, ...]] = [(path, key) for key, path in images.items() if key not in store.entries]
     skipped = run_jobs(
-        partial(encode, compress_level=args.compress_level),
+        partial(encode, store=args.store, compress_level=args.compress_level),
         jobs,
         workers=args.workers,
         on_error=args.on_error,
@@ -91,11 +103,12 @@ def fill(store: LmdbStore, images: dict[str, Path], args: argparse.Namespace) ->
     return len(jobs) - len(skipped), skipped
 
 
-def encode(path: Path, key: str, compress_level: int) -> tuple[str, bytes, tuple[int, int, int]]:
-    """Return key, PNG bytes and (h, w, c) of an image; depth, grey and alpha are kept."""
+def encode(path: Path, key: str, store: str, compress_level: int) -> tuple[str, bytes, tuple[int, int, int]]:
+    """Return key, value and (h, w, c) of an image; depth, grey and alpha are kept, if need be by PNG."""
     image = read_image(path)
-    height, width = image.shape[:2]
-    return key, encode_png(image, compress_level), (height, width, image.shape[2] if image.ndim == 3 else 1)
+    height, width, channels = image.shape if image.ndim == 3 else (*image.shape, 1)
+    raw = store == "raw" and image.dtype == np.uint8 and channels in RAW_CHANNELS
+    return key, encode_raw(image) if raw else encode_png(image, compress_level), (height, width, channels)
 
 
 def collect(folders: list[Path], prefixes: list[str] | None, output: Path) -> dict[str, Path]:

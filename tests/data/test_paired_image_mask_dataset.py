@@ -3,9 +3,10 @@ import random
 import re
 from itertools import islice, product
 
-from prismsr.data.images.source import ImageSourceError
+from prismsr.data.images.source import ImageSourceError, close_lmdb
 from prismsr.data.loading.loaders import create_train_loader
 from prismsr.data.loading.sampler import SampleIndex, sample_rng
+from prismsr.utils.images import ImageReadError
 
 import cv2
 import lmdb
@@ -80,6 +81,27 @@ def test_lmdb_and_folder_give_identical_batches(roots):
     first = _batches(_options(folders))
     assert first[0]["gt"].shape == (2, 3, 32, 32)
     _assert_same(first, _batches(_options(lmdbs)))
+
+
+def test_uncompressed_lmdb_gives_identical_batches_or_names_the_damaged_value(roots, prepare_tool, tmp_path):
+    folders, _ = roots
+    raw = {name: tmp_path / f"raw_{name}.lmdb" for name in folders}
+    for name, folder in folders.items():
+        line = ["lmdb", "-i", folder, "-o", raw[name], "--store", "raw", "--workers", "1"]
+        assert prepare_tool.main([str(part) for part in line]) == 0
+    _assert_same(_batches(_options(folders)), _batches(_options(raw)))
+    item, expected = (build_dataset(_options(kind, phase="val"))[1] for kind in (raw, folders))
+    _assert_same([item], [expected])
+    close_lmdb(raw["gt"])
+    data = bytearray((raw["gt"] / "data.mdb").read_bytes())
+    row = cv2.imread(str(folders["gt"] / "1.png"))[50].tobytes()  # in every crop of 64 of the 96 rows
+    data[data.index(row) + 200] ^= 4
+    (raw["gt"] / "data.mdb").write_bytes(data)
+    damaged = build_dataset(_options(raw, gt_size=64))
+    damaged[SampleIndex(0, epoch=0, draw=0)]
+    with pytest.raises(ImageReadError, match=r"raw_gt\.lmdb, key 1: damaged, row 50 "):
+        damaged[SampleIndex(1, epoch=0, draw=1)]
+    assert prepare_tool.main(["verify", str(raw["gt"]), "--workers", "1"]) == 1
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])

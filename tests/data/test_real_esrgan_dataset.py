@@ -8,6 +8,7 @@ from prismsr.data.degradation.kernels import (
     random_blur_kernel,
     random_sinc_kernel,
 )
+from prismsr.data.images.raw_rows import encode_raw
 from prismsr.data.loading.sampler import SampleIndex, sample_rng
 from prismsr.utils.options.validation import validate_section
 
@@ -53,6 +54,9 @@ def roots(tmp_path, photograph):
         with lmdb.open(str(tmp_path / f"{name}.lmdb"), map_size=2**24) as env, env.begin(write=True) as transaction:
             for file in sorted((tmp_path / name).iterdir()):
                 transaction.put(file.stem.encode(), file.read_bytes())
+        with lmdb.open(str(tmp_path / f"{name}_raw.lmdb"), map_size=2**24) as env, env.begin(write=True) as transaction:
+            for file in sorted((tmp_path / name).iterdir()):
+                transaction.put(file.stem.encode(), encode_raw(cv2.imread(str(file), cv2.IMREAD_UNCHANGED)))
     (tmp_path / "meta_info.txt").write_text("0.png\n1.png\n")
     return tmp_path
 
@@ -151,9 +155,10 @@ def test_ldm_crops_do_not_depend_on_workers(roots):
     assert not torch.equal(first[indices[0]]["gt"], first[indices[2]]["gt"])
 
 
-def test_lmdb_folder_and_workers_give_the_same(roots):
+@pytest.mark.parametrize("suffix", [".lmdb", "_raw.lmdb"])
+def test_lmdb_folder_and_workers_give_the_same(roots, suffix):
     first = build_dataset(_options(roots, dataroot_gt_mask=str(roots / "mask"), crop_pad_size=64))
-    second = build_dataset(_options(roots, ".lmdb", dataroot_gt_mask=str(roots / "mask.lmdb"), crop_pad_size=64))
+    second = build_dataset(_options(roots, suffix, dataroot_gt_mask=str(roots / f"mask{suffix}"), crop_pad_size=64))
     indices = [SampleIndex(draw % 2, epoch=0, draw=draw) for draw in range(6)]
     with_workers = list(DataLoader(second, batch_size=None, sampler=indices, num_workers=2))
     random.seed(99)

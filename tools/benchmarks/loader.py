@@ -1,4 +1,4 @@
-"""Benchmark `loader`: samples a second of a training's loader, ours beside BasicSR's, on the same files, in turn."""
+"""Benchmark `loader`: samples a second of a training's loader, ours beside BasicSR's, raw images beside PNG."""
 
 import logging
 import shutil
@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from prismsr.data.images.raw_rows import encode_raw
 from prismsr.data.loading.loaders import create_train_loader
 from prismsr.data.loading.sampler import SeededBatchSampler
 from prismsr.data.loading.workers import TrainLoader
@@ -94,6 +95,23 @@ def compare_loaders(rounds: int) -> None:
                     ratio = statistics.median(one / other for one, other in zip(ours, theirs, strict=True))
                     medians = f"{statistics.median(ours):.0f} | {statistics.median(theirs):.0f}"
                     print(f"| {title} | {png_filter} | {workers} | {medians} | {ratio:.2f} |", flush=True)
+    compare_stores(rounds)
+
+
+def compare_stores(rounds: int) -> None:
+    """Print samples a second of our loader from uncompressed images and from PNG (Sub), in turn."""
+    print("\n| dataset | processes | raw, samples/s | PNG, samples/s | ratio |\n" + "|---" * 5 + "|")
+    with tempfile.TemporaryDirectory() as folder:
+        raw, png = Path(folder, "raw"), Path(folder, "png")
+        make_lmdbs(raw, encode_raw)
+        make_lmdbs(png, ENCODERS["Sub"])
+        for title, (options, our_class, _) in DATASETS.items():
+            for workers in (0, 2):
+                loaders = [_build_ours(_complete_section(options(root, our_class), workers)) for root in (raw, png)]
+                rates = measure_rates(loaders, rounds)
+                ratio = statistics.median(one / other for one, other in zip(*rates, strict=True))
+                medians = " | ".join(f"{statistics.median(rate):.0f}" for rate in rates)
+                print(f"| {title} | {workers} | {medians} | {ratio:.2f} |", flush=True)
 
 
 def _complete_section(options: dict[str, Any], workers: int) -> dict[str, Any]:

@@ -31,7 +31,9 @@ def root(tmp_path_factory, prepare_tool):
     case.write_labels(root / "labels" / "0-3")
     case.write_scores(root / "scores.csv")
     prepare = prepare_tool.main
-    assert prepare(["lmdb", "-i", str(root / "images/0-3"), "-o", str(root / "images.lmdb"), "--workers", "1"]) == 0
+    for store in ("png", "raw"):
+        line = ["-i", str(root / "images/0-3"), "-o", str(root / f"{store}.lmdb"), "--store", store, "--workers", "1"]
+        assert prepare(["lmdb", *line]) == 0
     assert prepare(["labels", "-i", str(root / "labels/0-3"), "-o", str(root / "labels.csv")]) == 0
     return root
 
@@ -225,11 +227,11 @@ def test_second_order_kernels(root):
     assert set(item) == expected and item["sinc_kernel"].shape == (3, 3)
 
 
-@pytest.mark.parametrize("sampling", ["upos", "amo"])
-def test_lmdb_and_csv_give_the_same_items(root, sampling):
+@pytest.mark.parametrize(("sampling", "store"), [("upos", "png"), ("amo", "png"), ("amo", "raw")])
+def test_lmdb_and_csv_give_the_same_items(root, sampling, store):
     """Names with dots, blanks and percent signs among them."""
     folder = build_dataset(_options(root, sampling, negatives=True))
-    packed = {"dataroot_gt": str(root / "images.lmdb"), "dataroot_labels": str(root / "labels.csv")}
+    packed = {"dataroot_gt": str(root / f"{store}.lmdb"), "dataroot_labels": str(root / "labels.csv")}
     lmdb = build_dataset(_options(root, sampling, negatives=True, **packed))
     assert _names(lmdb) == _names(folder)
     for draw in range(12):

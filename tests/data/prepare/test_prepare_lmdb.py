@@ -1,9 +1,12 @@
 import json
 import shutil
+from types import SimpleNamespace
 
 from prismsr.data.images.source import close_lmdb, open_source
 from prismsr.data.prepare import make_lmdb
 from prismsr.data.prepare.lmdb_store import COMMIT_BYTES, LmdbStore, hash_value
+from prismsr.data.prepare.room import count_stored_bytes
+from prismsr.utils.files import list_images
 from prismsr.utils.images import decode_image, encode_png
 
 import cv2
@@ -11,7 +14,7 @@ import lmdb
 import numpy as np
 import pytest
 from basicsr.data.paired_image_dataset import PairedImageDataset
-from basicsr.utils import FileClient
+from basicsr.utils import FileClient, imfrombytes
 
 
 def _images(root):
@@ -63,6 +66,58 @@ def test_basicsr_dataset_reads_the_lmdb(prepare, hr, tmp_path, images):
             assert np.array_equal((sample[kind] * 255).round().numpy().transpose(1, 2, 0), expected)
     for environment in dataset.file_client.client._client.values():
         environment.close()
+
+
+def test_uncompressed_lmdb_reads_the_same(prepare, hr, tmp_path, photograph, capsys):
+    """Images of 8 bits are BMP files, which BasicSR reads too; deep ones and those with alpha stay PNG."""
+    cv2.imwrite(str(hr / "grey.png"), photograph[:20, :31, 0])
+    cv2.imwrite(str(hr / "deep.png"), photograph[:20, :30].astype(np.uint16) * 257)
+    cv2.imwrite(str(hr / "alpha.png"), np.dstack([photograph[:20, :30]] * 2)[..., :4])
+    out = tmp_path / "x.lmdb"
+    assert prepare("lmdb", "-i", hr, "-o", out, "--store", "raw") == 0
+    assert "7 images take 0.00 GB uncompressed; " in capsys.readouterr().out
+    _same(_images(out), _images(hr))
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert manifest["store"] == "raw"
+    assert prepare("verify", hr, "--mask", out, "--lq", out, "--scale", 1) == 1  # photographs are no masks
+    printed = capsys.readouterr().out
+    assert "7 checksums compared, 0 problems" in printed and "alpha" in printed
+    lines = (out / "meta_info.txt").read_text().splitlines()
+    assert "grey.bmp (20,31,1) 1" in lines
+    client = FileClient("lmdb", db_paths=str(out), client_keys="gt")
+    for line in lines:
+        value = client.get(key := line.split(".")[0], "gt")
+        assert value[:2] == (b"\x89P" if key in ("deep", "alpha") else b"BM")
+        assert np.array_equal((imfrombytes(value, float32=True) * 255).round(), cv2.imread(str(hr / f"{key}.png")))
+    client.client._client["gt"].close()
+
+
+def test_too_small_a_disk_is_told_before_anything_is_written(prepare, hr, tmp_path, monkeypatch, capsys):
+    paths = list_images(hr, [".png"])
+    needed = sum(map(count_stored_bytes, paths))
+    out = tmp_path / "x.lmdb"
+    for free, code in ((needed - 1, 1), (needed, 0)):
+        monkeypatch.setattr(shutil, "disk_usage", lambda folder, free=free: SimpleNamespace(free=free))
+        assert prepare("lmdb", "-i", hr, "-o", out, "--store", "raw") == code
+        assert out.exists() == (code == 0)
+        if code:
+            assert "x.lmdb: 4 images take" in (error := capsys.readouterr().err) and "Traceback" not in error
+            assert sorted(path.name for path in tmp_path.iterdir()) == ["HR"]
+    assert needed <= (out / "data.mdb").stat().st_size < needed + (1 << 15)
+
+
+def test_an_image_that_cannot_be_read_takes_no_room(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"broken")
+    assert count_stored_bytes(tmp_path / "a.png") == 0
+
+
+def test_another_store_is_refused(prepare, hr, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "x.lmdb"
+    _stored_by_interrupted_run(prepare, monkeypatch, hr, out)
+    assert prepare("lmdb", "-i", hr, "-o", out, "--store", "raw") == 2
+    assert "store: " in capsys.readouterr().err
+    assert prepare("lmdb", "-i", hr, "-o", out, "--store", "raw", "--overwrite") == 0
+    assert "4 stored by this run" in capsys.readouterr().out
 
 
 def test_several_folders_with_equal_names(prepare, hr, tmp_path, capsys):
