@@ -124,8 +124,9 @@ def _find_multiple(options: Mapping[str, Any], net: nn.Module) -> int:
     """Return what the sides of a network's input are to be multiples of: the grid of its windows."""
     if options["type"] == "RRDBNet" and options.get("scale", 4) in (1, 2):
         return 4 // int(options["scale"])  # it begins with a pixel unshuffle
-    if hasattr(net, "facts"):
-        return int(net.facts.multiple)
+    facts: Any = getattr(net, "facts", None)
+    if facts is not None:
+        return int(facts.multiple)
     return int(options.get("window_size", getattr(net, "window_size", 1)))
 
 

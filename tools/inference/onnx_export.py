@@ -94,6 +94,11 @@ def _require_packages() -> None:
 
 
 def _export(net: nn.Module, image: Tensor, path: Path, dynamic: bool, window: int) -> None:
+    modules: list[Any] = [*net.modules()]
+    for module in modules:
+        if hasattr(module, "update_params"):  # SPAN folds its convolutions at each call, which torch's exporter dies of
+            module.eval().update_params()
+            module.__dict__["update_params"] = lambda: None
     shapes = None
     if dynamic:
         height, width = torch.export.Dim("h", min=2), torch.export.Dim("w", min=2)

@@ -81,7 +81,8 @@ class SpandrelNetwork:
     def _run(self, lq: Tensor) -> Tensor:
         inner: Any = super()
         if self.facts.call is None or self._inside:
-            return inner.forward(lq)  # type: ignore[no-any-return]
+            output: Tensor = inner.forward(lq)
+            return output
         self._inside = True  # what spandrel does around the network calls it again
         try:
             return self.facts.call(self, lq)

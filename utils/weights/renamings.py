@@ -6,6 +6,7 @@ the same), and the original ELAN.
 
 import re
 from collections.abc import Container, Mapping
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -38,8 +39,9 @@ def rename_to_fit(net: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tens
     layouts of its own, by the hook `rename_weights(state)`.
     """
     own = net.state_dict(keep_vars=True)
-    if hasattr(net, "rename_weights") and own.keys() != state.keys():
-        state = net.rename_weights(state)
+    rename: Any = getattr(net, "rename_weights", None)
+    if rename is not None and own.keys() != state.keys():
+        state = rename(state)
     missing = own.keys() - state.keys()
     names = {key: key if key in own else _find_name(key, missing) for key in state}
     fitting = {name: state[key] for key, name in names.items() if name != _DROPPED}

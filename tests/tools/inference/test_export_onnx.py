@@ -7,11 +7,14 @@ from types import ModuleType
 from prismsr.tools import export
 from prismsr.tools.inference import export_command, onnx_export
 from prismsr.tools.inference.generator import load_generator
+from prismsr.utils.options.entries import find_registered
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from generator_cases import write_model
+from spandrel_tiny import TINY
 
 INSTALLED = all(importlib.util.find_spec(name) is not None for name in onnx_export.PACKAGES)
 
@@ -54,6 +57,23 @@ def test_exported_file_computes_what_torch_does(
     image = torch.rand(1, 3, 9, 17) if dynamic else torch.rand(1, 3, 12, 12)
     # in float32: three convolutions whose sums have at most 36 terms below 1, each right to 36 * 2^-24 = 2e-6
     assert torch.allclose(torch.from_numpy(run(image.numpy())), generator(image), rtol=0, atol=1e-5)
+
+
+def test_a_network_that_folds_its_weights_is_exported(tmp_path: Path) -> None:
+    if not INSTALLED:
+        return
+    network = {"type": "SPAN", **TINY["SPAN"]}
+    torch.manual_seed(0)
+    torch.save(find_registered("arch", "SPAN")(**TINY["SPAN"]).state_dict(), tmp_path / "net.pth")
+    options = {"network_g": network, "path": {"pretrain_network_g": "net.pth"}}
+    (tmp_path / "span.yml").write_text(yaml.safe_dump(options), encoding="utf8")
+    generator = load_generator(tmp_path / "span.yml", device="cpu", root=tmp_path)
+    onnx_export.export_onnx(generator, tmp_path / "net.onnx", size=12)
+    image = torch.rand(1, 3, 12, 12)
+    run, _ = onnx_export._find_runner(tmp_path / "net.onnx")
+    # the file is compared with torch before it is kept; here with the network as another process loads it
+    again = load_generator(tmp_path / "span.yml", device="cpu", root=tmp_path)
+    assert torch.allclose(torch.from_numpy(run(image.numpy())), again(image), rtol=0, atol=1e-5)
 
 
 def doubled_twice(image: np.ndarray) -> np.ndarray:
