@@ -1,6 +1,14 @@
 """LGCAA's network at a size for tests: real parts of diffusers and timm, random weights, 2.4 million parameters."""
 
+import os
 from typing import Any
+
+import pytest
+
+needs_half_precision = pytest.mark.skipif(
+    os.environ.get("ATEN_CPU_CAPABILITY") in ("default", "avx2"),
+    reason="torch's bfloat16 attention asks the CPU for AVX-512, not this variable, and then has no kernel",
+)
 
 LATENT = 8
 """Side of its latents; images are 8 times as large."""

@@ -1,4 +1,3 @@
-import os
 import sys
 from copy import deepcopy
 
@@ -18,6 +17,7 @@ import pytest
 import torch
 from basicsr.models import build_model
 from diffusers import UNet2DConditionModel
+from lgcaa_tiny import needs_half_precision
 from torch import distributed
 from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
@@ -128,10 +128,7 @@ def test_gradient_checkpointing_changes_no_bit(tmp_path):
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
 
 
-@pytest.mark.skipif(
-    os.environ.get("ATEN_CPU_CAPABILITY") in ("default", "avx2"),
-    reason="torch's bfloat16 attention asks the CPU for AVX-512, not this variable, and then has no kernel",
-)
+@needs_half_precision
 def test_half_precision_with_frozen_weights_in_it(tmp_path):
     network = deepcopy(case.NETWORK)
     network["base"]["frozen_dtype"] = "bfloat16"

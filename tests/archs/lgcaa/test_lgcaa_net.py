@@ -10,7 +10,7 @@ from prismsr.utils.weights.files import WeightsError
 import pytest
 import torch
 from basicsr.archs import build_network
-from lgcaa_tiny import BASE, CONTEXT, LATENT, NETWORK
+from lgcaa_tiny import BASE, CONTEXT, LATENT, NETWORK, needs_half_precision
 
 SIDE = 8 * LATENT
 WINDOWED = {"local_window": 3}
@@ -210,6 +210,7 @@ def test_odd_sizes(net, size):
     assert noise.shape[2:] == size and x_rgb[0].shape[2:] == tuple(8 * side for side in size)
 
 
+@needs_half_precision
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_half_precision_is_finite(dtype):
     net = build(base={**BASE, "frozen_dtype": dtype})
