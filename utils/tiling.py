@@ -16,6 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+VERSION = 2
+"""Of how tiles are laid out and blended; results that were kept from another are made anew."""
 VARIANCE = 0.01
 """Of Gaussian weights, on an axis where the tile is 1 long: SeeSR's and StableSR's value."""
 Window = Literal["cosine", "gaussian"]

@@ -10,7 +10,7 @@ from prismsr.tools.inference.pictures import Picture
 from prismsr.utils.errors import DataError, UserError, shorten_error
 from prismsr.utils.padding import pad_to_windows
 from prismsr.utils.resize import imresize_bicubic
-from prismsr.utils.tiling import blend_rows
+from prismsr.utils.tiling import VERSION, blend_rows
 
 import numpy as np
 import torch
@@ -72,7 +72,8 @@ class Upscaler:
             )
         sides = {"tile": self.tile, "overlap": self.overlap}
         self.arguments: dict[str, Any] = {**sides, "alpha": alpha, "scale": self.scale}
-        self.settings: dict[str, Any] = {**generator.settings, **self.arguments}
+        tiling = {"tiling": VERSION} if self.tile or generator.whole else {}  # what takes images whole tiles within
+        self.settings: dict[str, Any] = {**generator.settings, **self.arguments, **tiling}
 
     def __call__(self, picture: Picture) -> Picture:
         """Enlarge a picture; the result has its depth, and is grey or has alpha where the picture does.

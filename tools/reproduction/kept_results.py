@@ -19,6 +19,7 @@ from prismsr.tools.reproduction.needs import Needs, list_metric_weights
 from prismsr.tools.reproduction.tables import Job, is_file
 from prismsr.utils.files import atomic_write, hash_file, list_visible_files
 from prismsr.utils.options.files import load_options
+from prismsr.utils.tiling import VERSION
 from prismsr.utils.weights.published import place
 
 RECORD = "result.json"
@@ -73,8 +74,9 @@ def list_image_settings(job: Job, needs: Needs, how: How) -> dict[str, Any]:
     if isinstance(options.get("val"), Mapping):
         options["val"] = {key: value for key, value in options["val"].items() if key not in _NOT_FOR_IMAGES_IN_VAL}
     checkpoint = _hash_once(needs.checkpoint, *_read_state(needs.checkpoint))
-    inputs = hash_folder(needs.lq)
-    return {"experiment": needs.experiment, "checkpoint": checkpoint, "options": options, "lq": inputs, **asdict(how)}
+    made_from = {"checkpoint": checkpoint, "options": options, "lq": hash_folder(needs.lq), **asdict(how)}
+    tiling = {"tiling": VERSION} if how.tile or "sampling" in (options.get("val") or {}) else {}
+    return {"experiment": needs.experiment, **made_from, **tiling}
 
 
 def list_quality_settings(job: Job, root: Path) -> dict[str, Any]:

@@ -175,6 +175,14 @@ def test_other_settings_are_not_mixed_in(generator: Generator, tmp_path: Path) -
         infer_folder(generator, [source], output, scale=2, progress=False)
 
 
+def test_images_of_other_tiles_are_not_mixed_in(generator: Generator, tmp_path: Path, monkeypatch) -> None:
+    write_images(tmp_path / "in", "a.png")
+    infer_folder(generator, [tmp_path / "in"], tmp_path / "out", tile=16, progress=False)
+    monkeypatch.setattr("prismsr.tools.inference.upscaler.VERSION", -1)
+    with pytest.raises(InferenceError, match="tiling"):
+        infer_folder(generator, [tmp_path / "in"], tmp_path / "out", tile=16, progress=False)
+
+
 def test_clock_that_goes_back_neither_mixes_settings_nor_stops_a_run(generator: Generator, tmp_path: Path) -> None:
     """What was made while the clock was an hour ahead: inputs, an output, and the record of its settings."""
     source, other, output = tmp_path / "in", tmp_path / "other", tmp_path / "out"
