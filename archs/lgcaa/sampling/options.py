@@ -19,13 +19,13 @@ class SamplingOptions(Options):
     start_timestep: int | None = Field(default=None, ge=1, le=999, description="leave out the steps before this one")
     control_scale: float = Field(default=1.0, ge=0, description="weight of ControlNet; 0 leaves it out")
     colour_fix: Literal["none", "adain", "wavelet"] = Field(default="adain", description="colours from the LR image")
-    tile: int = Field(default=64, ge=0, description="side of the UNet's tiles; 0: the whole image at once")
+    tile: int = Field(default=64, ge=0, description="longest side of the UNet's tiles; 0: the whole image at once")
     tile_overlap: int = Field(
         default=16,
         ge=0,
         description="latents that neighbours share, at most half a tile (default: 16, or half of a smaller tile)",
     )
-    vae_tile: int = Field(default=64, ge=0, description="side of the VAE's tiles; 0: the whole image at once")
+    vae_tile: int = Field(default=64, ge=0, description="longest side of the VAE's tiles; 0: the whole image at once")
     vae_overlap: int = Field(default=16, ge=0, description="latents that its tiles share, likewise")
     vae_norm_stages: int = Field(
         default=8,
