@@ -80,8 +80,18 @@ def _shrink(options: dict[str, Any], tmp_path: Path, vgg19_weights: Path) -> dic
     return {**options, "num_gpu": 0, "dist": False, "rank": 0, "world_size": 1, "is_train": True}
 
 
+def _weights(model: Any, net: str) -> dict[str, torch.Tensor]:
+    """Return a network's weights, of the generator the moving average's, too."""
+    if net != "g":
+        return dict(model.discriminators[net].state_dict())
+    average = model.net_g_ema.state_dict() if model.ema_decay else {}
+    return {**model.net_g.state_dict(), **{f"ema.{key}": value for key, value in average.items()}}
+
+
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_a_step_of_each_experiment_has_finite_losses(name, tmp_path, vgg19_weights, photograph_tensor) -> None:
+def test_each_experiment_has_finite_losses_and_goes_on_from_its_checkpoint(
+    name, tmp_path, vgg19_weights, photograph_tensor
+) -> None:
     prismsr.patch_basicsr()
     options = _shrink(load_options(SSL / name), tmp_path, vgg19_weights)
     side = options["datasets"]["train"].get("gt_size", 128)
@@ -91,10 +101,23 @@ def test_a_step_of_each_experiment_has_finite_losses(name, tmp_path, vgg19_weigh
     set_random_seed(0)
     model = build_model(options)
     before = {key: value.clone() for key, value in model.net_g.state_dict().items()}
-    model.feed_data({"gt": gt, "lq": F.avg_pool2d(gt, 4), "gt_path": ["a.png", "b.png"]})
+    batch = {"gt": gt, "lq": F.avg_pool2d(gt, 4), "gt_path": ["a.png", "b.png"]}
+    model.feed_data(batch)
     model.optimize_parameters(1)
     logged = model.get_current_log()
     assert {key for key, loss in options["train"]["losses"].items() if loss is not None} <= set(logged)
     assert ("l_g_ssl" in logged) == name.endswith("_ssl_x4.yml")
     assert all(torch.isfinite(torch.as_tensor(value)) for value in logged.values()), logged
     assert any(not torch.equal(before[key], value) for key, value in model.net_g.state_dict().items())
+
+    model.save(0, 1)
+    networks = [key.removeprefix("network_") for key in options if key.startswith("network_")]
+    files = {f"pretrain_network_{net}": str(tmp_path / f"net_{net}_1.pth") for net in networks}
+    resumed = build_model({**deepcopy(options), "path": {**options["path"], **files}})
+    resumed.resume_training(torch.load(tmp_path / "1.state", weights_only=True))
+    for one in (model, resumed):
+        one.feed_data(batch)
+        one.optimize_parameters(2)
+    for net in networks:
+        pairs = zip(_weights(model, net).items(), _weights(resumed, net).items(), strict=True)
+        assert not [key for (key, value), (_, other) in pairs if not torch.equal(value, other)], net
