@@ -45,7 +45,7 @@ class AdversarialLoss(nn.Module):
     @classmethod
     def check_options(cls, entry: Opt, key: str, opt: Opt, is_train: bool) -> Iterator[Problem]:
         """Check that a discriminator of features gets them, and no other does; and the options of the view."""
-        yield from _check_view(entry, key)
+        yield from _check_view(entry, key, section(opt, "degradation").get("gt_size") or _train_gt_size(opt))
         network = f"network_{entry.get('discriminator', default_of(cls, 'discriminator'))}"
         arch, features = str(section(opt, network).get("type")), entry.get("features")
         judge = find_registered("arch", arch)
@@ -145,7 +145,11 @@ def _logits(net_d: nn.Module, images: Tensor) -> Tensor:
     return widen(net_d(images))
 
 
-def _check_view(entry: Opt, key: str) -> Iterator[Problem]:
+def _train_gt_size(opt: Opt) -> Any:
+    return section(opt, "datasets", "train").get("gt_size")
+
+
+def _check_view(entry: Opt, key: str, gt_size: Any) -> Iterator[Problem]:
     view, options = entry.get("view"), entry.get("view_options")
     if options is not None and view is None:
         yield Problem(join(key, "view_options"), "must not be given without a view")
@@ -156,3 +160,5 @@ def _check_view(entry: Opt, key: str) -> Iterator[Problem]:
         size = options.get("size", 3)
         if isinstance(size, int) and (size < 3 or size % 2 == 0):
             yield Problem(join(key, "view_options.size"), f"must be an odd number of 3 or more; got {size}")
+        elif isinstance(size, int) and isinstance(gt_size, int) and size // 2 >= gt_size:
+            yield Problem(join(key, "view_options.size"), f"must be below twice gt_size, {gt_size}; got {size}")

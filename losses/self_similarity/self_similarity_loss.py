@@ -6,6 +6,7 @@ mathematics, what the defaults follow, and how the computation goes.
 Paper: SSL, eq. 1, 2 and 4.
 """
 
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from prismsr.losses.edges import edge_mask
@@ -151,6 +152,18 @@ class SelfSimilarityLoss(nn.Module):
         self.comparison: dict[str, Any] = {
             **{"alpha": alpha, "mask_stride": mask_stride, "kl_weight": kl_weight, "reduction": reduction}
         }
+
+    @classmethod
+    def check_options(cls, entry: Mapping[str, Any], key: str, opt: Any, is_train: bool) -> Iterator[Any]:
+        """Check the bounds of the arguments, as the constructor does."""
+        from prismsr.utils.options.problems import Problem, join  # not there for prismsr.functional
+        from prismsr.utils.options.signatures import takes
+
+        try:
+            cls(**{name: value for name, value in entry.items() if takes(cls, name)})
+        except ValueError as error:
+            name, _, text = str(error).partition(": ")
+            yield Problem(join(key, name), text)
 
     def forward(self, sr: Tensor, gt: Tensor, gt_mask: Tensor | None = None) -> Tensor:
         """Return weighted loss, a scalar.

@@ -102,6 +102,19 @@ class _Check:
     schema: type[TrainOptions] | None
 
     def problems(self) -> Iterator[Problem]:
+        found = list(self._of_sections())
+        yield from found
+        wrong = [problem.key for problem in found if problem.severity == "error"]
+        for part in named_parts(self.opt, self.is_train):
+            if hasattr(part.target, "check_options"):
+                try:
+                    yield from part.target.check_options(part.entry, part.key, self.opt, self.is_train)
+                except (TypeError, ValueError, AttributeError, LookupError):
+                    # a hook may take its entry's types for granted: where they are wrong, that is told already
+                    if not any(key.startswith(f"{part.key}.") for key in wrong):
+                        raise
+
+    def _of_sections(self) -> Iterator[Problem]:
         yield from self._top()
         yield from self._networks()
         yield from self._datasets()
@@ -114,9 +127,6 @@ class _Check:
         yield from self._section("dist_params", DistOptions)
         for rule in RULES:
             yield from rule(self.opt, self.is_train, self.schema)
-        for part in named_parts(self.opt, self.is_train):
-            if hasattr(part.target, "check_options"):
-                yield from part.target.check_options(part.entry, part.key, self.opt, self.is_train)
 
     def _section(self, key: str, schema: type[Options], *, required: bool = False) -> Iterator[Problem]:
         data = self.opt.get(key)

@@ -564,3 +564,22 @@ def test_best_metric_is_one_of_the_metrics(find: Callable[..., list[str]], exper
     assert find(experiment) == ["val.save_best: no metric in val.metrics is called 'psnrr'; did you mean 'psnr'?"]
     experiment["val"]["save_best"] = "psnr"
     assert find(experiment) == []
+
+
+@pytest.mark.parametrize(
+    ("loss", "key"),
+    [
+        ({"type": "AdversarialLoss", "view": ["gradient"]}, "view"),
+        ({"type": "AdversarialLoss", "view": "textured", "view_options": {"size": 1001}}, "view_options.size"),
+        ({"type": "SelfSimilarityLoss", "mask_stride": 0}, "mask_stride"),
+        ({"type": "SelfSimilarityLoss", "search": 24}, "search"),
+        ({"type": "SelfSimilarityLoss", "search": "wide"}, "search"),
+    ],
+)
+def test_values_that_a_loss_would_refuse_when_built_are_told(
+    experiment: dict[str, Any], loss: dict[str, Any], key: str
+) -> None:
+    experiment["network_d"] = {"type": "UNetDiscriminatorSN", "num_in_ch": 3}
+    experiment["train"]["losses"]["l_x"] = loss
+    found = check_options(experiment, "x.yml", missing_paths="note", is_train=True)
+    assert f"train.losses.l_x.{key}" in [problem.key for problem in found]
