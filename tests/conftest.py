@@ -1,8 +1,9 @@
 """Fixtures for all rooms: real photographs, random VGG19 weights, quiet torch."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import prismsr  # noqa: F401  (registers everything before any test imports basicsr)
 
@@ -99,3 +100,21 @@ def training_workplace(tmp_path_factory, repository, prepare_tool):
     prepare("lmdb", "LR", "LR.lmdb")
     (root / "tiny.yml").write_text(yaml.safe_dump(TRAIN, sort_keys=False))
     return root
+
+
+@pytest.fixture(scope="session")
+def snapshot() -> Callable[[Any], dict[str, torch.Tensor]]:
+    """snapshot(model): every tensor a step may change, by name: networks with buffers, EMA, optimiser states."""
+
+    def take(model: Any) -> dict[str, torch.Tensor]:
+        average = {"ema": model.net_g_ema} if model.ema_decay > 0 else {}
+        nets = {"g": model.net_g, **average, **model.discriminators}
+        found = {
+            f"{name}.{key}": value.clone() for name, net in nets.items() for key, value in net.state_dict().items()
+        }
+        for number, optimizer in enumerate(model.optimizers):
+            for index, state in optimizer.state_dict()["state"].items():
+                found |= {f"optimizer{number}.{index}.{key}": torch.as_tensor(v).clone() for key, v in state.items()}
+        return found
+
+    return take

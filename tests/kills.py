@@ -1,8 +1,9 @@
 """Kill a command before each of its steps on the disk, and run it again."""
 
 import os
+import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 
@@ -25,6 +26,22 @@ def run_killed(main: Callable[[], int], folder: Path, kill: int = 0) -> int:
         code = main()
     finally:
         os._exit(code)
+
+
+def kill_at_each_step(
+    start: Path, place: Path, run: Callable[[Path, int], int], at_least: int
+) -> Iterator[tuple[int, Path]]:
+    """Yield a copy of `start` for each step on the disk of `run(folder, kill)`, killed there, with the step's number.
+
+    It ends when a whole run, with exit code 0, has been reached, which takes more than `at_least` steps.
+    """
+    for number in count(1):
+        shutil.copytree(start, cut := place / f"cut{number}")
+        code = run(cut, number)
+        if code != KILLED:
+            assert code == 0 and number > at_least
+            return
+        yield number, cut
 
 
 def _make_killer(number: int) -> Callable[[str, tuple], None]:

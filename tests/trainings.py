@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,17 @@ def differences(one: Any, other: Any, where: str = "") -> list[str]:
         pairs = enumerate(zip(one, other, strict=True))
         return [place for index, (a, b) in pairs for place in differences(a, b, f"{where}/{index}")]
     return [] if one == other else [where]
+
+
+def build_resumed(options: dict[str, Any], folder: Path) -> Any:
+    """Return the model of these options as it goes on from the checkpoint of iteration 1 in a folder."""
+    from basicsr.models import build_model  # after prismsr, which the processes of this module may not have imported
+
+    networks = [key.removeprefix("network_") for key in options if key.startswith("network_")]
+    files = {f"pretrain_network_{net}": str(folder / f"net_{net}_1.pth") for net in networks}
+    model = build_model({**deepcopy(options), "path": {**options["path"], **files}})
+    model.resume_training(torch.load(folder / "1.state", weights_only=True))
+    return model
 
 
 def torchrun(

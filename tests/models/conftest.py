@@ -129,20 +129,3 @@ def warnings_logged() -> Iterator[list[str]]:
     logger.addHandler(handler)
     yield messages
     logger.removeHandler(handler)
-
-
-@pytest.fixture(scope="session")
-def snapshot() -> Callable[[Any], dict[str, torch.Tensor]]:
-    """snapshot(model): every tensor a step may change, by name: networks with buffers, EMA, optimiser states."""
-
-    def take(model: Any) -> dict[str, torch.Tensor]:
-        nets = {"g": model.net_g, "ema": model.net_g_ema, **model.discriminators}
-        found = {
-            f"{name}.{key}": value.clone() for name, net in nets.items() for key, value in net.state_dict().items()
-        }
-        for number, optimizer in enumerate(model.optimizers):
-            for index, state in optimizer.state_dict()["state"].items():
-                found |= {f"optimizer{number}.{index}.{key}": torch.as_tensor(v).clone() for key, v in state.items()}
-        return found
-
-    return take

@@ -12,17 +12,18 @@ import torch
 from basicsr.models import build_model
 from basicsr.utils import set_random_seed
 from spandrel_tiny import TINY
+from trainings import build_resumed, differences
 
 HEIGHT, WIDTH = 19, 25
 LOSSES = {"l_g_pix": {"type": "L1Loss"}, "l_g_ssl": {"type": "SelfSimilarityLoss", "loss_weight": 10.0}}
 
 
-def _options(tmp_path, name: str, path: dict[str, Any]) -> dict[str, Any]:
+def _options(tmp_path, name: str) -> dict[str, Any]:
     return {
         **{"name": "test", "model_type": "PrismSRModel", "num_gpu": 0, "dist": False, "rank": 0, "world_size": 1},
         "is_train": True,
         "network_g": {"type": name, **deepcopy(TINY[name])},
-        "path": {"models": str(tmp_path), "training_states": str(tmp_path), **path},
+        "path": {"models": str(tmp_path), "training_states": str(tmp_path)},
         "train": {
             "ema_decay": 0.5,
             "losses": deepcopy(LOSSES),
@@ -51,7 +52,7 @@ def test_trained_validated_and_resumed(name, tmp_path, photograph_tensor, snapsh
     ]
 
     set_random_seed(0)
-    model = build_model(_options(tmp_path, name, {}))
+    model = build_model(_options(tmp_path, name))
     before = {key: value.clone() for key, value in model.net_g.state_dict().items()}
     _step(model, batches, 1)
     model.save(0, 1)
@@ -60,14 +61,10 @@ def test_trained_validated_and_resumed(name, tmp_path, photograph_tensor, snapsh
     assert all(torch.isfinite(torch.as_tensor(value)) for value in model.get_current_log().values())
     assert any(not torch.equal(before[key], value) for key, value in model.net_g.state_dict().items())
 
-    path = {"pretrain_network_g": str(tmp_path / "net_g_1.pth")}
-    resumed = build_model(_options(tmp_path, name, path))
-    resumed.resume_training(torch.load(tmp_path / "1.state", weights_only=True))
+    resumed = build_resumed(_options(tmp_path, name), tmp_path)
     set_rng_state(random)
     _step(resumed, batches, 2)
-    one, other = snapshot(model), snapshot(resumed)
-    assert one.keys() == other.keys()
-    assert not [key for key, value in one.items() if not torch.equal(value, other[key])]
+    assert differences(snapshot(model), snapshot(resumed)) == []
 
     lq = photograph_tensor[:, :, 100 : 100 + HEIGHT, 200 : 200 + WIDTH]
     model.feed_data({"lq": lq.clone()})

@@ -14,6 +14,7 @@ from basicsr.models import build_model
 from basicsr.utils import set_random_seed
 from spandrel_tiny import TINY
 from torch.nn import functional as F
+from trainings import build_resumed, differences
 
 SSL = Path(__file__).resolve().parents[2] / "options" / "ssl"
 OTHERS = ("dat_ssl_x4.yml", "hat_ssl_x4.yml", "span_ssl_x4.yml")
@@ -80,17 +81,9 @@ def _shrink(options: dict[str, Any], tmp_path: Path, vgg19_weights: Path) -> dic
     return {**options, "num_gpu": 0, "dist": False, "rank": 0, "world_size": 1, "is_train": True}
 
 
-def _weights(model: Any, net: str) -> dict[str, torch.Tensor]:
-    """Return a network's weights, of the generator the moving average's, too."""
-    if net != "g":
-        return dict(model.discriminators[net].state_dict())
-    average = model.net_g_ema.state_dict() if model.ema_decay else {}
-    return {**model.net_g.state_dict(), **{f"ema.{key}": value for key, value in average.items()}}
-
-
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_each_experiment_has_finite_losses_and_goes_on_from_its_checkpoint(
-    name, tmp_path, vgg19_weights, photograph_tensor
+    name, tmp_path, vgg19_weights, photograph_tensor, snapshot
 ) -> None:
     prismsr.patch_basicsr()
     options = _shrink(load_options(SSL / name), tmp_path, vgg19_weights)
@@ -111,13 +104,8 @@ def test_each_experiment_has_finite_losses_and_goes_on_from_its_checkpoint(
     assert any(not torch.equal(before[key], value) for key, value in model.net_g.state_dict().items())
 
     model.save(0, 1)
-    networks = [key.removeprefix("network_") for key in options if key.startswith("network_")]
-    files = {f"pretrain_network_{net}": str(tmp_path / f"net_{net}_1.pth") for net in networks}
-    resumed = build_model({**deepcopy(options), "path": {**options["path"], **files}})
-    resumed.resume_training(torch.load(tmp_path / "1.state", weights_only=True))
+    resumed = build_resumed(options, tmp_path)
     for one in (model, resumed):
         one.feed_data(batch)
         one.optimize_parameters(2)
-    for net in networks:
-        pairs = zip(_weights(model, net).items(), _weights(resumed, net).items(), strict=True)
-        assert not [key for (key, value), (_, other) in pairs if not torch.equal(value, other)], net
+    assert differences(snapshot(model), snapshot(resumed)) == []

@@ -3,7 +3,6 @@
 import json
 import shutil
 from functools import partial
-from itertools import count
 from pathlib import Path
 
 from prismsr.tools import evaluate, infer, report
@@ -14,7 +13,7 @@ from prismsr.utils.command_line import command
 import cv2
 import pytest
 from generator_cases import write_images, write_model
-from kills import KILLED, run_killed
+from kills import kill_at_each_step, run_killed
 from report_case import metric, write_evaluation
 
 SETS = "datasets/testsets/Set5"
@@ -84,11 +83,6 @@ def test_the_same_command_ends_as_if_nothing_had_been(start, tmp_path, main):
     shutil.copytree(start, whole := tmp_path / "whole")
     assert run_killed(main, whole) == 0
     expected = _content(whole / "out")
-    for number in count(1):
-        shutil.copytree(start, cut := tmp_path / f"cut{number}")
-        code = run_killed(main, cut, kill=number)
-        if code != KILLED:
-            assert code == 0 and number > 3
-            return
+    for number, cut in kill_at_each_step(start, tmp_path, partial(run_killed, main), at_least=3):
         assert run_killed(main, cut) == 0, f"killed before step {number}"
         assert _content(cut / "out") == expected, f"killed before step {number}"

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 def _read(name):
     section = load_options(OPTIONS / "_base_" / f"{name}.yml")["datasets"]["train"]
-    return BSRGANRanges.model_validate({key: value for key, value in section.items() if key != "type"})
+    return BSRGANRanges.read(section)
 
 
 ORIGINAL, WEAK = _read("degradation_bsrgan"), _read("degradation_bsrgan_hggt")

@@ -1,13 +1,14 @@
 """Every state that a kill can leave: the same command goes on from it, and ends as a run that was not killed."""
 
 import shutil
+from functools import partial
 from itertools import count
 
 from prismsr.data.images.source import LmdbSource, close_lmdb
 
 import cv2
 import pytest
-from kills import KILLED, run_killed
+from kills import KILLED, kill_at_each_step, run_killed
 
 RUNS = {
     "photograph": ["downsample", "-i", "HR", "-o", "out", "--scale", "2"],
@@ -93,12 +94,7 @@ def test_same_command_goes_on_from_every_kill(start, run, tmp_path, name, earlie
     shutil.copytree(start, whole := tmp_path / "whole")
     assert run(command, whole) == 0
     expected = _content(whole)
-    for number in count(1):
-        shutil.copytree(start, cut := tmp_path / f"cut{number}")
-        code = run(command, cut, kill=number)
-        if code != KILLED:
-            assert code == 0 and number > 5
-            return
+    for number, cut in kill_at_each_step(start, tmp_path, partial(run, command), at_least=5):
         code = run(command, cut)
         assert code == 0 or (name.startswith("lmdb") and _content(cut) == expected), f"killed before step {number}"
         assert _content(cut) == expected, f"killed before step {number}"
