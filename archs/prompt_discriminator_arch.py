@@ -6,7 +6,8 @@ Paper: SFD, eq. 3-6.
 from typing import Any, ClassVar, Literal, NamedTuple
 
 from prismsr.archs.clip.clip_arch import ClipTextEncoder
-from prismsr.archs.clip.features import ClipFeatures, at_least_float32
+from prismsr.archs.clip.features import ClipFeatures
+from prismsr.utils.full_precision import widen
 
 import torch
 from basicsr.utils.registry import ARCH_REGISTRY
@@ -26,8 +27,8 @@ def similarity_logit(final: Tensor, positive: Tensor, negative: Tensor, logit_sc
         logit_scale: T. The paper prints none, which is T = 1; 100 is CLIP's own, and CLIP-IQA's.
     """
     with torch.autocast(final.device.type, enabled=False):  # T multiplies the rounding too
-        image = F.normalize(at_least_float32(final), dim=-1)
-        best, worst = (F.normalize(at_least_float32(text), dim=-1) for text in (positive, negative))
+        image = F.normalize(widen(final), dim=-1)
+        best, worst = (F.normalize(widen(text), dim=-1) for text in (positive, negative))
         return logit_scale * (image * (best - worst)).sum(-1)
 
 
@@ -82,8 +83,6 @@ class PromptDiscriminator(nn.Module):
 
     features: ClassVar = "final"
     """Which of CLIP's features it judges; an adversarial term with `features: clip` hands them over."""
-
-    features = "final"  # of ClipFeatures
     ids: Tensor
 
     def __init__(

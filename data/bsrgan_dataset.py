@@ -42,7 +42,7 @@ class BSRGANMaskDataset(Dataset):
         self.opt = opt
         self.images = MaskedImages(opt["dataroot_gt"], opt.get("dataroot_gt_mask"))
         self.keys = self.images.keys
-        self.ranges = BSRGANRanges.model_validate({k: v for k, v in opt.items() if k in BSRGANRanges.model_fields})
+        self.ranges = BSRGANRanges.read(opt)
 
     def __len__(self) -> int:
         return len(self.keys)

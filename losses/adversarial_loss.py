@@ -8,7 +8,7 @@ from prismsr.losses.views import VIEWS
 from prismsr.utils.full_precision import widen
 from prismsr.utils.options.entries import find_registered
 from prismsr.utils.options.problems import Problem, join
-from prismsr.utils.options.sections import Opt, section
+from prismsr.utils.options.sections import Opt, number, section
 from prismsr.utils.options.signatures import check_arguments, default_of
 
 import torch
@@ -45,7 +45,7 @@ class AdversarialLoss(nn.Module):
     @classmethod
     def check_options(cls, entry: Opt, key: str, opt: Opt, is_train: bool) -> Iterator[Problem]:
         """Check that a discriminator of features gets them, and no other does; and the options of the view."""
-        yield from _check_view(entry, key, section(opt, "degradation").get("gt_size") or _train_gt_size(opt))
+        yield from _check_view(entry, key)
         network = f"network_{entry.get('discriminator', default_of(cls, 'discriminator'))}"
         arch, features = str(section(opt, network).get("type")), entry.get("features")
         judge = find_registered("arch", arch)
@@ -61,6 +61,13 @@ class AdversarialLoss(nn.Module):
             yield Problem("clip", text)
         if entry.get("gt") == "gt_usm":
             yield Problem(join(key, "gt"), "must be gt: features are computed of the plain GT image")
+
+    @classmethod
+    def check_patch(cls, entry: Opt, key: str, size: int, size_key: str) -> Iterator[Problem]:
+        """Check that a window of the view can be mirrored in a GT patch, `size` pixels at `size_key`."""
+        window = number(section(entry, "view_options").get("size"))
+        if entry.get("view") is not None and window and window // 2 >= size:
+            yield Problem(join(key, "view_options.size"), f"must be below twice {size_key}, {size}; got {window}")
 
     def __init__(
         self,
@@ -145,11 +152,7 @@ def _logits(net_d: nn.Module, images: Tensor) -> Tensor:
     return widen(net_d(images))
 
 
-def _train_gt_size(opt: Opt) -> Any:
-    return section(opt, "datasets", "train").get("gt_size")
-
-
-def _check_view(entry: Opt, key: str, gt_size: Any) -> Iterator[Problem]:
+def _check_view(entry: Opt, key: str) -> Iterator[Problem]:
     view, options = entry.get("view"), entry.get("view_options")
     if options is not None and view is None:
         yield Problem(join(key, "view_options"), "must not be given without a view")
@@ -160,5 +163,3 @@ def _check_view(entry: Opt, key: str, gt_size: Any) -> Iterator[Problem]:
         size = options.get("size", 3)
         if isinstance(size, int) and (size < 3 or size % 2 == 0):
             yield Problem(join(key, "view_options.size"), f"must be an odd number of 3 or more; got {size}")
-        elif isinstance(size, int) and isinstance(gt_size, int) and size // 2 >= gt_size:
-            yield Problem(join(key, "view_options.size"), f"must be below twice gt_size, {gt_size}; got {size}")

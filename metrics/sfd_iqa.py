@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any, cast
 
 from prismsr.archs.clip.clip_arch import Clip, ClipTextEncoder
-from prismsr.archs.clip.features import at_least_float32
 from prismsr.archs.feat_d_arch import FeatD
 from prismsr.archs.frozen import Frozen
 from prismsr.archs.prompt_discriminator_arch import PromptDiscriminator, similarity_score
 from prismsr.utils.errors import OptionError
+from prismsr.utils.full_precision import widen
 from prismsr.utils.options.named import complete_arguments
 from prismsr.utils.options.problems import join
 from prismsr.utils.options.sections import section
@@ -59,7 +59,7 @@ def compute_sfd_iqa(
     s_aver = alpha_1 * s_o + alpha_2 * s_lp
     if feat_logits is None:
         return s_aver
-    return s_aver * torch.sigmoid(at_least_float32(feat_logits)).flatten(1).mean(1)
+    return s_aver * torch.sigmoid(widen(feat_logits)).flatten(1).mean(1)
 
 
 def limit_side(images: Tensor, max_side: int | None) -> Tensor:

@@ -42,13 +42,11 @@ def calculate_sfd_iqa(
 
         s_d = (alpha_1 s_o + alpha_2 s_lp) * mean over ij of sigmoid(s_ij)
 
-    Without feat_d the last factor is left out: s_aver = alpha_1 s_o + alpha_2 s_lp (equation 9), the paper's table 4
-    without Feat-D. The networks are loaded at the first call and kept.
+    Without feat_d it is s_aver = alpha_1 s_o + alpha_2 s_lp (equation 9). Networks are loaded once, and kept.
 
     Args:
         img: BGR image in [0, 255], HWC or CHW, as BasicSR's validation hands it over.
-        feat_d: checkpoint of Feat-D, models/net_d_feat_ITER.pth of a training with options/sfd; null leaves its
-            factor out.
+        feat_d: checkpoint of Feat-D, models/net_d_feat_ITER.pth of a training with options/sfd; null for without.
         prompts: checkpoint of the learned prompts, models/net_d_tg_ITER.pth of the same training.
         crop_border: pixels left out at each edge.
         input_order: order of the dimensions.
@@ -61,11 +59,9 @@ def calculate_sfd_iqa(
         logit_scale: factor of the cosines; null for the one in prompt_options, 100 by default.
         max_side: images with a longer side are reduced to it; null for never.
         device: where to compute; null for the current GPU where there is one.
-        kwargs: ignored (BasicSR hands every metric the same arguments).
 
     Raises:
-        WeightsError, OptionError: see load_sfd_iqa.
-        ValueError: the image is smaller than 32 x 32.
+        WeightsError, OptionError, ValueError: see load_sfd_iqa; the image is smaller than 32 x 32.
     """
     scoring: Any = {"alpha_1": alpha_1, "alpha_2": alpha_2, "logit_scale": logit_scale, "max_side": max_side}
     scorer = _load_scorer(feat_d, prompts, clip, feat_d_options, prompt_options, device, antonyms, **scoring)

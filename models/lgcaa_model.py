@@ -19,6 +19,7 @@ from prismsr.models.lgcaa.options import DecodedOptions, LGCAATrainOptions
 from prismsr.models.prism_sr_model import PrismSRModel
 from prismsr.models.step.batch_parts import Batch, pick_samples
 from prismsr.models.step.loss_terms import StepInputs
+from prismsr.utils.full_precision import widen
 from prismsr.utils.loss_inputs import input_names
 
 import torch
@@ -107,7 +108,7 @@ class LGCAAModel(PrismSRModel):
             z_t = add_noise(self._latents(net, part), part["noise"], level)
             lr_up = enlarge(part["lq"], part["gt"].shape[-2:])
             prediction, x_rgb = self.net_g(z_t, part["timesteps"], lr_up, part["lq"])
-        prediction = self.precision.full(prediction)
+        prediction = widen(prediction)
 
         def decoded(_: StepInputs) -> StepInputs | None:
             chosen = choose_decoded(part["timesteps"], self.decoded)
@@ -116,11 +117,11 @@ class LGCAAModel(PrismSRModel):
             clean = predict_clean(z_t[chosen], prediction[chosen], level[chosen])
             with self.precision.autocast():
                 images = decode_latents(net.vae, clean)
-            return StepInputs({**pick_samples(part, chosen), "sr": self.precision.full(images)})
+            return StepInputs({**pick_samples(part, chosen), "sr": widen(images)})
 
         computed = {
             "noise_prediction": prediction,
-            "x_rgb": None if x_rgb is None else [self.precision.full(image) for image in x_rgb],
+            "x_rgb": None if x_rgb is None else [widen(image) for image in x_rgb],
             "decoded": decoded,
         }
         return prediction, StepInputs({**part, **computed})
@@ -139,7 +140,7 @@ class LGCAAModel(PrismSRModel):
                 values[name] = 0 * inputs["noise_prediction"].sum()
             else:
                 values.update(self._term_values(name, term, source))
-        return OrderedDict((name, self.precision.full(value)) for name, value in values.items())
+        return OrderedDict((name, widen(value)) for name, value in values.items())
 
     # ---------------------------------------------------------------------------------------------- validation
 

@@ -22,6 +22,7 @@ from prismsr.models.step.moving_average import build_average, update_average
 from prismsr.models.step.partial_training import build_partial_training
 from prismsr.models.step.precision import Precision
 from prismsr.models.training.model_files import save_generator
+from prismsr.utils.full_precision import widen
 from prismsr.utils.options.optimizers import OPTIMIZERS, WITHOUT_FOREACH
 from prismsr.utils.padding import pad_to_windows
 from prismsr.utils.weights.tensors_only import tensors_only
@@ -216,14 +217,14 @@ class PrismSRModel(SRModel):
         with self.precision.autocast():
             output = self.net_g(part["lq"])
         named = name_outputs(self.get_bare_model(self.net_g), output)
-        outputs = {name: self.precision.full(images) for name, images in named.items()}
+        outputs = {name: widen(images) for name, images in named.items()}
         return outputs["sr"], self._step_inputs(outputs, part)
 
     def _evaluate_terms(self, inputs: StepInputs) -> "OrderedDict[str, Tensor]":
         values: OrderedDict[str, Tensor] = OrderedDict()
         for name, term in self.terms.items():
             values.update(self._term_values(name, term, inputs))
-        return OrderedDict((name, self.precision.full(value)) for name, value in values.items())
+        return OrderedDict((name, widen(value)) for name, value in values.items())
 
     def _term_values(self, name: str, term: nn.Module, inputs: StepInputs) -> Mapping[str, Tensor]:
         with self.precision.run_term(term):
@@ -241,7 +242,7 @@ class PrismSRModel(SRModel):
     def _ema_output(self, lq: Tensor) -> Tensor:
         with self.precision.autocast():
             output = self.net_g_ema(lq)
-        return self.precision.full(output)
+        return widen(output)
 
     # ------------------------------------------------------------------------------------------ discriminators
 

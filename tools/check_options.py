@@ -12,12 +12,12 @@ from prismsr.utils.command_line import ROOT, command, run_main
 from prismsr.utils.errors import OptionError
 from prismsr.utils.options.files import find_option_files, load_with_lines, shown
 from prismsr.utils.options.problems import Problem, errors_among, report
+from prismsr.utils.options.sections import section
 
 
 def check_file(file: Path) -> list[Problem]:
     """Return what is wrong with one file; a file with a section `train` or a dataset `train` is one for training."""
-    from prismsr.utils.options.check import check_options
-    from prismsr.utils.weights.network_files import fill_from_files
+    from prismsr.utils.weights.network_files import check_with_files
 
     try:
         loaded = load_with_lines(file)
@@ -25,12 +25,9 @@ def check_file(file: Path) -> list[Problem]:
         return [Problem("", str(error))]
     if "_base_" in file.absolute().parent.parts:
         return [Problem("", "a fragment: parsed only", "note", where=shown(file))]
-    unread = fill_from_files(loaded, shown(file), ROOT, "note")
     options = loaded.options
-    datasets = options.get("datasets")
-    is_train = options.get("train") is not None or (isinstance(datasets, dict) and datasets.get("train") is not None)
-    found = check_options(options, shown(file), missing_paths="note", is_train=is_train, root=ROOT, lines=loaded.lines)
-    return unread + found
+    is_train = options.get("train") is not None or section(options, "datasets").get("train") is not None
+    return check_with_files(loaded, shown(file), ROOT, is_train=is_train, missing_paths="note")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

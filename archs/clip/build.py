@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from prismsr.utils.errors import shorten_error
 from prismsr.utils.weights.files import WeightsError, network_weights, require_fit
 
 import torch
@@ -93,7 +94,7 @@ def _fetch(model: str, tag: str) -> Path:
             f"The weights of CLIP {model} ({tag}) are not on this machine and could not be downloaded. On a machine "
             f"with a network, run: hf download {repository} open_clip_model.safetensors. Then copy its cache "
             "(HF_HOME, by default ~/.cache/huggingface) here, or the file anywhere and name it by the option "
-            f"`pretrained`. ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
+            f"`pretrained`. ({shorten_error(error)})"
         ) from error
 
 

@@ -8,6 +8,7 @@ from contextlib import nullcontext
 from typing import Any, Literal, NamedTuple
 
 from prismsr.archs.frozen import Frozen
+from prismsr.utils.full_precision import widen
 
 import torch
 from torch import Tensor, nn
@@ -16,11 +17,6 @@ from torch.nn import functional as F
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 PosEmbedding = Literal["none", "1d", "2d"]
-
-
-def at_least_float32(x: Tensor) -> Tensor:
-    """Return the same values in float32 where they are in half precision."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 class ClipFeatures(NamedTuple):
@@ -113,7 +109,7 @@ class ClipImageEncoder(Frozen):
         if min(images.shape[-2:]) < 2 ** (deepest + 1):
             raise ValueError(f"Images of {tuple(images.shape[-2:])} are too small: CLIP's layer {deepest} is empty.")
         with nullcontext() if self.autocast else torch.autocast(images.device.type, enabled=False):
-            levels = self._trunk(at_least_float32(images), deepest)
+            levels = self._trunk(widen(images), deepest)
         maps = tuple(levels[number] for number in self.layers) if middle else ()
         return ClipFeatures(maps, self._pool(levels[4]) if final else None)
 
@@ -131,7 +127,7 @@ class ClipImageEncoder(Frozen):
 
     def _pool(self, x: Tensor) -> Tensor:
         with torch.autocast(x.device.type, enabled=False):
-            return pool_attention(at_least_float32(x), self.visual.attnpool, self.pos_embedding)
+            return pool_attention(widen(x), self.visual.attnpool, self.pos_embedding)
 
 
 def pool_attention(x: Tensor, pool: Any, pos_embedding: PosEmbedding = "none") -> Tensor:

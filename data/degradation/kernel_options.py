@@ -1,7 +1,6 @@
 """The keys in an option file of the datasets that give whole GT images with blur kernels."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal
 
 from prismsr.data.images.augmentation import Crop
 from prismsr.utils.options.schema import DatasetOptions, Probability, bounds, weights
@@ -96,15 +95,6 @@ class KernelOptions(DatasetOptions):
         if len(value) != 2 or ends != sorted(ends) or not all(side % 2 for side in value):
             raise ValueError(f"must be [smallest, largest], both odd and at most {name}, {ends[-1]}")
         return value
-
-    @classmethod
-    def read(cls, opt: Mapping[str, Any]) -> Self:
-        """Return the settings from a dataset's section, without what the trainer adds to it.
-
-        Raises:
-            pydantic.ValidationError: a key has a wrong value.
-        """
-        return cls.model_validate({key: value for key, value in opt.items() if key in cls.model_fields})
 
     def augmentation(self) -> dict[str, Any]:
         """Return the arguments of `prismsr.data.images.augmentation.random_patch`."""

@@ -1,6 +1,6 @@
 """The keys in an option file of the datasets with several ground truths for an image."""
 
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from prismsr.data.degradation.kernel_options import KernelOptions
 from prismsr.data.multi_gt.labels import ORIGINAL
@@ -89,8 +89,3 @@ class MultiGTTestOptions(_Versions):
         if value is None and info.data.get("references") == "positives":
             raise ValueError("is required with references: positives")
         return value
-
-    @classmethod
-    def read(cls, opt: dict[str, Any]) -> Self:
-        """Return the settings from a dataset's section, without what the trainer adds to it."""
-        return cls.model_validate({key: value for key, value in opt.items() if key in cls.model_fields})

@@ -35,10 +35,6 @@ class Precision:
         """Return context of a loss term: that of the networks where its class says `autocast = True`, else float32."""
         return self.autocast() if getattr(term, "autocast", False) else nullcontext()
 
-    def full(self, images: Tensor) -> Tensor:
-        """Return the same images in float32 where autocast made them half precision."""
-        return images.float() if images.dtype in (torch.bfloat16, torch.float16) else images
-
     def backward(self, loss: Tensor, parts: int = 1) -> None:
         """Add the gradient of loss / parts, scaled; a loss that is not finite makes gradients that are not finite.
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from prismsr.utils.errors import OptionError
-from prismsr.utils.options.check import DATA_PATHS, check_options
+from prismsr.utils.options.check import DATA_PATHS
 from prismsr.utils.options.files import LoadedOptions, apply_overrides, load_options, load_with_lines, resolve_path
 from prismsr.utils.options.problems import Problem, errors_among, report
 from prismsr.utils.plugins import add_import
-from prismsr.utils.weights.network_files import fill_from_files
+from prismsr.utils.weights.network_files import check_with_files
 
 import torch
 from basicsr.utils import dist_util, set_random_seed
@@ -70,10 +70,7 @@ def check_run(loaded: LoadedOptions, file: str, args: argparse.Namespace, root: 
 
     A network that is named by a file (`from`) is replaced in `loaded` by its type and arguments.
     """
-    problems = fill_from_files(loaded, file, root)
-    problems += check_options(
-        loaded.options, file, missing_paths="error", is_train=is_train, root=root, lines=loaded.lines
-    )
+    problems = check_with_files(loaded, file, root, is_train=is_train)
     wanted, there = loaded.options.get("num_gpu"), torch.cuda.device_count()
     # under a launcher, several machines may have them together
     if isinstance(wanted, int) and wanted > there and (args.launcher == "none" or there == 0):

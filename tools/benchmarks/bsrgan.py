@@ -31,7 +31,7 @@ def compare_bsrgan(rounds: int) -> None:
     degrade_plainly = load_reference("bsrgan_reference.py").degrade_plainly
     for form, file in FILES.items():
         section = load_options(OPTIONS / "_base_" / file)["datasets"]["train"]
-        ranges = BSRGANRanges.model_validate({key: value for key, value in section.items() if key != "type"})
+        ranges = BSRGANRanges.read(section)
         pairs = []
         for number in range(rounds):
             ours = _rate(images, number, partial(degrade_bsrgan, scale=4, ranges=ranges))

@@ -155,13 +155,14 @@ def build_from_weights(path: Path, param_key: ParamKey) -> Built:
         WeightsError: see `read_spandrel`; or the network takes a mask, or does not map RGB to RGB or 1 channel to 1.
     """
     model = read_spandrel(path, param_key)
+    from prismsr.utils.options.spandrel_networks import is_run_whole, list_precisions  # with spandrel, which is there
+
     kind = model.architecture.name
     if model.purpose == "Inpainting":
         raise WeightsError(f"{path}: {kind} wants a mask; an image alone is given here.")
     channels = (model.input_channels, model.output_channels)
     if channels not in ((3, 3), (1, 1)):
         raise WeightsError(f"{path}: {kind} maps {channels[0]} channels to {channels[1]}; 3 to 3 or 1 to 1 is needed.")
-    fit = {"fp32": True, "fp16": model.supports_half, "bf16": model.supports_bfloat16}
     return Built(
         model.eval(),
         path.stem,
@@ -169,6 +170,6 @@ def build_from_weights(path: Path, param_key: ParamKey) -> Built:
         model.size_requirements.multiple_of,
         {"network": kind, "weights": hash_file(path), "param_key": param_key},
         channels[0],
-        model.tiling.name == "INTERNAL",
-        tuple(name for name, fits in fit.items() if fits),
+        is_run_whole(model),
+        list_precisions(model),
     )

@@ -163,12 +163,10 @@ def _format_cell(cell: Cell, digits: int) -> str:
 
 
 def _sum_up(cells: Sequence[Cell]) -> list[str]:
-    printed = any(cell.paper is not None for cell in cells)  # of a table without figures each cell counts
-    ours = [cell for cell in cells if cell.state not in ("paper only", "not made")]
-    ours = [cell for cell in ours if cell.paper is not None or not printed]
-    if not printed:
-        made = sum(cell.ours is not None for cell in ours)
-        return [f"{made} of {len(ours)} figures were made here; the paper's are not at hand.", ""]
+    if all(cell.paper is None for cell in cells):
+        made = sum(cell.ours is not None for cell in cells)
+        return [f"{made} of {len(cells)} figures were made here; the paper's are not at hand.", ""]
+    ours = [cell for cell in cells if cell.state not in ("paper only", "not made") and cell.paper is not None]
     verdicts = [cell.verdict for cell in ours if cell.verdict]
     parts = [f"{verdicts.count(verdict)} {verdict}" for verdict in ("within", "better", "worse") if verdict in verdicts]
     told = f": {', '.join(parts)}" if parts else ""

@@ -69,7 +69,10 @@ def check_patch(size: Any, key: str, opt: Mapping[str, Any]) -> Iterator[Problem
         yield Problem(key, f"must be a multiple of scale, {scale}; got {size}")
     generator = _arch(opt, "network_g")
     if hasattr(generator, "check_patch"):
-        yield from generator.check_patch(section(opt, "network_g"), size, key)
+        yield from generator.check_patch(section(opt, "network_g"), "network_g", size, key)
+    for loss, entry, at in named_losses(opt):
+        if hasattr(loss, "check_patch"):
+            yield from loss.check_patch(entry, at, size, key)
     for network in (str(name) for name in opt if str(name).startswith("network_d")):
         arch = _arch(opt, network)
         if arch is not None and takes(arch, "input_size"):

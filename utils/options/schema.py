@@ -6,7 +6,7 @@ A dataset class declares its keys with `OPTIONS: ClassVar = <subclass of Dataset
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -30,6 +30,15 @@ class Options(BaseModel):
     """Keys that may be left out when testing but not when training."""
     REQUIRED_UNLESS_FALSE: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     """Further such keys, by the name of a switch: where it is false they may be left out."""
+
+    @classmethod
+    def read(cls, opt: Mapping[str, Any]) -> Self:
+        """Return the settings of a section, without the keys of others, such as what the trainer adds to it.
+
+        Raises:
+            pydantic.ValidationError: a key has a wrong value.
+        """
+        return cls.model_validate({key: value for key, value in opt.items() if key in cls.model_fields})
 
 
 class Arguments(Options):

@@ -115,15 +115,15 @@ class SpandrelNetwork:
             yield Problem(key, f"{name} enlarges x{facts.scale} with these arguments, but scale is {opt['scale']}")
 
     @classmethod
-    def check_patch(cls, entry: Mapping[str, Any], size: int, key: str) -> Iterator[Problem]:
-        """Yield where the network does not take the LQ patch that belongs to a GT patch of `size` pixels at `key`."""
+    def check_patch(cls, entry: Mapping[str, Any], key: str, size: int, size_key: str) -> Iterator[Problem]:
+        """Yield where the network does not take the LQ patch of a GT patch that has `size` pixels at `size_key`."""
         facts = None if cls.__name__ in NOT_TRAINED else cls._try(entry)
         if isinstance(facts, Facts):
             side, least = size // facts.scale, max(facts.minimum, facts.multiple)
             if side % facts.multiple or side < facts.minimum:
                 grid = f" and a multiple of {facts.multiple * facts.scale}" if facts.multiple > 1 else ""
                 needed = f"{cls.__name__} needs at least {least * facts.scale}{grid}"
-                yield Problem(key, f"{size} makes LQ patches of {side} pixels; {needed}")
+                yield Problem(size_key, f"{size} makes LQ patches of {side} pixels; {needed}")
 
     @classmethod
     def _try(cls, entry: Mapping[str, Any]) -> Facts | str | None:
@@ -160,6 +160,17 @@ def _adopt(name: str, kind: type[nn.Module], architecture: Any) -> type[Spandrel
     return type(name, (SpandrelNetwork, kind), parts)
 
 
+def list_precisions(found: Any) -> tuple[str, ...]:
+    """Return the precisions that a network can be run in, as spandrel's descriptor of it says."""
+    fit = {"fp32": True, "fp16": found.supports_half, "bf16": found.supports_bfloat16}
+    return tuple(name for name, fits in fit.items() if fits)
+
+
+def is_run_whole(found: Any) -> bool:
+    """Return whether a network of spandrel cuts tiles itself, so that it gets whole images."""
+    return bool(found.tiling.name == "INTERNAL")
+
+
 _KNOWN: dict[tuple[type, str], Facts] = {}
 
 
@@ -172,14 +183,13 @@ def describe(network: type[SpandrelNetwork], arguments: Mapping[str, Any]) -> Fa
     if key not in _KNOWN:
         with torch.random.fork_rng(devices=[]), torch.device("cpu"):
             found = network.architecture.load(network.kind(**arguments).state_dict())
-        fit = {"fp32": True, "fp16": found.supports_half, "bf16": found.supports_bfloat16}
         sizes, call = found.size_requirements, getattr(found, "_call_fn", None)
         plain = getattr(call, "__module__", "") == type(found).__module__
         _KNOWN[key] = Facts(
             found.scale if isinstance(found, spandrel.ImageModelDescriptor) else 1,
             *(sizes.multiple_of, sizes.minimum, sizes.square),
-            found.tiling.name == "INTERNAL",
-            tuple(name for name, fits in fit.items() if fits),
+            is_run_whole(found),
+            list_precisions(found),
             None if plain else call,
         )
     return _KNOWN[key]

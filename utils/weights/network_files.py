@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from prismsr.utils.errors import UserError
+from prismsr.utils.options.check import check_options
 from prismsr.utils.options.entries import FROM
 from prismsr.utils.options.files import LoadedOptions, resolve_path
 from prismsr.utils.options.problems import Problem, join, show
@@ -47,6 +48,22 @@ def fill_from_files(
             start = {f"pretrain_network_{name}": entry[FROM], f"param_key_{name}": "params_ema"}
             loaded.options["path"] = {**start, **path}
     return problems
+
+
+def check_with_files(
+    loaded: LoadedOptions,
+    source: str,
+    root: str | os.PathLike[str],
+    *,
+    is_train: bool,
+    missing_paths: Literal["error", "note"] = "error",
+) -> list[Problem]:
+    """Check options whose networks may be named by a file; see `fill_from_files` and `check_options`."""
+    unread = fill_from_files(loaded, source, root, missing_paths)
+    found = check_options(
+        loaded.options, source, missing_paths=missing_paths, is_train=is_train, root=root, lines=loaded.lines
+    )
+    return unread + found
 
 
 def named_files(options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

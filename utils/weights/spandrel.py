@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any, Literal
 
+from prismsr.utils.errors import shorten_error
 from prismsr.utils.options.signatures import default_of, takes
 from prismsr.utils.weights.files import WeightsError, network_weights, read_file
 
@@ -35,10 +36,9 @@ def read_spandrel(path: Path, param_key: ParamKey = "auto", hint: str = "") -> A
         loader = spandrel.ModelLoader("cpu", make_registry())
         return loader.load_from_state_dict(spandrel.canonicalize_state_dict(content))
     except Exception as error:  # a network that looks like a known one fails in as many ways as there are networks
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise WeightsError(
-            f"{path}: spandrel {getattr(spandrel, '__version__', '')} finds no network in it that it knows ({reason}). "
-            + (hint or _OPTION_FILE.format(path))
+            f"{path}: spandrel {getattr(spandrel, '__version__', '')} finds no network in it that it knows "
+            f"({shorten_error(error)}). " + (hint or _OPTION_FILE.format(path))
         ) from error
 
 

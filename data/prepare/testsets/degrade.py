@@ -127,9 +127,8 @@ def read_recipe(name: str, scale: int) -> Recipe:
     train, section = (options.get("datasets") or {}).get("train"), options.get("degradation")
     if not train or not section or "kernel_list" not in train:
         raise OptionError(f"--recipe {name}: that file has no degradation (datasets.train.kernel_list and degradation)")
-    train = {key: value for key, value in train.items() if key in KernelOptions.model_fields}
     try:
-        kernels = KernelOptions.model_validate({**train, "name": "test", "type": "test"})
+        kernels = KernelOptions.read({**train, "name": "test", "type": "test"})
         two = DegradationOptions.model_validate(section)
         one = DegradationOptions.model_validate(_first_alone(section))
     except ValidationError as error:
