@@ -46,6 +46,7 @@ class LGCAAModel(PrismSRModel):
     }
     check_options = staticmethod(check_lgcaa)
     network_state = staticmethod(trainable_state)
+    TAKES_ENLARGED_LQ: ClassVar = True  # degradation.enlarge: enlarging an LQ image to its own size changes nothing
 
     def __init__(self, opt: dict[str, Any]) -> None:
         sampling = dict((opt.get("val") or {}).get("sampling") or {})

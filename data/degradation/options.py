@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
+from prismsr.utils.options.entries import find_registered
 from prismsr.utils.options.problems import Problem, join
 from prismsr.utils.options.rules import check_patch
 from prismsr.utils.options.schema import Options, Probability, bounds, weights
@@ -31,7 +32,12 @@ class DegradationOptions(Options):
     orders: Literal[1, 2] = Field(default=2, description="2: Real-ESRGAN's; 1: the one-stage degradation of HGGT")
     gt_size: int = Field(gt=0, description="side of the GT patch that is cut out after degrading, pixels")
     queue_size: int = Field(default=180, gt=0, description="samples in the pool, a multiple of the batch size")
-    gt_usm: bool = Field(default=False, description="degrade the sharpened GT, and offer it to losses as gt_usm")
+    gt_usm: bool | Literal["target"] = Field(
+        default=False, description="degrade the sharpened GT, and offer it to losses as gt_usm; target: it is gt, too"
+    )
+    round_lq: bool = Field(default=True, description="round LQ to 8 bits, as a file has them")
+    enlarge: bool = Field(default=False, description="give LQ at GT's size, by bicubic interpolation, in [0, 1]")
+    no_degradation_prob: Probability = Field(default=0, description="the whole batch's LQ is GT; only with enlarge")
 
     resize_prob: UpDownKeep = Field(description="up, down, keep")
     resize_range: Scales = Field(description="scale factors")
@@ -41,7 +47,10 @@ class DegradationOptions(Options):
     gray_noise_prob: Probability = Field(description="noise without colour")
     jpeg_range: Qualities = Field(description="JPEG qualities")
 
-    # the second order: all of them with orders: 2, none with orders: 1
+    # the second order: all of them with orders: 2 (second_order_prob has a default), none with orders: 1
+    second_order_prob: Probability = Field(
+        default=1, description="the second blur, resize and noise; JPEG and the sinc filter always follow"
+    )
     second_blur_prob: Probability | None = _SECOND
     resize_prob2: UpDownKeep | None = _SECOND
     resize_range2: Scales | None = _SECOND
@@ -50,6 +59,20 @@ class DegradationOptions(Options):
     poisson_scale_range2: Levels | None = _SECOND
     gray_noise_prob2: Probability | None = _SECOND
     jpeg_range2: Qualities | None = _SECOND
+
+    @field_validator("no_degradation_prob")
+    @classmethod
+    def _of_one_size(cls, value: float, info: ValidationInfo) -> float:
+        if value and not info.data.get("enlarge"):
+            raise ValueError("is only read with enlarge: true, since LQ has to have GT's size to be GT")
+        return value
+
+    @field_validator("second_order_prob")
+    @classmethod
+    def _of_two_orders(cls, value: float, info: ValidationInfo) -> float:
+        if info.data.get("orders") == 1 and value != 1:
+            raise ValueError("is not read with orders: 1; leave it out")
+        return value
 
     @field_validator(
         "second_blur_prob", "resize_prob2", "resize_range2", "gaussian_noise_prob2", "noise_range2",
@@ -78,6 +101,10 @@ class DegradationOptions(Options):
         if queue and batch and queue % batch:
             text = f"must be a multiple of datasets.train.batch_size_per_gpu, {batch}; got {queue}"
             yield Problem(join(key, "queue_size"), text)
+        model = find_registered("model", str(opt.get("model_type")))
+        if entry.get("enlarge") is True and model is not None and not getattr(model, "TAKES_ENLARGED_LQ", False):
+            text = f"must be false: {model.__name__}'s networks enlarge LQ images themselves"
+            yield Problem(join(key, "enlarge"), text)
         yield from check_patch(entry.get("gt_size"), join(key, "gt_size"), opt)
         yield from _check_crop(count(dataset.get("crop_pad_size")), count(entry.get("gt_size")), key, opt)
 

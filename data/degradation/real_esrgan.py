@@ -28,6 +28,7 @@ from torch.nn import functional as F
 
 MODES = ("area", "bilinear", "bicubic")
 KERNELS = ("kernel1", "kernel2", "sinc_kernel")
+CLEAN = "lq_is_gt"  # in the pool: whether a sample is left as it was
 
 
 class Pairing(Protocol):
@@ -111,8 +112,9 @@ class RealESRGANDegradation(nn.Module):
             others: (B, ..., H, W), cut along with the GT images, or (B, ...) of fewer than four dimensions.
 
         Returns:
-            lq (B, 3, gt_size / scale, gt_size / scale), gt (B, 3, gt_size, gt_size), others, or what the pairing makes
-            of all these; gt_usm, the sharpened gt, with the option gt_usm; and gt_path.
+            lq (B, 3, gt_size / scale, gt_size / scale) in [0, 1], of gt's size with the option enlarge; gt (B, 3, gt_size,
+            gt_size); others, or what the pairing makes of all these; gt_usm, the sharpened gt, with the option gt_usm;
+            and gt_path.
 
         Raises:
             UserError: images or kernels do not fit the options, the batch does not fit the pool, or the pairing lacks
@@ -121,18 +123,24 @@ class RealESRGANDegradation(nn.Module):
         self._require_fitting(gt, kernel2, sinc_kernel)
         gt = gt.contiguous()
         source = gt if self.sharpen is None else self.sharpen(gt)
+        if self.options.gt_usm == "target":
+            gt = source
         degraded, mode = self._first_order(source, kernel1)
         if kernel2 is None or sinc_kernel is None or len(self.orders) == 1:
             degraded = F.interpolate(degraded, size=self._lq_size(gt), mode=mode)
         else:
             degraded = self._second_order(degraded, kernel2, sinc_kernel, self._lq_size(gt))
-        lq = torch.clamp((degraded * 255.0).round(), 0, 255) / 255.0
-        pairs = self._crop(lq, gt, others)
+        pairs = self._crop(self._finish(degraded), gt, others)
         if self.pairing is not None:
             pairs = self.pairing(pairs, gt_path)
+        if self.options.no_degradation_prob:
+            clean = random.random() < self.options.no_degradation_prob
+            pairs[CLEAN] = torch.full((len(gt),), clean, device=gt.device)
         pairs, names = self.pool.exchange(pairs, gt_path)
+        if self.options.enlarge:
+            pairs["lq"] = _enlarge(pairs["lq"], pairs["gt"], pairs.pop(CLEAN, None))
         if self.sharpen is not None:  # after the pool, since it gives back other images
-            pairs["gt_usm"] = self.sharpen(pairs["gt"])
+            pairs["gt_usm"] = pairs["gt"] if self.options.gt_usm == "target" else self.sharpen(pairs["gt"])
         result: dict[str, Any] = {name: value.contiguous() for name, value in pairs.items()}  # else DDP warns
         return {**result, "gt_path": names} if all(names) else result
 
@@ -164,16 +172,27 @@ class RealESRGANDegradation(nn.Module):
 
     def _second_order(self, image: Tensor, kernel: Tensor, sinc_kernel: Tensor, size: tuple[int, int]) -> Tensor:
         order = self.orders[1]
-        if np.random.uniform() < (self.options.second_blur_prob or 0):
-            image = filter2D(image, kernel)
-        factor = random_factor(order)
-        between = [int(side * factor) for side in size]
-        image = add_noise(F.interpolate(image, size=between, mode=random.choice(MODES)), order)
+        if self.options.second_order_prob == 1 or random.random() < self.options.second_order_prob:
+            image = self._second_blur(image, kernel, size)
         if np.random.uniform() < 0.5:
             image = filter2D(F.interpolate(image, size=size, mode=random.choice(MODES)), sinc_kernel)
             return self._compress(image, order)
         image = self._compress(image, order)
         return filter2D(F.interpolate(image, size=size, mode=random.choice(MODES)), sinc_kernel)
+
+    def _second_blur(self, image: Tensor, kernel: Tensor, size: tuple[int, int]) -> Tensor:
+        """Blur with some probability, resize and add noise."""
+        order = self.orders[1]
+        if np.random.uniform() < (self.options.second_blur_prob or 0):
+            image = filter2D(image, kernel)
+        factor = random_factor(order)
+        between = [int(side * factor) for side in size]
+        return add_noise(F.interpolate(image, size=between, mode=random.choice(MODES)), order)
+
+    def _finish(self, lq: Tensor) -> Tensor:
+        if not self.options.round_lq:
+            return lq.clamp(0, 1)
+        return torch.clamp((lq * 255.0).round(), 0, 255) / 255.0
 
     def _compress(self, image: Tensor, order: Order) -> Tensor:
         quality = image.new_zeros(len(image)).uniform_(*order.jpeg_range)
@@ -216,6 +235,15 @@ class RealESRGANDegradation(nn.Module):
             UserError: the state is of a pool of another size.
         """
         self.pool.load_state(state["pool"], next(self.jpeg.parameters()).device)
+
+
+def _enlarge(lq: Tensor, gt: Tensor, clean: Tensor | None) -> Tensor:
+    """Return LQ images at GT's size, in [0, 1], and GT for those that are clean, (B,) of bool.
+
+    Each sample is enlarged by itself, so that after the pool it is what it would be before; the pool stays small.
+    """
+    lq = F.interpolate(lq, gt.shape[-2:], mode="bicubic").clamp(0, 1)
+    return lq if clean is None else torch.where(clean[:, None, None, None], gt, lq)
 
 
 def _is_image(name: str, value: Tensor, gt: Tensor) -> bool:

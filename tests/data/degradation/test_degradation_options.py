@@ -19,7 +19,7 @@ def experiment(repository):
     return load_options(repository / "options" / "ssl" / "realesrgan_ssl_x4.yml")
 
 
-@pytest.mark.parametrize("fragment", ["realesrgan", "hggt", "hggt_one_order"])
+@pytest.mark.parametrize("fragment", ["realesrgan", "hggt", "hggt_one_order", "stablesr", "resshift"])
 def test_each_published_degradation_passes(repository, experiment, fragment):
     values = load_options(repository / "options" / "_base_" / f"degradation_{fragment}.yml")
     train = {"name": "a", "dataroot_gt": "x", "use_hflip": True, "use_rot": False, "num_worker_per_gpu": 1}
@@ -69,6 +69,14 @@ def test_the_second_order_needs_its_kernels(experiment):
 def test_a_term_may_compare_with_the_sharpened_gt(experiment):
     changes = {"degradation": {"gt_usm": True}, "train": {"losses": {"l_g_pix": {"gt": "gt_usm"}}}}
     assert _errors(merge(experiment, changes)) == {}
+
+
+def test_an_enlarged_lq_is_for_models_that_take_one(repository, experiment):
+    values = load_options(repository / "options" / "_base_" / "degradation_stablesr_usm.yml")
+    latent = load_options(repository / "options" / "lgcaa" / "lgcaa_x4.yml")
+    size = {"degradation": {"gt_size": 256, "queue_size": 384}, "datasets": {"train": {"crop": "plain"}}}
+    assert _errors(merge(merge(latent, values), size)) == {}
+    assert list(_errors(merge(experiment, {"degradation": {"enlarge": True}}))) == ["degradation.enlarge"]
 
 
 def test_pairs_cannot_be_degraded(experiment):
