@@ -112,9 +112,9 @@ class RealESRGANDegradation(nn.Module):
             others: (B, ..., H, W), cut along with the GT images, or (B, ...) of fewer than four dimensions.
 
         Returns:
-            lq (B, 3, gt_size / scale, gt_size / scale) in [0, 1], of gt's size with the option enlarge; gt (B, 3, gt_size,
-            gt_size); others, or what the pairing makes of all these; gt_usm, the sharpened gt, with the option gt_usm;
-            and gt_path.
+            lq (B, 3, gt_size / scale, gt_size / scale) in [0, 1], of gt's size with the option enlarge;
+            gt (B, 3, gt_size, gt_size); others, or what the pairing makes of all these; gt_usm, the sharpened gt, with
+            the option gt_usm; and gt_path.
 
         Raises:
             UserError: images or kernels do not fit the options, the batch does not fit the pool, or the pairing lacks
