@@ -10,14 +10,26 @@ from prismsr.utils.command_line import ROOT
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("command", choices=["list", "check", "fetch"])
-    parser.add_argument("--options", nargs="+", type=Path, metavar="FILE", help="option files or folders of them")
-    parser.add_argument("--metrics", nargs="+", metavar="NAME", help="metrics, as tools/evaluate.py names them")
-    parser.add_argument("--overwrite", action="store_true", help="fetch: replace files that are not as published")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, text in (("list", "show them"), ("check", "are they there and whole?"), ("fetch", "get what is missing")):
+        one = commands.add_parser(name, help=text)
+        one.add_argument("--options", nargs="+", type=Path, metavar="FILE", help="option files or folders of them")
+        one.add_argument("--metrics", nargs="+", metavar="NAME", help="metrics, as tools/evaluate.py names them")
+    one.add_argument("--overwrite", action="store_true", help="replace files that are not as published")
+    one = commands.add_parser("convert", help="a published checkpoint into a file for an option file's network")
+    one.add_argument("file", type=Path, help="the authors' file")
+    one.add_argument("-o", "--output", type=Path, required=True, help="a .pth file")
+    one.add_argument("--network", type=Path, required=True, metavar="FILE", help="option file; its network_g is meant")
+    one.add_argument("--overwrite", action="store_true", help="replace the output file")
 
 
 def run(args: argparse.Namespace, root: Path = ROOT, entries: Sequence[Any] | None = None) -> int:
-    """List, check or fetch; a test may give another repository and another list."""
+    """List, check, fetch or convert; a test may give another repository and another list."""
+    if args.command == "convert":
+        from prismsr.tools.weight_files.converting import convert_file
+
+        convert_file(args.file, args.output, args.network, args.overwrite)
+        return 0
     from prismsr.tools.weight_files.actions import check, fetch, show
     from prismsr.tools.weight_files.wanted import collect_wanted, load_option_files
 

@@ -1,5 +1,6 @@
 """Merge a LoRA adapter into the network that it was trained on."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ def merge_file(
         OptionError: the files or keys do not fit together.
         JobError: the output cannot be written.
     """
-    _check_output(output, overwrite)
+    check_output(output, overwrite)
     adapter = read_adapter(lora_file)
     about = adapter["lora"]
     base = find_base(base_file, base_key, None if force else about["base_sha256"])
@@ -59,9 +60,10 @@ def merge_file(
     print(f"{output}: {', '.join(keys)} of {layers} layers, rank {about['rank']}, alpha {about['alpha']:g}")
 
 
-def _check_output(output: Path, overwrite: bool) -> None:
-    if output.suffix not in (".pth", ".safetensors"):
-        raise OptionError(f"-o {output}: must end in .pth or .safetensors.")
+def check_output(output: Path, overwrite: bool, suffixes: Sequence[str] = (".pth", ".safetensors")) -> None:
+    """Raise OptionError where a file to be written has another suffix, or is there already."""
+    if output.suffix not in suffixes:
+        raise OptionError(f"-o {output}: must end in {' or '.join(suffixes)}.")
     if output.exists() and not overwrite:
         raise OptionError(f"-o {output}: is there already; --overwrite replaces it.")
 
