@@ -1,4 +1,6 @@
 from prismsr.archs.clip.clip_arch import Clip as Clip
+from prismsr.archs.diffir.diffir_arch import DiffIRS1 as DiffIRS1
+from prismsr.archs.diffir.diffir_arch import DiffIRS2 as DiffIRS2
 from prismsr.archs.elan_arch import ELAN as ELAN
 from prismsr.archs.feat_d_arch import FeatD as FeatD
 from prismsr.archs.lgcaa.lgcaa_arch import LGCAANet as LGCAANet

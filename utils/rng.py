@@ -1,5 +1,6 @@
 """The global random generators: python's, numpy's, torch's and the current CUDA device's, as plain data."""
 
+import hashlib
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 
 def rng_state() -> dict[str, Any]:
@@ -45,3 +47,9 @@ def keep_generators() -> Iterator[None]:
         random.setstate(states[0])
         np.random.set_state(states[1])
         torch.default_generator.set_state(states[2])
+
+
+def derive_seed(image: Tensor, seed: int) -> int:
+    """Return a seed of 62 bits from an image (1, 3, h, w) and the seed of the run."""
+    data = repr(tuple(image.shape)).encode() + (image.detach().cpu() * 255).round().to(torch.uint8).numpy().tobytes()
+    return int.from_bytes(hashlib.sha256(str(seed).encode() + data).digest()[:8], "big") >> 2

@@ -1,6 +1,5 @@
 """LGCAA as a generator for inference: each image is sampled as the option file's `val.sampling` says."""
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from prismsr.tools.inference.generator_files import Built, build_network_g, find
 from prismsr.utils.errors import OptionError
 from prismsr.utils.files import hash_file
 from prismsr.utils.options.files import load_options, load_with_lines
+from prismsr.utils.rng import derive_seed
 from prismsr.utils.weights.spandrel import ParamKey, state_dict
 
 import torch
@@ -82,9 +82,3 @@ def build_from_sampling_options(file: Path, weights: Path | None, param_key: Par
     sampled = SampledNetwork(net.eval().requires_grad_(False), sampler, seed)
     name = str(options.get("name") or file.stem)
     return Built(sampled, name, sampler.scale, 1, settings, whole=True, precisions=("fp32",))
-
-
-def derive_seed(image: Tensor, seed: int) -> int:
-    """Return a seed of 62 bits from an image (1, 3, h, w) and the seed of the run."""
-    data = repr(tuple(image.shape)).encode() + (image.detach().cpu() * 255).round().to(torch.uint8).numpy().tobytes()
-    return int.from_bytes(hashlib.sha256(str(seed).encode() + data).digest()[:8], "big") >> 2

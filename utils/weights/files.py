@@ -123,9 +123,12 @@ def load_strictly(net: nn.Module, state: Mapping[str, Tensor], path: str | os.Pa
     """Load a state dict, in the network's names or in those of another project (see renamings.py).
 
     Raises:
-        WeightsError: a key is missing, unknown or of another size.
+        WeightsError: a key is missing, unknown or of another size, or the network's own hook refuses the state dict.
     """
-    state = rename_to_fit(net, state)
+    try:
+        state = rename_to_fit(net, state)
+    except WeightsError as error:
+        raise WeightsError(f"{path}: {error}") from error
     require_fit(net, state, path)
     net.load_state_dict(state)
 

@@ -2,7 +2,8 @@
 
 A network's class takes part by the hook `read_arguments(state)`, which returns the arguments of the network with these
 weights, or None where they are another network's. Of the arguments `num_in_ch` and `num_out_ch`, or `colors`, say the
-channels, `upscale` or `scale` the enlargement. A network with windows has their grid as `window_size`.
+channels (3 without them), `upscale` or `scale` the enlargement, or the class by SCALE. A network with windows has their
+grid as `window_size`.
 """
 
 from collections.abc import Mapping
@@ -46,8 +47,8 @@ class _Own(spandrel.Architecture[Any]):  # type: ignore[misc,unused-ignore]
             tags=[],
             supports_half=True,
             supports_bfloat16=True,
-            scale=arguments.get("upscale") or arguments["scale"],
-            input_channels=colors or arguments["num_in_ch"],
-            output_channels=colors or arguments["num_out_ch"],
+            scale=arguments.get("upscale") or arguments.get("scale") or self.network.SCALE,
+            input_channels=colors or arguments.get("num_in_ch", 3),
+            output_channels=colors or arguments.get("num_out_ch", 3),
             size_requirements=spandrel.SizeRequirements(multiple_of=getattr(net, "window_size", 1)),
         )

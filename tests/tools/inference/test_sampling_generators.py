@@ -3,9 +3,9 @@
 from prismsr.archs.lgcaa.sampling.options import SamplingOptions
 from prismsr.archs.lgcaa.sampling.sampler import Sampler
 from prismsr.tools.inference.generator import GeneratorError, load_generator
-from prismsr.tools.inference.sampled_generator import derive_seed
 from prismsr.tools.inference.upscaler import Upscaler
 from prismsr.utils.errors import OptionError
+from prismsr.utils.rng import derive_seed
 from prismsr.utils.weights.files import WeightsError
 
 import pytest
