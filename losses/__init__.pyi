@@ -9,6 +9,7 @@ from prismsr.losses.edges import edge_mask as edge_mask
 from prismsr.losses.feature_loss import FeatureLoss as FeatureLoss
 from prismsr.losses.gradient_loss import GradientLoss as GradientLoss
 from prismsr.losses.iqa_loss import IQALoss as IQALoss
+from prismsr.losses.latent_loss import LatentLoss as LatentLoss
 from prismsr.losses.ldl_loss import LDLLoss as LDLLoss
 from prismsr.losses.negative_loss import NegativeLoss as NegativeLoss
 from prismsr.losses.noise_loss import NoiseLoss as NoiseLoss

@@ -1,0 +1,129 @@
+"""ResShift's noise: a latent is shifted step by step to that of the enlarged LR image, beside Gaussian noise.
+
+Paper: SSL, table 2, ResShift.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from prismsr.utils.options.schema import Options
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+CHANNEL_AXES = (-1, 1, 1, 1)
+
+
+class ScheduleOptions(Options):
+    """`schedule`: how fast the latent is shifted."""
+
+    steps: int = Field(default=15, gt=1, description="T; sampling takes them all")
+    kappa: float = Field(default=2.0, gt=0, description="noise for a whole shift")
+    power: float = Field(default=0.3, gt=0, description="p of the schedule's growth")
+    min_noise: float = Field(default=0.04, gt=0, description="noise of the first step, over kappa")
+    end: float = Field(default=0.99, gt=0, lt=1, description="root of eta at the last step")
+
+
+class ResidualShift:
+    """The process q(x_t | x_0, y) = N(x_0 + eta_t (y - x_0), kappa^2 eta_t) and its reverse; the network gives x_0.
+
+    Args:
+        options: see ScheduleOptions.
+
+    Attributes:
+        root: sqrt(eta_t), (T,) float64; so are the following.
+        eta: eta_t.
+        alpha: eta_t - eta_(t - 1), with eta_(-1) = 0.
+        keep: weight of x_t in the mean of x_(t - 1); that of x_0 is 1 - keep.
+        variance: of x_(t - 1); 0 at t = 0.
+        scale: by which the network's input is multiplied.
+
+    Example:
+        >>> ResidualShift(ScheduleOptions()).root[:3].mul(1e6).round().int()
+        tensor([ 20000, 117165, 176305], dtype=torch.int32)
+    """
+
+    def __init__(self, options: ScheduleOptions) -> None:
+        self.options = options
+        first = min(options.min_noise / options.kappa, options.min_noise)
+        growth = (torch.arange(options.steps, dtype=torch.float64) / (options.steps - 1)) ** options.power
+        self.root = first * (options.end / first) ** growth
+        self.eta = self.root.square()
+        before = torch.cat((torch.zeros(1, dtype=torch.float64), self.eta[:-1]))
+        self.alpha = self.eta - before
+        self.keep = before / self.eta
+        self.variance = options.kappa**2 * self.keep * self.alpha
+        self.scale = (1 + options.kappa**2 * self.eta).rsqrt()
+
+    def draw(self, shape: torch.Size, device: torch.device) -> dict[str, Tensor]:
+        """Return timesteps (B,) and noise (B, C, h, w) for latents of this shape, from the global generator."""
+        timesteps = torch.randint(self.options.steps, (shape[0],), device=device)
+        return {"timesteps": timesteps, "noise": torch.randn(shape, device=device)}
+
+    def add_noise(self, latents: Tensor, part: Mapping[str, Tensor]) -> Tensor:
+        """Return x_t of latents x_0 (B, C, h, w).
+
+        Args:
+            latents: x_0.
+            part: timesteps (B,), noise (B, C, h, w), and lq_latents, y of the same shape.
+        """
+        t = part["timesteps"]
+        shifted = latents + _pick(self.eta, t, latents) * (part["lq_latents"] - latents)
+        return shifted + self.options.kappa * _pick(self.root, t, latents) * part["noise"]
+
+    def target(self, latents: Tensor, part: Mapping[str, Tensor]) -> Tensor:
+        """Return what the network is to predict: x_0 itself."""
+        return latents
+
+    def predict_clean(self, z_t: Tensor, prediction: Tensor, part: Mapping[str, Tensor]) -> Tensor:
+        """Return x_0 as predicted: the prediction itself, not clamped."""
+        return prediction
+
+    def scale_input(self, z_t: Tensor, t: Tensor) -> Tensor:
+        """Return x_t (B, C, h, w) as the network takes it, of about one size at all timesteps; t is (B,) or ()."""
+        return z_t * _pick(self.scale, t, z_t)
+
+    def step_back(self, z_t: Tensor, clean: Tensor, t: int, noise: Tensor | None = None) -> Tensor:
+        """Return x_(t - 1) of x_t and the predicted x_0; the mean alone without noise, which the last step has not."""
+        if t == 0:
+            return clean
+        mean = self.keep[t].item() * z_t + (1 - self.keep[t].item()) * clean
+        return mean if noise is None else mean + self.variance[t].sqrt().item() * noise
+
+    def begin(self, lq_latents: Tensor, noise: Tensor) -> Tensor:
+        """Return x_T: y with noise of the last step."""
+        return lq_latents + self.options.kappa * self.root[-1].item() * noise
+
+    def denoise(
+        self,
+        predict: Callable[[Tensor, Tensor], Tensor],
+        start: Tensor | None,
+        shape: torch.Size,
+        options: Any,
+        generator: torch.Generator,
+    ) -> Tensor:
+        """Return latents x_0 (B, C, h, w) after all steps.
+
+        Args:
+            predict: gives x_0 of latents (B, C, h, w) at a timestep ().
+            start: y, the latents of the enlarged LR images.
+            shape: of the latents.
+            options: of the sampling; the schedule alone says how many steps there are.
+            generator: of the noise, on the CPU, so that all devices draw alike.
+        """
+        assert start is not None
+
+        def draw() -> Tensor:
+            return torch.randn(shape, generator=generator).to(start)
+
+        latents = self.begin(start, draw())
+        for t in reversed(range(self.options.steps)):
+            clean = predict(latents, torch.tensor(t)).to(latents)
+            latents = self.step_back(latents, clean, t, draw() if t else None)
+        return latents
+
+
+def _pick(table: Tensor, t: Tensor, like: Tensor) -> Tensor:
+    """Return a table's values at timesteps (B,) or (), to multiply maps (B, C, h, w) by."""
+    return table.to(like.device)[t].to(like.dtype).view(CHANNEL_AXES)

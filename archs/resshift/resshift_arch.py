@@ -1,0 +1,160 @@
+"""ResShift's network: diffusers' UNet with Swin layers, its shifting schedule, and a frozen VQ autoencoder.
+
+Paper: SSL, table 2, ResShift.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
+
+from prismsr.archs.lgcaa.options import fill_defaults, parse_section
+from prismsr.archs.resshift.options import SwinOptions, UNetOptions, VQOptions
+from prismsr.archs.resshift.published_names import rename_unet
+from prismsr.archs.resshift.residual_shift import ResidualShift, ScheduleOptions
+from prismsr.archs.resshift.swin_layer import SwinLayer, add_swin_layers
+from prismsr.archs.resshift.vq_model import build_diffusers, build_vq, decode_latents, encode_images
+from prismsr.utils.errors import OptionError
+from prismsr.utils.options.problems import join
+from prismsr.utils.options.signatures import Section
+from prismsr.utils.weights.needs import Need, file_needs
+
+import torch
+from basicsr.utils.registry import ARCH_REGISTRY
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+COLOURS = 3
+
+
+@ARCH_REGISTRY.register()
+class ResShiftNet(nn.Module):
+    """The prediction of x_0 from x_t, t and the LR image. The UNet alone is trained, and alone in the state dict.
+
+    Args:
+        unet: see UNetOptions.
+        swin: see SwinOptions.
+        vq: the autoencoder, see VQOptions.
+        schedule: see ScheduleOptions.
+
+    Attributes:
+        process: the schedule's formulas.
+        factor: by which the autoencoder reduces the sides.
+        multiple: of which the sides of latents have to be multiples.
+        sections: the options with all defaults filled in, for the record.
+
+    Raises:
+        OptionError: an option is wrong; the message has its key.
+        WeightsError: the autoencoder's weights are not at hand.
+    """
+
+    @classmethod
+    def weights_needed(cls, arguments: Mapping[str, Any], key: str) -> Iterator[Need]:
+        """Yield the autoencoder's file."""
+        yield from file_needs(fill_defaults(VQOptions, arguments["vq"]).model_dump(), join(key, "vq"), "path")
+
+    def __init__(
+        self,
+        unet: Annotated[dict[str, Any] | None, Section(UNetOptions)] = None,
+        swin: Annotated[dict[str, Any] | None, Section(SwinOptions)] = None,
+        vq: Annotated[dict[str, Any] | None, Section(VQOptions)] = None,
+        schedule: Annotated[dict[str, Any] | None, Section(ScheduleOptions)] = None,
+    ) -> None:
+        super().__init__()
+        unet_options, swin_options = parse_section(UNetOptions, unet, "unet"), parse_section(SwinOptions, swin, "swin")
+        vq_options = parse_section(VQOptions, vq, "vq")
+        self.process = ResidualShift(parse_section(ScheduleOptions, schedule, "schedule"))
+        self.sections = {
+            "unet": unet_options.model_dump(),
+            "swin": swin_options.model_dump(),
+            "vq": vq_options.model_dump(),
+            "schedule": self.process.options.model_dump(),
+        }
+        self.latent_channels, self.quantize = vq_options.latents, vq_options.quantize
+        self.factor = 2 ** (len(vq_options.channels) - 1)
+        self.multiple = swin_options.window * 2 ** (len(unet_options.channels) - 1)
+        self.unet = build_unet(unet_options, swin_options, self.latent_channels)
+        self.vae = build_vq(vq_options).eval().requires_grad_(False)
+
+    def forward(self, z_t: Tensor, t: Tensor, lq: Tensor) -> Tensor:
+        """Predict x_0, (B, C, h, w).
+
+        Args:
+            z_t: x_t, (B, C, h, w).
+            t: timesteps (B,) or (), from 0 to steps - 1.
+            lq: LR images, RGB (B, 3, h, w) in [0, 1], enlarged where they are smaller than the latents.
+
+        Raises:
+            ValueError: sides are not multiples of `multiple`.
+        """
+        if any(side % self.multiple for side in z_t.shape[-2:]):
+            raise ValueError(f"Latents are {tuple(z_t.shape[-2:])}; both sides must be multiples of {self.multiple}.")
+        if lq.shape[-2:] != z_t.shape[-2:]:
+            lq = F.interpolate(lq, z_t.shape[-2:], mode="bicubic")
+        inputs = torch.cat([self.process.scale_input(z_t, t), 2 * lq - 1], 1)
+        clean: Tensor = self.unet(inputs, t.to(z_t.device), return_dict=False)[0]
+        return clean
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Return latents (B, C, h, w) of RGB images (B, 3, H, W) about [0, 1]."""
+        return encode_images(self.vae, images)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Return RGB images (B, 3, H, W) about [0, 1], not clamped, of latents (B, C, h, w); differentiable to them."""
+        return decode_latents(self.vae, latents, self.quantize)
+
+    @classmethod
+    def convert_published(cls, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return a published UNet's tensors, such as those of resshift_realsrx4_s15_v1.pth, in this network's names.
+
+        Raises:
+            WeightsError: see rename_unet.
+        """
+        return {f"unet.{name}": value for name, value in rename_unet(state).items()}
+
+    def train(self, mode: bool = True) -> "ResShiftNet":
+        """Set the mode; the autoencoder stays in evaluation mode."""
+        super().train(mode)
+        self.vae.train(False)
+        return self
+
+
+def build_unet(options: UNetOptions, swin: SwinOptions, latent_channels: int) -> Any:
+    """Return UNet2DModel with the Swin layers on it; residual branches begin at zero.
+
+    Raises:
+        OptionError: sizes that do not go together.
+    """
+    levels = len(options.channels)
+    config = {
+        "in_channels": latent_channels + COLOURS,
+        "out_channels": latent_channels,
+        "block_out_channels": list(options.channels),
+        "down_block_types": ["DownBlock2D"] * levels,
+        "up_block_types": ["UpBlock2D"] * levels,
+        "layers_per_block": options.layers,
+        "norm_num_groups": options.groups,
+        "resnet_time_scale_shift": "scale_shift",
+        "add_attention": False,
+    }
+    unet = build_diffusers("UNet2DModel", config, "unet")
+    for block in unet.modules():
+        if hasattr(block, "time_emb_proj"):
+            nn.init.zeros_(block.conv2.weight)
+            nn.init.zeros_(block.conv2.bias)
+    if swin.dim % swin.head or swin.dim % options.groups:
+        raise OptionError(f"swin.dim: {swin.dim} must be a multiple of swin.head, {swin.head}, and of unet.groups")
+
+    def make_layer(channels: int, deepest: bool) -> SwinLayer:
+        return SwinLayer(
+            channels,
+            swin.dim,
+            depth=swin.depth,
+            heads=swin.dim // swin.head,
+            window=swin.window,
+            shift=0 if deepest else swin.window // 2,
+            mask=swin.mask,
+            groups=options.groups,
+            ratio=swin.ratio,
+        )
+
+    add_swin_layers(unet, make_layer)
+    return unet

@@ -1,0 +1,125 @@
+"""ResShift's tiny network of which the release's outputs were written down, with the release's names."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from prismsr.archs.resshift.options import VQOptions
+from prismsr.archs.resshift.published_names import rename_unet, rename_vq
+from prismsr.archs.resshift.resshift_arch import ResShiftNet
+from prismsr.archs.resshift.vq_model import vq_config
+
+import torch
+from published_fill import fill
+
+UNET = {"channels": [32, 64], "layers": 1}
+SWIN = {"dim": 32, "head": 16}
+VQ = {"channels": [32, 64], "layers": 1, "codes": 64}
+SCHEDULE = {"steps": 4, "min_noise": 0.2}
+TINY: dict[str, Any] = {"unet": UNET, "swin": {**SWIN, "ratio": 4}, "vq": VQ, "schedule": SCHEDULE}
+
+
+def published_unet_names(widths: list[int], layers: int, buffers: bool = False) -> Iterator[str]:
+    """Yield the names of the release's UNet, as its blocks are numbered."""
+    both = ("weight", "bias")
+
+    def named(prefix: str, modules: tuple[str, ...]) -> Iterator[str]:
+        yield from (f"{prefix}.{module}.{kind}" for module in modules for kind in both)
+
+    def residual(prefix: str, skip: bool) -> Iterator[str]:
+        yield from named(prefix, ("in_layers.0", "in_layers.2", "emb_layers.1", "out_layers.0", "out_layers.3"))
+        if skip:
+            yield from named(prefix, ("skip_connection",))
+
+    def swin(prefix: str, shifted: bool) -> Iterator[str]:
+        yield from named(prefix, ("patch_embed.proj", "patch_unembed.proj"))
+        for number in (0, 1):
+            inner = f"{prefix}.blocks.{number}"
+            yield from named(inner, ("norm1", "norm2", "attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2"))
+            yield f"{inner}.attn.relative_position_bias_table"
+            if buffers:
+                yield f"{inner}.attn.relative_position_index"
+                if number and shifted:
+                    yield f"{inner}.attn_mask"
+
+    yield from named("time_embed", ("0", "2"))
+    yield from named("input_blocks.0", ("0",))
+    place, width = 1, widths[0]
+    last = len(widths) - 1
+    for level, wanted in enumerate(widths):
+        for block in range(layers):
+            yield from residual(f"input_blocks.{place}.0", width != wanted)
+            if block == 0:
+                yield from swin(f"input_blocks.{place}.1", level != last)
+            place, width = place + 1, wanted
+        if level != last:
+            yield from named(f"input_blocks.{place}.0", ("op",))
+            place += 1
+    for part in ("0", "2"):
+        yield from residual(f"middle_block.{part}", False)
+    yield from swin("middle_block.1", False)
+    for place in range((last + 1) * (layers + 1)):
+        level, block = divmod(place, layers + 1)
+        yield from residual(f"output_blocks.{place}.0", True)
+        if block == 0:
+            yield from swin(f"output_blocks.{place}.1", level != 0)
+        if block == layers and level != last:
+            yield from named(f"output_blocks.{place}.1", ("conv",))
+    yield from named("out", ("0", "2"))
+
+
+def published_vq_names(widths: list[int], layers: int) -> Iterator[str]:
+    """Yield the names of LDM's VQ autoencoder."""
+    both = ("weight", "bias")
+
+    def residual(prefix: str, skip: bool) -> Iterator[str]:
+        parts = ("norm1", "conv1", "norm2", "conv2", *(("nin_shortcut",) if skip else ()))
+        yield from (f"{prefix}.{part}.{kind}" for part in parts for kind in both)
+
+    for side in ("encoder", "decoder"):
+        yield from (f"{side}.{part}.{kind}" for part in ("conv_in", "norm_out", "conv_out") for kind in both)
+        for number in (1, 2):
+            yield from residual(f"{side}.mid.block_{number}", False)
+        yield from (f"{side}.mid.attn_1.{part}.{kind}" for part in ("norm", "q", "k", "v", "proj_out") for kind in both)
+    width = widths[0]
+    for level, wanted in enumerate(widths):
+        for block in range(layers):
+            yield from residual(f"encoder.down.{level}.block.{block}", width != wanted)
+            width = wanted
+        if level + 1 < len(widths):
+            yield from (f"encoder.down.{level}.downsample.conv.{kind}" for kind in both)
+    for level in reversed(range(len(widths))):
+        for block in range(layers + 1):
+            yield from residual(f"decoder.up.{level}.block.{block}", width != widths[level])
+            width = widths[level]
+        if level:
+            yield from (f"decoder.up.{level}.upsample.conv.{kind}" for kind in both)
+    yield from (f"{part}.{kind}" for part in ("quant_conv", "post_quant_conv") for kind in both)
+    yield "quantize.embedding.weight"
+
+
+def match_vq(vae: Any, options: VQOptions) -> dict[str, str]:
+    """Return the release's name of each tensor, by its name in diffusers."""
+    published = list(published_vq_names(options.channels, options.layers))
+    marks = {name: torch.full((1, 1, 1, 1), float(number)) for number, name in enumerate(published)}
+    renamed = rename_vq(marks, vq_config(options))
+    return {ours: published[int(mark.flatten()[0])] for ours, mark in renamed.items()}
+
+
+def fill_vq(vae: Any, options: VQOptions) -> None:
+    """Give an autoencoder the rule's weights, loaded in LDM's names; its attention is of 1 x 1 convolutions there."""
+    own = vae.state_dict()
+    state = fill({published: own[ours].shape for ours, published in match_vq(vae, options).items()})
+    flat = [name for name, value in state.items() if ".attn_1." in name and value.ndim == 2]
+    state |= {name: state[name][..., None, None] for name in flat}
+    vae.load_state_dict(rename_vq(state, vq_config(options)))
+
+
+def make_net(**changes: Any) -> Any:
+    """Return the tiny network with the rule's weights, loaded in the release's names."""
+    net = ResShiftNet(**{**TINY, **changes})
+    own = net.unet.state_dict()
+    names = rename_unet({name: name for name in published_unet_names(UNET["channels"], UNET["layers"])})
+    state = fill({published: own[ours].shape for ours, published in names.items()})
+    net.load_state_dict(ResShiftNet.convert_published(state), strict=False)
+    fill_vq(net.vae, VQOptions.model_validate(net.sections["vq"]))
+    return net.eval()
