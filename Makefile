@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
 PY := .venv/bin/python
 
-.PHONY: demo test lint types venv venv-dev clean
+.PHONY: demo demo-diffusion demo-diffir demo-resshift demo-stablesr test lint types venv venv-dev clean
 
 venv:
 	@$(PYTHON) tools/make_venv.py
@@ -12,6 +12,11 @@ venv-dev:
 
 demo: venv
 	$(PY) tools/demo.py
+
+demo-diffir demo-resshift demo-stablesr: demo-%: venv
+	$(PY) tools/demo.py $*
+
+demo-diffusion: demo-diffir demo-resshift demo-stablesr
 
 test: venv-dev  # one thread in each process: more would wait for each other
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n auto --maxprocesses 8 --dist loadfile

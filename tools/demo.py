@@ -1,17 +1,18 @@
-"""The demo: photographs to LMDB, two training stages, validation on photographs never seen, report and picture.
+"""The demo: photographs to LMDB, training stages, validation on photographs never seen, report and picture.
 
-    python tools/demo.py
+    python tools/demo.py              # a small generator: L1, then GAN with the self-similarity loss
+    python tools/demo.py diffir       # or resshift, stablesr: small, with and without the self-similarity loss
 
 A second run reuses every step whose inputs are unchanged. Everything is written below datasets/demo, experiments/demo_*
-and results/demo.
+and results/demo, results/demo_METHOD.
 """
 
 from functools import partial
 
-from prismsr.tools.demonstration.command import run
+from prismsr.tools.demonstration.command import add_arguments, run
 from prismsr.utils.command_line import command, run_main
 
-main = partial(command, "demo.py", __doc__, lambda parser: None, run)
+main = partial(command, "demo.py", __doc__, add_arguments, run)
 
 if __name__ == "__main__":
     run_main(main)

@@ -1,4 +1,4 @@
-"""Run of tools/demo.py: data, two trainings, report; what is unchanged is reused."""
+"""Arguments and run of tools/demo.py: data, trainings, report; what is unchanged is reused."""
 
 import argparse
 import hashlib
@@ -9,31 +9,40 @@ import time
 from pathlib import Path
 from typing import Any
 
+from prismsr.tools.reporting.demonstrations import FIRST, METHODS
 from prismsr.utils.command_line import ROOT, fail
 
 DATA = ROOT / "datasets" / "demo"
 OPTIONS = ROOT / "options" / "demo"
 TRAIN_SETS = ("HR_sub", "LR_sub_x4")
-STAGES = {"l1": "compact_l1_x4.yml", "gan_ssl": "compact_gan_ssl_x4.yml"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    text = "a diffusion method, with and without the self-similarity loss (default: the first demo)"
+    parser.add_argument("method", nargs="?", choices=METHODS, help=text)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the demo; returns 0, or the exit code of the step that failed."""
+    """Run a demo; returns 0, or the exit code of the step that failed."""
     from prismsr.tools.reporting.demo import write_report
 
+    shown = METHODS[args.method] if args.method else FIRST
+    out = ROOT / "results" / (f"demo_{args.method}" if args.method else "demo")
     start = time.time()
     try:
         seconds: dict[str, float] = {"data": _prepare_data()}
         print_step("training")
-        for stage, file in STAGES.items():
-            seconds[stage] = _train(OPTIONS / file)
+        for file in shown.stages:
+            seconds[Path(file).stem] = _train(OPTIONS / file)
     except subprocess.CalledProcessError as error:
         step = " ".join(map(str, error.cmd[1:]))
         code = error.returncode if error.returncode > 0 else 1
         return fail("demo.py", f"`{step}` failed with exit code {error.returncode}, see above", code)
     print_step("report")
-    write_report(ROOT, {stage: OPTIONS / file for stage, file in STAGES.items()}, seconds)
-    print(f"demo: done in {time.time() - start:.0f} s; see report.html and comparison.png in results/demo")
+    write_report(ROOT, out, shown, OPTIONS, seconds)
+    place = out.relative_to(ROOT).as_posix()
+    print(f"demo: done in {time.time() - start:.0f} s; see report.html and comparison.png in {place}")
     return 0
 
 
@@ -91,11 +100,19 @@ def _train(option_file: Path) -> float:
 
 
 def _hash_inputs(options: dict[str, Any]) -> str:
-    """Hash all that decides what a stage learns: options, training data, and the weights it starts from."""
+    """Hash all that decides what a stage learns: options, training data, and the results of others that they name."""
     digest = hashlib.sha256(json.dumps(options, sort_keys=True).encode())
     for name in TRAIN_SETS:
         digest.update((DATA / "train" / f"{name}.lmdb" / "manifest.json").read_bytes())
-    start = options["path"].get("pretrain_network_g")
-    if start:
-        digest.update((ROOT / start).read_bytes())
+    for name in _find_names(options):
+        place = ROOT / name
+        for file in sorted(place.rglob("*")) if place.is_dir() else [place]:
+            digest.update(file.read_bytes() if file.is_file() else b"")
     return digest.hexdigest()
+
+
+def _find_names(value: Any) -> list[str]:
+    """Return all names of files and folders below experiments in an option file's values."""
+    if isinstance(value, dict | list):
+        return [name for part in (value.values() if isinstance(value, dict) else value) for name in _find_names(part)]
+    return [value] if isinstance(value, str) and value.startswith("experiments/") else []

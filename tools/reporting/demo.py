@@ -1,4 +1,4 @@
-"""Write the demo's report: figures of bicubic and both models on unseen photographs, and crops side by side."""
+"""Write a demo's report: figures of bicubic and the trained models on unseen photographs, and crops side by side."""
 
 import io
 import json
@@ -11,10 +11,12 @@ from typing import Any
 from prismsr.data.images.source import open_source
 from prismsr.tools.evaluation.columns import MetricSpec
 from prismsr.tools.evaluation.folder import evaluate_folder
-from prismsr.tools.inference.folder import infer_folder, load_generator
+from prismsr.tools.inference.folder import InferenceError, infer_folder, load_generator
 from prismsr.tools.reporting.build import write_report as write_page
 from prismsr.tools.reporting.crops import Comparison, CropOptions, compare
+from prismsr.tools.reporting.demonstrations import Demonstration
 from prismsr.tools.reporting.evaluations import read_results
+from prismsr.tools.reporting.self_similarity import calculate_self_similarity
 from prismsr.utils.errors import JobError
 from prismsr.utils.images import decode_image, write_png_atomic
 from prismsr.utils.options.files import load_options
@@ -30,10 +32,13 @@ SPECS = {
     "ssim_y": MetricSpec("ssim", {"y_channel": True, "crop_border": 4}),
     "niqe": MetricSpec("niqe", {"crop_border": 4}),
     "lpips_st": MetricSpec("lpips-st", {"crop_border": 4, "net": "alex"}),
+    "self_similarity": MetricSpec(calculate_self_similarity.__name__, {"crop_border": 4}),
 }
-"""What the option files' validation measures."""
-DIGITS = {"psnr_y": 2, "ssim_y": 4, "niqe": 2, "lpips_st": 4}
-TITLES = {"bicubic": "bicubic", "l1": "L1", "gan_ssl": "GAN + SSL"}
+"""What the option files' validation measures, and the value of the self-similarity loss."""
+DIGITS = {"psnr_y": 2, "ssim_y": 4, "niqe": 2, "lpips_st": 4, "self_similarity": 3}
+NAMES = {"psnr_y": "PSNR-Y", "ssim_y": "SSIM-Y", "niqe": "NIQE", "lpips_st": "LPIPS-ST"}
+NAMES |= {"self_similarity": "self-similarity"}
+HIGHER = ("psnr_y", "ssim_y")
 CROP = 96  # pixels of GT
 ZOOM = 3
 # where the methods can be told apart: left, top of a crop in GT pixels
@@ -42,18 +47,21 @@ STRIP = {"astronaut": [(176, 44)], "chelsea": [(150, 90)]}
 """A face and an eye, for the front page."""
 
 
-def write_report(repository: Path, option_files: Mapping[str, Path], seconds: dict[str, float]) -> None:
-    """Write results/demo/{report.html, report.json, report.md, comparison.png, strip.png}, SR images and evaluations.
+def write_report(repository: Path, out: Path, shown: Demonstration, folder: Path, seconds: Mapping[str, float]) -> None:
+    """Write report.html, report.json, report.md, comparison.png and strip.png, SR images and evaluations.
 
     Args:
         repository: root of the repository.
-        option_files: option file of each trained model, by its name in the report.
+        out: folder of the results.
+        shown: which models are compared.
+        folder: of their option files.
         seconds: measured duration of each step.
     """
-    out = repository / "results" / "demo"
+    option_files = {method: folder / file for method, file in shown.shown.items()}
     val = load_options(next(iter(option_files.values())))["datasets"]["val"]
     gt, lq = (repository / val[root] for root in ("dataroot_gt", "dataroot_lq"))
     _make_images(repository, out, option_files, lq)
+    titles = {"bicubic": "bicubic", **shown.titles}
     methods = ["bicubic", *option_files]
     found = {
         method: evaluate_folder(out / "sr" / method, gt, list(SPECS.values()), out / "evaluation" / method, 1, "cpu")
@@ -73,20 +81,21 @@ def write_report(repository: Path, option_files: Mapping[str, Path], seconds: di
     }
     report = {"images": figures, "mean": means, "seconds": seconds, "commit": _read_commit(repository)}
     (out / "report.json").write_text(json.dumps(report, indent=2) + "\n")
-    (out / "report.md").write_text(_write_markdown(report))
-    print(_write_markdown(report))
-    titles = [f"{method}={TITLES[method]}" for method in methods]
+    text = _write_markdown(report, titles, shown.twins)
+    (out / "report.md").write_text(text)
+    print(text)
+    named = [f"{method}={titles[method]}" for method in methods]
     experiments = [repository / "experiments" / load_options(file)["name"] for file in option_files.values()]
     options = CropOptions(lq={"demo": lq}, bases=(repository,))
-    write_page(out / "evaluation", out / "report.html", "PRISM-SR demo", options, titles, experiments)
-    (group,) = read_results(out / "evaluation", titles, [])
+    write_page(out / "evaluation", out / "report.html", shown.title, options, named, experiments)
+    (group,) = read_results(out / "evaluation", named, [])
     draw_comparison(compare(group, replace(options, side=CROP, places=CROPS), [])).save(out / "comparison.png")
     few = replace(options, side=CROP, places=STRIP, max_images=len(STRIP))
     draw_comparison(compare(group, few, []), zoom=2).save(out / "strip.png", optimize=True)
 
 
 def _make_images(repository: Path, out: Path, option_files: Mapping[str, Path], lq: Path) -> None:
-    """Make the SR images of every method below results/demo/sr."""
+    """Make the SR images of every method below OUT/sr; those of unchanged networks are kept."""
     source = open_source(lq)
     for key in source.keys():  # noqa: SIM118  (a source is not a mapping)
         small = decode_image(source.read(key), source.describe(key)).astype(np.float32) / 255
@@ -94,7 +103,10 @@ def _make_images(repository: Path, out: Path, option_files: Mapping[str, Path], 
         write_png_atomic(out / "sr" / "bicubic" / f"{key}.png", large)
     for method, file in option_files.items():
         generator = load_generator(file, device="cpu", root=repository)
-        report = infer_folder(generator, [lq], out / "sr" / method, overwrite=True, progress=False)
+        try:
+            report = infer_folder(generator, [lq], out / "sr" / method, progress=False)
+        except InferenceError:  # they are of another network
+            report = infer_folder(generator, [lq], out / "sr" / method, overwrite=True, progress=False)
         if report.failed:
             raise JobError("; ".join(report.failed))
 
@@ -111,23 +123,41 @@ def _read_commit(repository: Path) -> str | None:
         return None
 
 
-def _write_markdown(report: dict[str, Any]) -> str:
-    header = ["image", "method", "PSNR-Y (dB) ↑", "SSIM-Y ↑", "NIQE ↓", "LPIPS-ST ↓"]
+def _write_markdown(report: dict[str, Any], titles: Mapping[str, str], twins: tuple[str, str] | None) -> str:
+    header = ["image", "method", *(f"{name} {'↑' if key in HIGHER else '↓'}" for key, name in NAMES.items())]
     rows = [
-        [key, TITLES[method], *(f"{methods[method][name]:.{digits}f}" for name, digits in DIGITS.items())]
+        [key, titles[method], *(f"{methods[method][name]:.{digits}f}" for name, digits in DIGITS.items())]
         for key, methods in [*report["images"].items(), ("**mean**", report["mean"])]
         for method in report["mean"]
     ]
+    told = "" if twins is None else f"{compare_twins(*(report['mean'][name] for name in twins))}\n\n"
     return f"""# Demo report
 
 Commit {report["commit"]}; seconds: {report["seconds"]}.
 
-PSNR and SSIM on Y, NIQE on Y, LPIPS-ST on RGB (AlexNet); border of 4 pixels left out.
+PSNR (dB), SSIM and NIQE on Y, LPIPS-ST on RGB (AlexNet), 1000 times the self-similarity loss. Border: 4 pixels.
 
-{markdown_table(header, rows, "llrrrr")}
+{markdown_table(header, rows, "ll" + "r" * len(NAMES))}
 
-![comparison](comparison.png)
+{told}![comparison](comparison.png)
 """
+
+
+def compare_twins(base: Mapping[str, float], ssl: Mapping[str, float]) -> str:
+    """Return a sentence on which mean figures the self-similarity loss made better or worse, as they are printed.
+
+    Example:
+        >>> compare_twins({"psnr_y": 25.0, "lpips_st": 0.3}, {"psnr_y": 24.9, "lpips_st": 0.28})
+        'At the same iteration SSL makes better: LPIPS-ST (0.3000 to 0.2800); and worse: PSNR-Y (25.00 to 24.90).'
+    """
+    better, worse = [], []
+    for name in base:
+        before, after = (f"{values[name]:.{DIGITS[name]}f}" for values in (base, ssl))
+        if before != after:
+            rises = ssl[name] > base[name]
+            (better if rises == (name in HIGHER) else worse).append(f"{NAMES[name]} ({before} to {after})")
+    good, bad = (", ".join(figures) or "nothing" for figures in (better, worse))
+    return f"At the same iteration SSL makes better: {good}; and worse: {bad}."
 
 
 def draw_comparison(crops: Sequence[Comparison], zoom: int = ZOOM) -> Image.Image:

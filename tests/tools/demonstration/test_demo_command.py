@@ -47,3 +47,17 @@ def test_a_stage_that_was_stopped_goes_on_with_its_own_options_alone(demo, tmp_p
     assert demo(2) == []
     assert json.loads((tmp_path / "experiments" / "stage" / "demo.json").read_text())["seconds"] >= 0
     assert len(list((tmp_path / "experiments").glob("stage_archived_*"))) == 1
+
+
+def test_what_a_stage_names_below_experiments_decides_as_well(tmp_path, monkeypatch):
+    """A start, a folder of an autoencoder: one that is made anew makes the stage anew."""
+    monkeypatch.setattr(command, "ROOT", tmp_path)
+    monkeypatch.setattr(command, "TRAIN_SETS", ())
+    start, vae = tmp_path / "experiments/a/net.pth", tmp_path / "experiments/b/vae/config.json"
+    options = {"path": {"pretrain_network_s1": "experiments/a/net.pth"}, "network_g": {"vae": ["experiments/b/vae"]}}
+    found = set()
+    for file, content in ((start, "1"), (vae, "1"), (start, "2"), (vae, "2")):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content)
+        found.add(command._hash_inputs(options))
+    assert len(found) == 4

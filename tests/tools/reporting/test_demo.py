@@ -1,7 +1,9 @@
 import json
+from dataclasses import replace
 
 from prismsr.models.training.log import write_log
 from prismsr.tools.reporting.demo import write_report
+from prismsr.tools.reporting.demonstrations import FIRST
 
 import cv2
 import numpy as np
@@ -29,16 +31,21 @@ def test_demo_writes_the_page(tmp_path, photograph):
         (folder / "models").mkdir(parents=True)
         torch.save({"params_ema": build_network(dict(network)).state_dict()}, folder / "models" / "net_g_latest.pth")
         write_log(folder / "losses.csv", [{"iter": "1", "l_pix": "1"}])
-    write_report(tmp_path, files, {"data": 1.0})
     out = tmp_path / "results" / "demo"
+    shown = replace(FIRST, shown={method: file.name for method, file in files.items()}, twins=("l1", "gan_ssl"))
+    write_report(tmp_path, out, shown, tmp_path, {"data": 1.0})
     report, page = json.loads((out / "report.json").read_text()), Page((out / "report.html").read_text())
-    assert page.cells()[0] == ["method", "PSNR ↑", "SSIM ↑", "NIQE ↓", "LPIPS-ST ↓"]
+    assert page.cells()[0] == ["method", "PSNR ↑", "SSIM ↑", "NIQE ↓", "LPIPS-ST ↓", "self_similarity ↓"]
     for row, method, title in zip(page.cells()[1:], report["mean"], ("bicubic", "L1", "GAN + SSL"), strict=True):
         values = report["mean"][method]
         assert report["images"]["cat"][method] == pytest.approx(values)
-        figures = [f"{values[name]:.{digits}f}" for name, digits in zip(values, (2, 4, 4, 4), strict=True)]
+        figures = [f"{values[name]:.{digits}f}" for name, digits in zip(values, (2, 4, 4, 4, 4), strict=True)]
         assert row == [title, *figures]
         assert f"| **mean** | {title} " in (out / "report.md").read_text()
+    assert "At the same iteration SSL makes better: " in (out / "report.md").read_text()
+    made = (out / "sr" / "l1" / "cat.png").stat().st_mtime_ns
+    write_report(tmp_path, out, shown, tmp_path, {"data": 1.0})
+    assert (out / "sr" / "l1" / "cat.png").stat().st_mtime_ns == made
     assert page.find_panels() == ["LQ", "bicubic", "L1", "GAN + SSL", "GT"]
     assert len(page.find("svg")) == 1 and "Missing" not in page.text
     picture = read_image(out / "comparison.png")  # LQ, three methods, GT: 96 pixels of each, enlarged 3 times

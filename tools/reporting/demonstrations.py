@@ -1,0 +1,47 @@
+"""What tools/demo.py can show: option files of options/demo that are trained in order, and those that are compared."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Demonstration:
+    """One demo.
+
+    Attributes:
+        title: of its report.
+        stages: option files in the order of their training.
+        shown: those whose results are compared, by a short name for folders; bicubic and GT come by themselves.
+        titles: what each of them is called.
+        twins: short names of two that differ by the self-similarity loss alone, the one without it first.
+    """
+
+    title: str
+    stages: tuple[str, ...]
+    shown: Mapping[str, str]
+    titles: Mapping[str, str]
+    twins: tuple[str, str] | None = None
+
+
+def show_twins(name: str, stages: tuple[str, ...], base: str, ssl: str, start: str | None = None) -> Demonstration:
+    """Return the demo of a method with and without the self-similarity loss, and of what both start from, if anything.
+
+    Args:
+        name: of the method.
+        stages: what is trained before the two.
+        base, ssl: the two option files.
+        start: the one of `stages` whose result both start from.
+    """
+    shown = {**({"start": start} if start else {}), "base": base, "ssl": ssl}
+    titles = {"start": f"{name}, its start", "base": name, "ssl": f"{name}-SSL"}
+    return Demonstration(f"PRISM-SR demo: {name}", (*stages, base, ssl), shown, titles, ("base", "ssl"))
+
+
+FIRST = Demonstration(
+    "PRISM-SR demo",
+    ("compact_l1_x4.yml", "compact_gan_ssl_x4.yml"),
+    {"l1": "compact_l1_x4.yml", "gan_ssl": "compact_gan_ssl_x4.yml"},
+    {"l1": "L1", "gan_ssl": "GAN + SSL"},
+)
+METHODS: dict[str, Demonstration] = {}
+"""Demos by the argument of tools/demo.py; without one it is FIRST."""
