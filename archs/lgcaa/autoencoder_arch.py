@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from prismsr.archs.lgcaa.options import BaseOptions
-from prismsr.archs.lgcaa.stable_diffusion import build_vae
+from prismsr.archs.latent.options import StableDiffusionOptions
+from prismsr.archs.latent.stable_diffusion import build_vae
 from prismsr.utils.errors import OptionError
 
 import torch
@@ -37,7 +37,7 @@ class ImageAutoencoder(nn.Module):
     def __init__(self, vae: dict[str, Any], noise: float = 0.1, seed: int = 0) -> None:
         super().__init__()
         self.noise = noise
-        self.vae = build_vae(BaseOptions(path=None, vae=vae, seed=seed)).requires_grad_(True)
+        self.vae = build_vae(StableDiffusionOptions(path=None, vae=vae, seed=seed)).requires_grad_(True)
         start_nearly_linear(self.vae, seed)
         with torch.no_grad():  # a narrow posterior; without a KL term nothing moves it
             channels = self.vae.config.latent_channels

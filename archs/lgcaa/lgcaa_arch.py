@@ -4,18 +4,22 @@ Paper: LGCAA, sec. III.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from copy import deepcopy
-from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
+from prismsr.archs.latent.noise import NoiseProcess
+from prismsr.archs.latent.options import fill_defaults, parse_section
+from prismsr.archs.latent.sampling.enlarged_image import EnlargedImage
+from prismsr.archs.latent.sampling.latent_tiling import Window
+from prismsr.archs.latent.sampling.vae_tiles import decode_tiled, encode_tiled
+from prismsr.archs.latent.stable_diffusion import base_needs, build_unet, build_vae, vae_factor
+from prismsr.archs.latent.trained_parts import keep_trained_alone, store_frozen
+from prismsr.archs.lgcaa.condition_tiles import ConditionFeatures
 from prismsr.archs.lgcaa.dino_condition import DinoEncoder, TokenProjection, vit_needs
-from prismsr.archs.lgcaa.options import BaseOptions, DinoOptions, LgcaaOptions, fill_defaults, parse_section
-from prismsr.archs.lgcaa.stable_diffusion import base_needs, build_controlnet, build_unet, build_vae, vae_factor
+from prismsr.archs.lgcaa.options import BaseOptions, DinoOptions, LgcaaOptions, SamplingOptions
 from prismsr.utils.errors import OptionError
 from prismsr.utils.options.problems import Problem, join
 from prismsr.utils.options.sections import Opt
 from prismsr.utils.options.signatures import Section
-from prismsr.utils.weights.files import require_fit
 from prismsr.utils.weights.needs import Need
 
 import torch
@@ -53,11 +57,19 @@ class LGCAANet(nn.Module):
     Attributes:
         trained: names of the trained parameters.
         sections: the options with all defaults filled in, for the record.
+        process: how latents are noised and made clean.
+        factor, multiple: by which the VAE reduces the sides, and which divides an image's.
+        latent_channels: of z.
 
     Raises:
         OptionError: an option is wrong; the message has its key.
         WeightsError: weights are not at hand.
     """
+
+    SAMPLING: ClassVar = SamplingOptions
+    NOTES: ClassVar = "lgcaa"
+    MEANING: ClassVar = ("lgcaa",)
+    FROZEN: ClassVar = ("base", "dino")
 
     @classmethod
     def check_options(cls, entry: Opt, key: str, opt: Opt, is_train: bool) -> Iterator[Problem]:
@@ -83,26 +95,26 @@ class LGCAANet(nn.Module):
         base_options = parse_section(BaseOptions, base, "base")
         dino_options = parse_section(DinoOptions, dino, "dino")
         lgcaa_options = parse_section(LgcaaOptions, lgcaa, "lgcaa")
-        self.sections = {
+        self.sections: dict[str, Any] = {
             "base": base_options.model_dump(),
             "dino": dino_options.model_dump(),
             "lgcaa": lgcaa_options.model_dump(),
             "rgb": rgb,
         }
         self.gradient_checkpointing = False
+        self.process = NoiseProcess()
         self.dino = DinoEncoder(dino_options)
         self.vae = build_vae(base_options)
         self._build_denoiser(base_options, lgcaa_options, rgb)
         self.projection = TokenProjection(  # from the global generator; DDP hands out process 0's
             self.dino.width, self.unet.config.cross_attention_dim, dino_options.context == "dino_zero"
         )
-        self.trained = tuple(_choose_trained(self, train_pattern or ["attn1", "attn2"]))
-        _store_frozen(self.unet, getattr(torch, base_options.frozen_dtype))
-        self.register_state_dict_post_hook(_keep_trained)
-        self.register_load_state_dict_post_hook(_forget_frozen)
+        keep_trained_alone(self, _choose_trained(self, train_pattern or ["attn1", "attn2"]))
+        store_frozen(self.unet, getattr(torch, base_options.frozen_dtype))
 
     def _build_denoiser(self, base: BaseOptions, lgcaa: LgcaaOptions, rgb: Any) -> None:
         # these import diffusers, which `import prismsr` has no need of
+        from prismsr.archs.lgcaa.controlnet import build_controlnet
         from prismsr.archs.lgcaa.injection import inject
         from prismsr.archs.lgcaa.lr_condition import RGBHead, tap_condition
 
@@ -115,7 +127,8 @@ class LGCAANet(nn.Module):
                 f"base.condition_channels: {len(widths) + 1} widths reduce by {factor}, the VAE reduces by "
                 f"{vae_factor(self.vae)}; both must be the same"
             )
-        self.factor = factor
+        self.factor = self.multiple = factor
+        self.latent_channels = self.unet.config.in_channels
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(base.seed)  # not CUDA's, whose state differs between processes
             self.injected = tuple(inject(self.unet, lgcaa))
@@ -178,6 +191,17 @@ class LGCAANet(nn.Module):
         )
         return {"down_block_additional_residuals": down, "mid_block_additional_residual": mid}
 
+    def prepare(self, source: EnlargedImage, options: SamplingOptions, generator: torch.Generator) -> "PreparedLGCAA":
+        """Return the network as a Sampler uses it, for the images of `source`; nothing is drawn."""
+        return PreparedLGCAA(self, source, options)
+
+    def store_frozen_parts(self) -> None:
+        """Keep VAE and image encoder as the UNet's frozen weights are kept (network_g.base.frozen_dtype)."""
+        dtype = getattr(torch, self.sections["base"]["frozen_dtype"])
+        if dtype != torch.float32:
+            self.vae.to(dtype)
+            self.dino.vit.to(dtype)  # not its mean and std: the resizing before it is in float32
+
     def enable_gradient_checkpointing(self) -> None:
         """Compute the activations of UNet and ControlNet again instead of keeping them; gradients stay the same."""
         self.unet.enable_gradient_checkpointing()
@@ -190,52 +214,34 @@ class LGCAANet(nn.Module):
         return self
 
 
-def trainable_state(net: nn.Module) -> dict[str, Tensor]:
-    """Return an LGCAANet's trained tensors by name, without a graph; none of VAE, image encoder or frozen UNet."""
-    return {name: value.detach() for name, value in net.state_dict().items()}
+class PreparedLGCAA:
+    """An LGCAANet with its condition of LR images, as a Sampler uses it; see `sampler.Prepared`."""
 
+    def __init__(self, net: LGCAANet, source: EnlargedImage, options: SamplingOptions) -> None:
+        self.net, self.options = net, options
+        self.c_f = ConditionFeatures(net.controlnet.controlnet_cond_embedding, source, net.factor)
+        self.tokens = net.dino(source.lq)  # of the whole image, for every tile
+        self.start = encode_tiled(net.vae, source, options) if options.start == "lr" else None
 
-def load_trainable(net: nn.Module, state: Mapping[str, Tensor], source: str | Path = "The state") -> None:
-    """Load what trainable_state returned; WeightsError, naming keys of `source`, where names or shapes differ."""
-    require_fit(net, state, source)
-    net.load_state_dict(state)
+    def predict(self, window: Window, latents: Tensor, t: Tensor) -> Tensor:
+        """Return the noise of a window's latents."""
+        condition = Condition((self.c_f.of(window),), self.tokens)
+        noise: Tensor = self.net(latents, t, condition=condition, control_scale=self.options.control_scale)[0]
+        return noise
 
-
-def copy_sharing_frozen(net: nn.Module) -> Any:
-    """Return a deep copy, for the moving average, that shares the frozen tensors and so takes no memory for them."""
-    trained = set(net.trained)  # type: ignore[arg-type]
-    frozen = [value for name, value in net.named_parameters() if name not in trained]
-    return deepcopy(net, {id(value): value for value in [*frozen, *net.buffers()]})
+    def decode(self, latents: Tensor) -> Tensor:
+        """Return the images, in tiles."""
+        return decode_tiled(self.net.vae, latents, self.options)
 
 
 def _choose_trained(net: LGCAANet, patterns: Sequence[str]) -> list[str]:
-    """Freeze all but the parts named in LGCAANet, and return the names of these."""
+    """Return the names of the parameters in the parts that LGCAANet names."""
     chosen = []
-    for name, parameter in net.named_parameters():
+    for name, _ in net.named_parameters():
         part, *inner = name.split(".")
-        wanted = part in ("controlnet", "projection", "rgb_head") or (
-            part == "unet" and not set(patterns).isdisjoint(inner)
-        )
-        parameter.requires_grad_(wanted)
-        if wanted:
+        if part in ("controlnet", "projection", "rgb_head") or (part == "unet" and not set(patterns).isdisjoint(inner)):
             chosen.append(name)
     unknown = [word for word in patterns if not any(word in name.split(".") for name in chosen)]
     if unknown:
         raise OptionError(f"train_pattern: no module of the UNet is named {', '.join(unknown)}; e.g. attn1, attn2")
     return chosen
-
-
-def _store_frozen(unet: nn.Module, dtype: torch.dtype) -> None:
-    for parameter in unet.parameters():
-        if not parameter.requires_grad:
-            parameter.data = parameter.data.to(dtype)
-
-
-def _keep_trained(net: Any, state: dict[str, Any], prefix: str, metadata: Any) -> None:
-    kept = {prefix + name for name in net.trained}
-    for key in [key for key in state if key.startswith(prefix) and key not in kept]:
-        del state[key]
-
-
-def _forget_frozen(net: Any, keys: Any) -> None:
-    keys.missing_keys[:] = [key for key in keys.missing_keys if key in net.trained]

@@ -32,14 +32,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write mean and log variance of each image's posterior, (8, H / 8, W / 8) float16; what is there is kept."""
-    from prismsr.archs.lgcaa.options import BaseOptions
-    from prismsr.archs.lgcaa.stable_diffusion import build_vae
+    from prismsr.archs.latent.options import StableDiffusionOptions
+    from prismsr.archs.latent.stable_diffusion import build_vae
     from prismsr.utils.devices import find_device
 
     device = find_device(args.device)
     images = find_inputs(args.input, args.output)
-    source = args.vae or BaseOptions().path
-    vae = build_vae(BaseOptions(path=None, vae_path=source)).to(device)
+    source = args.vae or StableDiffusionOptions().path
+    vae = build_vae(StableDiffusionOptions(path=None, vae_path=source)).to(device)
     parameters = {"command": "latents", "input": name_input(args.input, args.output), "vae": source}
     claim_folder(args.output, parameters, args.overwrite)
     for key, path in tqdm(images.items(), desc="latents", unit="image"):
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
 
 def encode_latents(vae: Any, path: Path) -> np.ndarray:
     """Return an image's posterior (8, H / 8, W / 8) float16; DataError where the VAE's factor does not divide it."""
-    from prismsr.archs.lgcaa.stable_diffusion import posterior_moments, vae_factor
+    from prismsr.archs.latent.stable_diffusion import posterior_moments, vae_factor
 
     import torch
 

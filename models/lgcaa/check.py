@@ -3,14 +3,22 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from prismsr.archs.latent.options import fill_defaults
 from prismsr.archs.lgcaa.lgcaa_arch import LGCAANet
-from prismsr.archs.lgcaa.options import BaseOptions, fill_defaults
+from prismsr.archs.lgcaa.options import BaseOptions
 from prismsr.data.degradation.real_esrgan import check_lq_source
+from prismsr.models.latent.check import (
+    check_crop_multiple,
+    check_no_discriminators,
+    check_precision,
+    check_prediction_loss,
+    read_crop_size,
+    read_network,
+)
 from prismsr.utils.loss_inputs import input_names
-from prismsr.utils.options.entries import find_registered
-from prismsr.utils.options.named import Named, complete_arguments, named_losses
-from prismsr.utils.options.problems import Problem, join
-from prismsr.utils.options.sections import Opt, section
+from prismsr.utils.options.named import Named, named_losses
+from prismsr.utils.options.problems import Problem
+from prismsr.utils.options.sections import Opt
 
 REDUCED = ("down", "multiscale")
 """Heads with an X_RGB as small as c_f."""
@@ -19,27 +27,18 @@ REDUCED = ("down", "multiscale")
 def check_lgcaa(entry: Opt, key: str, opt: Opt, is_train: bool) -> Iterator[Problem]:
     """Yield what does not agree; the hook `check_options` of LGCAAModel."""
     yield from check_lq_source(entry, key, opt, is_train)
-    kind = find_registered("arch", str(section(opt, "network_g").get("type")))
-    if not (isinstance(kind, type) and issubclass(kind, LGCAANet)):
+    network = read_network(opt, LGCAANet)
+    if network is None:
         yield Problem("model_type", f"LGCAAModel and network_g of type {LGCAANet.__name__} go together")
         return
-    network = complete_arguments(kind, section(opt, "network_g"))
     base = fill_defaults(BaseOptions, network["base"])
-    yield from _check_precision(opt, is_train, base.frozen_dtype)
+    yield from check_precision(opt, is_train, base.frozen_dtype)
     if is_train:
         losses = list(named_losses(opt))
         yield from _check_losses(losses, network["rgb"])
-        yield from _check_crops(opt, losses, network["rgb"], _factor(base))
-        for name in (str(name) for name in opt if str(name).startswith("network_d") and opt[name] is not None):
-            yield Problem(name, "LGCAAModel trains without a discriminator: set it to null (~)")
-
-
-def _check_precision(opt: Mapping[str, Any], is_train: bool, dtype: str) -> Iterator[Problem]:
-    """Check that frozen weights in half precision meet activations in half precision."""
-    places = (("val", "sampling"), ("train",)) if is_train else (("val", "sampling"),)
-    for place in places if dtype != "float32" else ():
-        if section(opt, *place).get("amp") is None:
-            yield Problem(join(*place, "amp"), f"is required with network_g.base.frozen_dtype {dtype}")
+        yield from check_crop_multiple(opt, _factor(base), "by which the VAE reduces")
+        yield from _check_head(opt, losses, network["rgb"], _factor(base))
+        yield from check_no_discriminators(opt)
 
 
 def _check_losses(losses: list[Named], head: str | None) -> Iterator[Problem]:
@@ -51,18 +50,14 @@ def _check_losses(losses: list[Named], head: str | None) -> Iterator[Problem]:
         yield Problem(
             "network_g.rgb", "must be null (~): no loss asks for X_RGB, so that its head would not be trained"
         )
-    if not any("noise_prediction" in input_names(loss.target) for loss in losses):
-        yield Problem("train.losses", "needs a NoiseLoss, which trains the network")
+    yield from check_prediction_loss(losses, "noise", "NoiseLoss")
 
 
-def _check_crops(opt: Mapping[str, Any], losses: list[Named], head: str | None, factor: int) -> Iterator[Problem]:
-    """Check that the VAE divides the GT crops that a step sees, and that X_RGB is large enough for the losses."""
-    place = ("datasets", "train") if opt.get("degradation") is None else ("degradation",)
-    key, size = join(*place, "gt_size"), section(opt, *place).get("gt_size")
-    if not isinstance(size, int):
+def _check_head(opt: Mapping[str, Any], losses: list[Named], head: str | None, factor: int) -> Iterator[Problem]:
+    """Check that X_RGB is large enough for the losses."""
+    key, size = read_crop_size(opt)
+    if size is None:
         return
-    if size % factor:
-        yield Problem(key, f"must be a multiple of {factor}, by which the VAE reduces; got {size}")
     reduced = factor if head in REDUCED else 1
     for loss in losses if head is not None else ():
         side = getattr(loss.target, "MIN_SIDE", 1)

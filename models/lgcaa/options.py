@@ -1,30 +1,12 @@
-"""The keys of an option file that LGCAAModel reads beside PrismSRModel's."""
+"""The keys of an option file that LGCAAModel reads beside a latent model's."""
 
-from collections.abc import Mapping
 from typing import ClassVar
 
-from prismsr.archs.lgcaa.sampling.options import SamplingOptions
-from prismsr.data.degradation.options import DegradationOptions
-from prismsr.data.multi_gt.online_choice import GTChoice
-from prismsr.models.options import PrismTrainOptions
-from prismsr.utils.options.schema import Options, TopOptions, ValOptions
+from prismsr.archs.lgcaa.options import SamplingOptions
+from prismsr.models.latent.options import LatentTrainOptions
+from prismsr.utils.options.schema import ValOptions
 
 from pydantic import Field
-
-
-class DecodedOptions(Options):
-    """`train.decoded`: which samples are decoded for losses on images (SSL, L1), of each part of the batch."""
-
-    t_max: int | None = Field(default=None, ge=0, le=999, description="only samples up to this timestep; ~: all")
-    samples: int | None = Field(default=None, gt=0, description="at most so many, those of the smallest timesteps")
-
-
-class LGCAATop(TopOptions):
-    """LGCAAModel's top level."""
-
-    SECTIONS: ClassVar[Mapping[str, type]] = {"degradation": DegradationOptions, "scoring": GTChoice}
-
-    degradation: DegradationOptions | None = Field(default=None, description="how LQ images are made from GT images")
 
 
 class LGCAAVal(ValOptions):
@@ -33,10 +15,7 @@ class LGCAAVal(ValOptions):
     sampling: SamplingOptions | None = Field(default=None, description="how images are sampled")
 
 
-class LGCAATrainOptions(PrismTrainOptions):
+class LGCAATrainOptions(LatentTrainOptions):
     """Keys of `train` for LGCAAModel."""
 
-    TOP: ClassVar[type[TopOptions]] = LGCAATop
     VAL: ClassVar[type[ValOptions]] = LGCAAVal
-
-    decoded: DecodedOptions | None = Field(default=None, description="samples that losses on images see")

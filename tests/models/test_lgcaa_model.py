@@ -1,11 +1,11 @@
 import sys
 from copy import deepcopy
 
-from prismsr.archs.lgcaa.sampling.options import SamplingOptions
-from prismsr.archs.lgcaa.sampling.sampler import Sampler
-from prismsr.archs.lgcaa.stable_diffusion import posterior_moments
-from prismsr.models.lgcaa.options import DecodedOptions
-from prismsr.models.lgcaa_model import choose_decoded
+from prismsr.archs.latent.sampling.sampler import Sampler
+from prismsr.archs.latent.stable_diffusion import posterior_moments
+from prismsr.archs.lgcaa.options import SamplingOptions
+from prismsr.models.latent.options import DecodedOptions
+from prismsr.models.latent_model import choose_decoded
 from prismsr.models.training.model_files import save_generator
 from prismsr.tools.inference.diffusers_export import export_network, load_exported, normalise_latents
 from prismsr.utils.errors import OptionError

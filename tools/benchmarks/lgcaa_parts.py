@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from prismsr.archs.latent.sampling.sampler import Sampler
 from prismsr.archs.lgcaa.branch import LGCAABranch
-from prismsr.archs.lgcaa.sampling.options import SamplingOptions
-from prismsr.archs.lgcaa.sampling.sampler import Sampler
+from prismsr.archs.lgcaa.options import SamplingOptions
 from prismsr.tools.benchmarks.clock import PartClock
 from prismsr.tools.benchmarks.measure import PeakMemory, build_training, crop_photographs, give_memory_back, time_run
 from prismsr.utils.options.files import load_options

@@ -8,8 +8,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from prismsr.archs.lgcaa.checkpoint import require_same_options
-from prismsr.archs.lgcaa.stable_diffusion import build_scheduler
+from prismsr.archs.latent.checkpoint import require_same_options
+from prismsr.archs.latent.stable_diffusion import build_scheduler
 from prismsr.metrics.tensors import read_tensor
 from prismsr.models.training.checkpoint_files import save_safetensors
 from prismsr.utils.errors import JobError, OptionError

@@ -1,4 +1,4 @@
-"""LGCAA as a generator for inference: each image is sampled as the option file's `val.sampling` says."""
+"""A network on latents as a generator for inference: each image is sampled as the option file's `val.sampling` says."""
 
 import json
 from pathlib import Path
@@ -7,14 +7,13 @@ from typing import Any
 from prismsr.tools.inference.generator_files import Built, build_network_g, find_checkpoint
 from prismsr.utils.errors import OptionError
 from prismsr.utils.files import hash_file
+from prismsr.utils.options.entries import find_registered
 from prismsr.utils.options.files import load_options, load_with_lines
 from prismsr.utils.rng import derive_seed
 from prismsr.utils.weights.spandrel import ParamKey, state_dict
 
 import torch
 from torch import Tensor
-
-NETWORK = "LGCAANet"
 
 
 class SampledNetwork:
@@ -24,8 +23,8 @@ class SampledNetwork:
     done already changes a result.
 
     Args:
-        net: LGCAANet, frozen, in eval mode.
-        sampler: see `prismsr.archs.lgcaa.sampling.sampler.Sampler`.
+        net: network on latents, e.g. LGCAANet, frozen, in eval mode.
+        sampler: see `prismsr.archs.latent.sampling.sampler.Sampler`.
         seed: of the run.
     """
 
@@ -47,11 +46,11 @@ class SampledNetwork:
 def is_sampled(file: Path) -> bool:
     """Return whether an option file's network makes images by sampling."""
     network = load_options(file).get("network_g")
-    return isinstance(network, dict) and network.get("type") == NETWORK
+    return isinstance(network, dict) and hasattr(find_registered("arch", str(network.get("type"))), "SAMPLING")
 
 
 def build_from_sampling_options(file: Path, weights: Path | None, param_key: ParamKey, root: Path) -> Built:
-    """Build the LGCAANet of an option file with its trained tensors; see `load_generator`.
+    """Build the network on latents of an option file with its trained tensors; see `load_generator`.
 
     It runs in float32 or, under `val.sampling.amp`, in half precision, and has tiles of its own.
 
@@ -59,19 +58,19 @@ def build_from_sampling_options(file: Path, weights: Path | None, param_key: Par
         OptionError: the option file is wrong.
         WeightsError: weights are missing, damaged, or trained with other options.
     """
-    from prismsr.archs.lgcaa.checkpoint import require_same_options
-    from prismsr.archs.lgcaa.lgcaa_arch import load_trainable
-    from prismsr.archs.lgcaa.options import parse_section
-    from prismsr.archs.lgcaa.sampling.options import SamplingOptions
-    from prismsr.archs.lgcaa.sampling.sampler import Sampler
+    from prismsr.archs.latent.checkpoint import require_same_options
+    from prismsr.archs.latent.options import parse_section
+    from prismsr.archs.latent.sampling.sampler import Sampler
+    from prismsr.archs.latent.trained_parts import load_trainable
 
     loaded = load_with_lines(file)
     options = loaded.options
     sampling = dict((options.get("val") or {}).get("sampling") or {})
-    sampler = Sampler(parse_section(SamplingOptions, sampling, "val.sampling"), int(options.get("scale", 4)))
+    kind: Any = find_registered("arch", str(options["network_g"]["type"]))
+    sampler = Sampler(parse_section(kind.SAMPLING, sampling, "val.sampling"), int(options.get("scale", 4)))
     path = weights or find_checkpoint(options, file, root)
     net: Any = build_network_g(loaded, file)
-    if net.sections["base"]["frozen_dtype"] != "float32" and sampler.options.amp is None:
+    if net.sections.get("base", {}).get("frozen_dtype", "float32") != "float32" and sampler.options.amp is None:
         raise OptionError(f"{file}: val.sampling.amp: is required with network_g.base.frozen_dtype below float32")
     state, key = state_dict(path, param_key)
     require_same_options(net, path, strict=True)

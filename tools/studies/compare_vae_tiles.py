@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import prismsr  # noqa: F401  (before basicsr)
-from prismsr.archs.lgcaa.options import BaseOptions, parse_section
-from prismsr.archs.lgcaa.sampling.options import SamplingOptions
-from prismsr.archs.lgcaa.sampling.vae_tiles import decode_tiled
-from prismsr.archs.lgcaa.stable_diffusion import build_vae, encode_images, vae_factor
+from prismsr.archs.latent.options import StableDiffusionOptions, parse_section
+from prismsr.archs.latent.sampling.options import LatentSampling
+from prismsr.archs.latent.sampling.vae_tiles import decode_tiled
+from prismsr.archs.latent.stable_diffusion import build_vae, encode_images, vae_factor
 from prismsr.metrics.tensors import read_tensor
 from prismsr.utils.command_line import command, run_main
 from prismsr.utils.errors import OptionError
@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-DEFAULTS = SamplingOptions()
+DEFAULTS = LatentSampling()
 TONE = 32
 """Side in pixels of the squares whose mean differences are told."""
 
@@ -52,8 +52,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Compare and print the distances."""
     sizes = {"vae_tile": args.tile, **({} if args.overlap is None else {"vae_overlap": args.overlap})}
-    options = [parse_section(SamplingOptions, {**sizes, "vae_norm_stages": n}, "tiles") for n in args.stages]
-    vae = build_vae(BaseOptions(path=None, vae_path=args.vae))
+    options = [parse_section(LatentSampling, {**sizes, "vae_norm_stages": n}, "tiles") for n in args.stages]
+    vae = build_vae(StableDiffusionOptions(path=None, vae_path=args.vae))
     results = decode_all(vae, _read(args.input, vae_factor(vae)), options)
     draw(results, args.output)
     for name, image in results.items():
@@ -68,7 +68,7 @@ def _read(path: Path, factor: int) -> Tensor:
 
 
 @torch.no_grad()
-def decode_all(vae: Any, image: Tensor, options: Sequence[SamplingOptions]) -> dict[str, Tensor]:
+def decode_all(vae: Any, image: Tensor, options: Sequence[LatentSampling]) -> dict[str, Tensor]:
     """Return the decoded latents of an image (1, 3, H, W) in [0, 1], by name: "whole" first, then as each option says.
 
     Raises:
@@ -80,7 +80,7 @@ def decode_all(vae: Any, image: Tensor, options: Sequence[SamplingOptions]) -> d
             f"--tile {options[0].vae_tile}: the image is one tile, {latents.shape[-2]} x {latents.shape[-1]} latents; "
             "take a smaller tile or a larger image"
         )
-    results = {"whole": decode_tiled(vae, latents, SamplingOptions(vae_tile=0, vae_overlap=0))}
+    results = {"whole": decode_tiled(vae, latents, LatentSampling(vae_tile=0, vae_overlap=0))}
     for option in options:
         stages = option.vae_norm_stages
         results[f"{stages} stages" if stages else "each tile's norms"] = decode_tiled(vae, latents, option)

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import prismsr  # noqa: F401  (before basicsr)
-from prismsr.archs.lgcaa.options import BaseOptions
-from prismsr.archs.lgcaa.sampling.enlarged_image import enlarge
-from prismsr.archs.lgcaa.stable_diffusion import build_vae, encode_images, vae_factor
+from prismsr.archs.latent.options import StableDiffusionOptions
+from prismsr.archs.latent.sampling.enlarged_image import enlarge
+from prismsr.archs.latent.stable_diffusion import build_vae, encode_images, vae_factor
 from prismsr.metrics.tensors import read_tensor
 from prismsr.utils.command_line import command, run_main
 from prismsr.utils.errors import OptionError
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> None:
     images = read_all(args.gt, args.lq, args.sr)
     panels = {"pixels": {name: _flatten(tensors) for name, tensors in images.items()}}
     if args.vae:
-        vae = build_vae(BaseOptions(path=None, vae_path=args.vae))
+        vae = build_vae(StableDiffusionOptions(path=None, vae_path=args.vae))
         panels["latents"] = {name: encode_values(vae, tensors) for name, tensors in images.items()}
     draw(panels, args.output)
     for panel, values in panels.items():

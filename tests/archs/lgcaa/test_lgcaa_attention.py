@@ -3,8 +3,8 @@
 import copy
 import pickle
 
+from prismsr.archs.latent.stable_diffusion import build_unet
 from prismsr.archs.lgcaa.options import BaseOptions, LgcaaOptions
-from prismsr.archs.lgcaa.stable_diffusion import build_unet
 
 import pytest
 import torch

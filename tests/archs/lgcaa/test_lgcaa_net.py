@@ -2,7 +2,7 @@
 
 import copy
 
-from prismsr.archs.lgcaa.lgcaa_arch import copy_sharing_frozen, load_trainable, trainable_state
+from prismsr.archs.latent.trained_parts import copy_sharing_frozen, load_trainable, trainable_state
 from prismsr.archs.lgcaa.options import LgcaaOptions
 from prismsr.utils.errors import OptionError
 from prismsr.utils.weights.files import WeightsError

@@ -1,6 +1,7 @@
 """The nested sections: presets, what does not fit together, and problems with their key paths."""
 
-from prismsr.archs.lgcaa.options import BaseOptions, DinoOptions, LgcaaOptions, parse_section
+from prismsr.archs.latent.options import parse_section
+from prismsr.archs.lgcaa.options import BaseOptions, DinoOptions, LgcaaOptions
 from prismsr.utils.errors import OptionError
 from prismsr.utils.options.entries import check_entry
 

@@ -1,5 +1,5 @@
+from prismsr.archs.latent.stable_diffusion import build_vae, posterior_moments
 from prismsr.archs.lgcaa.options import BaseOptions
-from prismsr.archs.lgcaa.stable_diffusion import build_vae, posterior_moments
 from prismsr.data.latent_pairs_dataset import LatentPairsDataset
 from prismsr.utils.errors import DataError
 

@@ -1,7 +1,7 @@
 """LGCAA for tools/infer.py: a generator that samples."""
 
-from prismsr.archs.lgcaa.sampling.options import SamplingOptions
-from prismsr.archs.lgcaa.sampling.sampler import Sampler
+from prismsr.archs.latent.sampling.sampler import Sampler
+from prismsr.archs.lgcaa.options import SamplingOptions
 from prismsr.tools.inference.generator import GeneratorError, load_generator
 from prismsr.tools.inference.upscaler import Upscaler
 from prismsr.utils.errors import OptionError

@@ -1,5 +1,5 @@
+from prismsr.archs.latent.stable_diffusion import build_vae
 from prismsr.archs.lgcaa.options import BaseOptions
-from prismsr.archs.lgcaa.stable_diffusion import build_vae
 from prismsr.tools.studies import compare_vae_tiles
 
 import numpy as np

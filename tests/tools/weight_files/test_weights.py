@@ -4,8 +4,9 @@ import hashlib
 from functools import partial
 from pathlib import Path
 
-from prismsr.archs.lgcaa.options import SD2_BASE, BaseOptions
-from prismsr.archs.lgcaa.stable_diffusion import build_unet, build_vae
+from prismsr.archs.latent.options import SD2_BASE
+from prismsr.archs.latent.stable_diffusion import build_unet, build_vae
+from prismsr.archs.lgcaa.options import BaseOptions
 from prismsr.metrics.catalog import find_metric
 from prismsr.tools.weight_files.command import add_arguments, run
 from prismsr.utils.command_line import command

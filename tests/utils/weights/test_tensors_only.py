@@ -4,7 +4,8 @@ import json
 import os
 import threading
 
-from prismsr.archs.lgcaa import dino_condition, stable_diffusion
+from prismsr.archs.latent import stable_diffusion
+from prismsr.archs.lgcaa import dino_condition
 from prismsr.archs.lgcaa.options import BaseOptions, DinoOptions
 from prismsr.models.step.loss_terms import build_terms
 from prismsr.utils.weights.files import WeightsError, load_torchvision_weights

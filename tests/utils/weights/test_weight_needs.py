@@ -3,9 +3,10 @@
 import inspect
 from urllib.error import URLError
 
+from prismsr.archs.latent.options import SD2_BASE
+from prismsr.archs.latent.stable_diffusion import build_unet
 from prismsr.archs.lgcaa.dino_condition import build_vit
-from prismsr.archs.lgcaa.options import SD2_BASE, BaseOptions, DinoOptions
-from prismsr.archs.lgcaa.stable_diffusion import build_unet
+from prismsr.archs.lgcaa.options import BaseOptions, DinoOptions
 from prismsr.utils.weights.files import WeightsError
 from prismsr.utils.weights.needs import needs_of
 from prismsr.utils.weights.published import read_list

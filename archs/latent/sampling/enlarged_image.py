@@ -1,6 +1,6 @@
 """LR images enlarged to the size of HR, whole for a training step or window by window for images of any size."""
 
-from prismsr.archs.lgcaa.sampling.latent_tiling import Window
+from prismsr.archs.latent.sampling.latent_tiling import Window
 
 import torch
 from torch import Tensor

@@ -8,16 +8,16 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from prismsr.archs.lgcaa.sampling.enlarged_image import EnlargedImage
-from prismsr.archs.lgcaa.sampling.latent_tiling import Window, blend_windows, split_cores, split_map
-from prismsr.archs.lgcaa.sampling.options import SamplingOptions
-from prismsr.archs.lgcaa.sampling.shared_norms import SharedNorms, Tile
-from prismsr.archs.lgcaa.stable_diffusion import decode_latents, encode_images, vae_factor
+from prismsr.archs.latent.sampling.enlarged_image import EnlargedImage
+from prismsr.archs.latent.sampling.latent_tiling import Window, blend_windows, split_cores, split_map
+from prismsr.archs.latent.sampling.options import LatentSampling
+from prismsr.archs.latent.sampling.shared_norms import SharedNorms, Tile
+from prismsr.archs.latent.stable_diffusion import decode_latents, encode_images, vae_factor
 
 from torch import Tensor
 
 
-def encode_tiled(vae: Any, source: EnlargedImage, options: SamplingOptions) -> Tensor:
+def encode_tiled(vae: Any, source: EnlargedImage, options: LatentSampling) -> Tensor:
     """Return scaled latents (B, 4, H / 8, W / 8), the posterior's mode, of enlarged LR images.
 
     Args:
@@ -34,7 +34,7 @@ def encode_tiled(vae: Any, source: EnlargedImage, options: SamplingOptions) -> T
     return _in_tiles(vae.encoder, run, size, 1, options).float()
 
 
-def decode_tiled(vae: Any, latents: Tensor, options: SamplingOptions) -> Tensor:
+def decode_tiled(vae: Any, latents: Tensor, options: LatentSampling) -> Tensor:
     """Return RGB images (B, 3, 8 h, 8 w), about [0, 1], of scaled latents (B, 4, h, w); on the CPU if there are tiles.
 
     Args:
@@ -53,7 +53,7 @@ def decode_tiled(vae: Any, latents: Tensor, options: SamplingOptions) -> Tensor:
 
 
 def _in_tiles(
-    network: Any, run: Callable[[Window], Tensor], size: tuple[int, int], factor: int, options: SamplingOptions
+    network: Any, run: Callable[[Window], Tensor], size: tuple[int, int], factor: int, options: LatentSampling
 ) -> Tensor:
     """Return the blended tiles of a map of `size` latents, enlarged by `factor`; `run` calls `network`."""
     tile, overlap = options.vae_tile, options.vae_overlap

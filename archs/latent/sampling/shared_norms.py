@@ -5,7 +5,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import NamedTuple
 
-from prismsr.archs.lgcaa.sampling.latent_tiling import Window
+from prismsr.archs.latent.sampling.latent_tiling import Window
 
 import torch
 from torch import Tensor, nn

@@ -1,4 +1,4 @@
-from prismsr.archs.lgcaa.sampling.latent_tiling import blend_windows, split_cores, split_map
+from prismsr.archs.latent.sampling.latent_tiling import blend_windows, split_cores, split_map
 
 import pytest
 import torch

@@ -1,8 +1,6 @@
 """Stable Diffusion's parts: from folders, from the hub's cache, random, and the noise of SD-2."""
 
-from prismsr.archs.lgcaa.options import BaseOptions
-from prismsr.archs.lgcaa.stable_diffusion import (
-    build_controlnet,
+from prismsr.archs.latent.stable_diffusion import (
     build_scheduler,
     build_unet,
     build_vae,
@@ -10,6 +8,8 @@ from prismsr.archs.lgcaa.stable_diffusion import (
     encode_images,
     vae_factor,
 )
+from prismsr.archs.lgcaa.controlnet import build_controlnet
+from prismsr.archs.lgcaa.options import BaseOptions
 from prismsr.utils.errors import OptionError
 from prismsr.utils.weights.files import WeightsError
 

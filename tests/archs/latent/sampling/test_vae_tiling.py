@@ -1,10 +1,9 @@
 """VAE tiles beside the whole image, by a VAE with random weights."""
 
-from prismsr.archs.lgcaa.options import BaseOptions
-from prismsr.archs.lgcaa.sampling.enlarged_image import EnlargedImage
-from prismsr.archs.lgcaa.sampling.options import SamplingOptions
-from prismsr.archs.lgcaa.sampling.vae_tiles import decode_tiled, encode_tiled
-from prismsr.archs.lgcaa.stable_diffusion import build_vae, decode_latents, encode_images
+from prismsr.archs.latent.sampling.enlarged_image import EnlargedImage
+from prismsr.archs.latent.sampling.vae_tiles import decode_tiled, encode_tiled
+from prismsr.archs.latent.stable_diffusion import build_vae, decode_latents, encode_images
+from prismsr.archs.lgcaa.options import BaseOptions, SamplingOptions
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-from prismsr.models.lgcaa.noise import add_noise, draw_noise, make_signal_levels, predict_clean, sample_latents
+from prismsr.archs.latent.noise import add_noise, draw_noise, make_signal_levels, predict_clean, sample_latents
 
 import torch
 

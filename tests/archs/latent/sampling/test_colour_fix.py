@@ -1,5 +1,5 @@
-from prismsr.archs.lgcaa.sampling import colour_fix
-from prismsr.archs.lgcaa.sampling.colour_fix import adain, fix_colours, low_frequencies, moments
+from prismsr.archs.latent.sampling import colour_fix
+from prismsr.archs.latent.sampling.colour_fix import adain, fix_colours, low_frequencies, moments
 
 import pytest
 import torch

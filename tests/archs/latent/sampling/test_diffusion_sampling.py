@@ -1,5 +1,6 @@
-from prismsr.archs.lgcaa.sampling.options import SamplingOptions
-from prismsr.archs.lgcaa.sampling.sampler import Sampler, denoise, prepare_scheduler
+from prismsr.archs.latent.sampling.denoising import denoise, prepare_scheduler
+from prismsr.archs.latent.sampling.sampler import Sampler
+from prismsr.archs.lgcaa.options import SamplingOptions
 
 import pytest
 import torch

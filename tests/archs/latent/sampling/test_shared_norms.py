@@ -1,5 +1,5 @@
-from prismsr.archs.lgcaa.sampling.latent_tiling import Window
-from prismsr.archs.lgcaa.sampling.shared_norms import SharedNorms, Tile
+from prismsr.archs.latent.sampling.latent_tiling import Window
+from prismsr.archs.latent.sampling.shared_norms import SharedNorms, Tile
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""The keys of an option file that LGCAAModel reads beside PrismSRModel's: `train.decoded` and `val.sampling`."""
+"""Keys of `val.sampling`: those of all models on latents, and those of models that predict noise."""
 
 from typing import Literal, Self
 
@@ -7,17 +7,9 @@ from prismsr.utils.options.schema import Options
 from pydantic import Field, model_validator
 
 
-class SamplingOptions(Options):
-    """`val.sampling`: how an image is sampled; sides of tiles are in latents, 1/8 of the output's pixels for SD-2."""
+class LatentSampling(Options):
+    """What each method samples by; sides of tiles are in latents, 1/8 of the output's pixels for SD-2."""
 
-    scheduler: Literal["ddpm", "ddim", "dpm++"] = Field(default="ddpm", description="the paper's is ddpm")
-    steps: int = Field(default=40, gt=0, le=1000, description="steps from noise to image")
-    spacing: Literal["leading", "trailing", "linspace"] = Field(
-        default="leading", description="where the timesteps are; 40 leading ones begin at 976"
-    )
-    start: Literal["lr", "noise"] = Field(default="lr", description="from the encoded LR image, noised, or from noise")
-    start_timestep: int | None = Field(default=None, ge=1, le=999, description="leave out the steps before this one")
-    control_scale: float = Field(default=1.0, ge=0, description="weight of ControlNet; 0 leaves it out")
     colour_fix: Literal["none", "adain", "wavelet"] = Field(default="adain", description="colours from the LR image")
     tile: int = Field(default=64, ge=0, description="longest side of the UNet's tiles; 0: the whole image at once")
     tile_overlap: int = Field(
@@ -46,3 +38,15 @@ class SamplingOptions(Options):
             elif tile and 2 * overlap > tile:
                 raise ValueError(f"{name}_overlap must be at most half of the tile, {tile}; got {overlap}")
         return self
+
+
+class DiffusionSampling(LatentSampling):
+    """What belongs to a network that predicts noise, with SD-2's schedule."""
+
+    scheduler: Literal["ddpm", "ddim", "dpm++"] = Field(default="ddpm", description="the paper's is ddpm")
+    steps: int = Field(default=40, gt=0, le=1000, description="steps from noise to image")
+    spacing: Literal["leading", "trailing", "linspace"] = Field(
+        default="leading", description="where the timesteps are; 40 leading ones begin at 976"
+    )
+    start: Literal["lr", "noise"] = Field(default="lr", description="from the encoded LR image, noised, or from noise")
+    start_timestep: int | None = Field(default=None, ge=1, le=999, description="leave out the steps before this one")

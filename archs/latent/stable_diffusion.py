@@ -1,4 +1,4 @@
-"""Stable Diffusion 2's UNet, VAE and schedulers from diffusers, and a ControlNet from the UNet: loaded or random.
+"""Stable Diffusion 2's UNet, VAE and schedulers from diffusers: loaded or random.
 
 diffusers is imported when it is first needed: that takes seconds, and GAN trainings do without it.
 """
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from prismsr.archs.lgcaa.options import BaseOptions
+from prismsr.archs.latent.options import StableDiffusionOptions
 from prismsr.utils.errors import OptionError
 from prismsr.utils.names import did_you_mean
 from prismsr.utils.options.problems import join
@@ -63,11 +63,11 @@ def diffusers() -> Any:
         return importlib.import_module("diffusers")
     except ImportError as error:
         raise OptionError(
-            f"LGCAA needs the package diffusers, which cannot be imported: pip install diffusers ({error})"
+            f"Networks on latents need the package diffusers, which cannot be imported: pip install diffusers ({error})"
         ) from error
 
 
-def build_unet(options: BaseOptions) -> Any:
+def build_unet(options: StableDiffusionOptions) -> Any:
     """Return UNet2DConditionModel, float32, on the CPU: loaded, or random with `path: ~`.
 
     Raises:
@@ -75,35 +75,19 @@ def build_unet(options: BaseOptions) -> Any:
         WeightsError: the weights are not at hand.
     """
     if options.path is not None:
-        return _load("UNet2DConditionModel", options.path, "unet", options.revision)
+        return load_pretrained("UNet2DConditionModel", options.path, "unet", options.revision)
     return _random("UNet2DConditionModel", {**UNET_CONFIG, **options.unet}, options.seed, "base.unet")
 
 
-def build_vae(options: BaseOptions) -> Any:
+def build_vae(options: StableDiffusionOptions) -> Any:
     """Return AutoencoderKL, frozen, in eval mode, float32, on the CPU; errors as build_unet has them."""
     path = options.vae_path or options.path
     if path is not None:
         revision = options.revision if path == options.path else None
-        vae = _load("AutoencoderKL", path, "vae", revision)
+        vae = load_pretrained("AutoencoderKL", path, "vae", revision)
     else:
         vae = _random("AutoencoderKL", {**VAE_CONFIG, **options.vae}, options.seed, "base.vae")
     return vae.eval().requires_grad_(False)
-
-
-def build_controlnet(unet: Any, options: BaseOptions) -> Any:
-    """Return ControlNetModel: loaded from controlnet_path, or a copy of the UNet's encoder half with zero convolutions.
-
-    Args:
-        unet: as loaded; the copy is strict, so that nothing may have been put into it yet.
-        options: see BaseOptions.
-    """
-    if options.controlnet_path is not None:
-        return _load("ControlNetModel", options.controlnet_path, "controlnet", None)
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(options.seed)  # not CUDA's, which fork_rng leaves out
-        return diffusers().ControlNetModel.from_unet(
-            unet, conditioning_embedding_out_channels=tuple(options.condition_channels)
-        )
 
 
 def build_scheduler(name: SchedulerName = "ddpm", **changes: Any) -> Any:
@@ -163,8 +147,8 @@ def is_on_hub(path: str) -> bool:
     return not Path(path).expanduser().is_dir() and path.count("/") == 1 and not path.startswith((".", "~", os.sep))
 
 
-def base_needs(options: BaseOptions, key: str) -> Iterator[Need]:
-    """Yield what build_unet, build_vae and build_controlnet load from the hub; folders say themselves what they lack.
+def base_needs(options: StableDiffusionOptions, key: str) -> Iterator[Need]:
+    """Yield what build_unet and build_vae load from the hub, and a ControlNet; folders say themselves what they lack.
 
     Args:
         options: the section `base`, perhaps unchecked.
@@ -172,7 +156,7 @@ def base_needs(options: BaseOptions, key: str) -> Iterator[Need]:
     """
     places = {"unet": "path", "vae": "vae_path" if options.vae_path else "path", "controlnet": "controlnet_path"}
     for part, name in places.items():
-        repository = getattr(options, name)
+        repository = getattr(options, name, None)
         if isinstance(repository, str) and is_on_hub(repository):
             pinned = options.revision and part != "controlnet" and repository == options.path
             source = f"{repository}@{options.revision}" if pinned else repository
@@ -180,7 +164,7 @@ def base_needs(options: BaseOptions, key: str) -> Iterator[Need]:
 
 
 @tensors_only()
-def _load(kind: str, path: str, subfolder: str, revision: str | None) -> Any:
+def load_pretrained(kind: str, path: str, subfolder: str, revision: str | None) -> Any:
     """Return a network from a folder (its own, or one with subfolders) or the hub: its cache first, then a download."""
     network = getattr(diffusers(), kind)
     folder = Path(path).expanduser()

@@ -1,5 +1,5 @@
-from prismsr.archs.lgcaa.sampling.enlarged_image import EnlargedImage, enlarge
-from prismsr.archs.lgcaa.sampling.latent_tiling import Window
+from prismsr.archs.latent.sampling.enlarged_image import EnlargedImage, enlarge
+from prismsr.archs.latent.sampling.latent_tiling import Window
 from prismsr.utils.padding import pad_to_windows
 
 import pytest

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from prismsr.archs.lgcaa.sampling.enlarged_image import EnlargedImage
-from prismsr.archs.lgcaa.sampling.latent_tiling import Window
+from prismsr.archs.latent.sampling.enlarged_image import EnlargedImage
+from prismsr.archs.latent.sampling.latent_tiling import Window
 
 from torch import Tensor
 

@@ -1,6 +1,6 @@
-from prismsr.archs.lgcaa.sampling.condition_tiles import ConditionFeatures
-from prismsr.archs.lgcaa.sampling.enlarged_image import EnlargedImage
-from prismsr.archs.lgcaa.sampling.latent_tiling import Window, split_map
+from prismsr.archs.latent.sampling.enlarged_image import EnlargedImage
+from prismsr.archs.latent.sampling.latent_tiling import Window, split_map
+from prismsr.archs.lgcaa.condition_tiles import ConditionFeatures
 
 import pytest
 import torch

@@ -1,1 +1,0 @@
-"""archs.lgcaa.sampling."""
