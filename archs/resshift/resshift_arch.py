@@ -6,7 +6,7 @@ Paper: SSL, table 2, ResShift.
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
-from prismsr.archs.lgcaa.options import fill_defaults, parse_section
+from prismsr.archs.latent.options import fill_defaults, parse_section
 from prismsr.archs.resshift.options import SwinOptions, UNetOptions, VQOptions
 from prismsr.archs.resshift.published_names import rename_unet
 from prismsr.archs.resshift.residual_shift import ResidualShift, ScheduleOptions
