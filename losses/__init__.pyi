@@ -13,6 +13,7 @@ from prismsr.losses.latent_loss import LatentLoss as LatentLoss
 from prismsr.losses.ldl_loss import LDLLoss as LDLLoss
 from prismsr.losses.negative_loss import NegativeLoss as NegativeLoss
 from prismsr.losses.noise_loss import NoiseLoss as NoiseLoss
+from prismsr.losses.prior_loss import PriorLoss as PriorLoss
 from prismsr.losses.psnr_loss import PSNRLoss as PSNRLoss
 from prismsr.losses.rank_loss import RankLoss as RankLoss
 from prismsr.losses.self_similarity.self_similarity_loss import SelfSimilarityLoss as SelfSimilarityLoss

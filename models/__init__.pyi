@@ -1,3 +1,4 @@
+from prismsr.models.diffir_model import DiffIRModel as DiffIRModel
 from prismsr.models.lgcaa_model import LGCAAModel as LGCAAModel
 from prismsr.models.prism_sr_model import PrismSRModel as PrismSRModel
 from prismsr.models.step.loss_terms import StepInputs as StepInputs

@@ -215,10 +215,14 @@ class PrismSRModel(SRModel):
 
     def _run_part(self, part: Batch) -> tuple[Tensor, StepInputs]:
         with self.precision.autocast():
-            output = self.net_g(part["lq"])
+            output = self._generate(self.net_g, part)
         named = name_outputs(self.get_bare_model(self.net_g), output)
         outputs = {name: widen(images) for name, images in named.items()}
-        return outputs["sr"], self._step_inputs(outputs, part)
+        return next(iter(outputs.values())), self._step_inputs(outputs, part)
+
+    def _generate(self, net: nn.Module, part: Mapping[str, Any]) -> Any:
+        """Run net_g or its average on a part of the batch; a model may hand it more than LQ."""
+        return net(part["lq"])
 
     def _evaluate_terms(self, inputs: StepInputs) -> "OrderedDict[str, Tensor]":
         values: OrderedDict[str, Tensor] = OrderedDict()
@@ -233,15 +237,15 @@ class PrismSRModel(SRModel):
     def _step_inputs(self, outputs: Mapping[str, Tensor], part: Batch) -> StepInputs:
         computed: dict[str, Any] = {**outputs, "discriminators": self.discriminators}
         if self.ema_decay > 0:
-            computed["sr_ema"] = lambda inputs: self._ema_output(inputs["lq"])
+            computed["sr_ema"] = lambda _: self._ema_output(part)
         if self.clip is not None:
             computed |= self.clip.entries()
         return StepInputs({**part, **computed})
 
     @torch.no_grad()
-    def _ema_output(self, lq: Tensor) -> Tensor:
+    def _ema_output(self, part: Batch) -> Tensor:
         with self.precision.autocast():
-            output = self.net_g_ema(lq)
+            output = self._generate(self.net_g_ema, part)
         return widen(output)
 
     # ------------------------------------------------------------------------------------------ discriminators

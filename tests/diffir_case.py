@@ -1,6 +1,9 @@
 """A small DiffIR with weights and images made of sines, for which the release's networks were run."""
 
+from prismsr.archs.diffir.diffir_arch import DiffIRS1
+
 import torch
+from basicsr.models import build_model
 
 TINY = {"dim": 8, "num_blocks": [1, 1, 1, 1], "num_refinement_blocks": 1, "n_encoder_res": 1}
 
@@ -42,3 +45,34 @@ def assert_row(tensor, mean, deviation, first, last, weighted):
     sines = torch.sin(torch.arange(len(flat), dtype=torch.float64))
     found = [flat.mean(), flat.std(correction=0), *flat[:3], flat[-1], (flat * sines).mean()]
     assert_near([float(value) for value in found], [mean, deviation, *first, last, weighted])
+
+
+def make_model(folder, losses, stage=2, **changes):
+    """A DiffIRModel whose networks have these weights; the teacher's are in the folder's net_s1_1.pth."""
+    torch.save({"params": fill_waves(DiffIRS1(**TINY)).state_dict()}, folder / "net_s1_1.pth")
+    model = build_model(make_options(folder, losses, stage, **changes))
+    fill_waves(model.net_g)
+    return model
+
+
+def make_options(folder, losses, stage=2, **changes):
+    """Options of a training of one stage, in one process on the CPU."""
+    teacher = {"network_s1": {"type": "DiffIRS1", **TINY}} if stage == 2 else {}
+    paths = {"pretrain_network_s1": str(folder / "net_s1_1.pth")} if stage == 2 else {}
+    return {
+        "name": "test",
+        "model_type": "DiffIRModel",
+        "scale": 4,
+        **{"num_gpu": 0, "dist": False, "rank": 0, "world_size": 1, "is_train": True},
+        "network_g": {"type": f"DiffIRS{stage}", **TINY},
+        **teacher,
+        "path": {"models": str(folder), "training_states": str(folder), **paths},
+        "train": {
+            "ema_decay": 0.5,
+            "losses": losses,
+            "optim_g": {"type": "Adam", "lr": 1e-3},
+            "scheduler": {"type": "MultiStepLR", "milestones": [1000]},
+            **changes.pop("train", {}),
+        },
+        **changes,
+    }

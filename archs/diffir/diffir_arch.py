@@ -77,6 +77,12 @@ class DiffIRS1(_Stage):
         self.E = CPEN(3 + 3 * self.SCALE**2, n_encoder_res)
 
     @classmethod
+    def check_options(cls, entry: Opt, key: str, opt: Opt, is_train: bool) -> Iterator[Problem]:
+        """Check that the model shows GT to the network."""
+        if key == "network_g" and opt.get("model_type") != "DiffIRModel":
+            yield Problem("model_type", f"must be DiffIRModel, which shows GT to {key} of type {cls.__name__}")
+
+    @classmethod
     def read_arguments(cls, state: Mapping[str, Tensor]) -> dict[str, Any] | None:
         """Return the arguments of the network with these weights, None where they are no DiffIRS1's."""
         if any(name not in state for name in ("G.patch_embed.proj.weight", "E.mlp.0.weight")):

@@ -12,8 +12,10 @@ from basicsr.losses import build_loss
 from torch import Tensor, nn
 
 
-def name_outputs(net: nn.Module, output: Tensor | tuple[Tensor, ...]) -> dict[str, Tensor]:
+def name_outputs(net: nn.Module, output: Tensor | tuple[Tensor | None, ...]) -> dict[str, Tensor]:
     """Return what a generator returned in training mode, by name: as its class attribute OUTPUTS lists, else "sr".
+
+    An output that was not asked for is None, and left out.
 
     Raises:
         UserError: it returned more or less than it declares.
@@ -25,7 +27,7 @@ def name_outputs(net: nn.Module, output: Tensor | tuple[Tensor, ...]) -> dict[st
             f"{type(net).__name__} returned {len(values)} outputs in training mode, and its class attribute OUTPUTS "
             f"names {', '.join(names)}; without OUTPUTS it is sr alone."
         )
-    return dict(zip(names, values, strict=True))
+    return {name: value for name, value in zip(names, values, strict=True) if value is not None}
 
 
 class StepInputs:

@@ -22,10 +22,9 @@ def build_average(model: Any) -> nn.Module:
         average: nn.Module = model.lora.build_average(bare)
     else:
         average = build_network(model.opt["network_g"]).to(model.device)
+        update_average(average, bare, 0)  # what a file lacks that is not loaded strictly begins as net_g's
         if load_path is not None:
             model.load_network(average, load_path, path.get("strict_load_g", True), "params_ema")
-        else:
-            update_average(average, bare, 0)
     if model.channels_last:
         to_channels_last(average)
     return average.eval()

@@ -291,19 +291,26 @@ def _other_experiment(state: Path, opt: dict[str, Any]) -> str:
 def _resume_networks(opt: dict[str, Any], state: dict[str, Any]) -> None:
     """Take the networks of a training state; with LoRA net_g's base from where it was, and its adapter from the state.
 
+    A network that is not in the state, since it is not trained, stays what it was.
+
     Raises:
         WeightsError: the state was saved with LoRA and the option file has none.
     """
     path, iteration = opt["path"], state["iter"]
     base = {key: path[key] for key in ("pretrain_network_g", "param_key_g") if key in path}
+    saved = state.get(OURS, {}).get("networks", {})
+    names = [key.removeprefix("network_") for key in opt if key.startswith("network_")]
+    frozen = [name for name in names if saved and f"net_{name}_{iteration}.pth" not in saved]
+    kept = {key: path.get(key) for name in frozen for key in (f"pretrain_network_{name}", f"param_key_{name}")}
     check_resume(opt, iteration)
+    path |= {key: value for key, value in kept.items() if value is not None}
     adapter = f"net_g_lora_{iteration}.pth"
     if "network_g" in (path.get("ignore_resume_networks") or ()):
         return
     if opt.get("lora") is not None:
         path |= {**base, "resume_lora_g": str(Path(path["models"], adapter))}
         print(f"lora: net_g is {base.get('pretrain_network_g')} with the adapter {path['resume_lora_g']}")
-    elif adapter in state.get(OURS, {}).get("networks", {}):
+    elif adapter in saved:
         raise WeightsError(
             f"{path['resume_state']} was saved with lora, a section that the option file no longer has. Put it back, "
             f"or begin a new run from the merged network, path.pretrain_network_g: .../net_g_{iteration}.pth."

@@ -7,7 +7,10 @@ skips in a row and what was said.
 
 import os
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from prismsr.models.training.basicsr_patches import init_dist, patch_basicsr
 from prismsr.models.training.rank_agreement import leave
@@ -26,7 +29,15 @@ SPSR = {
     "losses": {**LOSSES, "l_g_branch": {"type": "BranchLoss"}, "l_g_gan": {**LOSSES["l_g_gan"], "view": "gradient"}},
 }
 """Two outputs, and a discriminator that sees gradient maps."""
-METHODS = {"plain": {"network_g": {**COMPACT, "upscale": 4}, "losses": LOSSES}, "spsr": SPSR}
+SMALL = {"dim": 8, "num_blocks": [1, 1, 1, 1], "num_refinement_blocks": 1, "n_encoder_res": 1}
+PRIOR = {
+    "model_type": "DiffIRModel",
+    "network_g": {"type": "DiffIRS2", **SMALL},
+    "network_s1": {"type": "DiffIRS1", **SMALL},
+    "losses": {"l_prior": {"type": "PriorLoss"}},
+}
+"""The encoder phase; its teacher has the weights of seed 0 in each process."""
+METHODS = {"plain": {"network_g": {**COMPACT, "upscale": 4}, "losses": LOSSES}, "spsr": SPSR, "prior": PRIOR}
 
 
 def main(out: str, batch: int, accum_iter: int, spoilt: int, method: str) -> None:
@@ -46,6 +57,9 @@ def main(out: str, batch: int, accum_iter: int, spoilt: int, method: str) -> Non
         if iteration == spoilt:
             gt[-1, 0, 0, 0] = torch.nan
         paths = [f"{number}.png" for number in range(batch)]
+        if hasattr(model, "teacher"):  # its noise is that of one process, too
+            noise = torch.randn(batch, 256, generator=generator)[mine]
+            model._batch = partial(_replace_noise, type(model)._batch, model, noise)
         model.feed_data({"gt": gt[mine], "lq": lq[mine], "gt_path": paths[mine]})
         model.optimize_parameters(iteration)
         logs.append(model.get_current_log())
@@ -59,17 +73,21 @@ def main(out: str, batch: int, accum_iter: int, spoilt: int, method: str) -> Non
         leave(0)
 
 
+def _replace_noise(make_batch: Callable, model: Any, noise: torch.Tensor) -> dict:
+    return {**make_batch(model), "ipr_noise": noise}
+
+
 def _options(several: bool, rank: int, world: int, accum_iter: int, method: dict) -> dict:
     return {
         "name": "test",
-        "model_type": "PrismSRModel",
+        "model_type": method.get("model_type", "PrismSRModel"),
         "scale": 4,
         "num_gpu": 0,
         "dist": several,
         "rank": rank,
         "world_size": world,
         "is_train": True,
-        "network_g": dict(method["network_g"]),
+        **{key: dict(method[key]) for key in ("network_g", "network_s1") if key in method},
         "network_d": {**COMPACT, "upscale": 1},
         "path": {"models": str(Path.cwd()), "training_states": str(Path.cwd())},
         "train": {

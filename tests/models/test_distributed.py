@@ -9,6 +9,7 @@ import torch
 
 SCRIPT = Path(__file__).with_name("distributed_steps.py")
 BATCH = 4
+CASES = [(1, 0, "plain"), (2, 3, "plain"), (2, 0, "spsr"), (2, 0, "prior")]
 ROUNDING = 1e-10  # of gradients, sums of 1e4 terms that are below 1 together: 1e4 * 2^-53 = 1e-12 in each of 4 steps
 
 
@@ -33,7 +34,7 @@ def _run_two(folder, accum_iter, spoilt, method):
 
 
 @pytest.mark.usefixtures("double")
-@pytest.mark.parametrize(("accum_iter", "spoilt", "method"), [(1, 0, "plain"), (2, 3, "plain"), (2, 0, "spsr")])
+@pytest.mark.parametrize(("accum_iter", "spoilt", "method"), CASES)
 def test_two_processes_train_as_one_with_the_whole_batch(tmp_path, accum_iter, spoilt, method):
     alone = _run_alone(tmp_path, spoilt, method)
     ranks = _run_two(tmp_path, accum_iter, spoilt, method)
