@@ -117,7 +117,12 @@ def test_goes_on_from_its_checkpoint_with_equal_bits(tmp_path, snapshot, losses)
 
 
 def test_resuming_keeps_the_file_of_the_teacher(tmp_path):
-    path = {"models": str(tmp_path), "resume_state": "5.state", "param_key_s1": "params_ema", "param_key_g": "params_ema"}
+    path = {
+        "models": str(tmp_path),
+        "resume_state": "5.state",
+        "param_key_s1": "params_ema",
+        "param_key_g": "params_ema",
+    }
     options = {"network_g": {}, "network_s1": {}, "path": {**path, "pretrain_network_s1": "s1.pth"}}
     _resume_networks(options, {"iter": 5, OURS: {"networks": {"net_g_5.pth": "0"}}})
     assert options["path"] == {
