@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
 PY := .venv/bin/python
 
-.PHONY: demo demo-diffusion demo-diffir demo-resshift demo-stablesr test lint types venv venv-dev clean
+.PHONY: demo demo-diffusion demo-diffir demo-resshift demo-stablesr test lint types docs venv venv-dev clean
 
 venv:
 	@$(PYTHON) tools/make_venv.py
@@ -30,5 +30,8 @@ types: venv-dev
 	$(PY) -m mypy -p prismsr
 	$(PY) -m mypy basicsr/train.py basicsr/test.py
 
+docs: venv-dev  # site/index.html; strict: a broken link is an error
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
+
 clean:
-	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv build site *.egg-info .pytest_cache .mypy_cache .ruff_cache
