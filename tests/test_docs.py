@@ -41,7 +41,8 @@ def find_missing_paths(text: str) -> Iterator[str]:
     for path in (path for word in words for path in expand(word.rstrip(".,/"))):
         if not path.startswith(EXAMPLES) and not any(ROOT.glob(path)):
             yield path
-    names = {file.name for folder in ("options", "tools/paper_tables") for file in (ROOT / folder).rglob("*.yml")}
+    files = [*ROOT.glob("*.yml"), *(ROOT / "options").rglob("*.yml"), *(ROOT / "tools/paper_tables").rglob("*.yml")]
+    names = {file.name for file in files}
     for name in (name for word in re.findall(r"(?<![\w/.*{},-])[\w{},]+\.yml\b", text) for name in expand(word)):
         if name not in names and name not in USERS:
             yield name
