@@ -7,6 +7,7 @@ from prismsr.archs.lgcaa.lgcaa_arch import LGCAANet as LGCAANet
 from prismsr.archs.nafnet_arch import NAFNet as NAFNet
 from prismsr.archs.prompt_discriminator_arch import PromptDiscriminator as PromptDiscriminator
 from prismsr.archs.ranker_vgg_arch import RankerVGG as RankerVGG
+from prismsr.archs.resshift.image_vq_arch import ImageVQ as ImageVQ
 from prismsr.archs.resshift.resshift_arch import ResShiftNet as ResShiftNet
 from prismsr.archs.spsr_arch import SPSRNet as SPSRNet
 from prismsr.archs.srresnet_arch import SRResNet as SRResNet

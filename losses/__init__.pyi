@@ -19,3 +19,4 @@ from prismsr.losses.rank_loss import RankLoss as RankLoss
 from prismsr.losses.self_similarity.self_similarity_loss import SelfSimilarityLoss as SelfSimilarityLoss
 from prismsr.losses.self_similarity.self_similarity_loss import self_similarity_graph as self_similarity_graph
 from prismsr.losses.self_similarity.self_similarity_loss import self_similarity_loss as self_similarity_loss
+from prismsr.losses.sr_lpips_loss import SRLPIPSLoss as SRLPIPSLoss

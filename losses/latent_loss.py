@@ -21,12 +21,12 @@ class LatentLoss(nn.Module):
         tensor(0.5000)
     """
 
-    inputs = ("prediction", "target")
+    inputs = ("latent_prediction", "latent")
 
     def __init__(self, loss_weight: float = 1.0) -> None:
         super().__init__()
         self.loss_weight = loss_weight
 
-    def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
+    def forward(self, latent_prediction: Tensor, latent: Tensor) -> Tensor:
         """Return scalar loss of latents (B, C, h, w)."""
-        return self.loss_weight * F.mse_loss(prediction, target)
+        return self.loss_weight * F.mse_loss(latent_prediction, latent)

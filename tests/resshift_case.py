@@ -1,6 +1,8 @@
 """ResShift's tiny network of which the release's outputs were written down, with the release's names."""
 
 from collections.abc import Iterator
+from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
 from prismsr.archs.resshift.options import VQOptions
@@ -9,7 +11,10 @@ from prismsr.archs.resshift.resshift_arch import ResShiftNet
 from prismsr.archs.resshift.vq_model import vq_config
 
 import torch
+from basicsr.models import build_model
+from basicsr.utils import set_random_seed
 from published_fill import fill
+from torch import Tensor
 
 UNET = {"channels": [32, 64], "layers": 1}
 SWIN = {"dim": 32, "head": 16}
@@ -123,3 +128,47 @@ def make_net(**changes: Any) -> Any:
     net.load_state_dict(ResShiftNet.convert_published(state), strict=False)
     fill_vq(net.vae, VQOptions.model_validate(net.sections["vq"]))
     return net.eval()
+
+
+LOSSES = {
+    "l_latent": {"type": "LatentLoss"},
+    "l_ssl": {"type": "SelfSimilarityLoss", "mask_stride": 3},
+    "l_pix": {"type": "L1Loss", "loss_weight": 0.1},
+}
+NETWORK = {
+    "type": "ResShiftNet",
+    "unet": {"channels": [8, 16], "layers": 1, "groups": 4},
+    "swin": {"dim": 8, "head": 4, "window": 2, "ratio": 2},
+    "vq": {"channels": [8, 8, 16], "layers": 1, "codes": 32, "groups": 4},
+    "schedule": SCHEDULE,
+}
+"""For the step: it reduces by 4, and its latents are multiples of 4."""
+
+
+def options(folder: Path, network: dict[str, Any] = NETWORK, **train: Any) -> dict[str, Any]:
+    """Return the merged options of a training, as BasicSR's pipeline hands them to the model."""
+    section = {
+        "ema_decay": 0.9,
+        "losses": deepcopy(LOSSES),
+        "optim_g": {"type": "Adam", "lr": 1e-3},
+        "scheduler": {"type": "MultiStepLR", "milestones": [10000]},
+        **train,
+    }
+    return {
+        "name": "test", "model_type": "ResShiftModel", "scale": 4, "num_gpu": 0, "dist": False, "rank": 0,
+        "world_size": 1, "is_train": True, "manual_seed": 0, "network_g": deepcopy(network), "train": section,
+        "val": {}, "path": {"models": str(folder), "training_states": str(folder)},
+    }  # fmt: skip
+
+
+def make(folder: Path, network: dict[str, Any] = NETWORK, **train: Any) -> Any:
+    """Return a ResShiftModel with the weights of seed 0."""
+    set_random_seed(0)
+    return build_model(options(folder, network, **train))
+
+
+def batch(size: int = 2, side: int = 32, seed: int = 1) -> dict[str, Tensor]:
+    """Return random images: gt (B, 3, side, side) and lq a quarter of it."""
+    generator = torch.Generator().manual_seed(seed)
+    gt = torch.rand(size, 3, side, side, generator=generator)
+    return {"gt": gt, "lq": torch.nn.functional.interpolate(gt, scale_factor=0.25, mode="area")}

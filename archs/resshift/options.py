@@ -1,7 +1,13 @@
-"""The nested sections of ResShiftNet in an option file: `unet`, `swin` and `vq`; `schedule` is beside its formulas."""
+"""The nested sections of ResShiftNet in an option file: `unet`, `swin` and `vq`; and how it samples.
 
-from typing import Literal
+`schedule` is beside its formulas.
+"""
 
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from prismsr.archs.latent.options import fill_defaults
+from prismsr.archs.latent.sampling.options import LatentSampling
 from prismsr.utils.options.schema import Options
 
 from pydantic import Field
@@ -42,3 +48,26 @@ class VQOptions(Options):
     attention: bool = Field(default=True, description="in the middle, over the whole map")
     quantize: bool = Field(default=True, description="decode the nearest codes; false: the latents as they are")
     seed: int = Field(default=0, description="of random weights")
+
+
+class ResShiftSampling(LatentSampling):
+    """`val.sampling`: tiles as the release has them; its steps are those of network_g.schedule."""
+
+    colour_fix: Literal["none", "adain", "wavelet"] = Field(default="none", description="colours from the LR image")
+    tile: int = Field(default=512, ge=0, description="longest side of the UNet's tiles; 0: the whole image at once")
+    tile_overlap: int = Field(default=64, ge=0, description="latents that neighbours share, at most half a tile")
+    vae_tile: int = Field(default=128, ge=0, description="longest side of the VAE's tiles; 0: the whole image at once")
+    min_side: None = Field(default=None, description="not for ResShift, whose latents have the LR image's size")
+
+
+def latent_multiple(arguments: Mapping[str, Any]) -> int | None:
+    """Return of what the sides of latents must be multiples, by ResShiftNet's arguments; None where they are wrong."""
+    channels = fill_defaults(UNetOptions, arguments["unet"]).channels
+    window = fill_defaults(SwinOptions, arguments["swin"]).window
+    return window * 2 ** (len(channels) - 1) if isinstance(channels, list) and isinstance(window, int) else None
+
+
+def vq_factor(arguments: Mapping[str, Any]) -> int:
+    """Return by how much the autoencoder reduces the sides, by ResShiftNet's arguments; 1 where they are wrong."""
+    channels = fill_defaults(VQOptions, arguments["vq"]).channels
+    return 2 ** (len(channels) - 1) if isinstance(channels, list) else 1

@@ -3,9 +3,10 @@
 Paper: SSL, table 2, ResShift.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
+from prismsr.archs.latent.sampling.denoising import Predict
 from prismsr.utils.options.schema import Options
 
 import torch
@@ -43,6 +44,9 @@ class ResidualShift:
         >>> ResidualShift(ScheduleOptions()).root[:3].mul(1e6).round().int()
         tensor([ 20000, 117165, 176305], dtype=torch.int32)
     """
+
+    PREDICTS: ClassVar = "latent"
+    """See NoiseProcess: losses compare `latent_prediction` with `latent`."""
 
     def __init__(self, options: ScheduleOptions) -> None:
         self.options = options
@@ -97,7 +101,7 @@ class ResidualShift:
 
     def denoise(
         self,
-        predict: Callable[[Tensor, Tensor], Tensor],
+        predict: Predict,
         start: Tensor | None,
         shape: torch.Size,
         options: Any,

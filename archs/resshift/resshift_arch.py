@@ -4,17 +4,30 @@ Paper: SSL, table 2, ResShift.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from prismsr.archs.latent.options import fill_defaults, parse_section
-from prismsr.archs.resshift.options import SwinOptions, UNetOptions, VQOptions
+from prismsr.archs.latent.sampling.enlarged_image import EnlargedImage
+from prismsr.archs.latent.sampling.latent_tiling import Window
+from prismsr.archs.latent.sampling.vae_tiles import decode_tiled, encode_tiled
+from prismsr.archs.latent.trained_parts import keep_trained_alone
+from prismsr.archs.resshift.options import (
+    ResShiftSampling,
+    SwinOptions,
+    UNetOptions,
+    VQOptions,
+    latent_multiple,
+    vq_factor,
+)
 from prismsr.archs.resshift.published_names import rename_unet
 from prismsr.archs.resshift.residual_shift import ResidualShift, ScheduleOptions
 from prismsr.archs.resshift.swin_layer import SwinLayer, add_swin_layers
 from prismsr.archs.resshift.vq_model import build_diffusers, build_vq, decode_latents, encode_images
 from prismsr.utils.errors import OptionError
-from prismsr.utils.options.problems import join
+from prismsr.utils.options.problems import Problem, join
+from prismsr.utils.options.sections import Opt
 from prismsr.utils.options.signatures import Section
+from prismsr.utils.padding import pad_to_windows
 from prismsr.utils.weights.needs import Need, file_needs
 
 import torch
@@ -36,15 +49,27 @@ class ResShiftNet(nn.Module):
         schedule: see ScheduleOptions.
 
     Attributes:
+        trained: names of the UNet's parameters.
         process: the schedule's formulas.
-        factor: by which the autoencoder reduces the sides.
-        multiple: of which the sides of latents have to be multiples.
+        factor, multiple: by which the autoencoder reduces the sides, and which divides an image's.
+        latent_channels: of x_t.
         sections: the options with all defaults filled in, for the record.
 
     Raises:
         OptionError: an option is wrong; the message has its key.
         WeightsError: the autoencoder's weights are not at hand.
     """
+
+    SAMPLING: ClassVar = ResShiftSampling
+    NOTES: ClassVar = "resshift"
+    MEANING: ClassVar = ("swin", "schedule")
+    FROZEN: ClassVar = ("vq",)
+
+    @classmethod
+    def check_options(cls, entry: Opt, key: str, opt: Opt, is_train: bool) -> Iterator[Problem]:
+        """Check that the model is ResShift's."""
+        if opt.get("model_type") != "ResShiftModel":
+            yield Problem("model_type", f"ResShiftModel and {key} of type {cls.__name__} go together")
 
     @classmethod
     def weights_needed(cls, arguments: Mapping[str, Any], key: str) -> Iterator[Need]:
@@ -69,10 +94,11 @@ class ResShiftNet(nn.Module):
             "schedule": self.process.options.model_dump(),
         }
         self.latent_channels, self.quantize = vq_options.latents, vq_options.quantize
-        self.factor = 2 ** (len(vq_options.channels) - 1)
-        self.multiple = swin_options.window * 2 ** (len(unet_options.channels) - 1)
+        self.factor = vq_factor(self.sections)
+        self.multiple = self.factor * (latent_multiple(self.sections) or 1)
         self.unet = build_unet(unet_options, swin_options, self.latent_channels)
-        self.vae = build_vq(vq_options).eval().requires_grad_(False)
+        self.vae = build_vq(vq_options).eval()
+        keep_trained_alone(self, [f"unet.{name}" for name, _ in self.unet.named_parameters()])
 
     def forward(self, z_t: Tensor, t: Tensor, lq: Tensor) -> Tensor:
         """Predict x_0, (B, C, h, w).
@@ -85,8 +111,9 @@ class ResShiftNet(nn.Module):
         Raises:
             ValueError: sides are not multiples of `multiple`.
         """
-        if any(side % self.multiple for side in z_t.shape[-2:]):
-            raise ValueError(f"Latents are {tuple(z_t.shape[-2:])}; both sides must be multiples of {self.multiple}.")
+        multiple = self.multiple // self.factor
+        if any(side % multiple for side in z_t.shape[-2:]):
+            raise ValueError(f"Latents are {tuple(z_t.shape[-2:])}; both sides must be multiples of {multiple}.")
         if lq.shape[-2:] != z_t.shape[-2:]:
             lq = F.interpolate(lq, z_t.shape[-2:], mode="bicubic")
         inputs = torch.cat([self.process.scale_input(z_t, t), 2 * lq - 1], 1)
@@ -110,11 +137,45 @@ class ResShiftNet(nn.Module):
         """
         return {f"unet.{name}": value for name, value in rename_unet(state).items()}
 
+    def prepare(
+        self, source: EnlargedImage, options: ResShiftSampling, generator: torch.Generator
+    ) -> "PreparedResShift":
+        """Return the network as a Sampler uses it, for the images of `source`; nothing is drawn."""
+        return PreparedResShift(self, source, options)
+
+    def store_frozen_parts(self) -> None:
+        """Keep the autoencoder as it is, in float32."""
+
+    def enable_gradient_checkpointing(self) -> None:
+        """Compute the UNet's activations again instead of keeping them; gradients stay the same."""
+        self.unet.enable_gradient_checkpointing()
+
     def train(self, mode: bool = True) -> "ResShiftNet":
         """Set the mode; the autoencoder stays in evaluation mode."""
         super().train(mode)
         self.vae.train(False)
         return self
+
+
+class PreparedResShift:
+    """A ResShiftNet with its LR images, mirrored to whole windows, as a Sampler uses it; see `sampler.Prepared`."""
+
+    def __init__(self, net: ResShiftNet, source: EnlargedImage, options: ResShiftSampling) -> None:
+        self.net, self.options = net, options
+        scale = source.size[0] // source.lq.shape[-2]
+        lq = pad_to_windows(source.lq, max(net.multiple // scale, 1))
+        padded = EnlargedImage(lq, source.padded, clamp=False)
+        self.start = encode_tiled(net.vae, padded, options, net.encode)
+        self.lq = F.interpolate(lq, self.start.shape[-2:], mode="bicubic")
+
+    def predict(self, window: Window, latents: Tensor, t: Tensor) -> Tensor:
+        """Return x_0 of a window's latents."""
+        clean: Tensor = self.net(latents, t, window.of(self.lq))
+        return clean
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Return the images, in tiles."""
+        return decode_tiled(self.net.vae, latents, self.options, self.net.decode)
 
 
 def build_unet(options: UNetOptions, swin: SwinOptions, latent_channels: int) -> Any:

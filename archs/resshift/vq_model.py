@@ -51,6 +51,7 @@ def build_vq(options: VQOptions) -> Any:
         state = rename_vq(state, config)
         require_fit(vq, state, options.path)
         vq.load_state_dict(state)
+    vq._supports_gradient_checkpointing = True  # its parts do, and diffusers does not say so
     return vq
 
 

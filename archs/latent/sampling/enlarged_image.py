@@ -7,9 +7,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
-def enlarge(lq: Tensor, size: tuple[int, int]) -> Tensor:
+def enlarge(lq: Tensor, size: tuple[int, int], clamp: bool = True) -> Tensor:
     """Return LR images (B, 3, h, w) at HR's size (H, W), bicubic, clamped to [0, 1]: condition, source of colours."""
-    return F.interpolate(lq, size, mode="bicubic").clamp(0, 1)
+    enlarged = F.interpolate(lq, size, mode="bicubic")
+    return enlarged.clamp(0, 1) if clamp else enlarged
 
 
 class EnlargedImage:
@@ -19,18 +20,19 @@ class EnlargedImage:
         lq: LR images, RGB (B, 3, h, w) in [0, 1].
         size: (H, W) of HR.
         multiple: that both sides are mirrored to.
+        clamp: to [0, 1], as `enlarge` does.
 
     Attributes:
         size: (H, W) without what is mirrored.
         padded: (H, W) with it.
     """
 
-    def __init__(self, lq: Tensor, size: tuple[int, int], multiple: int = 1) -> None:
-        self.lq, self.size = lq, size
+    def __init__(self, lq: Tensor, size: tuple[int, int], multiple: int = 1, clamp: bool = True) -> None:
+        self.lq, self.size, self.clamp = lq, size, clamp
         self.padded = -(-size[0] // multiple) * multiple, -(-size[1] // multiple) * multiple
 
     def window(self, place: Window) -> Tensor:
-        """Return the part (B, 3, h, w) in [0, 1] of the padded image, on the LR images' device."""
+        """Return the part (B, 3, h, w) of the padded image, on the LR images' device."""
         y, x = (
             _positions(part, length, source)
             for part, length, source in zip(place, self.size, self.lq.shape[-2:], strict=True)
@@ -38,7 +40,7 @@ class EnlargedImage:
         grid = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1).to(self.lq)
         grid = grid.expand(len(self.lq), -1, -1, -1)
         part = F.grid_sample(self.lq, grid, mode="bicubic", padding_mode="border", align_corners=False)
-        return part.clamp_(0, 1)
+        return part.clamp_(0, 1) if self.clamp else part
 
     def rows(self, top: int, bottom: int) -> Tensor:
         """Return whole rows (B, 3, bottom - top, W) without what is mirrored."""

@@ -30,7 +30,7 @@ class Window(NamedTuple):
         return Window(*(slice(part.start * factor, part.stop * factor) for part in self))
 
 
-def split_map(height: int, width: int, tile: int, overlap: int) -> list[Window]:
+def split_map(height: int, width: int, tile: int, overlap: int, multiple: int = 1) -> list[Window]:
     """Return tiles of at most tile x tile that cover the map, evenly, the last ones flush with its border.
 
     Args:
@@ -38,11 +38,12 @@ def split_map(height: int, width: int, tile: int, overlap: int) -> list[Window]:
         width: of the map.
         tile: side at the most; 0 for one window.
         overlap: what neighbours share at the least, up to half of `tile`.
+        multiple: grid that all tiles keep to.
 
     Raises:
         ValueError: see `prismsr.utils.tiling.split_axis`.
     """
-    rows, columns = (split_axis(length, tile, overlap) for length in (height, width))
+    rows, columns = (split_axis(length, tile, overlap, multiple) for length in (height, width))
     return [Window(*place) for place in product(rows, columns)]
 
 
@@ -61,7 +62,13 @@ def split_cores(height: int, width: int, tile: int, overlap: int) -> list[Window
 
 
 def blend_windows(
-    run: Callable[[Window], Tensor], height: int, width: int, tile: int, overlap: int, factor: int = 1
+    run: Callable[[Window], Tensor],
+    height: int,
+    width: int,
+    tile: int,
+    overlap: int,
+    factor: int = 1,
+    multiple: int = 1,
 ) -> Tensor:
     """Return the weighted mean of what `run` gives for each tile; with one tile, that itself.
 
@@ -74,14 +81,15 @@ def blend_windows(
         tile: see `split_map`.
         overlap: see `split_map`.
         factor: by which the result is larger than the map.
+        multiple: see `split_map`.
 
     Returns:
         (B, C, factor * height, factor * width), float32 where there are several tiles.
     """
-    places = split_map(height, width, tile, overlap)
+    places = split_map(height, width, tile, overlap, multiple)
     if len(places) == 1:
         return run(places[0])
-    rows, columns = (weigh_tiles(side, tile, overlap, factor, window="gaussian") for side in (height, width))
+    rows, columns = (weigh_tiles(side, tile, overlap, factor, multiple, window="gaussian") for side in (height, width))
     total: Tensor | None = None
     for place, (down, across) in zip(places, product(rows, columns), strict=True):
         part = run(place).float()

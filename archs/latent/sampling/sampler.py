@@ -76,7 +76,7 @@ class Sampler:
             def run(window: Window) -> Tensor:
                 return prepared.predict(window, window.of(latents), t)
 
-            return blend_windows(run, *size, options.tile, options.tile_overlap)
+            return blend_windows(run, *size, options.tile, options.tile_overlap, multiple=net.multiple // net.factor)
 
         shape = torch.Size((len(source.lq), net.latent_channels, *size))
         latents = net.process.denoise(predict, prepared.start, shape, options, generator).to(device)

@@ -1,4 +1,4 @@
-"""Encode and decode images of any size by an AutoencoderKL in tiles, with the memory of one tile.
+"""Encode and decode images of any size by an autoencoder of diffusers in tiles, with the memory of one tile.
 
 The middle attention sees a tile alone, as in diffusers' own tiling. Statistics of group norms are shared between tiles,
 see SharedNorms, or those of each tile, which shows as a change of tone from one to the next.
@@ -17,37 +17,45 @@ from prismsr.archs.latent.stable_diffusion import decode_latents, encode_images,
 from torch import Tensor
 
 
-def encode_tiled(vae: Any, source: EnlargedImage, options: LatentSampling) -> Tensor:
+def encode_tiled(
+    vae: Any, source: EnlargedImage, options: LatentSampling, encode: Callable[[Tensor], Tensor] | None = None
+) -> Tensor:
     """Return scaled latents (B, 4, H / 8, W / 8), the posterior's mode, of enlarged LR images.
 
     Args:
-        vae: AutoencoderKL.
+        vae: AutoencoderKL, or another with `encode`.
         source: padded to multiples of 8.
         options: vae_tile, vae_overlap and vae_norm_stages are read.
+        encode: gives the latents of images by the VAE in another way.
     """
     factor = vae_factor(vae)
+    encode = encode or partial(encode_images, vae, sample=False)
 
     def run(window: Window) -> Tensor:
-        return encode_images(vae, source.window(window.enlarge(factor)), sample=False)
+        return encode(source.window(window.enlarge(factor)))
 
     size = source.padded[0] // factor, source.padded[1] // factor
     return _in_tiles(vae.encoder, run, size, 1, options).float()
 
 
-def decode_tiled(vae: Any, latents: Tensor, options: LatentSampling) -> Tensor:
+def decode_tiled(
+    vae: Any, latents: Tensor, options: LatentSampling, decode: Callable[[Tensor], Tensor] | None = None
+) -> Tensor:
     """Return RGB images (B, 3, 8 h, 8 w), about [0, 1], of scaled latents (B, 4, h, w); on the CPU if there are tiles.
 
     Args:
-        vae: AutoencoderKL.
+        vae: AutoencoderKL, or another with `decode`.
         latents: on the VAE's device.
         options: vae_tile, vae_overlap and vae_norm_stages are read.
+        decode: gives the images of latents by the VAE in another way.
     """
     size = latents.shape[-2], latents.shape[-1]
+    decode = decode or partial(decode_latents, vae)
     if len(split_map(*size, options.vae_tile, options.vae_overlap)) == 1:
-        return decode_latents(vae, latents).float()
+        return decode(latents).float()
 
     def run(window: Window) -> Tensor:
-        return decode_latents(vae, window.of(latents)).float().cpu()
+        return decode(window.of(latents)).float().cpu()
 
     return _in_tiles(vae.decoder, run, size, vae_factor(vae), options)
 
