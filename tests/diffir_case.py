@@ -49,10 +49,15 @@ def assert_row(tensor, mean, deviation, first, last, weighted):
 
 def make_model(folder, losses, stage=2, **changes):
     """A DiffIRModel whose networks have these weights; the teacher's are in the folder's net_s1_1.pth."""
-    torch.save({"params": fill_waves(DiffIRS1(**TINY)).state_dict()}, folder / "net_s1_1.pth")
+    torch.save(make_teacher(), folder / "net_s1_1.pth")
     model = build_model(make_options(folder, losses, stage, **changes))
     fill_waves(model.net_g)
     return model
+
+
+def make_teacher():
+    """The first stage's checkpoint."""
+    return {"params": fill_waves(DiffIRS1(**TINY)).state_dict()}
 
 
 def make_options(folder, losses, stage=2, **changes):
