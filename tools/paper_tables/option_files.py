@@ -1,4 +1,4 @@
-"""List a paper's option files with the rows of its tables that they make, as options/PAPER/README.md.
+"""List a paper's option files with the rows of its tables that they make, as README.md of their folder in options.
 
 `python -m prismsr.tools.paper_tables.option_files` writes these files anew from the YAML files beside this one.
 """
@@ -13,6 +13,8 @@ from prismsr.tools.paper_tables import FOLDER, PAPERS, read_mapping
 from prismsr.utils.tables import markdown_table
 
 ROOT = FOLDER.parents[1]
+FOLDERS = {**{paper: paper for paper in PAPERS}, "diffusion": "ssl"}
+"""The paper of each folder of option files."""
 
 
 def find_rows(tables: Mapping[str, Any]) -> dict[str, list[str]]:
@@ -36,15 +38,17 @@ def read_purpose(file: Path) -> str:
     return re.split(r"\.(?: |$)", text)[0]
 
 
-def format_readme(paper: str) -> str:
-    """Return the text of options/PAPER/README.md."""
+def format_readme(folder: str) -> str:
+    """Return the text of options/FOLDER/README.md."""
+    paper = FOLDERS[folder]
     rows = find_rows(read_mapping(paper))
+    title = paper.upper() if folder == paper else f"{paper.upper()}'s {folder} methods"
     cells = [
-        (f"[{file.name}]({file.name})", read_purpose(file), "; ".join(rows.get(f"options/{paper}/{file.name}", ["-"])))
-        for file in sorted((ROOT / "options" / paper).glob("*.yml"))
+        (f"[{file.name}]({file.name})", read_purpose(file), "; ".join(rows.get(f"options/{folder}/{file.name}", ["-"])))
+        for file in sorted((ROOT / "options" / folder).glob("*.yml"))
     ]
     return (
-        f"# Option files of {paper.upper()}\n\n"
+        f"# Option files of {title}\n\n"
         f"What each file makes of the paper's tables; "
         f"[docs/papers/{paper}.md](../../docs/papers/{paper}.md) has the equations.\n"
         "Written by `python -m prismsr.tools.paper_tables.option_files`.\n\n"
@@ -54,5 +58,5 @@ def format_readme(paper: str) -> str:
 
 
 if __name__ == "__main__":
-    for name in PAPERS:
+    for name in FOLDERS:
         (ROOT / "options" / name / "README.md").write_text(format_readme(name), encoding="utf8")

@@ -1,13 +1,13 @@
 """The lists of option files are what the tables' YAML files say today."""
 
-from prismsr.tools.paper_tables.option_files import PAPERS, find_rows, format_readme, read_purpose
+from prismsr.tools.paper_tables.option_files import FOLDERS, find_rows, format_readme, read_purpose
 
 import pytest
 
 
-@pytest.mark.parametrize("paper", PAPERS)
-def test_committed_lists_are_up_to_date(repository, paper):
-    assert (repository / "options" / paper / "README.md").read_text(encoding="utf8") == format_readme(paper)
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_committed_lists_are_up_to_date(repository, folder):
+    assert (repository / "options" / folder / "README.md").read_text(encoding="utf8") == format_readme(folder)
 
 
 def test_rows_by_option_file():
