@@ -11,6 +11,9 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
+from prismsr.archs.stablesr.published import CFW, convert_wrapping
+from prismsr.utils.weights.files import load_strictly, network_weights
+
 import torch
 from basicsr.archs.rrdbnet_arch import RRDB
 from torch import Tensor, nn
@@ -18,6 +21,19 @@ from torch import Tensor, nn
 _resnet: Any = importlib.import_module("diffusers.models.resnet")
 LEVELS = (2, 1)
 """Levels of the VAE that are wrapped, counted from the image: 1/4 and 1/2 of its size."""
+
+
+def read_wrapping(vae: Any, path: str) -> "FeatureWrapping":
+    """Return the feature wrapping of a VAE with the fusion layers of a file: the published one, or our names alone.
+
+    Raises:
+        WeightsError: the file is missing, damaged, or has other layers.
+    """
+    state, _ = network_weights(path, None)
+    cfw = FeatureWrapping(vae)
+    published = any(name.startswith(CFW) for name in state)
+    load_strictly(cfw, convert_wrapping(state) if published else state, path)
+    return cfw
 
 
 class FusionLayer(nn.Module):

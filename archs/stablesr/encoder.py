@@ -10,7 +10,9 @@ from typing import Any
 
 from prismsr.archs.stablesr.options import StructOptions
 
+import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 _blocks: Any = importlib.import_module("diffusers.models.unets.unet_2d_blocks")
 _embeddings: Any = importlib.import_module("diffusers.models.embeddings")
@@ -25,7 +27,12 @@ class TimeAwareEncoder(nn.Module):
     Args:
         options: see StructOptions.
         latents: channels of the latents.
+
+    Attributes:
+        gradient_checkpointing: compute its activations again instead of keeping them.
     """
+
+    gradient_checkpointing = False
 
     def __init__(self, options: StructOptions, latents: int = 4) -> None:
         super().__init__()
@@ -62,10 +69,15 @@ class TimeAwareEncoder(nn.Module):
         embedded = self.time_embedding(self.time_proj(t.expand(len(z_lr))).to(z_lr.dtype))
         x, found = self.conv_in(z_lr), []
         for block in self.down_blocks:
-            x, states = block(x, embedded)
+            x, states = self._run(block, x, embedded)
             found.append(states[-2] if block.downsamplers else x)
-        found[-1] = self.mid_block(x, embedded)
-        return tuple(block(x, embedded) for block, x in zip(self.to_maps, found, strict=True))
+        found[-1] = self._run(self.mid_block, x, embedded)
+        return tuple(self._run(block, x, embedded) for block, x in zip(self.to_maps, found, strict=True))
+
+    def _run(self, block: nn.Module, *inputs: Tensor) -> Any:
+        if self.gradient_checkpointing and torch.is_grad_enabled():
+            return checkpoint(block, *inputs, use_reentrant=False)
+        return block(*inputs)
 
 
 def _start_at_the_identity(module: nn.Module) -> None:

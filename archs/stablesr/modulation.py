@@ -37,6 +37,8 @@ class SFT(nn.Module):
 
     def forward(self, h: Tensor, f: Tensor) -> Tensor:
         """Return h (B, C, height, width), modulated by f (B, condition, height, width)."""
+        if not h.requires_grad:
+            h = h.contiguous()  # torch 2.13's CPU code crashes for trained norms of what is channels_last and frozen
         hidden = self.mlp_shared(f)
         changed: Tensor = self.param_free_norm(h) * (1 + self.mlp_gamma(hidden)) + self.mlp_beta(hidden)
         return changed if self.scale is None else h + self.scale * (changed - h)

