@@ -1,4 +1,4 @@
-"""StableSR in BasicSR's trainer: modulated norms and a time-aware encoder learn the noise of latents beside the LR image.
+"""StableSR in BasicSR's trainer: modulated norms and a time-aware encoder learn to predict the noise of latents.
 
 Paper: StableSR (arXiv 2305.07015), sec. 3.1.
 """
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from prismsr.archs.latent.sampling.enlarged_image import enlarge
+from prismsr.archs.latent.stable_diffusion import posterior_moments
 from prismsr.models.latent_model import LatentModel
 from prismsr.models.stablesr.check import check_stablesr
 from prismsr.models.stablesr.options import StableSRTrainOptions
@@ -25,8 +26,8 @@ class StableSRModel(LatentModel):
     check_options = staticmethod(check_stablesr)
 
     def _condition(self, net: Any, part: Batch) -> Batch:
-        images = enlarge(part["lq"], part["gt"].shape[-2:])
-        return {"lq_latents": net.encode_lr(images, part.get("lq_posterior"))}
+        moments = posterior_moments(net.vae, enlarge(part["lq"], part["gt"].shape[-2:]))
+        return {"lq_latents": net.sample_lr(moments, part.get("lq_posterior"))}
 
     def _predict(self, z_t: Tensor, part: Batch) -> tuple[Tensor, dict[str, Any]]:
         return self.net_g(z_t, part["timesteps"], part["lq_latents"]), {}

@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from prismsr.archs.latent.noise import NoiseProcess, sample_latents
 from prismsr.archs.latent.options import fill_defaults, parse_section
 from prismsr.archs.latent.sampling.enlarged_image import EnlargedImage
-from prismsr.archs.latent.stable_diffusion import base_needs, build_unet, build_vae, posterior_moments, vae_factor
+from prismsr.archs.latent.stable_diffusion import base_needs, build_unet, build_vae, vae_factor
 from prismsr.archs.latent.trained_parts import keep_trained_alone, store_frozen
 from prismsr.archs.stablesr.empty_prompt import read_context
 from prismsr.archs.stablesr.modulation import Start, inject
@@ -129,22 +129,28 @@ class StableSRNet(nn.Module):
         self.multiple = self.factor * 2 ** (len(struct_options.mult) - 1)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(base_options.seed)  # not CUDA's, whose state differs between processes
-            self._build_control(struct_options, init, cfw)
+            self._build_control(struct_options, init)
             self._set_context(context)
+            self._build_wrapping(cfw)  # last: its own start is thrown away, and nothing else shall depend on it
         keep_trained_alone(self, _choose_trained(self, train_pattern or ["spade"]))
         store_frozen(self.unet, getattr(torch, base_options.frozen_dtype))
 
-    def _build_control(self, struct: StructOptions, init: Start, cfw: str | None) -> None:
-        # these import diffusers, which `import prismsr` has no need of
-        from prismsr.archs.stablesr.cfw import read_wrapping
+    def _build_control(self, struct: StructOptions, init: Start) -> None:
+        # it imports diffusers, which `import prismsr` has no need of
         from prismsr.archs.stablesr.encoder import TimeAwareEncoder
 
         levels = len(self.unet.down_blocks)
         if len(struct.mult) != levels:
-            raise OptionError(f"struct.mult: has {len(struct.mult)} levels, the UNet has {levels}; both must be the same")
+            raise OptionError(
+                f"struct.mult: has {len(struct.mult)} levels, the UNet has {levels}; both must be the same"
+            )
         self.maps = inject(self.unet, struct.channels, init)
         self.encoder = TimeAwareEncoder(struct, self.latent_channels)
-        self.cfw = None if cfw is None else read_wrapping(self.vae, cfw)
+
+    def _build_wrapping(self, path: str | None) -> None:
+        from prismsr.archs.stablesr.cfw import read_wrapping
+
+        self.cfw = None if path is None else read_wrapping(self.vae, path)
 
     def _set_context(self, context: str) -> None:
         width = self.unet.config.cross_attention_dim
@@ -169,15 +175,15 @@ class StableSRNet(nn.Module):
         noise: Tensor = self.unet(z_t, t, encoder_hidden_states=context, return_dict=False)[0]
         return noise
 
-    def encode_lr(self, images: Tensor, draws: Tensor | None) -> Tensor:
-        """Return scaled latents (B, 4, h, w) of enlarged LR images (B, 3, H, W) in [0, 1].
+    def sample_lr(self, moments: Tensor, draws: Tensor | None) -> Tensor:
+        """Return scaled latents (B, 4, h, w) of the LR images' posteriors.
 
         Args:
-            images: sides are multiples of the VAE's factor.
-            draws: standard normal, of the latents' shape: a sample of the posterior; None: its mode.
+            moments: mean and log variance, (B, 8, h, w).
+            draws: standard normal, (B, 4, h, w): a sample of the posterior; None: its mode.
         """
-        moments = posterior_moments(self.vae, images)
-        return sample_latents(moments, moments.new_zeros(()) if draws is None else draws, self.vae.config.scaling_factor)
+        draws = moments.new_zeros(()) if draws is None else draws
+        return sample_latents(moments, draws, self.vae.config.scaling_factor)
 
     def prepare(self, source: EnlargedImage, options: SamplingOptions, generator: torch.Generator) -> PreparedStableSR:
         """Return the network as a Sampler uses it, for the images of `source`; the LR latents may be drawn."""
@@ -210,7 +216,9 @@ def _choose_trained(net: StableSRNet, patterns: Sequence[str]) -> list[str]:
         part, *inner = name.split(".")
         if part == "encoder" or (part == "unet" and not set(patterns).isdisjoint(inner)):
             chosen.append(name)
-    unknown = [word for word in patterns if not any(word in name.split(".") for name in chosen if name.startswith("unet."))]
+    unknown = [
+        word for word in patterns if not any(word in name.split(".") for name in chosen if name.startswith("unet."))
+    ]
     if unknown:
         raise OptionError(f"train_pattern: no module of the UNet is named {', '.join(unknown)}; e.g. spade")
     return chosen

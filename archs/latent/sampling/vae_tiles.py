@@ -35,7 +35,7 @@ def encode_tiled(
         return encode(source.window(window.enlarge(factor)))
 
     size = source.padded[0] // factor, source.padded[1] // factor
-    return _in_tiles(vae.encoder, run, size, 1, options).float()
+    return run_in_tiles(vae.encoder, run, size, 1, options).float()
 
 
 def decode_tiled(
@@ -57,10 +57,10 @@ def decode_tiled(
     def run(window: Window) -> Tensor:
         return decode(window.of(latents)).float().cpu()
 
-    return _in_tiles(vae.decoder, run, size, vae_factor(vae), options)
+    return run_in_tiles(vae.decoder, run, size, vae_factor(vae), options)
 
 
-def _in_tiles(
+def run_in_tiles(
     network: Any, run: Callable[[Window], Tensor], size: tuple[int, int], factor: int, options: LatentSampling
 ) -> Tensor:
     """Return the blended tiles of a map of `size` latents, enlarged by `factor`; `run` calls `network`."""
