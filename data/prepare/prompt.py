@@ -5,8 +5,6 @@ from pathlib import Path
 
 from prismsr.utils.files import atomic_write
 
-from safetensors.torch import save
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command line of the step."""
@@ -17,6 +15,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the context, (77, 1024) float32; network_g.context of a StableSRNet names the file."""
     from prismsr.archs.stablesr.empty_prompt import CONTEXT, encode_empty_prompt
+
+    from safetensors.torch import save
 
     context = encode_empty_prompt(args.input)
     atomic_write(args.output, save({CONTEXT: context}))
