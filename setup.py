@@ -64,6 +64,7 @@ setup(
     extras_require={
         "onnx": ["onnx", "onnxscript"],
         "pyiqa": ["pyiqa>=0.1.14"],  # apart because of its licence: PolyForm Noncommercial
+        "triton": ["triton>=3.3"],  # on Linux torch's CUDA builds bring it along
         "wandb": ["wandb"],
     },
 )

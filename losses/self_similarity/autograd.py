@@ -1,6 +1,7 @@
 """Self-similarity in autograd's terms: the fused loss, and the graph's logarithms as a differentiable tensor.
 
-Both work unit by unit, so that memory does not grow with the batch; the loss makes its gradient along with its value.
+The sweep works unit by unit, so that memory does not grow with the batch; the loss makes its gradient along with its
+value. On a GPU Triton's kernels make the loss.
 
 Paper: SSL, eq. 2 and 4.
 """
@@ -10,28 +11,16 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
-from prismsr.losses.self_similarity.plan import SearchPlan
-from prismsr.losses.self_similarity.sweep import Limits, Sweep
+from prismsr.losses.self_similarity.setting import EPS, Setting
+from prismsr.losses.self_similarity.sweep import Sweep
 from prismsr.losses.self_similarity.tiles import Tiling, Unit
+from prismsr.losses.self_similarity.triton_loss import compare_by_kernels, takes_triton
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-
-EPS = 1e-10
-"""Added to the sum of a row of the graph, and the least value that a logarithm sees."""
-
-
-class Setting(NamedTuple):
-    """What an evaluation needs besides images and mask; see `self_similarity_loss` for h, alpha and kl_weight."""
-
-    plan: SearchPlan
-    limits: Limits
-    h: float
-    alpha: float = 1.0
-    kl_weight: float = 1.0
 
 
 def compare_graphs(tables: list[Tensor], setting: Setting, want_grad: bool) -> Tensor:
@@ -134,6 +123,27 @@ def ordinary_tensors(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return torch.inference_mode(False)(torch.no_grad()(function))
 
 
+def compare_by_sweep(
+    sr: Tensor, gt: Tensor, mask: Tensor, setting: Setting, want_grad: bool
+) -> tuple[Tensor, Tensor | None]:
+    """Return the loss of `FusedLoss`, float64, and its gradient with respect to `sr` where it is wanted."""
+    job = Job(sr, mask, setting)
+    canvas = job.tiling.canvas(sr)
+    tiles_sr, tiles_gt = job.tiling.tiles(canvas), job.tiling.tiles(job.tiling.canvas(gt))
+    total = torch.zeros((), dtype=torch.float64, device=sr.device)
+    grad = torch.zeros_like(canvas) if want_grad else None
+    for unit, tables in job.tables(4):
+        with job.sweep(unit) as sweep:
+            for image, tiles, table in zip((sweep.sr, sweep.gt), (tiles_sr, tiles_gt), tables, strict=False):
+                image.load(unit.take(tiles), setting.h)
+                sweep.log_similarity(unit.pixels, image, table)
+            total += compare_graphs(tables, setting, want_grad)
+            if grad is not None:
+                job.add_up(grad, unit, sweep.gradient(unit.pixels, tables[0]))
+    entries = max(1, len(job.pixels[0])) * setting.plan.neighbours
+    return total.div_(entries), None if grad is None else job.tiling.images(grad).div_(entries)
+
+
 class FusedLoss(torch.autograd.Function):
     """Mean over the N * K entries of the batch's graphs, from images (B, C, H, W) and a bool mask (B, 1, H, W)."""
 
@@ -141,23 +151,11 @@ class FusedLoss(torch.autograd.Function):
     @ordinary_tensors
     def forward(ctx: Any, sr: Tensor, gt: Tensor, mask: Tensor, setting: Setting, want_grad: bool) -> Tensor:
         """Return value and, where wanted, gradient of the loss."""
-        job = Job(sr, mask, setting)
-        canvas = job.tiling.canvas(sr)
-        tiles_sr, tiles_gt = job.tiling.tiles(canvas), job.tiling.tiles(job.tiling.canvas(gt))
-        total = torch.zeros((), dtype=torch.float64, device=sr.device)
-        grad = torch.zeros_like(canvas) if want_grad else None
-        for unit, tables in job.tables(4):
-            with job.sweep(unit) as sweep:
-                for image, tiles, table in zip((sweep.sr, sweep.gt), (tiles_sr, tiles_gt), tables, strict=False):
-                    image.load(unit.take(tiles), setting.h)
-                    sweep.log_similarity(unit.pixels, image, table)
-                total += compare_graphs(tables, setting, want_grad)
-                if grad is not None:
-                    job.add_up(grad, unit, sweep.gradient(unit.pixels, tables[0]))
-        entries = max(1, len(job.pixels[0])) * setting.plan.neighbours
+        compare = compare_by_kernels if takes_triton(sr, setting) else compare_by_sweep
+        value, grad = compare(sr, gt, mask, setting, want_grad)
         if grad is not None:
-            ctx.save_for_backward(job.tiling.images(grad).div_(entries))
-        return total.div_(entries).to(sr.dtype)
+            ctx.save_for_backward(grad)
+        return value.to(sr.dtype)
 
     @staticmethod
     @once_differentiable

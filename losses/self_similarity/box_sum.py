@@ -7,7 +7,6 @@ from collections.abc import Callable
 from functools import partial
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 Operation = Callable[[], object]
@@ -46,24 +45,6 @@ def box_by_additions(
                 current, summed = target, summed + more
         length -= (values - 1) * step
     return operations, maps[current]
-
-
-def box_by_pooling(
-    buffers: list[Tensor], count: int, size: tuple[int, int], width: int
-) -> tuple[list[Operation], Tensor]:
-    """Return the same by two average pools without the division: slower on a CPU, but on a GPU less memory to move.
-
-    The maps' distance in the first buffer must be a multiple of `width`.
-    """
-    maps = buffers[0].view(count, 1, -1, width)
-    operations: list[Operation] = []
-    for kernel, buffer in zip(((size[0], 1), (1, size[1])), buffers[1:], strict=True):
-        rows, columns = maps.shape[2] - kernel[0] + 1, maps.shape[3] - kernel[1] + 1
-        out = buffer[: count * rows * columns].view(count, 1, rows, columns)
-        pool: Callable[..., Tensor] = F.avg_pool2d  # its stub does not know `out`
-        operations.append(partial(pool, maps, kernel, stride=1, divisor_override=1, out=out))
-        maps = out.view(count, 1, 1, rows * columns)
-    return operations, maps.view(count, -1)
 
 
 def _flat(count: int, *maps: Tensor) -> tuple[Tensor, ...]:

@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from prismsr.losses.edges import edge_mask
-from prismsr.losses.self_similarity.autograd import EPS, FusedLoss, LogSimilarity, Setting
+from prismsr.losses.self_similarity.autograd import FusedLoss, LogSimilarity
 from prismsr.losses.self_similarity.plan import SearchPlan
+from prismsr.losses.self_similarity.setting import EPS, Setting
 from prismsr.losses.self_similarity.tiles import LIMITS
 from prismsr.utils.registry import LOSS_REGISTRY
 
@@ -103,7 +104,7 @@ def self_similarity_loss(
     want_grad = torch.is_grad_enabled() and sr.requires_grad
     image = _as_float(sr)
     with torch.autocast(sr.device.type, enabled=False):
-        setting = _setting(plan, sr, h, alpha, kl_weight)
+        setting = _setting(plan, sr, h, alpha, kl_weight, mask_stride)
         loss = FusedLoss.apply(image, gt.detach().to(image.dtype), chosen, setting, want_grad)
     return loss * plan.neighbours if reduction == "sum" else loss
 
@@ -190,8 +191,8 @@ def _plan(search: int, window: int, h: float, stride: int, border: str) -> Searc
     return SearchPlan(search, window, stride, border == "zero")
 
 
-def _setting(plan: SearchPlan, like: Tensor, h: float, alpha: float = 1.0, kl_weight: float = 1.0) -> Setting:
-    return Setting(plan, LIMITS.get(like.device.type, LIMITS["cuda"]), h, alpha, kl_weight)
+def _setting(plan: SearchPlan, like: Tensor, *values: Any) -> Setting:
+    return Setting(plan, LIMITS.get(like.device.type, LIMITS["cuda"]), *values)
 
 
 def _check_count(name: str, value: int) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-from prismsr.losses.self_similarity.box_sum import Operation, box_by_additions, box_by_pooling
+from prismsr.losses.self_similarity.box_sum import Operation, box_by_additions
 from prismsr.losses.self_similarity.plan import Block, SearchPlan
 
 import torch
@@ -26,13 +26,11 @@ class Limits:
         area: pixels of a unit's tiles, halo included.
         pixels: mask pixels of a unit; its tables hold K times as many entries.
         work: elements in one operation; several offsets share an operation where they fit.
-        fused: few large operations, for a GPU: pool instead of adding, take all channels at once.
     """
 
     area: int
     pixels: int
     work: int
-    fused: bool
 
 
 class Layout:
@@ -114,7 +112,7 @@ class Step(NamedTuple):
 
 
 class Ends(NamedTuple):
-    """Where an offset starts or ends: there the image and its gradient, in parts (see `Sweep._parts`)."""
+    """Where an offset starts or ends: there the image and its gradient, by channel."""
 
     image: tuple[Tensor, ...]
     grad: tuple[Tensor, ...]
@@ -131,7 +129,7 @@ class Sweep:
     """
 
     def __init__(self, layout: Layout, channels: int, limits: Limits, like: Tensor) -> None:
-        self.layout, self.plan, self.work, self.fused = layout, layout.plan, limits.work, limits.fused
+        self.layout, self.plan, self.work = layout, layout.plan, limits.work
         self.blocks = self.plan.blocks(max(1, limits.work // layout.room))
         most = max((block.count for block in self.blocks), default=1)
         self.buffers = [like.new_empty(most * layout.room) for _ in range(3)]
@@ -155,7 +153,8 @@ class Sweep:
         grad = torch.empty_like(self.sr.raw)
 
         def at(shift: int) -> Ends:
-            return Ends(self._parts(self.sr.channels, shift), self._parts(grad, shift))
+            planes = (self.sr.channels, grad)
+            return Ends(*(plane.narrow(1, shift, self.layout.length).unbind(0) for plane in planes))
 
         ends = [[at(self.layout.flat(*offset)) for offset in block.offsets(self.plan.stride)] for block in self.blocks]
         return grad, at(0), ends
@@ -216,11 +215,6 @@ class Sweep:
         tiles = grad[:, : self.layout.size].unflatten(1, (self.layout.count, self.layout.height, self.layout.width))
         return tiles.transpose(0, 1)
 
-    def _parts(self, planes: Tensor, shift: int) -> tuple[Tensor, ...]:
-        """Return planes (C, stored) from `shift` on, as wide as one operation takes them."""
-        moved = planes.narrow(1, shift, self.layout.length)
-        return (moved,) if self.fused else moved.unbind(0)
-
     def _lines(self, table: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Return for each block the table's rows of its offsets and of their opposites, (*block.shape, N) each."""
         counts = [block.count for block in self.blocks]
@@ -271,10 +265,7 @@ class Sweep:
             count, width = block.count, self.layout.width
             buffers = [buffer[: count * self.layout.room] for buffer in self.buffers]
             source = buffers[0].view(*block.shape, -1)[..., :length]
-            if self.fused:
-                operations, sums = box_by_pooling(buffers, count, block.size, width)
-            else:
-                operations, sums = box_by_additions(buffers, count, length, block.size, width)
+            operations, sums = box_by_additions(buffers, count, length, block.size, width)
             parts = sums[:, : self.layout.length].unbind(0)
             self.boxes[key] = Box(source, operations, sums.view(*block.shape, -1), parts)
         return self.boxes[key]

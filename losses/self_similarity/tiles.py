@@ -21,9 +21,9 @@ SMALLEST_SIDE = 16
 LIMITS = {
     # In a core's cache, and below 32768 elements, from which on torch splits an operation among threads: a loss of
     # thousands of short operations would wait for the slowest thread in each (see docs/papers/ssl.md).
-    "cpu": Limits(area=32767, pixels=8192, work=32767, fused=False),
+    "cpu": Limits(area=32767, pixels=8192, work=32767),
     # Large enough to keep a GPU busy: maps of 32 MB, tables of 80 MB.
-    "cuda": Limits(area=1 << 19, pixels=1 << 15, work=1 << 23, fused=True),
+    "cuda": Limits(area=1 << 19, pixels=1 << 15, work=1 << 23),
 }
 """By device type; other devices are taken for CUDA's like."""
 

@@ -36,10 +36,9 @@ SETTINGS = {
     "centre_alone": {"search": 3, "window": 3, "stride": 2},
 }
 TINY = {
-    "tiles_and_chunks": Limits(area=2000, pixels=7, work=900, fused=False),
-    "one_unit_in_blocks": Limits(area=1 << 20, pixels=1 << 20, work=1 << 18, fused=True),
-    "small_blocks": Limits(area=6000, pixels=50, work=30000, fused=True),
-    "blocks_by_additions": Limits(area=6000, pixels=50, work=30000, fused=False),
+    "tiles_and_chunks": Limits(area=2000, pixels=7, work=900),
+    "one_unit_in_blocks": Limits(area=1 << 20, pixels=1 << 20, work=1 << 18),
+    "small_blocks": Limits(area=6000, pixels=50, work=30000),
 }
 
 

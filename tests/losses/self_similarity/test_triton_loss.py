@@ -1,0 +1,71 @@
+"""The Triton kernels: by the interpreter everywhere that Triton is, and on a GPU beside torch's operations."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from prismsr.losses.self_similarity import triton_loss
+from prismsr.losses.self_similarity.self_similarity_loss import self_similarity_loss
+
+import pytest
+import torch
+
+CASES = Path(__file__).with_name("triton_cases.py")
+needs_triton = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is not installed here")
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA here")
+
+
+@needs_triton
+def test_cases_in_the_interpreter():
+    """In a process of their own: Triton decides when it is imported whether it interprets."""
+    environment = {**os.environ, "TRITON_INTERPRET": "1", triton_loss.VARIABLE: "triton"}
+    command = [sys.executable, "-m", "pytest", "-n", "0", "-p", "no:cacheprovider", str(CASES)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_cpu_takes_the_sweep_and_a_wrong_wish_is_named(monkeypatch):
+    image, mask = torch.rand(1, 3, 8, 8), torch.ones(1, 1, 8, 8, dtype=torch.bool)
+    value = self_similarity_loss(image, image * 0.9, mask, search=5, window=3)
+    monkeypatch.setenv(triton_loss.VARIABLE, "sweep")
+    assert self_similarity_loss(image, image * 0.9, mask, search=5, window=3) == value
+    monkeypatch.setenv(triton_loss.VARIABLE, "cuda")
+    with pytest.raises(ValueError, match=f"{triton_loss.VARIABLE}: got 'cuda'"):
+        self_similarity_loss(image, image, mask, search=5, window=3)
+
+
+def test_without_triton_it_is_swept_and_told_once(monkeypatch, recwarn):
+    image, mask = torch.rand(1, 3, 8, 8), torch.ones(1, 1, 8, 8, dtype=torch.bool)
+    monkeypatch.setenv(triton_loss.VARIABLE, "triton")
+    monkeypatch.setattr(triton_loss, "_triton_version", lambda: (0,))
+    triton_loss._tell.cache_clear()
+    for _ in range(2):
+        assert self_similarity_loss(image, image, mask, search=5, window=3) == 0
+    assert sum("wants Triton 3.3 or newer" in str(warning.message) for warning in recwarn) == 1
+
+
+@needs_cuda
+@needs_triton
+@pytest.mark.parametrize(
+    "options", [{}, {"mask_stride": 3}, {"border": "image", "stride": 3}, {"search": 13, "window": 5, "alpha": 0.3}]
+)
+def test_cuda_equals_the_sweep_and_itself(monkeypatch, photograph_tensor, options):
+    gt = photograph_tensor[:, :, 100:164, 100:180].double()
+    sr = torch.nn.functional.avg_pool2d(gt, 3, 1, 1)
+    monkeypatch.setenv(triton_loss.VARIABLE, "sweep")
+    expected, expected_grad = _value_and_gradient(sr, gt, options)
+    monkeypatch.setenv(triton_loss.VARIABLE, "triton")
+    results = [_value_and_gradient(sr.float().cuda(), gt.float().cuda(), options) for _ in range(2)]
+    for value, grad in results:
+        torch.testing.assert_close(value.cpu().double(), expected, rtol=1e-5, atol=0)
+        assert (grad.cpu() - expected_grad).abs().max() < 1e-5 * expected_grad.abs().max()
+        assert torch.equal(grad, results[0][1])
+
+
+def _value_and_gradient(sr, gt, options):
+    sr = sr.clone().requires_grad_()
+    value = self_similarity_loss(sr, gt, **options)
+    value.backward()
+    return value.detach(), sr.grad
