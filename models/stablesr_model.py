@@ -1,6 +1,6 @@
 """StableSR in BasicSR's trainer: modulated norms and a time-aware encoder learn to predict the noise of latents.
 
-Paper: SSL, table 2, StableSR (arXiv 2305.07015), sec. 3.1.
+Paper: SSL, table 2, StableSR (arXiv 2305.07015).
 """
 
 from collections.abc import Mapping

@@ -2,7 +2,7 @@
 
 It imports diffusers: import it where it is needed, not at the top of a file that `import prismsr` reads.
 
-Paper: SSL, table 2, StableSR (arXiv 2305.07015), sec. 3.1.
+Paper: SSL, table 2, StableSR (arXiv 2305.07015).
 """
 
 import importlib

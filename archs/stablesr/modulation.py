@@ -1,6 +1,6 @@
 """StableSR's modulated norms inside diffusers' UNet: one behind the last convolution of each residual block.
 
-Paper: SSL, table 2, StableSR (arXiv 2305.07015), eq. 1.
+Paper: SSL, table 2, StableSR (arXiv 2305.07015).
 """
 
 from collections.abc import Iterator

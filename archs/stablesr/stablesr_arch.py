@@ -1,6 +1,6 @@
 """StableSR's network (arXiv 2305.07015): Stable Diffusion 2.1, modulated at each residual block by the LR latent.
 
-Paper: SSL, table 2, StableSR (arXiv 2305.07015), sec. 3.
+Paper: SSL, table 2, StableSR (arXiv 2305.07015).
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -37,7 +37,41 @@ PRIOR = {
     "losses": {"l_prior": {"type": "PriorLoss"}},
 }
 """The encoder phase; its teacher has the weights of seed 0 in each process."""
-METHODS = {"plain": {"network_g": {**COMPACT, "upscale": 4}, "losses": LOSSES}, "spsr": SPSR, "prior": PRIOR}
+STABLESR = {
+    "model_type": "StableSRModel",
+    "network_g": {
+        "type": "StableSRNet",
+        "base": {
+            "path": None,
+            "unet": {
+                "block_out_channels": [8],
+                "down_block_types": ["CrossAttnDownBlock2D"],
+                "up_block_types": ["CrossAttnUpBlock2D"],
+                "layers_per_block": 1,
+                "attention_head_dim": 2,
+                "cross_attention_dim": 8,
+                "norm_num_groups": 4,
+            },
+            "vae": {
+                "block_out_channels": [4, 4],
+                "down_block_types": ["DownEncoderBlock2D"] * 2,
+                "up_block_types": ["UpDecoderBlock2D"] * 2,
+                "layers_per_block": 1,
+                "norm_num_groups": 2,
+            },
+        },
+        "struct": {"channels": 8, "mult": [1], "res_blocks": 1, "groups": 4},
+        "context": "random",
+    },
+    "losses": {"l_noise": {"type": "NoiseLoss"}, "l_pix": {"type": "L1Loss"}},
+}
+"""Losses on the noise and on decoded images."""
+METHODS = {
+    "plain": {"network_g": {**COMPACT, "upscale": 4}, "losses": LOSSES},
+    "spsr": SPSR,
+    "prior": PRIOR,
+    "stablesr": STABLESR,
+}
 
 
 def main(out: str, batch: int, accum_iter: int, spoilt: int, method: str) -> None:
@@ -59,7 +93,10 @@ def main(out: str, batch: int, accum_iter: int, spoilt: int, method: str) -> Non
         paths = [f"{number}.png" for number in range(batch)]
         if hasattr(model, "teacher"):  # its noise is that of one process, too
             noise = torch.randn(batch, 256, generator=generator)[mine]
-            model._batch = partial(_replace_noise, type(model)._batch, model, noise)
+            model._batch = partial(_replace, type(model)._batch, model, {"ipr_noise": noise})
+        if hasattr(model, "sampler"):
+            draws = _draw(model, batch, iteration)
+            model._batch = partial(_replace, type(model)._batch, model, {k: value[mine] for k, value in draws.items()})
         model.feed_data({"gt": gt[mine], "lq": lq[mine], "gt_path": paths[mine]})
         model.optimize_parameters(iteration)
         logs.append(model.get_current_log())
@@ -73,8 +110,18 @@ def main(out: str, batch: int, accum_iter: int, spoilt: int, method: str) -> Non
         leave(0)
 
 
-def _replace_noise(make_batch: Callable, model: Any, noise: torch.Tensor) -> dict:
-    return {**make_batch(model), "ipr_noise": noise}
+def _replace(make_batch: Callable, model: Any, draws: dict) -> dict:
+    return {**make_batch(model), **draws}
+
+
+def _draw(model: Any, batch: int, seed: int) -> dict:
+    """Return a latent model's random numbers for the whole batch, in float64 throughout."""
+    net = model.get_bare_model(model.net_g)
+    for part in (net, model.net_g_ema):
+        part.double()  # what is frozen was stored in float32
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return net.process.draw(torch.Size((batch, net.latent_channels, 8, 8)), torch.device("cpu"))
 
 
 def _options(several: bool, rank: int, world: int, accum_iter: int, method: dict) -> dict:
