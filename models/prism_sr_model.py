@@ -147,7 +147,8 @@ class PrismSRModel(SRModel):
         if self.degradation is not None:
             data = self.degradation.batch(data)
         self.batch = {
-            name: value.to(self.device) if isinstance(value, Tensor) else value for name, value in data.items()
+            name: value.to(self.device, non_blocking=True) if isinstance(value, Tensor) else value
+            for name, value in data.items()
         }
         if self.is_train and self.channels_last:
             self.batch["lq"] = self.batch["lq"].to(memory_format=torch.channels_last)

@@ -54,9 +54,10 @@ class TrainingPool:
             return batch, names
         self._order = self._order[torch.randperm(self.size)]
         places = self._order[:count]
-        taken = {name: samples[places] for name, samples in self._samples.items()}
+        there = places.to(next(iter(batch.values())).device, non_blocking=True)
+        taken = {name: samples[there] for name, samples in self._samples.items()}
         for name, samples in self._samples.items():
-            samples[places] = batch[name]
+            samples[there] = batch[name]
         taken_names = [self._names[place] for place in places.tolist()]
         for place, name in zip(places.tolist(), names, strict=True):
             self._names[place] = name

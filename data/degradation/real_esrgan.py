@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from typing import Any, NamedTuple, Protocol
 
+from prismsr.data.degradation.noise import add_gaussian_noise, add_poisson_noise
 from prismsr.data.degradation.options import DegradationOptions
 from prismsr.data.degradation.pool import Batch, TrainingPool
 from prismsr.utils.errors import UserError
@@ -19,7 +20,6 @@ from prismsr.utils.options.sections import Opt, section
 
 import numpy as np
 import torch
-from basicsr.data.degradations import random_add_gaussian_noise_pt, random_add_poisson_noise_pt
 from basicsr.data.transforms import paired_random_crop
 from basicsr.utils import DiffJPEG, USMSharp
 from basicsr.utils.img_process_util import filter2D
@@ -195,9 +195,15 @@ class RealESRGANDegradation(nn.Module):
         return torch.clamp((lq * 255.0).round(), 0, 255) / 255.0
 
     def _compress(self, image: Tensor, order: Order) -> Tensor:
+        """Compress by DiffJPEG, whose own `forward` waits for the quality of each image."""
         quality = image.new_zeros(len(image)).uniform_(*order.jpeg_range)
-        # DiffJPEG returns channels last, which the padding on the CPU keeps and BasicSR's filter2D does not take
-        return self.jpeg(image.clamp(0, 1), quality=quality).contiguous()
+        factor = torch.where(quality < 50, 5000.0 / quality, 200.0 - quality * 2) / 100.0
+        height, width = image.shape[2:]
+        padded = F.pad(image.clamp(0, 1), (0, -width % 16, 0, -height % 16))
+        planes = self.jpeg.compress(padded, factor=factor)
+        result: Tensor = self.jpeg.decompress(*planes, *padded.shape[2:], factor=factor)
+        # channels come last, which the padding on the CPU keeps and BasicSR's filter2D does not take
+        return result[:, :, :height, :width].contiguous()
 
     def _crop(self, lq: Tensor, gt: Tensor, others: Batch) -> Batch:
         images = {"gt": gt, **{name: value for name, value in others.items() if _is_image(name, value, gt)}}
@@ -274,10 +280,9 @@ def random_factor(order: Order) -> float:
 
 def add_noise(image: Tensor, order: Order) -> Tensor:
     """Return Gaussian or Poisson noise, drawn for the whole batch, its strength for each image; clipped to [0, 1]."""
-    common: dict[str, Any] = {"gray_prob": order.gray_noise_prob, "clip": True, "rounds": False}
     if np.random.uniform() < order.gaussian_noise_prob:
-        return random_add_gaussian_noise_pt(image, sigma_range=order.noise_range, **common)
-    return random_add_poisson_noise_pt(image, scale_range=order.poisson_scale_range, **common)
+        return add_gaussian_noise(image, order.noise_range, order.gray_noise_prob)
+    return add_poisson_noise(image, order.poisson_scale_range, order.gray_noise_prob)
 
 
 def build_degradation(opt: Mapping[str, Any], device: torch.device | str = "cpu") -> RealESRGANDegradation | None:
