@@ -197,6 +197,8 @@ class DiffIRS2(_Stage):
     def _make_start(self, lq: Tensor) -> Tensor:
         if self.start == "zeros":
             return lq.new_zeros(len(lq), PRIOR)
+        if torch.compiler.is_exporting():
+            raise UserError("a start that is seeded by the image cannot be exported: set network_g.start to zeros")
         seeds = (derive_seed(image[None], 0) for image in lq)
         rows = [torch.randn(PRIOR, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
         return torch.stack(rows).to(lq)

@@ -1,6 +1,6 @@
 """Generators for inference and export: a network with its weights, its device and its precision."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -63,10 +63,25 @@ class Generator(Built):
             output = self._run(image)
         return output[..., : height * self.scale, : width * self.scale].float()
 
+    @torch.inference_mode()
+    def look_at_whole(self, image: Tensor) -> "Generator":
+        """Return the generator for tiles of this image, (1, 3, h, w) RGB in [0, 1], mirrored to its window.
+
+        A network with the hook `look_at_whole(image)` tells once what each tile is to know of the whole.
+        """
+        look = getattr(getattr(self.net, "model", self.net), "look_at_whole", None)  # spandrel's descriptor holds it
+        if look is None:
+            return self
+        with self._autocast():
+            return replace(self, net=look(image.to(self.device, torch.float32)))
+
     def _run(self, image: Tensor) -> Tensor:
-        dtype = DTYPES[self.precision]
-        with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
+        with self._autocast():
             return self.net(image)
+
+    def _autocast(self) -> torch.autocast:
+        dtype = DTYPES[self.precision]
+        return torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32)
 
     def _enlarge_luma(self, image: Tensor) -> Tensor:
         """Change the luma of the image enlarged by bicubic to that of the network; Cb and Cr stay what they are."""

@@ -116,6 +116,8 @@ def _export(net: nn.Module, image: Tensor, path: Path, dynamic: bool, window: in
             verbose=False,
         )
     except Exception as error:  # torch's exporter fails in as many ways as there are operations
+        if isinstance(error.__cause__, UserError):  # the network's own words
+            raise ExportError(f"{type(net).__name__}: {error.__cause__}") from error
         hint = "; try it without --dynamic" if dynamic else ""
         raise ExportError(f"torch cannot export {type(net).__name__} ({shorten_error(error)}){hint}") from error
 

@@ -1,6 +1,7 @@
 """One picture through a generator: tiles, grey, alpha and depth, and less memory where it runs out."""
 
 import sys
+from functools import partial
 from typing import Any, Literal
 
 from prismsr.models.step.memory import is_out_of_memory
@@ -123,15 +124,16 @@ class Upscaler:
         image = torch.from_numpy(rgb.transpose(2, 0, 1)[None].astype(np.float32, order="C")).div_(float(top))
         image = pad_to_windows(image, self.generator.window_size)
         result = np.empty((height * scale, width * scale, channels), values.dtype)
-        bands = blend_rows(self._check_output, image, scale, self.tile, self.overlap, self.generator.window_size)
+        enlarge = partial(self._check_output, self.generator.look_at_whole(image))
+        bands = blend_rows(enlarge, image, scale, self.tile, self.overlap, self.generator.window_size)
         for first, band in bands:
             rows = band[:, : max(result.shape[0] - first, 0), : result.shape[1]]
             levels = (rows.mean(0, keepdim=True) if channels == 1 else rows).clamp_(0, 1).mul_(float(top)).round_()
             result[first : first + levels.shape[1]] = levels.permute(1, 2, 0).numpy()
         return result
 
-    def _check_output(self, tile: Tensor) -> Tensor:
-        output = self.generator(tile)
+    def _check_output(self, generator: Generator, tile: Tensor) -> Tensor:
+        output = generator(tile)
         if not bool(output.isfinite().all()):
             hint = "" if self.generator.precision == "fp32" else "; try --precision bf16 or fp32"
             raise DataError(f"the network's output is not finite in {self.generator.precision}{hint}")
