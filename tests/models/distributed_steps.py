@@ -66,11 +66,23 @@ STABLESR = {
     "losses": {"l_noise": {"type": "NoiseLoss"}, "l_pix": {"type": "L1Loss"}},
 }
 """Losses on the noise and on decoded images."""
+SHIFT = {
+    "model_type": "ResShiftModel",
+    "network_g": {
+        "type": "ResShiftNet",
+        "unet": {"channels": [4, 8], "layers": 1, "groups": 2},
+        "swin": {"dim": 4, "head": 2, "window": 2},
+        "vq": {"channels": [4, 4, 4], "layers": 1, "codes": 16, "groups": 2},
+        "schedule": {"steps": 4, "min_noise": 0.2},
+    },
+    "losses": {"l_latent": {"type": "LatentLoss"}, "l_pix": {"type": "L1Loss", "loss_weight": 0.1}},
+}
 METHODS = {
     "plain": {"network_g": {**COMPACT, "upscale": 4}, "losses": LOSSES},
     "spsr": SPSR,
     "prior": PRIOR,
     "stablesr": STABLESR,
+    "shift": SHIFT,
 }
 
 
@@ -117,11 +129,12 @@ def _replace(make_batch: Callable, model: Any, draws: dict) -> dict:
 def _draw(model: Any, batch: int, seed: int) -> dict:
     """Return a latent model's random numbers for the whole batch, in float64 throughout."""
     net = model.get_bare_model(model.net_g)
+    side = 16 // net.factor
     for part in (net, model.net_g_ema):
         part.double()  # what is frozen was stored in float32
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return net.process.draw(torch.Size((batch, net.latent_channels, 8, 8)), torch.device("cpu"))
+        return net.process.draw(torch.Size((batch, net.latent_channels, side, side)), torch.device("cpu"))
 
 
 def _options(several: bool, rank: int, world: int, accum_iter: int, method: dict) -> dict:

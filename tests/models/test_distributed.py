@@ -9,7 +9,7 @@ import torch
 
 SCRIPT = Path(__file__).with_name("distributed_steps.py")
 BATCH = 4
-CASES = [(1, 0, "plain"), (2, 3, "plain"), (2, 0, "spsr"), (2, 0, "prior"), (2, 0, "stablesr")]
+CASES = [(1, 0, "plain"), (2, 3, "plain"), (2, 0, "spsr"), (2, 0, "prior"), (2, 0, "stablesr"), (2, 0, "shift")]
 ROUNDING = 1e-10  # of gradients, sums of 1e4 terms that are below 1 together: 1e4 * 2^-53 = 1e-12 in each of 4 steps
 
 
