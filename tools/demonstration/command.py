@@ -35,6 +35,7 @@ def run(args: argparse.Namespace) -> int:
         print_step("training")
         for file in shown.stages:
             seconds[Path(file).stem] = _train(OPTIONS / file)
+            _export_autoencoder(OPTIONS / file)
     except subprocess.CalledProcessError as error:
         step = " ".join(map(str, error.cmd[1:]))
         code = error.returncode if error.returncode > 0 else 1
@@ -97,6 +98,20 @@ def _train(option_file: Path) -> float:
     seconds = round(time.time() - start, 1)
     record.write_text(json.dumps({"fingerprint": fingerprint, "seconds": seconds}))
     return seconds
+
+
+def _export_autoencoder(option_file: Path) -> None:
+    """Write a stage's autoencoder as the folder that later stages read, unless it is there; other stages have none."""
+    from prismsr.utils.options.files import load_options
+
+    options = load_options(option_file)
+    if options["network_g"]["type"] != "ImageAutoencoder":
+        return
+    folder = ROOT / "experiments" / options["name"]
+    weights, made = folder / "models" / "net_g_latest.pth", folder / "vae" / "diffusion_pytorch_model.safetensors"
+    if not made.is_file() or made.stat().st_mtime < weights.stat().st_mtime:
+        images = ("--images", DATA / "train" / "HR")
+        _run("tools/export.py", "diffusers", "vae", "-opt", option_file, "-i", weights, "-o", made.parent, *images)
 
 
 def _hash_inputs(options: dict[str, Any]) -> str:

@@ -4,6 +4,8 @@ import json
 from contextlib import suppress
 
 from prismsr.tools.demonstration import command
+from prismsr.tools.reporting.demonstrations import FIRST, METHODS
+from prismsr.utils.options.files import load_options
 
 import pytest
 import yaml
@@ -61,3 +63,43 @@ def test_what_a_stage_names_below_experiments_decides_as_well(tmp_path, monkeypa
         file.write_text(content)
         found.add(command._hash_inputs(options))
     assert len(found) == 4
+
+
+def test_an_autoencoder_is_exported_once(tmp_path, monkeypatch):
+    ran = []
+
+    def export(script, *arguments):
+        ran.append(arguments)
+        made = arguments[arguments.index("-o") + 1]
+        made.mkdir(parents=True, exist_ok=True)
+        (made / "diffusion_pytorch_model.safetensors").touch()
+
+    monkeypatch.setattr(command, "ROOT", tmp_path)
+    monkeypatch.setattr(command, "_run", export)
+    weights = tmp_path / "experiments" / "stage" / "models" / "net_g_latest.pth"
+    weights.parent.mkdir(parents=True)
+    weights.touch()
+    for kind, count in (("SRVGGNetCompact", 0), ("ImageAutoencoder", 1), ("ImageAutoencoder", 1)):
+        (tmp_path / "stage.yml").write_text(yaml.safe_dump({"name": "stage", "network_g": {"type": kind}}))
+        command._export_autoencoder(tmp_path / "stage.yml")
+        assert len(ran) == count
+    assert ran[0][ran[0].index("-i") + 1] == weights
+
+
+@pytest.mark.parametrize("method", [None, *METHODS])
+def test_twins_differ_by_the_loss_alone(repository, method):
+    """All that a demo trains and shows is there; twins have the same iterations and start."""
+    shown = METHODS[method] if method else FIRST
+    files = {file: load_options(repository / "options" / "demo" / file) for file in shown.stages}
+    assert set(shown.shown.values()) <= set(files) and set(shown.shown) <= set(shown.titles)
+    assert len({options["name"] for options in files.values()}) == len(files)
+    if shown.twins:
+        base, ssl = ({**files[shown.shown[twin]]} for twin in shown.twins)
+        losses = [options["train"].pop("losses") for options in (base, ssl)]
+        added = set(losses[1]) - set(losses[0])
+        assert "SelfSimilarityLoss" in {losses[1][name]["type"] for name in added}
+        assert {name: losses[1][name] for name in losses[0]} == losses[0]
+        for options in (base, ssl):
+            del options["name"]
+            options["train"].pop("decoded", None)
+        assert base == ssl
