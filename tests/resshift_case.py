@@ -102,7 +102,7 @@ def published_vq_names(widths: list[int], layers: int) -> Iterator[str]:
     yield "quantize.embedding.weight"
 
 
-def match_vq(vae: Any, options: VQOptions) -> dict[str, str]:
+def match_vq(options: VQOptions) -> dict[str, str]:
     """Return the release's name of each tensor, by its name in diffusers."""
     published = list(published_vq_names(options.channels, options.layers))
     marks = {name: torch.full((1, 1, 1, 1), float(number)) for number, name in enumerate(published)}
@@ -110,22 +110,30 @@ def match_vq(vae: Any, options: VQOptions) -> dict[str, str]:
     return {ours: published[int(mark.flatten()[0])] for ours, mark in renamed.items()}
 
 
-def fill_vq(vae: Any, options: VQOptions) -> None:
-    """Give an autoencoder the rule's weights, loaded in LDM's names; its attention is of 1 x 1 convolutions there."""
+def published_vq(vae: Any, options: VQOptions) -> dict[str, Tensor]:
+    """Return the rule's weights in LDM's names; its attention is of 1 x 1 convolutions there."""
     own = vae.state_dict()
-    state = fill({published: own[ours].shape for ours, published in match_vq(vae, options).items()})
+    state = fill({published: own[ours].shape for ours, published in match_vq(options).items()})
     flat = [name for name, value in state.items() if ".attn_1." in name and value.ndim == 2]
-    state |= {name: state[name][..., None, None] for name in flat}
-    vae.load_state_dict(rename_vq(state, vq_config(options)))
+    return {**state, **{name: state[name][..., None, None] for name in flat}}
+
+
+def fill_vq(vae: Any, options: VQOptions) -> None:
+    """Give an autoencoder the rule's weights, loaded in LDM's names."""
+    vae.load_state_dict(rename_vq(published_vq(vae, options), vq_config(options)))
+
+
+def published_unet(net: Any) -> dict[str, Tensor]:
+    """Return the rule's weights in the names of the release's UNet, for the tiny network."""
+    own = net.unet.state_dict()
+    names = rename_unet({name: name for name in published_unet_names(UNET["channels"], UNET["layers"])})
+    return fill({published: own[ours].shape for ours, published in names.items()})
 
 
 def make_net(**changes: Any) -> Any:
     """Return the tiny network with the rule's weights, loaded in the release's names."""
     net = ResShiftNet(**{**TINY, **changes})
-    own = net.unet.state_dict()
-    names = rename_unet({name: name for name in published_unet_names(UNET["channels"], UNET["layers"])})
-    state = fill({published: own[ours].shape for ours, published in names.items()})
-    net.load_state_dict(ResShiftNet.convert_published(state), strict=False)
+    net.load_state_dict(ResShiftNet.convert_published(published_unet(net)))
     fill_vq(net.vae, VQOptions.model_validate(net.sections["vq"]))
     return net.eval()
 

@@ -9,7 +9,7 @@ from prismsr.utils.weights.files import WeightsError
 import pytest
 import resshift_case as case
 import torch
-from published_fill import assert_row, fill, wave
+from published_fill import assert_row, wave
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def test_full_size_has_the_releases_parameters_and_its_names_one_to_one():
     renamed = rename_unet({name: name for name in published})
     assert renamed.keys() == unet.state_dict().keys()
     assert len(set(renamed.values())) == 540
-    matched = case.match_vq(vq, VQOptions())
+    matched = case.match_vq(VQOptions())
     assert matched.keys() == vq.state_dict().keys()
     assert set(matched.values()) == set(case.published_vq_names([128, 256, 512], 2))
 
@@ -128,10 +128,7 @@ def test_autoencoders_are_read_from_files(tmp_path, wrapped):
 
 def test_autoencoders_in_ldms_names_are_read_strictly(tmp_path, net):
     options = VQOptions.model_validate(case.VQ)
-    matched = case.match_vq(net.vae, options)
-    own = net.vae.state_dict()
-    state = fill({published: own[ours].shape for ours, published in matched.items()})
-    state = {name: v[..., None, None] if ".attn_1." in name and v.ndim == 2 else v for name, v in state.items()}
+    own, state = net.vae.state_dict(), case.published_vq(net.vae, options)
     path = tmp_path / "vq.pth"
     torch.save({"state_dict": {**state, "loss.logvar": torch.zeros(1)}}, path)
     loaded = build_vq(options.model_copy(update={"path": str(path)}))
