@@ -13,7 +13,7 @@ from prismsr.models.options import PrismTrainOptions
 from prismsr.models.step.batch_parts import Batch, add_figures, communicating, join, split_batch
 from prismsr.models.step.clip_inputs import ClipInputs
 from prismsr.models.step.discriminators import add_gradients, build_discriminators, require_gradients
-from prismsr.models.step.finite_guard import GENERATOR, FiniteGuard, name_suspects
+from prismsr.models.step.finite_guard import GENERATOR, FiniteGuard
 from prismsr.models.step.gradient_checkpointing import checkpoint_blocks
 from prismsr.models.step.gradients import update
 from prismsr.models.step.loss_terms import StepInputs, build_terms, evaluate_term, name_outputs
@@ -23,7 +23,7 @@ from prismsr.models.step.partial_training import build_partial_training
 from prismsr.models.step.precision import Precision
 from prismsr.models.training.model_files import save_generator
 from prismsr.utils.full_precision import widen
-from prismsr.utils.options.optimizers import OPTIMIZERS, WITHOUT_FOREACH
+from prismsr.utils.options.optimizers import FUSED, OPTIMIZERS, WITHOUT_FOREACH
 from prismsr.utils.padding import pad_to_windows
 from prismsr.utils.weights.tensors_only import tensors_only
 
@@ -100,8 +100,13 @@ class PrismSRModel(SRModel):
         networks = {GENERATOR: self.net_g, **self.discriminators}
         self._prepare_running(networks.values(), train_opt)
         limit = train_opt.get("max_skipped_updates") or 10
-        self.guard = FiniteGuard(networks, limit, self.precision, lambda: name_suspects(self.batch))
+        self.guard = FiniteGuard(networks, limit, self.precision, lambda: self.batch)
         self.setup_optimizers()
+        self.guard.deferred = (
+            self.device.type == "cuda"
+            and self.precision.scaler is None
+            and all(optimizer.defaults.get("fused") for optimizer in self.optimizers)
+        )
         self.setup_schedulers()
 
     def _average(self) -> nn.Module:
@@ -134,7 +139,10 @@ class PrismSRModel(SRModel):
         """Build an optimiser: every one of prismsr.utils.options.optimizers, where BasicSR knows Adam alone.
 
         All tensors are updated together (foreach), as torch does by itself on CUDA only; with Adam to the same bits.
+        On CUDA those that can are fused: they leave out an update that the GPU refuses, without asking the CPU.
         """
+        if self.device.type == "cuda" and optim_type in FUSED and "foreach" not in kwargs:
+            kwargs.setdefault("fused", True)
         if not kwargs.get("fused") and optim_type not in WITHOUT_FOREACH:
             kwargs.setdefault("foreach", True)
         return OPTIMIZERS[optim_type](params, lr=lr, **kwargs)
@@ -265,7 +273,7 @@ class PrismSRModel(SRModel):
 
     def model_ema(self, decay: float = 0.999) -> None:
         """Update net_g_ema as BasicSR does, and copy net_g's buffers (batch-norm statistics), which BasicSR leaves."""
-        update_average(self.net_g_ema, self.get_bare_model(self.net_g), decay)
+        update_average(self.net_g_ema, self.get_bare_model(self.net_g), decay, self.guard.refused)
 
     def test(self) -> None:
         """Compute `output` from `lq` for validation: in float32, and uncompiled since the images differ in size.
@@ -292,6 +300,7 @@ class PrismSRModel(SRModel):
     def training_state(self) -> dict[str, Any]:
         """Return what resuming needs beside networks, optimisers and schedulers: plain tensors and numbers."""
         degradation = None if self.degradation is None else self.degradation.training_state()
+        self.guard.catch_up()
         return {
             "skipped_in_row": self.guard.skipped_in_row,
             "scaler": self.precision.state(),

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 
 from prismsr.models.step.batch_parts import Batch, split_batch
 from prismsr.models.step.precision import Precision
+from prismsr.models.step.verdicts import GENERATOR, Verdicts
 from prismsr.utils.errors import NonFiniteError
 
 import torch
 from basicsr.utils import get_root_logger
 from torch import Tensor, distributed, nn
-
-GENERATOR = "g"
 
 
 @dataclass
@@ -29,20 +28,26 @@ class FiniteGuard:
     Processes that train together see the same averaged gradient and so decide alike without asking each other; only
     once an update is refused do they exchange what they know of the cause.
 
+    To accept or refuse, the CPU waits for the norm. With `deferred` the device decides by itself, and the guard tells a
+    step later what was refused; this takes optimisers that know `found_inf`, and no loss scale.
+
     Args:
         networks: net_g as "g" and the discriminators by name, on their device already.
         limit: after so many steps in a row with a refused update, training ends.
         precision: tells whether a loss scale may be the cause.
-        samples: names the samples of the present batch that may be the cause.
+        batch: gives the present batch, whose samples may be the cause.
     """
 
     def __init__(
-        self, networks: Mapping[str, nn.Module], limit: int, precision: Precision, samples: Callable[[], list[str]]
+        self, networks: Mapping[str, nn.Module], limit: int, precision: Precision, batch: Callable[[], Batch]
     ) -> None:
         self.networks = networks
         self.limit = limit
         self.precision = precision
-        self.samples = samples
+        self.batch = batch
+        self.deferred = False
+        self._present: Verdicts | None = None
+        self._last: Verdicts | None = None
         self.skipped_in_row = 0
         self._buffers = {name: list(net.buffers()) for name, net in networks.items()}
         self._kept = {name: [buffer.clone() for buffer in buffers] for name, buffers in self._buffers.items()}
@@ -54,6 +59,7 @@ class FiniteGuard:
         self.message = ""  # of the last refused update of this step
         self.losses_finite = True
         self.counted = False
+        self._present = Verdicts(iteration, self.batch()) if self.deferred else None
         for name, buffers in self._buffers.items():
             _copy(self._kept[name], buffers)
 
@@ -70,11 +76,43 @@ class FiniteGuard:
             return True
         for refused in self.networks if name == GENERATOR else {name, GENERATOR} - self.accepted:
             _copy(self._buffers[refused], self._kept[refused])
-        self._refuse(name, [key for key, value in losses.items() if not math.isfinite(value.item())])
+        self._refuse(name, [key for key, value in losses.items() if not math.isfinite(value.item())], self.batch())
         return False
+
+    def judge(self, name: str, norm: Tensor, losses: Mapping[str, Tensor]) -> Tensor:
+        """Return 1 where network `name` may not be updated, else 0, a scalar on the device; see `accepts`."""
+        assert self._present is not None
+        others = set(self.networks) if name == GENERATOR else {name, GENERATOR} - self._present.refused.keys()
+        bad = self._present.judge(name, norm, losses)
+        for other in others:
+            for buffer, kept in zip(self._buffers[other], self._kept[other], strict=True):
+                buffer.copy_(torch.where(bad > 0, kept, buffer))
+        return bad
+
+    @property
+    def refused(self) -> Tensor | None:
+        """Return 1 where the device refused the generator's update of this step, else 0; None if it was not asked."""
+        return None if self._present is None else self._present.refused.get(GENERATOR)
 
     def end(self) -> None:
         """End a step; NonFiniteError where it was one too many in a row with a refused update."""
+        if self._present is None:
+            self._count()
+            return
+        self._present.send()
+        self.catch_up()
+        self._last = self._present
+
+    def catch_up(self) -> None:
+        """Tell what the device refused in the last step."""
+        last, self._last = self._last, None
+        if last is not None:
+            self.iteration, self.message, self.counted = last.iteration, "", False
+            for name, losses in last.causes.items():
+                self._refuse(name, losses, last.batch)
+            self._count()
+
+    def _count(self) -> None:
         if not self.message:
             self.skipped_in_row = 0
         elif self.counted and self.skipped_in_row >= self.limit:
@@ -84,8 +122,8 @@ class FiniteGuard:
                 f"To try: {self._advice()}."
             )
 
-    def _refuse(self, name: str, losses: list[str]) -> None:
-        cause = _gather_causes(Cause(losses, self.samples()))
+    def _refuse(self, name: str, losses: list[str], batch: Batch) -> None:
+        cause = _gather_causes(Cause(losses, name_suspects(batch)))
         self.losses_finite = self.losses_finite and not cause.losses
         if not self.counted and not (self.losses_finite and self.precision.searching):
             self.counted = True

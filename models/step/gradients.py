@@ -18,14 +18,16 @@ def update(model: Any, name: str, optimizer: torch.optim.Optimizer, losses: Mapp
         losses: what the gradient is of, by log name, scalars.
 
     Returns:
-        Whether it is updated.
+        Whether it is updated, or whether that is left to the device (see FiniteGuard).
     """
     model.precision.unscale(optimizer)
     parameters = [tensor for group in optimizer.param_groups for tensor in group["params"] if tensor.grad is not None]
     norm = get_total_norm([tensor.grad for tensor in parameters])
     if model.grad_clip is not None:
         model._log[f"grad_norm_{name}"] = norm
-    if not model.guard.accepts(name, norm, losses):
+    if model.guard.deferred:
+        optimizer.found_inf = model.guard.judge(name, norm, losses)  # type: ignore[attr-defined]
+    elif not model.guard.accepts(name, norm, losses):
         return False
     if model.grad_clip is not None:
         clip_grads_with_norm_(parameters, model.grad_clip, norm)

@@ -7,7 +7,7 @@ from prismsr.models.step.memory import to_channels_last
 import torch
 from basicsr.archs import build_network
 from basicsr.utils import get_root_logger
-from torch import nn
+from torch import Tensor, nn
 
 
 def build_average(model: Any) -> nn.Module:
@@ -31,7 +31,7 @@ def build_average(model: Any) -> nn.Module:
 
 
 @torch.no_grad()
-def update_average(average: nn.Module, net: nn.Module, decay: float) -> None:
+def update_average(average: nn.Module, net: nn.Module, decay: float, refused: Tensor | None = None) -> None:
     """Set average = decay * average + (1 - decay) * net for parameters; buffers (batch-norm statistics) are copied.
 
     Parameters that net does not train keep their bits, which the sum would round, unless decay is 0.
@@ -40,12 +40,21 @@ def update_average(average: nn.Module, net: nn.Module, decay: float) -> None:
         average: network that holds the average, changed in place.
         net: the trained network, of the same class.
         decay: from 0 (a copy) to 1.
+        refused: scalar on the device, 1 where net was not updated and the average shall stay as it is.
     """
     trained = {name: value for name, value in net.named_parameters() if value.requires_grad or decay == 0}
     kept = dict(average.named_parameters())
-    if trained:
+    if trained and refused is None:
         torch._foreach_mul_([kept[name] for name in trained], decay)
         torch._foreach_add_([kept[name] for name in trained], list(trained.values()), alpha=1 - decay)
+    elif trained and refused is not None:
+        weight = (1 - decay) * (1 - refused)
+        names = list(trained)
+        for some in (names[at : at + 64] for at in range(0, len(names), 64)):  # not a copy of all at once
+            torch._foreach_mul_([kept[name] for name in some], 1 - weight)
+            torch._foreach_add_(
+                [kept[name] for name in some], torch._foreach_mul([trained[name] for name in some], weight)
+            )
     current = dict(net.named_buffers())
     for name, buffer in average.named_buffers():
         buffer.copy_(current[name])

@@ -67,13 +67,14 @@ def make_model(tmp_path) -> Callable[..., Any]:
         optimizer: dict = ADAM,
         network_g: dict = GENERATOR,
         second: str | dict | None = None,
+        num_gpu: int = 0,
         **train: Any,
     ) -> Any:
         options = {
             "name": "test",
             "model_type": "PrismSRModel",
             "scale": 4,
-            "num_gpu": 0,
+            "num_gpu": num_gpu,
             "dist": False,
             "rank": 0,
             "world_size": 1,

@@ -63,3 +63,5 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     )
 } | {"Adam8bit": adam8bit}
 WITHOUT_FOREACH = frozenset(("Adam8bit",))
+FUSED = frozenset(("Adam", "AdamW", "SGD"))
+"""Those that take `fused` and then know `found_inf`: 1 on the device leaves an update out."""

@@ -11,6 +11,7 @@ from prismsr.losses.self_similarity.self_similarity_loss import self_similarity_
 
 import pytest
 import torch
+from no_waiting import NoWaiting
 from triton.runtime import interpreter
 
 interpreter.interpreter_builder.options = interpreter.InterpreterOptions(sanitize_overflow=False)  # twice as fast
@@ -127,3 +128,9 @@ def test_too_large_a_search_is_swept_and_told_once(monkeypatch):
     again, _ = value_and_gradient(sr, gt, mask, **SMALL)
     monkeypatch.setenv(triton_loss.VARIABLE, "sweep")
     assert again == value == self_similarity_loss(sr, gt, mask, **SMALL)
+
+
+def test_nothing_waits():
+    sr, gt = images(count=1, channels=1)
+    with NoWaiting():
+        value_and_gradient(sr, gt, corner_and_one(sr), **SMALL)

@@ -84,7 +84,7 @@ def test_before_the_generator_starts_its_statistics_are_put_back_too(make_model,
     model = make_model(net_d_init_iters=5)
     model.net_g.body.add_module("norm", nn.BatchNorm2d(8))
     model.net_g_ema.body.add_module("norm", nn.BatchNorm2d(8).eval())
-    model.guard = FiniteGuard({"g": model.net_g, **model.discriminators}, 10, model.precision, model.guard.samples)
+    model.guard = FiniteGuard({"g": model.net_g, **model.discriminators}, 10, model.precision, model.guard.batch)
     _step(model, make_batch(), 1)
     before = snapshot(model)
     assert before["g.body.norm.running_mean"].abs().sum() > 0
@@ -127,3 +127,74 @@ def test_samples_without_a_path_are_counted(make_model, make_batch, warnings_log
     del batch["gt_path"]
     _step(make_model(None), batch, 1)
     assert warnings_logged[0].endswith("Samples: number 2 of the batch.")
+
+
+FUSED = {"type": "Adam", "lr": 1e-3, "fused": True}
+
+
+@pytest.fixture
+def make_deferred(make_model):
+    """Models whose device decides, as on CUDA."""
+
+    def make(*args, **options):
+        model = make_model(*args, optimizer=FUSED, **options)
+        model.guard.deferred = True
+        return model
+
+    return make
+
+
+@pytest.mark.parametrize(("discriminator", "size"), [("spectral", 32), ("batch", 128)])
+def test_the_device_alone_leaves_no_trace_of_a_bad_sample(
+    make_deferred, make_batch, snapshot, warnings_logged, discriminator, size
+):
+    model = make_deferred(discriminator)
+    batch = make_batch(size=size)
+    _step(model, batch, 1)
+    before = snapshot(model)
+    _step(model, _spoilt(batch, "lq", 1, math.inf), 2)
+    assert _changed(before, snapshot(model)) == set()
+    _step(model, make_batch(1, size=size), 3)
+    (message,) = warnings_logged
+    assert "Iteration 2: the update is skipped (1 in a row). Not finite: l_g_pix" in message
+    assert message.endswith("Samples: photos/b.png.")
+    assert {"g.conv_first.weight", "ema.conv_first.weight", "optimizer1.0.exp_avg"} <= _changed(before, snapshot(model))
+    assert model.training_state()["skipped_in_row"] == 0
+
+
+def test_the_device_alone_leaves_out_a_bad_discriminator(make_deferred, make_batch, snapshot, warnings_logged):
+    model = make_deferred("spectral")
+    _step(model, make_batch(), 1)
+    before = snapshot(model)
+    model.discriminators["d"].register_forward_hook(
+        lambda module, args, logits: (
+            _BadDiscriminatorGradient.apply(logits) if module.conv0.weight.requires_grad else None
+        )
+    )
+    _step(model, make_batch(), 2)
+    after = _changed(before, snapshot(model))
+    assert {"g.conv_first.weight", "ema.conv_first.weight", "optimizer0.0.exp_avg"} <= after
+    assert not [name for name in after if name.startswith(("d.", "optimizer1"))]
+    assert model.training_state()["skipped_in_row"] == 1
+    assert "Iteration 2: the update of net_d is skipped (1 in a row). All losses are finite" in warnings_logged[0]
+
+
+def test_good_steps_are_the_same_whoever_decides(make_model, make_deferred, make_batch, snapshot):
+    models = make_model("batch", optimizer=FUSED, grad_clip=0.1), make_deferred("batch", grad_clip=0.1)
+    for model in models:
+        for iteration in range(1, 4):
+            _step(model, make_batch(iteration, size=128), iteration)
+    waited, deferred = map(snapshot, models)
+    assert {name for name in _changed(waited, deferred) if not name.startswith("ema.")} == set()
+    for name, value in waited.items():
+        torch.testing.assert_close(deferred[name], value, rtol=1e-6, atol=1e-8)
+
+
+def test_a_deferred_training_stops_a_step_later(make_deferred, make_batch):
+    model = make_deferred(None, max_skipped_updates=2)
+    bad = _spoilt(make_batch())
+    for iteration in range(1, 3):
+        _step(model, bad, iteration)
+    with pytest.raises(TrainingError, match="stopped at iteration 2: 2 updates in a row"):
+        _step(model, bad, 3)
+    assert all(parameter.isfinite().all() for parameter in model.net_g.parameters())
