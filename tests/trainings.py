@@ -54,7 +54,7 @@ TRAIN: dict[str, Any] = {
 
 
 class LaunchServer:
-    """Starts trainings in forked processes, one at a time, and waits for them."""
+    """Starts trainings and tools in forked processes, one at a time, and waits for them."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -66,18 +66,25 @@ class LaunchServer:
         )
 
     def train(
-        self, *arguments: str, kill: signal.Signals | None = None, after: float = 0.0, file_limit: int | None = None
+        self,
+        *arguments: str,
+        kill: signal.Signals | None = None,
+        after: float = 0.0,
+        file_limit: int | None = None,
+        command: str = "train",
     ) -> int:
         """Exit code of a training; negative: the signal that ended it.
 
         Args:
-            arguments: of train.py.
+            arguments: of train.py, or of the tool.
             kill: a signal to send it; SIGKILL goes to its workers, too.
             after: seconds from the start to the signal.
             file_limit: bytes that a file may have, so that a larger one fails like on a full disk.
+            command: name of a tool, to run that instead; paths start from `root`.
         """
         self.log.write_text("")
-        order = {"root": str(self.root), "log": str(self.log), "arguments": arguments, "file_limit": file_limit}
+        order = {"root": str(self.root), "log": str(self.log), "command": command}
+        order |= {"arguments": arguments, "file_limit": file_limit}
         self.server.stdin.write(json.dumps(order) + "\n")
         self.server.stdin.flush()
         process = int(self.server.stdout.readline())

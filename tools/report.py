@@ -2,6 +2,7 @@
 
     python tools/report.py results/evaluation -o report.html
     python tools/report.py results/reproduce --experiments experiments --methods l1=L1 "gan_ssl=GAN + SSL"
+    python tools/report.py --watch experiments/NAME
 
 RESULTS is searched for what tools/evaluate.py and tools/reproduce.py write. The page has no external files.
 docs/guide/report.md tells more.

@@ -21,6 +21,7 @@ def write_report(
     options: CropOptions | None = None,
     methods: Sequence[str] = (),
     experiments: Sequence[Path] = (),
+    refresh: int | None = None,
 ) -> list[str]:
     """Write the page; byte for byte the same for the same results.
 
@@ -31,6 +32,7 @@ def write_report(
         options: which crops; `max_bytes` is for all data sets together.
         methods: see `evaluations.read_results`.
         experiments: see `curves.read_experiments`.
+        refresh: seconds after which the page reloads itself; None: never.
 
     Returns:
         What is missing or could not be read; the page tells it, too.
@@ -53,7 +55,7 @@ def write_report(
     _require_known("--lq", options.lq, {group.dataset for group in found})
     share = replace(options, max_bytes=options.max_bytes // max(1, len(found)))
     groups = [(group, compare(group, share, problems) if share.max_images else []) for group in found]
-    text = render_page(title, groups, curves, papers, problems)
+    text = render_page(title, groups, curves, papers, problems, refresh)
     atomic_write(output, text.encode("utf8"))
     return list(dict.fromkeys(problems))
 

@@ -25,8 +25,12 @@ def render_page(
     curves: Curves,
     papers: Sequence[PaperTable],
     problems: Sequence[str],
+    refresh: int | None = None,
 ) -> str:
-    """Return the HTML text, equal for equal arguments; each group of evaluations has its crops beside it."""
+    """Return the HTML text, equal for equal arguments; each group of evaluations has its crops beside it.
+
+    With `refresh` the page reloads itself after so many seconds.
+    """
     environment = Environment(
         loader=FileSystemLoader(FOLDER),
         autoescape=True,
@@ -43,6 +47,7 @@ def render_page(
         groups=[(group, make_table(group), crops) for group, crops in groups],
         curves=curves,
         papers=papers,
+        refresh=refresh,
         problems=list(dict.fromkeys(problems)),
     )
 
