@@ -13,6 +13,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted([*ROOT.glob("docs/**/*.md"), *ROOT.glob("options/**/*.md")])]
+WRITTEN = [page for page in PAGES if ROOT / "options" not in page.parents]
+"""Pages that no command writes."""
 ROOMS = "archs|basicsr|data|docs|losses|metrics|models|options|src|tests|tools|utils"
 EXAMPLES = (
     "options/my",
@@ -52,7 +54,6 @@ TO_BE_CUT = {
     "docs/papers/lgcaa.md",
     "docs/papers/sfd.md",
     "docs/papers/ssl.md",
-    "options/lgcaa/README.md",
 }
 """Pages with longer sentences or cells, which are not done yet."""
 
@@ -165,7 +166,7 @@ def test_lines_fit(page):
     assert [number for number, line in lines if len(line) > WIDTH and not line.lstrip().startswith(FREE)] == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize("page", WRITTEN, ids=lambda page: str(page.relative_to(ROOT)))
 def test_sentences_and_cells_are_short(page):
     name = page.relative_to(ROOT).as_posix()
     assert name in TO_BE_CUT or list(find_long(page.read_text(encoding="utf8"))) == []
