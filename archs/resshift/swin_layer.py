@@ -73,6 +73,8 @@ class WindowAttention(nn.Module):
         window: side of a window.
     """
 
+    offsets: Tensor
+
     def __init__(self, channels: int, heads: int, window: int) -> None:
         super().__init__()
         self.heads = heads
@@ -135,12 +137,13 @@ class SwinBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, H, W) to the same shape."""
-        shift, mask = (self.shift, self.shift), None
+        mask = None
         windows = split_windows(torch.roll(self.norm1(x), (-self.shift, -self.shift), (2, 3)), self.window)
         if self.shift:
-            mask = make_mask(self.kind, *windows.shape[1:3], self.window, self.shift).to(x.device)
+            _, rows, columns, _, _ = windows.shape
+            mask = make_mask(self.kind, rows, columns, self.window, self.shift).to(x.device)
         moved = join_windows(self.attn(windows, mask), self.window)
-        x = x + torch.roll(moved, shift, (2, 3))
+        x = x + torch.roll(moved, (self.shift, self.shift), (2, 3))
         return x + self.mlp(self.norm2(x))
 
 
