@@ -28,7 +28,9 @@ def join_windows(windows: Tensor, window: int) -> Tensor:
     return grid.flatten(4, 5).flatten(2, 3)
 
 
-def make_mask(kind: Mask, rows: int, columns: int, window: int, shift: int) -> Tensor:
+def make_mask(
+    kind: Mask, rows: int, columns: int, window: int, shift: int, device: torch.device | None = None
+) -> Tensor:
     """Return what is added to the logits of shifted windows, (rows, columns, N, N) with N = window ** 2.
 
     "swin" parts what the shift brought together from opposite borders. "released" is what the published weights were
@@ -44,17 +46,17 @@ def make_mask(kind: Mask, rows: int, columns: int, window: int, shift: int) -> T
     """
 
     def label(count: int) -> Tensor:  # of the positions along an axis: before the last window, in it, past the shift
-        places = torch.arange(count * window)
+        places = torch.arange(count * window, device=device)
         return (places >= (count - 1) * window).long() + (places >= count * window - shift)
 
     labels = (3 * label(rows)[:, None] + label(columns)).view(1, 1, rows * window, columns * window)
     if kind == "released":
-        side = (torch.arange(window) >= window - shift).long().repeat(rows * window, columns)
+        side = (torch.arange(window, device=device) >= window - shift).long().repeat(rows * window, columns)
         side[: (rows - 1) * window] = 0
         labels = side.view(1, 1, rows * window, columns * window)
     tokens = split_windows(labels, window)[0, ..., 0]
     apart = tokens[..., :, None] != tokens[..., None, :]
-    return torch.zeros(apart.shape).masked_fill(apart, BLOCKED)
+    return torch.zeros(apart.shape, device=device).masked_fill(apart, BLOCKED)
 
 
 def _offset_index(window: int) -> Tensor:
@@ -141,7 +143,7 @@ class SwinBlock(nn.Module):
         windows = split_windows(torch.roll(self.norm1(x), (-self.shift, -self.shift), (2, 3)), self.window)
         if self.shift:
             _, rows, columns, _, _ = windows.shape
-            mask = make_mask(self.kind, rows, columns, self.window, self.shift).to(x.device)
+            mask = make_mask(self.kind, rows, columns, self.window, self.shift, x.device)
         moved = join_windows(self.attn(windows, mask), self.window)
         x = x + torch.roll(moved, (self.shift, self.shift), (2, 3))
         return x + self.mlp(self.norm2(x))
