@@ -144,10 +144,18 @@ def resume_training(self: Any, resume_state: dict[str, Any]) -> None:
                 "(path.pretrain_network_g) instead."
             )
         for part, state in zip(own, saved, strict=True):
-            part.load_state_dict(state)
+            part.load_state_dict(_keep_kernels(part, state))
     session = getattr(self, "session", None)
     if session is not None:
         session.restore(resume_state)
+
+
+def _keep_kernels(part: Any, state: dict[str, Any]) -> dict[str, Any]:
+    """Return a state that leaves an optimiser its kernels: which are right depends on the device, not on the run."""
+    if "param_groups" not in state:
+        return state
+    kernels = {name: part.defaults[name] for name in ("foreach", "fused") if name in part.defaults}
+    return {**state, "param_groups": [{**group, **kernels} for group in state["param_groups"]]}
 
 
 def load_network(

@@ -198,3 +198,16 @@ def test_a_deferred_training_stops_a_step_later(make_deferred, make_batch):
     with pytest.raises(TrainingError, match="stopped at iteration 2: 2 updates in a row"):
         _step(model, bad, 3)
     assert all(parameter.isfinite().all() for parameter in model.net_g.parameters())
+
+
+def test_a_run_that_began_with_other_kernels_keeps_those_of_this_device(
+    make_model, make_deferred, make_batch, snapshot
+):
+    """Such as one begun on a CPU: unfused, the optimiser would not see what the device refuses."""
+    begun, model = make_model(None), make_deferred(None)
+    _step(begun, make_batch(), 1)
+    parts = {name: [part.state_dict() for part in getattr(begun, name)] for name in ("optimizers", "schedulers")}
+    model.resume_training({"iter": 1, **parts})
+    before = snapshot(model)
+    _step(model, _spoilt(make_batch()), 2)
+    assert _changed(before, snapshot(model)) == set()
