@@ -30,6 +30,8 @@ class _Stage(nn.Module):
     SCALE: ClassVar = 4
     window_size: ClassVar = 8
 
+    G: DIRformer
+
     @classmethod
     def check_patch(cls, entry: Opt, key: str, size: int, size_key: str) -> Iterator[Problem]:
         """Check that the restorer can halve the LQ of a GT patch three times."""
@@ -191,7 +193,10 @@ class DiffIRS2(_Stage):
         return prior
 
     def look_at_whole(self, image: Tensor) -> Callable[[Tensor], Tensor]:
-        """Return what enlarges tiles of this image (1, 3, H, W), all guided by the prior of the whole."""
+        """Return what enlarges tiles of this image (1, 3, H, W), all guided by the prior of the whole.
+
+        Attention across channels is each tile's own, so that tiles change the result all the same.
+        """
         return partial(self.restore, prior=self.predict_prior(image))
 
     def _make_start(self, lq: Tensor) -> Tensor:
