@@ -55,7 +55,7 @@ class ImageAutoencoder(nn.Module):
 
 
 @torch.no_grad()
-def start_nearly_linear(vae: Any, seed: int) -> None:
+def start_nearly_linear(vae: Any, seed: int, key: str = "network_g.vae.norm_num_groups") -> None:
     """Give an AutoencoderKL weights from which it learns fast: signals keep their size, brightness and contrast. Ours.
 
     Convolutions keep the variance, residual branches begin at zero, and both output norms nearly as the identity. The
@@ -64,8 +64,9 @@ def start_nearly_linear(vae: Any, seed: int) -> None:
     the group's mean and deviation alone; the norm's weight and bias undo both. The fewer groups, the nearer.
 
     Args:
-        vae: AutoencoderKL, changed in place.
+        vae: AutoencoderKL or VQModel, changed in place.
         seed: of the weights.
+        key: of the number of groups in the option file, for messages.
 
     Raises:
         OptionError: a group of the output norms has one channel.
@@ -79,16 +80,16 @@ def start_nearly_linear(vae: Any, seed: int) -> None:
             block.conv2.weight.zero_()
             block.conv2.bias.zero_()
     encoder, decoder = vae.encoder, vae.decoder
-    _pass_through(encoder.conv_norm_out, encoder.mid_block.resnets[-1].conv2)
-    _pass_through(decoder.conv_norm_out, decoder.up_blocks[-1].resnets[-1].conv2)
+    _pass_through(encoder.conv_norm_out, encoder.mid_block.resnets[-1].conv2, key)
+    _pass_through(decoder.conv_norm_out, decoder.up_blocks[-1].resnets[-1].conv2, key)
 
 
-def _pass_through(norm: nn.GroupNorm, before: nn.Conv2d) -> None:
+def _pass_through(norm: nn.GroupNorm, before: nn.Conv2d, key: str) -> None:
     """Let a norm begin nearly as the identity, but for the first channel of each group, which becomes 0."""
     size = norm.num_channels // norm.num_groups
     if size == 1:
         raise OptionError(
-            f"network_g.vae.norm_num_groups is {norm.num_groups}, and a norm has as many channels; allowed: fewer "
+            f"{key} is {norm.num_groups}, and a norm has as many channels; allowed: fewer "
             f"groups than the smallest of block_out_channels"
         )
     mean = CONSTANT / size

@@ -33,7 +33,7 @@ class ImageVQ(nn.Module):
         super().__init__()
         options = parse_section(VQOptions, vq, "vq")
         self.vq = build_vq(options)
-        start_nearly_linear(self.vq, options.seed)
+        start_nearly_linear(self.vq, options.seed, "network_g.vq.groups")
         codes = self.vq.quantize.embedding.weight
         nn.init.normal_(codes, generator=torch.Generator().manual_seed(options.seed))
 
