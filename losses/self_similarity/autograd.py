@@ -16,7 +16,7 @@ from typing import Any
 from prismsr.losses.self_similarity.setting import EPS, Setting
 from prismsr.losses.self_similarity.sweep import Sweep
 from prismsr.losses.self_similarity.tiles import Tiling, Unit
-from prismsr.losses.self_similarity.triton_loss import compare_by_kernels, takes_triton
+from prismsr.losses.self_similarity.triton_loss import takes_triton, try_kernels
 
 import torch
 from torch import Tensor
@@ -151,8 +151,8 @@ class FusedLoss(torch.autograd.Function):
     @ordinary_tensors
     def forward(ctx: Any, sr: Tensor, gt: Tensor, mask: Tensor, setting: Setting, want_grad: bool) -> Tensor:
         """Return value and, where wanted, gradient of the loss."""
-        compare = compare_by_kernels if takes_triton(sr, setting) else compare_by_sweep
-        value, grad = compare(sr, gt, mask, setting, want_grad)
+        made = try_kernels(sr, gt, mask, setting, want_grad) if takes_triton(sr, setting) else None
+        value, grad = made or compare_by_sweep(sr, gt, mask, setting, want_grad)
         if grad is not None:
             ctx.save_for_backward(grad)
         return value.to(sr.dtype)

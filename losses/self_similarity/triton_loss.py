@@ -6,6 +6,7 @@ Paper: SSL, eq. 4.
 import math
 import os
 import shutil
+import subprocess
 import sys
 import warnings
 from functools import lru_cache
@@ -67,6 +68,28 @@ def _triton_version() -> tuple[int, ...]:
 def _tell(reason: str) -> bool:
     warnings.warn(f"SelfSimilarityLoss runs as torch's operations, many times slower on a GPU: {reason}.", stacklevel=2)
     return False
+
+
+def try_kernels(
+    sr: Tensor, gt: Tensor, mask: Tensor, setting: Setting, want_grad: bool
+) -> tuple[Tensor, Tensor | None] | None:
+    """Return what `compare_by_kernels` does, or None where they do not compile here: told once, not tried again.
+
+    What lacks is seen only then, e.g. Python's headers, or the registers of an older GPU.
+    """
+    from triton import TritonError
+
+    if _uncompiled:
+        return None
+    try:
+        return compare_by_kernels(sr, gt, mask, setting, want_grad)
+    except (TritonError, subprocess.CalledProcessError, OSError) as error:
+        _uncompiled.append(True)
+        _tell(f"Triton cannot compile its kernels here ({str(error).strip().rpartition(chr(10))[2]})")
+        return None
+
+
+_uncompiled: list[bool] = []
 
 
 def compare_by_kernels(

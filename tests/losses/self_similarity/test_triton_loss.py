@@ -46,6 +46,22 @@ def test_without_triton_it_is_swept_and_told_once(monkeypatch, recwarn):
     assert sum("wants Triton 3.3 or newer" in str(warning.message) for warning in recwarn) == 1
 
 
+@needs_triton
+def test_where_kernels_do_not_compile_it_is_swept_and_told_once(monkeypatch, recwarn):
+    def fail(*_):
+        raise subprocess.CalledProcessError(1, "gcc")
+
+    image, mask = torch.rand(1, 3, 8, 8), torch.ones(1, 1, 8, 8, dtype=torch.bool)
+    wanted = self_similarity_loss(image, image * 0.9, mask, search=5, window=3)
+    monkeypatch.setenv(triton_loss.VARIABLE, "triton")
+    monkeypatch.setattr(triton_loss, "compare_by_kernels", fail)
+    monkeypatch.setattr(triton_loss, "_uncompiled", [])
+    triton_loss._tell.cache_clear()
+    for _ in range(2):
+        assert self_similarity_loss(image, image * 0.9, mask, search=5, window=3) == wanted
+    assert sum("cannot compile its kernels here" in str(warning.message) for warning in recwarn) == 1
+
+
 @needs_cuda
 @needs_triton
 @pytest.mark.parametrize(
