@@ -21,9 +21,8 @@ from prismsr.archs.resshift.options import (
 )
 from prismsr.archs.resshift.published_names import rename_unet
 from prismsr.archs.resshift.residual_shift import ResidualShift, ScheduleOptions
-from prismsr.archs.resshift.swin_layer import SwinLayer, add_swin_layers
-from prismsr.archs.resshift.vq_model import build_diffusers, build_vq, decode_latents, encode_images
-from prismsr.utils.errors import OptionError
+from prismsr.archs.resshift.unet import build_unet
+from prismsr.archs.resshift.vq_model import build_vq, decode_latents, encode_images
 from prismsr.utils.options.problems import Problem, join
 from prismsr.utils.options.sections import Opt
 from prismsr.utils.options.signatures import Section
@@ -34,8 +33,6 @@ import torch
 from basicsr.utils.registry import ARCH_REGISTRY
 from torch import Tensor, nn
 from torch.nn import functional as F
-
-COLOURS = 3
 
 
 @ARCH_REGISTRY.register()
@@ -176,46 +173,3 @@ class PreparedResShift:
     def decode(self, latents: Tensor) -> Tensor:
         """Return the images, in tiles."""
         return decode_tiled(self.net.vae, latents, self.options, self.net.decode)
-
-
-def build_unet(options: UNetOptions, swin: SwinOptions, latent_channels: int) -> Any:
-    """Return UNet2DModel with the Swin layers on it; residual branches begin at zero.
-
-    Raises:
-        OptionError: sizes that do not go together.
-    """
-    levels = len(options.channels)
-    config = {
-        "in_channels": latent_channels + COLOURS,
-        "out_channels": latent_channels,
-        "block_out_channels": list(options.channels),
-        "down_block_types": ["DownBlock2D"] * levels,
-        "up_block_types": ["UpBlock2D"] * levels,
-        "layers_per_block": options.layers,
-        "norm_num_groups": options.groups,
-        "resnet_time_scale_shift": "scale_shift",
-        "add_attention": False,
-    }
-    unet = build_diffusers("UNet2DModel", config, "unet")
-    for block in unet.modules():
-        if hasattr(block, "time_emb_proj"):
-            nn.init.zeros_(block.conv2.weight)
-            nn.init.zeros_(block.conv2.bias)
-    if swin.dim % swin.head or swin.dim % options.groups:
-        raise OptionError(f"swin.dim: {swin.dim} must be a multiple of swin.head, {swin.head}, and of unet.groups")
-
-    def make_layer(channels: int, deepest: bool) -> SwinLayer:
-        return SwinLayer(
-            channels,
-            swin.dim,
-            depth=swin.depth,
-            heads=swin.dim // swin.head,
-            window=swin.window,
-            shift=0 if deepest else swin.window // 2,
-            mask=swin.mask,
-            groups=options.groups,
-            ratio=swin.ratio,
-        )
-
-    add_swin_layers(unet, make_layer)
-    return unet

@@ -3,60 +3,13 @@
 Paper: SSL, table 2, ResShift.
 """
 
-from collections.abc import Callable
-from typing import Any, Literal
+from prismsr.archs.resshift.windows import Mask, join_windows, make_mask, split_windows
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-Mask = Literal["released", "swin"]
-BLOCKED = -100.0
-"""Added to the logits of tokens that must not see each other."""
 BIAS_DEVIATION = 0.02
-
-
-def split_windows(x: Tensor, window: int) -> Tensor:
-    """Return the windows (B, rows, columns, window ** 2, C) of a map (B, C, H, W); sides are multiples of `window`."""
-    grid = x.unflatten(3, (-1, window)).unflatten(2, (-1, window))
-    return grid.permute(0, 2, 4, 3, 5, 1).flatten(3, 4)
-
-
-def join_windows(windows: Tensor, window: int) -> Tensor:
-    """Return the map (B, C, H, W) of windows; the inverse of split_windows."""
-    grid = windows.unflatten(3, (window, window)).permute(0, 5, 1, 3, 2, 4)
-    return grid.flatten(4, 5).flatten(2, 3)
-
-
-def make_mask(
-    kind: Mask, rows: int, columns: int, window: int, shift: int, device: torch.device | None = None
-) -> Tensor:
-    """Return what is added to the logits of shifted windows, (rows, columns, N, N) with N = window ** 2.
-
-    "swin" parts what the shift brought together from opposite borders. "released" is what the published weights were
-    trained with: in the last row of windows, tokens see their own side of a window alone, left or right of the
-    shift; in all other windows there is no mask.
-
-    Example:
-        >>> make_mask("released", 2, 1, 2, 1)[1, 0]
-        tensor([[   0., -100.,    0., -100.],
-                [-100.,    0., -100.,    0.],
-                [   0., -100.,    0., -100.],
-                [-100.,    0., -100.,    0.]])
-    """
-
-    def label(count: int) -> Tensor:  # of the positions along an axis: before the last window, in it, past the shift
-        places = torch.arange(count * window, device=device)
-        return (places >= (count - 1) * window).long() + (places >= count * window - shift)
-
-    labels = (3 * label(rows)[:, None] + label(columns)).view(1, 1, rows * window, columns * window)
-    if kind == "released":
-        side = (torch.arange(window, device=device) >= window - shift).long().repeat(rows * window, columns)
-        side[: (rows - 1) * window] = 0
-        labels = side.view(1, 1, rows * window, columns * window)
-    tokens = split_windows(labels, window)[0, ..., 0]
-    apart = tokens[..., :, None] != tokens[..., None, :]
-    return torch.zeros(apart.shape, device=device).masked_fill(apart, BLOCKED)
 
 
 def _offset_index(window: int) -> Tensor:
@@ -192,23 +145,3 @@ class SwinLayer(nn.Module):
             x = block(x)
         result: Tensor = self.patch_unembed["proj"](x)
         return result
-
-
-def add_swin_layers(unet: Any, make_layer: Callable[[int, bool], SwinLayer]) -> None:
-    """Put a layer on the output of the first residual block of each level, and of the middle, in place.
-
-    Args:
-        unet: UNet2DModel of diffusers.
-        make_layer: gives the layer for a number of channels, and whether it is at the deepest level.
-    """
-    levels = [*unet.down_blocks, unet.mid_block, *unet.up_blocks]
-    deepest = (unet.down_blocks[-1], unet.mid_block, unet.up_blocks[0])
-    for level in levels:
-        block = level.resnets[0]
-        block.swin = make_layer(block.conv2.out_channels, any(level is one for one in deepest))
-        block.register_forward_hook(_apply_swin)
-
-
-def _apply_swin(block: Any, inputs: Any, output: Tensor) -> Tensor:
-    result: Tensor = block.swin(output)
-    return result

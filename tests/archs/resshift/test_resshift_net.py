@@ -2,7 +2,8 @@
 
 from prismsr.archs.resshift.options import SwinOptions, UNetOptions, VQOptions
 from prismsr.archs.resshift.published_names import rename_unet
-from prismsr.archs.resshift.resshift_arch import ResShiftNet, build_unet
+from prismsr.archs.resshift.resshift_arch import ResShiftNet
+from prismsr.archs.resshift.unet import build_unet
 from prismsr.archs.resshift.vq_model import build_diffusers, build_vq, decode_latents, vq_config
 from prismsr.utils.weights.files import WeightsError
 

@@ -1,6 +1,7 @@
 """The Swin layer against references that visit every pair of tokens."""
 
-from prismsr.archs.resshift.swin_layer import SwinLayer, WindowAttention, join_windows, make_mask, split_windows
+from prismsr.archs.resshift.swin_layer import SwinLayer, WindowAttention
+from prismsr.archs.resshift.windows import join_windows, make_mask, split_windows
 
 import pytest
 import torch
