@@ -44,7 +44,7 @@ def takes_triton(images: Tensor, setting: Setting) -> bool:
         raise ValueError(f"environment variable {VARIABLE}: got {asked!r}; allowed: 'triton', 'sweep', or not set")
     if asked == "sweep" or (not asked and images.device.type != "cuda"):
         return False
-    if _triton_version() < OLDEST:
+    if triton_version() < OLDEST:
         return _tell(f"it wants Triton {'.'.join(map(str, OLDEST))} or newer (pip install triton; Linux only)")
     if not any(map(shutil.which, (os.environ.get("CC", "gcc"), "clang"))):
         return _tell("Triton wants a C compiler (gcc, clang, or what CC names)")
@@ -55,7 +55,7 @@ def takes_triton(images: Tensor, setting: Setting) -> bool:
 
 
 @lru_cache(maxsize=1)
-def _triton_version() -> tuple[int, ...]:
+def triton_version() -> tuple[int, ...]:
     """Return (0,) where it is not installed."""
     try:
         from triton import __version__ as version

@@ -13,9 +13,13 @@ BENCHMARKS = {
     "bsrgan": "BSRGAN's degradation, beside its steps written plainly.",
     "sfd": "An SFD training step, beside one with the vanilla U-Net discriminator.",
     "elan": "ELAN at full size with random weights, its attention fused and plain: a training step and an image.",
+    "cuda": "A GPU: losses, training steps of the option files, sampling; tables into a file, as they come.",
     "lgcaa-full": "LGCAA at full size with random weights: a step and sampling in parts, without and with its module.",
 }
 """What each measures; `workloads.COMPARISONS` has their functions."""
+
+CUDA_PARTS = ("loss", "equal", "resume", "step", "sampling")
+LGCAA_PARTS = ("step", "sampling", "memory")
 
 
 def describe() -> str:
@@ -36,12 +40,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--parts",
         nargs="+",
-        choices=["step", "sampling", "memory"],
-        help="of lgcaa-full: what to measure (default: all, on a CPU not memory)",
+        choices=list(dict.fromkeys([*CUDA_PARTS, *LGCAA_PARTS])),
+        help=f"of cuda: {', '.join(CUDA_PARTS)}; of lgcaa-full: {', '.join(LGCAA_PARTS)} (default: all, on a CPU not "
+        "memory)",
     )
     parser.add_argument(
-        "--sizes", choices=["full", "tiny"], default="full", help="of lgcaa-full: tiny to try it (default: full)"
+        "--sizes", choices=["full", "tiny"], default="full", help="of lgcaa-full, cuda: tiny to try it (default: full)"
     )
+    parser.add_argument("--tiny", dest="sizes", action="store_const", const="tiny", help="the same as --sizes tiny")
+    parser.add_argument("--device", choices=["cuda", "cpu"], help="of cuda: cpu to try it (default: cuda)")
+    parser.add_argument(
+        "--minutes", type=float, default=6, help="of cuda: what is not done by then is left (default: 6)"
+    )
+    parser.add_argument("--out", default="benchmark_cuda.md", help="of cuda: file of the tables (default: %(default)s)")
+    parser.add_argument("--file", help=argparse.SUPPRESS)
     parser.add_argument("--workload", help=argparse.SUPPRESS)
     parser.add_argument("--mode", choices=["none", "full"], default="full", help=argparse.SUPPRESS)
     parser.add_argument("--mask-stride", type=int, default=1, help=argparse.SUPPRESS)
@@ -57,5 +69,8 @@ def run(args: argparse.Namespace) -> None:
         return
     if args.name is None:
         raise OptionError(f"name a benchmark: {', '.join(BENCHMARKS)}")
+    known = {"cuda": CUDA_PARTS, "lgcaa-full": LGCAA_PARTS}.get(args.name, ())
+    if unknown := [part for part in args.parts or () if part not in known]:
+        raise OptionError(f"--parts of {args.name}: {', '.join(known) or 'none'}; got {', '.join(unknown)}")
     describe_machine()
     COMPARISONS[args.name](args)

@@ -8,6 +8,9 @@ from typing import Any
 from prismsr.tools.benchmarks.best_buddy import build_best_buddy, compare_best_buddy
 from prismsr.tools.benchmarks.bsrgan import compare_bsrgan
 from prismsr.tools.benchmarks.command import BATCH
+from prismsr.tools.benchmarks.cuda import run_cuda
+from prismsr.tools.benchmarks.cuda_parts import WORKLOADS as CUDA_WORKLOADS
+from prismsr.tools.benchmarks.cuda_parts import print_rows
 from prismsr.tools.benchmarks.elan import ELAN_WORKLOADS, build_elan, compare_elan
 from prismsr.tools.benchmarks.lgcaa_full import compare_lgcaa, make_plan
 from prismsr.tools.benchmarks.lgcaa_parts import SIZES, describe_network, measure_sampling, measure_step
@@ -74,6 +77,7 @@ COMPARISONS: dict[str, Callable[[Arguments], None]] = {
     "sfd": lambda args: compare_sfd(args.repeat),
     "elan": lambda args: compare_elan(args.size, args.batch or BATCH, args.repeat),
     "lgcaa-full": _compare_lgcaa_full,
+    "cuda": run_cuda,
 }
 """Name of a benchmark -> the function that measures and prints."""
 WORKLOADS: dict[str, Callable[[Arguments, torch.device], Run | dict[str, Any]]] = {
@@ -90,7 +94,10 @@ WORKLOADS: dict[str, Callable[[Arguments, torch.device], Run | dict[str, Any]]] 
 
 def run_workload(args: Arguments) -> None:
     """Measure in this process and print the result as JSON."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(args.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    if args.workload in CUDA_WORKLOADS:
+        print_rows(CUDA_WORKLOADS[args.workload](args, device))
+        return
     prepared = WORKLOADS[args.workload](args, device)
     if not isinstance(prepared, dict):
         prepared = {**time_run(prepared, args.repeat, device), "counted": getattr(args, "counted", 0)}

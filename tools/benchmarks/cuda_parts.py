@@ -1,0 +1,281 @@
+"""What the processes of the benchmark `cuda` measure; each prints its rows as JSON lists, one a line."""
+
+import json
+import os
+import time
+import warnings
+from argparse import Namespace
+from collections.abc import Callable, Iterator
+from functools import partial
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from prismsr.losses.self_similarity.self_similarity_loss import SelfSimilarityLoss, edge_mask, self_similarity_loss
+from prismsr.losses.self_similarity.triton_loss import VARIABLE
+from prismsr.tools.benchmarks.clock import PartClock
+from prismsr.tools.benchmarks.measure import (
+    PeakMemory,
+    crop_photographs,
+    load_reference,
+    synchronize,
+    time_run,
+)
+from prismsr.tools.benchmarks.random_training import build_random, load_random
+from prismsr.tools.benchmarks.ssl import REFERENCE
+from prismsr.utils.errors import shorten_error
+
+import torch
+from basicsr.utils import set_random_seed
+from torch import Tensor
+from torch.nn import functional as F
+
+STEPS = {"full": (3, 8), "tiny": (1, 2)}
+"""Steps before the clock starts, and steps that it times."""
+RUNS: dict[str, dict[str, Any]] = {
+    "fp32": {"amp": None, "grad_checkpointing": False},
+    "bf16": {"amp": "bf16", "grad_checkpointing": False},
+    "bf16, checkpointing": {"amp": "bf16", "grad_checkpointing": True},
+    "bf16, compile": {"amp": "bf16", "grad_checkpointing": False, "compile": True},
+}
+COMPILED = "ssl/esrgan_ssl_x4.yml"
+"""The option file that is compiled, too: that takes a minute."""
+SIDE = 512
+"""Of a sampled image."""
+
+Row = list[str]
+
+
+def print_rows(rows: Iterator[Row]) -> None:
+    """Print rows as they come."""
+    for row in rows:
+        print(json.dumps(row), flush=True)
+
+
+def attempt(title: Row, measure: Callable[[], Row]) -> Row:
+    """Return title and measured cells, or what went wrong."""
+    try:
+        return [*title, *measure()]
+    except Exception as error:  # whatever it is, the others shall be measured
+        return [*title, f"failed: {shorten_error(error)[:160]}"]
+    finally:
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+
+# ------------------------------------------------------------------------------------------------------ the loss
+
+
+def measure_loss(args: Namespace, device: torch.device) -> Iterator[Row]:
+    """Yield time, memory and distance from the sweep by form of the loss and mask_stride."""
+    gt = crop_photographs(args.size, args.batch).to(device)
+    small = F.interpolate(gt, scale_factor=0.25, mode="bicubic", antialias=True)
+    sr, mask = F.interpolate(small, size=gt.shape[2:], mode="bicubic").clamp(0, 1), edge_mask(gt)
+    for stride in (1, 3):
+        diagonal = torch.arange(args.size, device=device) % stride
+        kept = mask & (diagonal[:, None] == diagonal)
+        title = [f"{args.batch} x {args.size}x{args.size}", str(stride), str(int(kept.sum()))]
+        swept = _evaluate("sweep", sr, gt, kept)
+        for form in ("triton", "sweep", "unfolded"):
+            if form == "triton" and device.type == "cpu":
+                continue
+            yield attempt([*title, form], partial(_measure_form, form, sr, gt, kept, swept, args.repeat))
+
+
+def _evaluate(form: str, sr: Tensor, gt: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    loss = self_similarity_loss if form != "unfolded" else load_reference(REFERENCE).reference_loss
+    os.environ[VARIABLE] = "triton" if form == "triton" else "sweep"
+    image = sr.clone().requires_grad_()
+    value = loss(image, gt, mask)
+    (gradient,) = torch.autograd.grad(value, image)
+    return value.detach(), gradient
+
+
+def _measure_form(form: str, sr: Tensor, gt: Tensor, mask: Tensor, expected: tuple[Tensor, Tensor], repeat: int) -> Row:
+    found = _evaluate(form, sr, gt, mask)  # Triton compiles
+    differences = [_differ(*pair) for pair in zip(found, expected, strict=True)]
+    del found
+    result = time_run(lambda: _evaluate(form, sr, gt, mask)[0], repeat, sr.device)
+    return [f"{1e3 * result['seconds']:.2f} ms", _megabytes(result["bytes"]), *differences]
+
+
+def _differ(one: Tensor, other: Tensor) -> str:
+    scale = other.double().abs().max().clamp_min(1e-30)
+    return f"{((one.double() - other.double()).abs().max() / scale).item():.1e}"
+
+
+def _megabytes(count: float) -> str:
+    return f"{count / 1e6:,.0f} MB"
+
+
+# ------------------------------------------------------------------------------------------------------ steps
+
+
+def measure_steps(args: Namespace, device: torch.device) -> Iterator[Row]:
+    """Yield speed and memory of an option file's training step by precision and what else changes it."""
+    for name, train in RUNS.items():
+        if "compile" in train and args.file != COMPILED:
+            continue
+        yield attempt([args.file, name], partial(_measure_step, args.file, train, STEPS[args.sizes], device))
+
+
+def _measure_step(file: str, train: dict[str, Any], steps: tuple[int, int], device: torch.device) -> Row:
+    memory = PeakMemory(device)
+    opt, left_out = load_random(file)
+    opt["train"] |= train
+    torch.backends.cudnn.benchmark = device.type == "cuda"  # as in BasicSR's trainer
+    set_random_seed(0)
+    model, batch = build_random(opt, device)
+    step = partial(_take_step, model, batch)
+    for _ in range(steps[0]):
+        step()
+    synchronize(device)
+    start = time.perf_counter()
+    for _ in range(steps[1]):
+        step()
+    synchronize(device)
+    seconds = (time.perf_counter() - start) / steps[1]
+    peak = _megabytes(memory.before + memory.measure_extra())
+    if model.training_state()["skipped_in_row"]:
+        left_out = [*left_out, "updates: gradients were not finite"]
+    cells = [str(len(model.lq)), f"{1 / seconds:.2f}", peak, _share_of_ssl(model, step, seconds)]
+    return [*cells, _count_waits(step, device), ", ".join(left_out)]
+
+
+def _take_step(model: Any, batch: dict[str, Any]) -> None:
+    model.feed_data(batch)
+    model.optimize_parameters(1)
+
+
+def _share_of_ssl(model: Any, step: Callable[[], None], seconds: float) -> str:
+    terms = [term for term in model.terms.values() if isinstance(term, SelfSimilarityLoss)]
+    if not terms:
+        return "-"
+    clock = PartClock(model.device)
+    clock.watch(terms[0], "forward", "SSL")
+    step()
+    taken = clock.seconds.get("SSL", 0.0)
+    return f"{1e3 * taken:.1f} ms, {taken / seconds:.1%}"
+
+
+def _count_waits(step: Callable[[], None], device: torch.device) -> str:
+    """Return how often a step waits for the GPU, and the place that does so first."""
+    if device.type != "cuda":
+        return "-"
+    torch.cuda.set_sync_debug_mode("warn")
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            step()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    found = [warning for warning in caught if "synchroniz" in str(warning.message)]
+    places = sorted({f"{os.path.basename(one.filename)}:{one.lineno}" for one in found})
+    return f"{len(found)} ({', '.join(places[:3])})" if found else "0"
+
+
+# ------------------------------------------------------------------------------------------------------ sampling
+
+
+def measure_sampling(args: Namespace, device: torch.device) -> Iterator[Row]:
+    """Yield time and memory of one image."""
+    side = SIDE if args.sizes == "full" else 64
+    yield attempt([args.file, f"{side}x{side}"], partial(_measure_sampling, args.file, side, device))
+
+
+def _measure_sampling(file: str, side: int, device: torch.device) -> Row:
+    memory = PeakMemory(device)
+    opt, _ = load_random(file)
+    set_random_seed(0)
+    model, _ = build_random(opt, device)
+    model.feed_data({"lq": crop_photographs(side // opt["scale"], 1)})
+    times = []
+    for _ in range(2):  # the first prepares
+        start = time.perf_counter()
+        model.test()
+        synchronize(device)
+        times.append(time.perf_counter() - start)
+    sampling = (opt.get("val") or {}).get("sampling") or {}
+    steps = sampling.get("steps") or opt["network_g"].get("schedule", {}).get("steps", "-")
+    return [str(steps), f"{times[-1]:.2f} s", _megabytes(memory.before + memory.measure_extra())]
+
+
+# ------------------------------------------------------------------------------------------------------ equality
+
+
+def compare_losses(args: Namespace, device: torch.device) -> Iterator[Row]:
+    """Yield how far value and gradient of each loss are from the CPU's."""
+    from prismsr import functional
+
+    gt = crop_photographs(64, 2)
+    sr = F.avg_pool2d(gt, 3, 1, 1)
+    losses: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+        "self_similarity_loss": functional.self_similarity_loss,
+        "self_similarity_loss, paper": partial(functional.self_similarity_loss, stride=3, border="image"),
+        "best_buddy_loss": functional.best_buddy_loss,
+        "gradient_loss": functional.gradient_loss,
+        "ldl_loss": lambda sr, gt: functional.ldl_loss(sr, gt, sr_ema=(sr + gt) / 2),
+        "psnr_loss": functional.psnr_loss,
+        "back_projection_loss": lambda sr, gt: functional.back_projection_loss(sr, F.avg_pool2d(gt, 4)),
+    }
+    os.environ.pop(VARIABLE, None)
+    for name, loss in losses.items():
+        yield attempt([name], partial(_compare_loss, loss, sr, gt, device))
+
+
+def _compare_loss(loss: Callable[[Tensor, Tensor], Tensor], sr: Tensor, gt: Tensor, device: torch.device) -> Row:
+    results = []
+    for place in (torch.device("cpu"), device):
+        image = sr.to(place).requires_grad_()
+        value = loss(image, gt.to(place))
+        (gradient,) = torch.autograd.grad(value, image)
+        results.append((value.detach().cpu(), gradient.cpu()))
+    return [_differ(*pair) for pair in zip(results[1], results[0], strict=True)]
+
+
+def compare_resumed(args: Namespace, device: torch.device) -> Iterator[Row]:
+    """Yield how far weights and optimiser states of a resumed training are from those of one that ran through."""
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    file = "demo/compact_gan_ssl_x4.yml"
+    with TemporaryDirectory() as folder:
+        whole = _train(file, device, folder, range(1, 7))
+        state = torch.load(f"{folder}/3.state", weights_only=True)
+        resumed = _train(file, device, folder, range(4, 7), state)
+    for kind, ours in whole.items():
+        pairs = list(zip(ours, resumed[kind], strict=True))
+        equal = sum(torch.equal(one, other) for one, other in pairs)
+        largest = max(float((one.double() - other.double()).abs().max()) for one, other in pairs if one.numel())
+        yield [kind, str(len(pairs)), str(equal), f"{largest:.1e}"]
+
+
+def _train(
+    file: str, device: torch.device, folder: str, iterations: range, state: dict[str, Any] | None = None
+) -> dict[str, list[Tensor]]:
+    opt, _ = load_random(file)
+    set_random_seed(0)
+    model, batch = build_random(opt, device)
+    model.opt["path"] = {"models": folder, "training_states": folder}
+    if state is not None:
+        for name, net in {"g": model.net_g, **model.discriminators}.items():
+            model.load_network(net, f"{folder}/net_{name}_3.pth", True, "params")
+        model.load_network(model.net_g_ema, f"{folder}/net_g_3.pth", True, "params_ema")
+        model.resume_training(state)
+    for iteration in iterations:
+        model.feed_data({name: value.roll(iteration, -1) for name, value in batch.items()})
+        model.optimize_parameters(iteration)
+        if iteration == 3:
+            model.save(0, 3)
+    nets = [model.net_g, model.net_g_ema, *model.discriminators.values()]
+    states = [values for optimizer in model.optimizers for values in optimizer.state.values()]
+    return {
+        "weights and buffers": [value.cpu() for net in nets for value in net.state_dict().values()],
+        "optimisers' states": [value.cpu() for values in states for value in values.values()],
+    }
+
+
+WORKLOADS: dict[str, Callable[[Namespace, torch.device], Iterator[Row]]] = {
+    "cuda-loss": measure_loss,
+    "cuda-step": measure_steps,
+    "cuda-sampling": measure_sampling,
+    "cuda-equal": compare_losses,
+    "cuda-resume": compare_resumed,
+}
