@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import prismsr
 
 import pytest
+import torch
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -19,7 +20,7 @@ def load(monkeypatch):
     pytest.importorskip("mkdocs")
     monkeypatch.syspath_prepend(str(ROOT / "docs" / "site"))
     yield importlib.import_module
-    for name in ("hooks", "option_pages", "api_pages"):
+    for name in ("hooks", "option_pages", "api_pages", "memory_table"):
         sys.modules.pop(name, None)
 
 
@@ -78,3 +79,13 @@ def test_the_reference_of_names_has_signature_arguments_and_example(load):
 
 def test_text_stays_text(load):
     assert load("option_pages").escape("a_b <c> | `d_|`") == r"a\_b &lt;c> \| `d_|`"
+
+
+def test_what_a_network_keeps(load):
+    memory = load("memory_table")
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.ReLU(), torch.nn.Conv2d(8, 5, 1)).to("meta")
+    kept = 3 * 16**2 + 8 * 14**2  # the input, and what the ReLU gives, which the second convolution shares
+    assert memory.count_bytes(network, torch.zeros(1, 3, 16, 16, device="meta")) == 4 * kept
+    *_, (title, file) = memory.NETWORKS.items()
+    page = (ROOT / "docs" / "advice" / "memory.md").read_text(encoding="utf8")
+    assert memory.make_row(title, file) in page

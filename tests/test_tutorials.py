@@ -38,7 +38,7 @@ NUMBER = r"[-+]?\d[\d.,]*(?:e[-+]?\d+)?"
 
 
 class Block(NamedTuple):
-    """A fenced block: the file that it is, what the test makes of it, its language and its text."""
+    """A fenced block: its title, the file that it is, what the test makes of it, its language and its text."""
 
     file: str | None
     mark: str | None
@@ -158,7 +158,7 @@ def test_a_tutorial_does_what_it_says(page, workplace, server, monkeypatch, caps
     names: dict = {"__name__": "__main__"}
     output = ""
     for block in find_blocks(page.read_text(encoding="utf8")):
-        if block.file:
+        if block.file and block.kind != "text":
             (workplace / block.file).parent.mkdir(parents=True, exist_ok=True)
             (workplace / block.file).write_text(block.text)
             if block.kind == "bash":

@@ -40,17 +40,20 @@ def count_bytes(network: nn.Module, image: torch.Tensor) -> int:
     return sum(storage.nbytes() for storage in kept.values())
 
 
+def make_row(title: str, file: str) -> str:
+    """Return the row of an option file's network, for crops of GT of 128, 192 and 256 pixels."""
+    options = load_options(ROOT / file)["network_g"]
+    network = find_registered("arch", options.pop("type"))(**options).to("meta")
+    sizes = [count_bytes(network, torch.zeros(2, 3, side // 4, side // 4, device="meta")) for side in (128, 192, 256)]
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    return f"| {title} | {parameters / 1e6:.2f} | " + " | ".join(f"{size / 2e6:.0f} MB" for size in sizes) + " |"
+
+
 def main() -> None:
-    """Print a table of networks for crops of GT of 128, 192 and 256 pixels."""
+    """Print the table."""
     print("| network | million parameters | 128 | 192 | 256 |\n|---|---|---|---|---|")
     for title, file in NETWORKS.items():
-        options = load_options(ROOT / file)["network_g"]
-        network = find_registered("arch", options.pop("type"))(**options).to("meta")
-        sizes = [
-            count_bytes(network, torch.zeros(2, 3, side // 4, side // 4, device="meta")) for side in (128, 192, 256)
-        ]
-        parameters = sum(parameter.numel() for parameter in network.parameters())
-        print(f"| {title} | {parameters / 1e6:.2f} | " + " | ".join(f"{size / 2e6:.0f} MB" for size in sizes) + " |")
+        print(make_row(title, file))
 
 
 if __name__ == "__main__":
