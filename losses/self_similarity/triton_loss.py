@@ -110,7 +110,7 @@ def compare_by_kernels(
     plan, (batch, channels, height, width) = setting.plan, sr.shape
     scale = math.sqrt(2 / (channels * plan.window**2 * setting.h))
     tiling = Tiling(plan, height, width, area=sys.maxsize)
-    canvas_sr, canvas_gt = (tiling.canvas(image * scale) for image in (sr, gt))
+    canvas_sr, canvas_gt = (tiling.canvas(image * scale).contiguous() for image in (sr, gt))
     grad = torch.zeros_like(canvas_sr)
     lists = _MaskPixels(mask, setting.mask_stride)
     side = 2 * plan.halo + 1

@@ -26,6 +26,7 @@ SETTINGS = {
     "coarse_image": {"search": 7, "window": 3, "stride": 2, "border": "image", "h": 0.01, "mask_stride": 2},
     "window_fills_search": {"search": 5, "window": 5, "mask_stride": 3},
     "single_pixels": {"search": 5, "window": 1, "alpha": 0.0},
+    "centre_alone": {"search": 1, "window": 1},
 }
 SMALL = SETTINGS["zero"]
 
@@ -128,6 +129,16 @@ def test_too_large_a_search_is_swept_and_told_once(monkeypatch):
     again, _ = value_and_gradient(sr, gt, mask, **SMALL)
     monkeypatch.setenv(triton_loss.VARIABLE, "sweep")
     assert again == value == self_similarity_loss(sr, gt, mask, **SMALL)
+
+
+def test_channels_last_changes_nothing():
+    sr, gt = (image.float() for image in images(count=1, channels=3))
+    mask = corner_and_one(sr)
+    last = (image.to(memory_format=torch.channels_last) for image in (sr, gt))
+    for one, other in zip(
+        value_and_gradient(*last, mask, **SMALL), value_and_gradient(sr, gt, mask, **SMALL), strict=True
+    ):
+        assert torch.equal(one, other)
 
 
 def test_nothing_waits():
