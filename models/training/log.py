@@ -15,6 +15,7 @@ from typing import Any
 
 from prismsr.utils.csv_files import append_rows, parse_finished, write_rows
 
+import torch
 from basicsr.utils.dist_util import get_dist_info
 from basicsr.utils.logger import MessageLogger
 from tqdm import tqdm
@@ -209,7 +210,8 @@ class TrainingLog(MessageLogger):
         row |= {f"lr_{number}": repr(float(lr)) for number, lr in enumerate(lrs)}
         row |= {name: repr(float(value)) for name, value in values.items() if name.startswith(VALUE_PREFIXES)}
         self._losses.append(row)
-        self._write_tensorboard(values, current_iter)
+        speed = _describe_speed(*times)
+        self._write_tensorboard({**values, **speed}, current_iter)
         if self._bar is not None:
             self._bar.set_postfix(
                 {name: f"{v:.3e}" for name, v in values.items() if name.startswith("l_")}, refresh=False
@@ -219,6 +221,8 @@ class TrainingLog(MessageLogger):
         if times[0] is not None:
             message += (
                 f"[eta: {self._remaining(current_iter, times[0])}, time (data): {times[0]:.3f} ({times[1]:.3f})] "
+                f"[{speed['speed/it_per_s']:.3g} it/s, waiting for data: {speed['speed/waiting_for_data']:.0%}, "
+                f"peak memory: {speed['speed/peak_memory_gb']:.1f} GB] "
             )
         self.logger.info(message + "".join(f"{name}: {value:.4e} " for name, value in values.items()))
 
@@ -232,3 +236,28 @@ class TrainingLog(MessageLogger):
             return
         for name, value in values.items():
             self.tb_logger.add_scalar(f"losses/{name}" if name.startswith("l_") else name, value, current_iter)
+
+
+def _describe_speed(iter_time: float | None, data_time: float | None) -> dict[str, float]:
+    """Return iterations a second, the share of time that waits for data, and the peak memory in GB of 10^9 bytes.
+
+    Memory is that of tensors on this process's GPU, or where there is none that of the process.
+    """
+    if iter_time is None or data_time is None:
+        return {}
+    seconds = max(iter_time, 1e-9)
+    return {
+        "speed/it_per_s": 1 / seconds,
+        "speed/waiting_for_data": data_time / seconds,
+        "speed/peak_memory_gb": _peak_memory() / 1e9,
+    }
+
+
+def _peak_memory() -> int:
+    if torch.cuda.is_initialized():
+        return torch.cuda.max_memory_allocated()
+    try:
+        from resource import RUSAGE_SELF, getrusage
+    except ImportError:  # Windows
+        return 0
+    return getrusage(RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

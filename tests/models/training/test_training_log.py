@@ -151,6 +151,8 @@ def test_line_is_basicsrs(tmp_path, lines):
     assert values == _values(1)
     MessageLogger(_options(tmp_path), 0)(values)
     ours, theirs = (re.sub(r"eta: [^,]*,", "eta: -,", line) for line in lines)
+    ours, added = re.subn(r"\[[\d.]+ it/s, waiting for data: \d+%, peak memory: \d+\.\d GB\] ", "", ours)
+    assert added == 1
     assert ours == theirs and "l_g_pix: 1.0000e-01 images_per_second: 3.0000e+00" in ours
 
 
@@ -181,7 +183,11 @@ def test_tensorboard_gets_every_value(tmp_path):
             rows.append(row)
 
     TrainingLog(_options(tmp_path), 0, Scalars())(_values(2))
-    assert rows == [("losses/l_g_pix", 0.05, 2), ("images_per_second", 6.0, 2)]
+    assert rows[:2] == [("losses/l_g_pix", 0.05, 2), ("images_per_second", 6.0, 2)]
+    assert rows[2:4] == [("speed/it_per_s", 2.0, 2), ("speed/waiting_for_data", 0.04, 2)]  # 0.5 s, 0.02 of them
+    name, gigabytes, iteration = rows[4]
+    assert (name, iteration, len(rows)) == ("speed/peak_memory_gb", 2, 5)
+    assert gigabytes == 0 or 0.05 < gigabytes < 1000
 
 
 # ------------------------------------------------------------------------------------------------ progress bar
