@@ -50,4 +50,4 @@ class PreparedStableSR:
 
         network = nn.ModuleList((net.vae.encoder, net.vae.decoder, net.cfw))
         with net.cfw.wrap(net.vae, weight):
-            return run_in_tiles(network, run, tuple(latents.shape[-2:]), net.factor, self.options)
+            return run_in_tiles(network, run, (latents.shape[-2], latents.shape[-1]), net.factor, self.options)

@@ -120,7 +120,6 @@ class StableSRNet(nn.Module):
             "struct": struct_options.model_dump(),
             "condition": {"context": context, "init": init, "lr_posterior": lr_posterior},
         }
-        self.gradient_checkpointing = False
         self.process = StableSRProcess(lr_posterior == "sample")
         self.vae = build_vae(base_options)
         self.unet = build_unet(base_options)
