@@ -129,7 +129,8 @@ class LatentModel(PrismSRModel):
             chosen = choose_decoded(part["timesteps"], self.decoded)
             if not len(chosen):
                 return None
-            samples = pick_samples(part, chosen)
+            tensors = {name: value for name, value in part.items() if not isinstance(value, list)}
+            samples = pick_samples(tensors, chosen)  # without names, for which the CPU had to know who is chosen
             clean = net.process.predict_clean(z_t[chosen], prediction[chosen], samples)
             with self.precision.autocast():
                 images = self._decode(net, clean)

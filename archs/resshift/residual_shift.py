@@ -130,4 +130,4 @@ class ResidualShift:
 
 def _pick(table: Tensor, t: Tensor, like: Tensor) -> Tensor:
     """Return a table's values at timesteps (B,) or (), to multiply maps (B, C, h, w) by."""
-    return table.to(like.device)[t].to(like.dtype).view(CHANNEL_AXES)
+    return table.to(like.device, non_blocking=True)[t].to(like.dtype).view(CHANNEL_AXES)

@@ -42,8 +42,11 @@ def split_batch(batch: Mapping[str, Any], parts: int) -> list[Batch]:
 
 def pick_samples(batch: Mapping[str, Any], indices: Tensor) -> Batch:
     """Return a batch of the samples of these indices, (n,) long, in their order."""
-    places = indices.tolist()
-    return map_samples(batch, lambda value: value[indices] if isinstance(value, Tensor) else [value[i] for i in places])
+
+    def take(value: Any) -> Any:
+        return value[indices] if isinstance(value, Tensor) else [value[place] for place in indices.tolist()]
+
+    return map_samples(batch, take)
 
 
 def join(outputs: list[Tensor]) -> Tensor:

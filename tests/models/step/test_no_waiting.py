@@ -3,6 +3,7 @@
 from contextlib import nullcontext
 
 from prismsr.data.degradation.real_esrgan import build_degradation
+from prismsr.tools.benchmarks.random_training import build_random, load_random
 
 import pytest
 import torch
@@ -57,6 +58,16 @@ def test_degradation_and_step_ask_for_nothing(make_model, make_batch, gaussian):
     model.degradation = _degradation(gaussian)
     batches = [{"gt": make_batch(number, size=64)["gt"], **_kernels(4)} for number in range(4)]
     _train(model, batches, NoWaiting)
+
+
+def test_a_step_on_latents_asks_for_nothing():
+    opt, _ = load_random("demo/resshift_ssl_tiny.yml")
+    opt["datasets"]["train"] |= {"batch_size_per_gpu": 2}
+    del opt["train"]["losses"]["l_ssl"]  # on a CPU it is swept; the kernels are tested for themselves
+    opt["train"]["optim_g"]["fused"] = True
+    model, batch = build_random(opt, torch.device("cpu"))
+    model.guard.deferred = True
+    _train(model, [{**batch, "gt_path": ["a", "b"]}] * 3, NoWaiting)
 
 
 def test_who_waits_is_named():
