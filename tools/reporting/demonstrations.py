@@ -43,5 +43,15 @@ FIRST = Demonstration(
     {"l1": "compact_l1_x4.yml", "gan_ssl": "compact_gan_ssl_x4.yml"},
     {"l1": "L1", "gan_ssl": "GAN + SSL"},
 )
-METHODS: dict[str, Demonstration] = {}
+METHODS = {
+    "diffir": show_twins(
+        "DiffIR",
+        ("diffir_tiny_s1.yml", "diffir_tiny_prior.yml"),
+        "diffir_tiny.yml",
+        "diffir_tiny_ssl.yml",
+        start="diffir_tiny_prior.yml",
+    ),
+    "stablesr": show_twins("StableSR", ("lgcaa_vae_tiny.yml",), "stablesr_tiny.yml", "stablesr_tiny_ssl.yml"),
+    "resshift": show_twins("ResShift", ("resshift_vq_tiny.yml",), "resshift_tiny.yml", "resshift_ssl_tiny.yml"),
+}
 """Demos by the argument of tools/demo.py; without one it is FIRST."""
