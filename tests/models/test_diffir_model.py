@@ -10,7 +10,8 @@ from prismsr.utils.errors import UserError
 import pytest
 import torch
 from basicsr.models import build_model
-from diffir_case import TINY, assert_near, images, make_model, make_options, wave
+from diffir_case import TINY, assert_near, images, make_model, make_options
+from published_fill import wave
 from torch.nn import functional as F
 from trainings import build_resumed, differences
 
@@ -53,7 +54,7 @@ def _norms(net):
 )
 def test_a_step_has_the_figures_of_the_release(tmp_path, monkeypatch, losses, value, norms):
     model = make_model(tmp_path, losses)
-    monkeypatch.setattr(torch, "randn_like", lambda tensor: wave(tensor.shape, 0.1))
+    monkeypatch.setattr(torch, "randn_like", lambda tensor: wave(*tensor.shape, k=0.1))
     log = _step(model)
     assert_near(log[next(iter(losses))], value, 1e-4)
     found = _norms(model.net_g)
@@ -64,7 +65,7 @@ def test_a_step_has_the_figures_of_the_release(tmp_path, monkeypatch, losses, va
 
 def test_divergence_of_the_priors_is_the_releases(tmp_path, monkeypatch):
     model = make_model(tmp_path, L1)
-    monkeypatch.setattr(torch, "randn_like", lambda tensor: wave(tensor.shape, 0.1))
+    monkeypatch.setattr(torch, "randn_like", lambda tensor: wave(*tensor.shape, k=0.1))
     model.feed_data(BATCH)
     part = model._batch()
     with torch.no_grad():

@@ -5,10 +5,11 @@ from prismsr.archs.diffir.prior import add_noise, make_schedule, predict_prior
 
 import pytest
 import torch
-from diffir_case import TINY, assert_near, assert_row, fill_waves, images, wave
+from diffir_case import TINY, assert_near, fill_waves, images
+from published_fill import assert_row, wave
 
 LQ, GT = images()
-START = wave((1, 256), 0.1)
+START = wave(1, 256, k=0.1)
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,7 @@ def test_first_stage(first):
 
 @torch.no_grad()
 def test_a_block(first, second):
-    block = second.G.encoder_level1[0](wave((1, 8, 8, 8), 0.3), encode_pair(first.E, LQ, GT))
+    block = second.G.encoder_level1[0](wave(1, 8, 8, 8, k=0.3), encode_pair(first.E, LQ, GT))
     assert_row(block, 0.011989, 0.733729, (0.012154, 0.339233, 0.619087), 0.582480, 0.000562)
 
 

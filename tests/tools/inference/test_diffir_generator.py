@@ -10,9 +10,10 @@ from prismsr.utils.errors import UserError
 import numpy as np
 import pytest
 import torch
-from diffir_case import TINY, fill_waves, make_teacher, wave
+from diffir_case import TINY, fill_waves, make_teacher
+from published_fill import wave
 
-LQ = 0.5 + 0.5 * wave((1, 3, 16, 24), 0.3)
+LQ = 0.5 + 0.5 * wave(1, 3, 16, 24, k=0.3)
 
 
 @pytest.fixture(scope="module")
