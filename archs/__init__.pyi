@@ -11,6 +11,7 @@ from prismsr.archs.resshift.image_vq_arch import ImageVQ as ImageVQ
 from prismsr.archs.resshift.resshift_arch import ResShiftNet as ResShiftNet
 from prismsr.archs.spsr_arch import SPSRNet as SPSRNet
 from prismsr.archs.srresnet_arch import SRResNet as SRResNet
+from prismsr.archs.stablesr.stablesr_arch import StableSRNet as StableSRNet
 from prismsr.archs.swinir_arch import SwinIRExtraWindow as SwinIRExtraWindow
 from prismsr.archs.vgg_discriminator_arch import VGGDiscriminator as VGGDiscriminator
 from prismsr.archs.vgg_features_arch import VGGFeatures as VGGFeatures
