@@ -6,6 +6,7 @@ Paper: LGCAA, sec. III.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
+from prismsr.archs.latent.latent_network import LatentNetwork
 from prismsr.archs.latent.noise import NoiseProcess
 from prismsr.archs.latent.options import fill_defaults, parse_section
 from prismsr.archs.latent.sampling.enlarged_image import EnlargedImage
@@ -17,14 +18,13 @@ from prismsr.archs.lgcaa.condition_tiles import ConditionFeatures
 from prismsr.archs.lgcaa.dino_condition import DinoEncoder, TokenProjection, vit_needs
 from prismsr.archs.lgcaa.options import BaseOptions, DinoOptions, LgcaaOptions, SamplingOptions
 from prismsr.utils.errors import OptionError
-from prismsr.utils.options.problems import Problem, join
-from prismsr.utils.options.sections import Opt
+from prismsr.utils.options.problems import join
 from prismsr.utils.options.signatures import Section
 from prismsr.utils.weights.needs import Need
 
 import torch
 from basicsr.utils.registry import ARCH_REGISTRY
-from torch import Tensor, nn
+from torch import Tensor
 
 
 class Condition(NamedTuple):
@@ -39,7 +39,7 @@ class Condition(NamedTuple):
 
 
 @ARCH_REGISTRY.register()
-class LGCAANet(nn.Module):
+class LGCAANet(LatentNetwork):
     """The noise prediction eps(z_t, t, c_d, c_f) of eq. 1, and X_RGB of the same c_f.
 
     Trained are the UNet's parameters whose name has a part out of `train_pattern` (LGCAA is inside attn1), ControlNet,
@@ -54,28 +54,16 @@ class LGCAANet(nn.Module):
         rgb: head of X_RGB, see RGBHead; None where no loss uses it.
         train_pattern: names of the UNet's modules that are trained.
 
-    Attributes:
-        trained: names of the trained parameters.
-        sections: the options with all defaults filled in, for the record.
-        process: how latents are noised and made clean.
-        factor, multiple: by which the VAE reduces the sides, and which divides an image's.
-        latent_channels: of z.
-
     Raises:
         OptionError: an option is wrong; the message has its key.
         WeightsError: weights are not at hand.
     """
 
+    MODEL: ClassVar = "LGCAAModel"
     SAMPLING: ClassVar = SamplingOptions
     NOTES: ClassVar = "lgcaa"
     MEANING: ClassVar = ("lgcaa",)
     FROZEN: ClassVar = ("base", "dino")
-
-    @classmethod
-    def check_options(cls, entry: Opt, key: str, opt: Opt, is_train: bool) -> Iterator[Problem]:
-        """Check that the model is LGCAA's."""
-        if opt.get("model_type") != "LGCAAModel":
-            yield Problem("model_type", f"LGCAAModel and {key} of type {cls.__name__} go together")
 
     @classmethod
     def weights_needed(cls, arguments: Mapping[str, Any], key: str) -> Iterator[Need]:
@@ -206,12 +194,6 @@ class LGCAANet(nn.Module):
         """Compute the activations of UNet and ControlNet again instead of keeping them; gradients stay the same."""
         self.unet.enable_gradient_checkpointing()
         self.controlnet.enable_gradient_checkpointing()
-
-    def train(self, mode: bool = True) -> "LGCAANet":
-        """Set the mode; the VAE and the image encoder stay in evaluation mode."""
-        super().train(mode)
-        self.vae.train(False)
-        return self
 
 
 class PreparedLGCAA:

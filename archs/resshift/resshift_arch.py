@@ -6,6 +6,7 @@ Paper: SSL, table 2, ResShift.
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar
 
+from prismsr.archs.latent.latent_network import LatentNetwork
 from prismsr.archs.latent.options import fill_defaults, parse_section
 from prismsr.archs.latent.sampling.enlarged_image import EnlargedImage
 from prismsr.archs.latent.sampling.latent_tiling import Window
@@ -23,20 +24,19 @@ from prismsr.archs.resshift.published_names import rename_unet
 from prismsr.archs.resshift.residual_shift import ResidualShift, ScheduleOptions
 from prismsr.archs.resshift.unet import build_unet
 from prismsr.archs.resshift.vq_model import build_vq, decode_latents, encode_images
-from prismsr.utils.options.problems import Problem, join
-from prismsr.utils.options.sections import Opt
+from prismsr.utils.options.problems import join
 from prismsr.utils.options.signatures import Section
 from prismsr.utils.padding import pad_to_windows
 from prismsr.utils.weights.needs import Need, file_needs
 
 import torch
 from basicsr.utils.registry import ARCH_REGISTRY
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 
 @ARCH_REGISTRY.register()
-class ResShiftNet(nn.Module):
+class ResShiftNet(LatentNetwork):
     """The prediction of x_0 from x_t, t and the LR image. The UNet alone is trained, and alone in the state dict.
 
     Args:
@@ -45,28 +45,16 @@ class ResShiftNet(nn.Module):
         vq: the autoencoder, see VQOptions.
         schedule: see ScheduleOptions.
 
-    Attributes:
-        trained: names of the UNet's parameters.
-        process: the schedule's formulas.
-        factor, multiple: by which the autoencoder reduces the sides, and which divides an image's.
-        latent_channels: of x_t.
-        sections: the options with all defaults filled in, for the record.
-
     Raises:
         OptionError: an option is wrong; the message has its key.
         WeightsError: the autoencoder's weights are not at hand.
     """
 
+    MODEL: ClassVar = "ResShiftModel"
     SAMPLING: ClassVar = ResShiftSampling
     NOTES: ClassVar = "resshift"
     MEANING: ClassVar = ("swin", "schedule")
     FROZEN: ClassVar = ("vq",)
-
-    @classmethod
-    def check_options(cls, entry: Opt, key: str, opt: Opt, is_train: bool) -> Iterator[Problem]:
-        """Check that the model is ResShift's."""
-        if opt.get("model_type") != "ResShiftModel":
-            yield Problem("model_type", f"ResShiftModel and {key} of type {cls.__name__} go together")
 
     @classmethod
     def weights_needed(cls, arguments: Mapping[str, Any], key: str) -> Iterator[Need]:
@@ -140,19 +128,6 @@ class ResShiftNet(nn.Module):
         """Return the network as a Sampler uses it, for the images of `source`; nothing is drawn."""
         return PreparedResShift(self, source, options)
 
-    def store_frozen_parts(self) -> None:
-        """Keep the autoencoder as it is, in float32."""
-
-    def enable_gradient_checkpointing(self) -> None:
-        """Compute the UNet's activations again instead of keeping them; gradients stay the same."""
-        self.unet.enable_gradient_checkpointing()
-
-    def train(self, mode: bool = True) -> "ResShiftNet":
-        """Set the mode; the autoencoder stays in evaluation mode."""
-        super().train(mode)
-        self.vae.train(False)
-        return self
-
 
 class PreparedResShift:
     """A ResShiftNet with its LR images, mirrored to whole windows, as a Sampler uses it; see `sampler.Prepared`."""
@@ -162,7 +137,7 @@ class PreparedResShift:
         scale = source.size[0] // source.lq.shape[-2]
         lq = pad_to_windows(source.lq, max(net.multiple // scale, 1))
         padded = EnlargedImage(lq, source.padded, clamp=False)
-        self.start = encode_tiled(net.vae, padded, options, net.encode)
+        self.start: Tensor = encode_tiled(net.vae, padded, options, net.encode)
         self.lq = F.interpolate(lq, self.start.shape[-2:], mode="bicubic")
 
     def predict(self, window: Window, latents: Tensor, t: Tensor) -> Tensor:

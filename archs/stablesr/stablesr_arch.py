@@ -6,6 +6,7 @@ Paper: SSL, table 2, StableSR (arXiv 2305.07015).
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
+from prismsr.archs.latent.latent_network import LatentNetwork
 from prismsr.archs.latent.noise import NoiseProcess, sample_latents
 from prismsr.archs.latent.options import fill_defaults, parse_section
 from prismsr.archs.latent.sampling.enlarged_image import EnlargedImage
@@ -17,15 +18,14 @@ from prismsr.archs.stablesr.options import BaseOptions, SamplingOptions, StructO
 from prismsr.archs.stablesr.published import CFW, convert_trained
 from prismsr.archs.stablesr.sampling import PreparedStableSR
 from prismsr.utils.errors import OptionError
-from prismsr.utils.options.problems import Problem, join
-from prismsr.utils.options.sections import Opt
+from prismsr.utils.options.problems import join
 from prismsr.utils.options.signatures import Section
 from prismsr.utils.weights.files import WeightsError
 from prismsr.utils.weights.needs import Need, file_needs
 
 import torch
 from basicsr.utils.registry import ARCH_REGISTRY
-from torch import Tensor, nn
+from torch import Tensor
 
 RANDOM = "random"
 TOKENS = 77
@@ -50,7 +50,7 @@ class StableSRProcess(NoiseProcess):
 
 
 @ARCH_REGISTRY.register()
-class StableSRNet(nn.Module):
+class StableSRNet(LatentNetwork):
     """The noise prediction eps(z_t, t, z_lr) with one constant context, that of the empty prompt.
 
     Trained are the time-aware encoder, and the UNet's parameters whose name has a part out of `train_pattern`. All else
@@ -65,28 +65,16 @@ class StableSRNet(nn.Module):
         lr_posterior: what the LR latent is of its posterior: a sample, as in the release, or the mode.
         train_pattern: names of the UNet's modules that are trained; None: spade, the modulated norms.
 
-    Attributes:
-        trained: names of the trained parameters.
-        sections: the options with all defaults filled in, for the record.
-        process: how latents are noised and made clean.
-        factor, multiple: by which the VAE reduces the sides, and which divides an image's, so that all levels halve.
-        latent_channels: of z.
-
     Raises:
         OptionError: an option is wrong; the message has its key.
         WeightsError: weights are not at hand.
     """
 
+    MODEL: ClassVar = "StableSRModel"
     SAMPLING: ClassVar = SamplingOptions
     NOTES: ClassVar = "stablesr"
     MEANING: ClassVar = ("struct",)
     FROZEN: ClassVar = ("base", "condition")
-
-    @classmethod
-    def check_options(cls, entry: Opt, key: str, opt: Opt, is_train: bool) -> Iterator[Problem]:
-        """Check that the model is StableSR's."""
-        if opt.get("model_type") != "StableSRModel":
-            yield Problem("model_type", f"StableSRModel and {key} of type {cls.__name__} go together")
 
     @classmethod
     def weights_needed(cls, arguments: Mapping[str, Any], key: str) -> Iterator[Need]:
@@ -200,12 +188,6 @@ class StableSRNet(nn.Module):
         """Compute the activations of UNet and encoder again instead of keeping them; gradients stay the same."""
         self.unet.enable_gradient_checkpointing()
         self.encoder.gradient_checkpointing = True
-
-    def train(self, mode: bool = True) -> "StableSRNet":
-        """Set the mode; the VAE stays in evaluation mode."""
-        super().train(mode)
-        self.vae.train(False)
-        return self
 
 
 def _choose_trained(net: StableSRNet, patterns: Sequence[str]) -> list[str]:

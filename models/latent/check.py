@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from prismsr.archs.latent.latent_network import LatentNetwork
 from prismsr.utils.loss_inputs import input_names
 from prismsr.utils.options.entries import find_registered
 from prismsr.utils.options.named import Named, complete_arguments
@@ -10,11 +11,12 @@ from prismsr.utils.options.problems import Problem, join
 from prismsr.utils.options.sections import Opt, section
 
 
-def read_network(opt: Opt, kind: type) -> Mapping[str, Any] | None:
-    """Return network_g's arguments with defaults, None where its type is not `kind`."""
+def read_network(opt: Opt, kind: type[LatentNetwork]) -> Mapping[str, Any] | Problem:
+    """Return network_g's arguments with defaults, or what is wrong where its type is not `kind`."""
     found = find_registered("arch", str(section(opt, "network_g").get("type")))
-    fits = isinstance(found, type) and issubclass(found, kind)
-    return complete_arguments(found, section(opt, "network_g")) if fits else None
+    if isinstance(found, type) and issubclass(found, kind):
+        return complete_arguments(found, section(opt, "network_g"))
+    return Problem("model_type", f"{kind.MODEL} and network_g of type {kind.__name__} go together")
 
 
 def check_precision(opt: Mapping[str, Any], is_train: bool, dtype: str) -> Iterator[Problem]:

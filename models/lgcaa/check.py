@@ -28,8 +28,8 @@ def check_lgcaa(entry: Opt, key: str, opt: Opt, is_train: bool) -> Iterator[Prob
     """Yield what does not agree; the hook `check_options` of LGCAAModel."""
     yield from check_lq_source(entry, key, opt, is_train)
     network = read_network(opt, LGCAANet)
-    if network is None:
-        yield Problem("model_type", f"LGCAAModel and network_g of type {LGCAANet.__name__} go together")
+    if isinstance(network, Problem):
+        yield network
         return
     base = fill_defaults(BaseOptions, network["base"])
     yield from check_precision(opt, is_train, base.frozen_dtype)

@@ -20,8 +20,8 @@ def check_resshift(entry: Opt, key: str, opt: Opt, is_train: bool) -> Iterator[P
     """Yield what does not agree; the hook `check_options` of ResShiftModel."""
     yield from check_lq_source(entry, key, opt, is_train)
     network = read_network(opt, ResShiftNet)
-    if network is None:
-        yield Problem("model_type", f"ResShiftModel and network_g of type {ResShiftNet.__name__} go together")
+    if isinstance(network, Problem):
+        yield network
         return
     multiple = latent_multiple(network)
     tile = section(opt, "val", "sampling").get("tile")

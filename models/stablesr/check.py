@@ -24,8 +24,8 @@ def check_stablesr(entry: Opt, key: str, opt: Opt, is_train: bool) -> Iterator[P
     """Yield what does not agree; the hook `check_options` of StableSRModel."""
     yield from check_lq_source(entry, key, opt, is_train)
     network = read_network(opt, StableSRNet)
-    if network is None:
-        yield Problem("model_type", f"StableSRModel and network_g of type {StableSRNet.__name__} go together")
+    if isinstance(network, Problem):
+        yield network
         return
     base = fill_defaults(BaseOptions, network["base"])
     yield from check_precision(opt, is_train, base.frozen_dtype)

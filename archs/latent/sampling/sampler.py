@@ -17,12 +17,12 @@ from torch.nn import functional as F
 
 
 class Prepared(Protocol):
-    """A network with what it needs to know of one batch of LR images, made once for all steps of the sampling.
+    """A network with what it needs to know of one batch of LR images, made once for all steps of the sampling."""
 
-    start: latents (B, C, h, w) of the LR images, from which sampling begins; None: it begins from noise alone.
-    """
-
-    start: Tensor | None
+    @property
+    def start(self) -> Tensor | None:
+        """Return latents (B, C, h, w) of the LR images, from which sampling begins; None: it begins from noise."""
+        ...
 
     def predict(self, window: Window, latents: Tensor, t: Tensor) -> Tensor:
         """Return the prediction (B, C, h, w) for noisy latents of a window, (B, C, h, w), at a timestep ()."""
