@@ -26,6 +26,30 @@ def test_cases_in_the_interpreter():
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@needs_triton
+@pytest.mark.parametrize("low", [0, -1], ids=["zero", "image"])
+def test_kernels_compile_for_a_gpu(monkeypatch, tmp_path, low):
+    """Triton's compiler refuses more than its interpreter does; it runs without a GPU."""
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
+    from prismsr.losses.self_similarity.triton_kernel import compare_graphs, gather_patches
+
+    import triton
+    from triton.backends.compiler import GPUTarget
+
+    sizes = {"width": 40, "channels": 3, "search": 5, "window": 3, "stride": 1, "low": low}
+    columns = {"step_columns": 8, "search_columns": 8, "side_columns": 8}
+    weights = {"alpha": 1.0, "kl_weight": 1.0, "eps": 1e-10, "least": -23.0, "want_grad": True}
+    gathering = {"width": 40, "channels": 3, "side": 5 - 2 * low, "columns": 128}
+    for kernel, values in ((compare_graphs, {**sizes, **columns, **weights}), (gather_patches, gathering)):
+        kinds = {"places": "*i32", "before": "*i32", **dict.fromkeys(("start", "most", "pixels", "height"), "i32")}
+        names = kernel.arg_names
+        signature = {name: "constexpr" if name in values else kinds.get(name, "*fp32") for name in names}
+        constants = {(names.index(name),): value for name, value in values.items()}
+        source = triton.compiler.ASTSource(kernel, signature, constants)
+        compiled = triton.compile(source, target=GPUTarget("cuda", 90, 32), options={"num_warps": 1})
+        assert compiled.asm["cubin"]
+
+
 def test_cpu_takes_the_sweep_and_a_wrong_wish_is_named(monkeypatch):
     image, mask = torch.rand(1, 3, 8, 8), torch.ones(1, 1, 8, 8, dtype=torch.bool)
     value = self_similarity_loss(image, image * 0.9, mask, search=5, window=3)
