@@ -300,7 +300,6 @@ class PrismSRModel(SRModel):
     def training_state(self) -> dict[str, Any]:
         """Return what resuming needs beside networks, optimisers and schedulers: plain tensors and numbers."""
         degradation = None if self.degradation is None else self.degradation.training_state()
-        self.guard.catch_up()
         return {
             "skipped_in_row": self.guard.skipped_in_row,
             "scaler": self.precision.state(),
@@ -316,6 +315,7 @@ class PrismSRModel(SRModel):
 
     def save(self, epoch: int, current_iter: int) -> None:
         """Save net_g (with its EMA), every discriminator and the training state."""
+        self.guard.catch_up()  # here, where every process takes part: they tell each other what they know of a cause
         save_generator(self, current_iter)
         for name, net in self.discriminators.items():
             self.save_network(net, f"net_{name}", current_iter)

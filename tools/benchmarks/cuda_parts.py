@@ -135,7 +135,8 @@ def _measure_step(file: str, train: dict[str, Any], steps: tuple[int, int], devi
     synchronize(device)
     seconds = (time.perf_counter() - start) / steps[1]
     peak = _megabytes(memory.before + memory.measure_extra())
-    if model.training_state()["skipped_in_row"]:
+    model.guard.catch_up()
+    if model.guard.skipped_in_row:
         left_out = [*left_out, "updates: gradients were not finite"]
     cells = [str(len(model.lq)), f"{1 / seconds:.2f}", peak, _share_of_ssl(model, step, seconds)]
     return [*cells, _count_waits(step, device), ", ".join(left_out)]
