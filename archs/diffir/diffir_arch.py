@@ -7,7 +7,7 @@ Paper: SSL, table 2, DiffIR.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from prismsr.archs.diffir.prior import CPEN, Denoiser, add_noise, make_schedule, predict_prior
 from prismsr.archs.diffir.published import drop_doubled, read_diffusion_arguments, read_restorer_arguments
@@ -20,8 +20,16 @@ from prismsr.utils.rng import derive_seed
 
 import torch
 from basicsr.utils.registry import ARCH_REGISTRY
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+Positive = Annotated[int, Field(gt=0)]
+Count = Annotated[int, Field(ge=0)]
+Width = Annotated[int, Field(gt=0, multiple_of=2)]
+Levels = Annotated[Sequence[Positive], Field(min_length=4, max_length=4)]
+Expansion = Annotated[float, Field(ge=0.5)]
+Beta = Annotated[float, Field(gt=0, lt=1)]
 
 
 class _Stage(nn.Module):
@@ -67,12 +75,12 @@ class DiffIRS1(_Stage):
 
     def __init__(
         self,
-        dim: int = 64,
-        num_blocks: Sequence[int] = (13, 1, 1, 1),
-        num_refinement_blocks: int = 13,
-        heads: Sequence[int] = (1, 2, 4, 8),
-        ffn_expansion_factor: float = 2.2,
-        n_encoder_res: int = 9,
+        dim: Width = 64,
+        num_blocks: Levels = (13, 1, 1, 1),
+        num_refinement_blocks: Count = 13,
+        heads: Levels = (1, 2, 4, 8),
+        ffn_expansion_factor: Expansion = 2.2,
+        n_encoder_res: Count = 9,
     ) -> None:
         super().__init__()
         self.G = DIRformer(dim, num_blocks, num_refinement_blocks, heads, ffn_expansion_factor)
@@ -132,16 +140,16 @@ class DiffIRS2(_Stage):
 
     def __init__(
         self,
-        dim: int = 64,
-        num_blocks: Sequence[int] = (13, 1, 1, 1),
-        num_refinement_blocks: int = 13,
-        heads: Sequence[int] = (1, 2, 4, 8),
-        ffn_expansion_factor: float = 2.2,
-        n_encoder_res: int = 9,
-        n_denoise_res: int = 1,
-        timesteps: int = 4,
-        linear_start: float = 0.1,
-        linear_end: float = 0.99,
+        dim: Width = 64,
+        num_blocks: Levels = (13, 1, 1, 1),
+        num_refinement_blocks: Count = 13,
+        heads: Levels = (1, 2, 4, 8),
+        ffn_expansion_factor: Expansion = 2.2,
+        n_encoder_res: Count = 9,
+        n_denoise_res: Count = 1,
+        timesteps: Positive = 4,
+        linear_start: Beta = 0.1,
+        linear_end: Beta = 0.99,
         start: Literal["image", "zeros"] = "image",
     ) -> None:
         super().__init__()

@@ -6,6 +6,8 @@ Paper: SSL, table 2, DiffIR; DIRformer of DiffIR (ICCV 2023).
 from collections import OrderedDict
 from collections.abc import Sequence
 
+from prismsr.utils.errors import OptionError
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -24,6 +26,9 @@ class DIRformer(nn.Module):
         num_refinement_blocks: blocks after the U.
         heads: of the attention at each size.
         ffn_expansion_factor: how many times wider the feed-forward parts are inside.
+
+    Raises:
+        OptionError: the heads do not divide the channels.
     """
 
     def __init__(
@@ -37,6 +42,8 @@ class DIRformer(nn.Module):
         super().__init__()
 
         def blocks(channels: int, level: int, count: int) -> nn.ModuleList:
+            if channels % heads[level]:
+                raise OptionError(f"heads.{level}: must divide that size's channels, {channels}; got {heads[level]}")
             return nn.ModuleList(Block(channels, heads[level], ffn_expansion_factor) for _ in range(count))
 
         self.checkpointing = False

@@ -138,7 +138,7 @@ def _random(kind: str, config: Mapping[str, Any], seed: int, key: str) -> Any:
         torch.default_generator.manual_seed(seed)  # not CUDA's, which fork_rng leaves out
         try:
             return network(**config)
-        except (TypeError, ValueError, RuntimeError) as error:
+        except (TypeError, ValueError, RuntimeError, LookupError, ArithmeticError) as error:
             raise OptionError(f"{key} does not suit diffusers' {kind}: {error}") from error
 
 

@@ -1,10 +1,13 @@
 """An AutoencoderKL as a network that PrismSRModel can train: the small VAE of the demo, in place of SD's."""
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, ClassVar
 
 from prismsr.archs.latent.options import StableDiffusionOptions
-from prismsr.archs.latent.stable_diffusion import build_vae
+from prismsr.archs.latent.stable_diffusion import VAE_CONFIG, build_vae
 from prismsr.utils.errors import OptionError
+from prismsr.utils.options.problems import Problem
+from prismsr.utils.options.sections import Opt, section
 
 import torch
 from basicsr.utils.registry import ARCH_REGISTRY
@@ -33,6 +36,16 @@ class ImageAutoencoder(nn.Module):
     Raises:
         OptionError: a config that diffusers does not take, or with as many groups as channels.
     """
+
+    SCALE: ClassVar = 1
+
+    @classmethod
+    def check_patch(cls, entry: Opt, key: str, size: int, size_key: str) -> Iterator[Problem]:
+        """Check that the VAE can halve a patch, so that it gives back the patch's size."""
+        widths = section(entry, "vae").get("block_out_channels", VAE_CONFIG["block_out_channels"])
+        factor = 2 ** (len(widths) - 1) if isinstance(widths, list) and widths else 1
+        if size % factor:
+            yield Problem(size_key, f"must be a multiple of {factor}, by which {key} reduces images; got {size}")
 
     def __init__(self, vae: dict[str, Any], noise: float = 0.1, seed: int = 0) -> None:
         super().__init__()

@@ -1,11 +1,14 @@
 """A VQModel as a network that PrismSRModel can train: the small autoencoder of the demo, in place of LDM's VQ-f4."""
 
+from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar
 
 from prismsr.archs.latent.options import parse_section
 from prismsr.archs.lgcaa.autoencoder_arch import start_nearly_linear
-from prismsr.archs.resshift.options import VQOptions
+from prismsr.archs.resshift.options import VQOptions, vq_factor
 from prismsr.archs.resshift.vq_model import build_vq, decode_latents
+from prismsr.utils.options.problems import Problem
+from prismsr.utils.options.sections import Opt
 from prismsr.utils.options.signatures import Section
 
 import torch
@@ -28,6 +31,14 @@ class ImageVQ(nn.Module):
     """
 
     OUTPUTS: ClassVar = ("sr", "latent_prediction", "latent")
+    SCALE: ClassVar = 1
+
+    @classmethod
+    def check_patch(cls, entry: Opt, key: str, size: int, size_key: str) -> Iterator[Problem]:
+        """Check that the autoencoder can halve a patch, so that it gives back the patch's size."""
+        factor = vq_factor({"vq": entry.get("vq")})
+        if size % factor:
+            yield Problem(size_key, f"must be a multiple of {factor}, by which {key} reduces images; got {size}")
 
     def __init__(self, vq: Annotated[dict[str, Any], Section(VQOptions)]) -> None:
         super().__init__()

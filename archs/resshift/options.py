@@ -10,13 +10,13 @@ from prismsr.archs.latent.options import fill_defaults
 from prismsr.archs.latent.sampling.options import LatentSampling
 from prismsr.utils.options.schema import Options
 
-from pydantic import Field
+from pydantic import Field, PositiveInt
 
 
 class UNetOptions(Options):
     """`unet`: diffusers' UNet2DModel."""
 
-    channels: list[int] = Field(default=[160, 320, 320, 640], min_length=1, description="of each level")
+    channels: list[PositiveInt] = Field(default=[160, 320, 320, 640], min_length=1, description="of each level")
     layers: int = Field(default=2, gt=0, description="residual blocks of a level")
     groups: int = Field(default=32, gt=0, description="of its norms and those of the Swin layers")
 
@@ -40,7 +40,9 @@ class VQOptions(Options):
     path: str | None = Field(
         default=None, description="its weights, in LDM's names or diffusers', or a checkpoint of ImageVQ; ~ for random"
     )
-    channels: list[int] = Field(default=[128, 256, 512], min_length=1, description="of each level, each half as large")
+    channels: list[PositiveInt] = Field(
+        default=[128, 256, 512], min_length=1, description="of each level, each half as large"
+    )
     layers: int = Field(default=2, gt=0, description="residual blocks of a level")
     latents: int = Field(default=3, gt=0, description="channels of a latent, and of a code")
     codes: int = Field(default=8192, gt=1, description="entries of the codebook")

@@ -4,13 +4,13 @@ Paper: SSL, table 2, ResShift.
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from prismsr.archs.latent.sampling.denoising import Predict
 from prismsr.utils.options.schema import Options
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 CHANNEL_AXES = (-1, 1, 1, 1)
@@ -24,6 +24,17 @@ class ScheduleOptions(Options):
     power: float = Field(default=0.3, gt=0, description="p of the schedule's growth")
     min_noise: float = Field(default=0.04, gt=0, description="noise of the first step, over kappa")
     end: float = Field(default=0.99, gt=0, lt=1, description="root of eta at the last step")
+
+    @property
+    def first(self) -> float:
+        """Root of eta at the first step."""
+        return min(self.min_noise / self.kappa, self.min_noise)
+
+    @model_validator(mode="after")
+    def _shift_grows(self) -> Self:
+        if self.first >= self.end:
+            raise ValueError(f"min_noise, also over kappa, must be below end, {self.end}; got {self.min_noise}")
+        return self
 
 
 class ResidualShift:
@@ -50,9 +61,8 @@ class ResidualShift:
 
     def __init__(self, options: ScheduleOptions) -> None:
         self.options = options
-        first = min(options.min_noise / options.kappa, options.min_noise)
         growth = (torch.arange(options.steps, dtype=torch.float64) / (options.steps - 1)) ** options.power
-        self.root = first * (options.end / first) ** growth
+        self.root = options.first * (options.end / options.first) ** growth
         self.eta = self.root.square()
         before = torch.cat((torch.zeros(1, dtype=torch.float64), self.eta[:-1]))
         self.alpha = self.eta - before

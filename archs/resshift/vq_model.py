@@ -63,7 +63,7 @@ def build_diffusers(kind: str, config: Mapping[str, Any], key: str) -> Any:
         raise OptionError(
             f"ResShift needs the package diffusers, which cannot be imported: pip install diffusers ({error})"
         ) from error
-    except (TypeError, ValueError, RuntimeError) as error:
+    except (TypeError, ValueError, RuntimeError, LookupError, ArithmeticError) as error:
         raise OptionError(f"{key} does not suit diffusers' {kind}: {error}") from error
 
 

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from prismsr.archs.stablesr.published import CFW, convert_wrapping
+from prismsr.utils.errors import OptionError
 from prismsr.utils.weights.files import load_strictly, network_weights
 
 import torch
@@ -27,8 +28,11 @@ def read_wrapping(vae: Any, path: str) -> "FeatureWrapping":
     """Return the feature wrapping of a VAE with the fusion layers of a file: the published one, or our names alone.
 
     Raises:
+        OptionError: the VAE has too few levels.
         WeightsError: the file is missing, damaged, or has other layers.
     """
+    if len(vae.config.block_out_channels) <= max(LEVELS):
+        raise OptionError(f"cfw: the VAE has too few levels to be wrapped; needed are {max(LEVELS) + 1}")
     state, _ = network_weights(path, None)
     cfw = FeatureWrapping(vae)
     published = any(name.startswith(CFW) for name in state)

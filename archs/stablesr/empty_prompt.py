@@ -45,7 +45,7 @@ def encode_empty_prompt(folder: Path) -> Tensor:
             x = _build_layer(config, state, f"encoder.layers.{number}.")(x[None], src_mask=mask, is_causal=True)[0]
         norm = (state["final_layer_norm.weight"], state["final_layer_norm.bias"])
         return nn.functional.layer_norm(x, x.shape[-1:], *norm)
-    except (KeyError, RuntimeError) as error:
+    except (KeyError, RuntimeError, TypeError, ValueError, AssertionError) as error:
         raise WeightsError(
             f"{place} is no text encoder of Stable Diffusion 2 in transformers' layout: {error}."
         ) from error
@@ -53,8 +53,8 @@ def encode_empty_prompt(folder: Path) -> Tensor:
 
 def _read_config(path: Path) -> dict[str, Any]:
     try:
-        config: dict[str, Any] = json.loads(path.read_text(encoding="utf8"))
-    except (OSError, ValueError) as error:
+        config: dict[str, Any] = dict(json.loads(path.read_text(encoding="utf8")))
+    except (OSError, ValueError, TypeError) as error:
         raise WeightsError(
             f"{path} cannot be read ({error}). Name the folder text_encoder of Stable Diffusion 2 or 2.1."
         ) from error

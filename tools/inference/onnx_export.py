@@ -66,7 +66,10 @@ def export_onnx(generator: Generator, path: Path, *, dynamic: bool = False, size
     size = -(-size // window) * window
     net = _find_module(generator)
     if not isinstance(net, nn.Module) or generator.precision != "fp32":
-        raise ExportError(f"{generator.name}: a torch module in fp32 is exported; this is {type(net).__name__}")
+        raise ExportError(
+            f"{generator.name} cannot be exported: that takes a torch module in fp32 that runs once for an image; this "
+            f"is {type(net).__name__} in {generator.precision}"
+        )
     temporary = path.with_name(f".{path.name}.partial")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:

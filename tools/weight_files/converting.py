@@ -8,7 +8,7 @@ from typing import Any
 from prismsr.models.training.checkpoint_files import CheckpointError, save_file
 from prismsr.tools.inference.generator_files import build_network_g
 from prismsr.tools.weight_files.merging import KEYS, check_output
-from prismsr.utils.errors import JobError
+from prismsr.utils.errors import JobError, OptionError
 from prismsr.utils.options.files import load_with_lines
 from prismsr.utils.weights.files import WeightsError, load_strictly, network_weights
 from prismsr.utils.weights.published import read_list
@@ -40,12 +40,14 @@ def convert_file(source: Path, output: Path, options: Path, overwrite: bool = Fa
         JobError: the output cannot be written.
     """
     check_output(output, overwrite, (".pth",))
+    if output.resolve() == source.resolve():
+        raise OptionError(f"-o {output}: is the authors' file itself; give another name.")
     states = _read_states(source)
     loaded = load_with_lines(options)
     net: Any = build_network_g(loaded, options)
     content: dict[str, Any] = {}
     for key, state in states.items():
-        load_strictly(net, _rename(net, state), source)
+        load_strictly(net, _rename(net, state, source), source)
         content[key] = {name: value.detach().clone() for name, value in net.state_dict().items()}
         numbers = sum(value.numel() for value in content[key].values())
         told = f"{len(content[key])} tensors, {numbers:,} numbers, of {len(state)} in the file"
@@ -69,8 +71,16 @@ def _read_states(source: Path) -> dict[str, Mapping[str, Tensor]]:
     return {key if key in KEYS else KEYS[0]: state for state, key in found}
 
 
-def _rename(net: Any, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-    renamed: Mapping[str, Tensor] = net.convert_published(state) if hasattr(net, "convert_published") else state
+def _rename(net: Any, state: Mapping[str, Tensor], source: Path) -> Mapping[str, Tensor]:
+    try:
+        renamed: Mapping[str, Tensor] = net.convert_published(state) if hasattr(net, "convert_published") else state
+    except WeightsError as error:
+        raise WeightsError(f"{source}: {error}") from error
+    except (LookupError, ValueError, ArithmeticError, RuntimeError) as error:  # names or sizes that no such file has
+        raise WeightsError(
+            f"{source} is no published file of {type(net).__name__}, or a damaged one: its tensors cannot be renamed "
+            f"({error})."
+        ) from error
     return renamed
 
 

@@ -17,7 +17,7 @@ from prismsr.utils.names import did_you_mean
 from prismsr.utils.options.entries import FROM, check_entry, check_metric, find_registered, registered_names
 from prismsr.utils.options.files import resolve_path
 from prismsr.utils.options.named import dataset_schema, model_schema, named_parts
-from prismsr.utils.options.problems import Problem, join, show
+from prismsr.utils.options.problems import Problem, errors_among, join, show
 from prismsr.utils.options.rules import RULES
 from prismsr.utils.options.schema import (
     DistOptions,
@@ -104,14 +104,14 @@ class _Check:
     def problems(self) -> Iterator[Problem]:
         found = list(self._of_sections())
         yield from found
-        wrong = [problem.key for problem in found if problem.severity == "error"]
+        wrong = errors_among(found)
         for part in named_parts(self.opt, self.is_train):
             if hasattr(part.target, "check_options"):
                 try:
                     yield from part.target.check_options(part.entry, part.key, self.opt, self.is_train)
-                except (TypeError, ValueError, AttributeError, LookupError):
-                    # a hook may take its entry's types for granted: where they are wrong, that is told already
-                    if not any(key.startswith(f"{part.key}.") for key in wrong):
+                except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError):
+                    # a hook may take types for granted, of its entry or of what it compares: what is wrong is told
+                    if not wrong:
                         raise
 
     def _of_sections(self) -> Iterator[Problem]:

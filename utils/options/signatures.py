@@ -148,9 +148,9 @@ def _plain(hint: Any) -> Any:
     A list stands for any sequence, text for a path. A class such as Tensor is nothing that YAML can write: beside
     `float` it does not widen what is allowed.
     """
+    if get_origin(hint) is Annotated:
+        return Annotated[(_plain(get_args(hint)[0]), *hint.__metadata__)]
     origin, inner = get_origin(hint) or hint, tuple(map(_plain, get_args(hint)))
-    if origin is Annotated:
-        return Annotated[(inner[0], *hint.__metadata__)]
     if origin is Literal:
         return hint if any(isinstance(item, bool) for item in get_args(hint)) else Annotated[hint, _NO_BOOL]
     if origin in (Union, UnionType):

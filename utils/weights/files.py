@@ -107,7 +107,7 @@ def network_weights(path: str | os.PathLike[str], key: str | None = "params") ->
         )
     found = next((name for name in (key, *_LAYOUTS) if name and isinstance(entries.get(name), Mapping)), None)
     state = entries[found] if found else entries
-    if not state or not all(isinstance(value, Tensor) for value in state.values()):
+    if not state or not all(isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()):
         held = ", ".join(map(str, list(entries)[:_SHOWN])) or type(content).__name__
         raise WeightsError(f"{path} holds no network under {key or 'its top level'} (it holds {held}, ...).")
     return {_bare_name(name): value for name, value in state.items()}, found

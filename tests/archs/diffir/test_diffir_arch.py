@@ -1,7 +1,8 @@
 """DiffIR's stages: checkpoints of the release, where an image's diffusion starts, sizes, and what needs GT."""
 
 from prismsr.archs.diffir.diffir_arch import DiffIRS1, DiffIRS2
-from prismsr.utils.errors import UserError
+from prismsr.utils.errors import OptionError, UserError
+from prismsr.utils.options.entries import check_entry
 from prismsr.utils.weights.files import WeightsError, load_strictly
 from prismsr.utils.weights.spandrel import read_arguments
 
@@ -117,6 +118,31 @@ def test_checkpointed_blocks_give_the_same_gradients(net):
         sr.square().mean().backward()
     for one, other in zip(plain.parameters(), spared.parameters(), strict=True):
         assert torch.equal(one.grad, other.grad)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("dim", 0),
+        ("dim", 7),
+        ("num_blocks", [1, 1, 1]),
+        ("heads", [1, 2, 0, 8]),
+        ("ffn_expansion_factor", 0.0),
+        ("timesteps", 0),
+        ("linear_start", 2.0),  # from here on the prior would be no number
+        ("linear_start", 0.0),
+    ],
+)
+def test_arguments_are_in_their_bounds(name, value):
+    entry = {"type": "DiffIRS2", **TINY}
+    assert not [*check_entry("arch", entry, "network_g")]
+    (problem,) = check_entry("arch", {**entry, name: value}, "network_g")
+    assert problem.key.startswith(f"network_g.{name}")
+
+
+def test_heads_divide_the_channels():
+    with pytest.raises(OptionError, match=r"heads\.1"):
+        DiffIRS2(**{**TINY, "heads": [1, 3, 4, 8]})
 
 
 @pytest.mark.parametrize(("size", "wrong"), [(64, 0), (256, 0), (48, 1), (40, 1)])

@@ -38,6 +38,13 @@ def test_it_learns_images_and_their_codes(images, tmp_path):
         assert torch.allclose((vq(2 * images - 1).sample + 1) / 2, whole, atol=1e-5)
 
 
+@pytest.mark.parametrize("size, wrong", [(32, 0), (31, 1)])
+def test_patches_have_a_multiple_of_the_factor(size, wrong):
+    entry = {"type": "ImageVQ", "vq": VQ}
+    problems = list(ImageVQ.check_patch(entry, "network_g", size, "datasets.train.gt_size"))
+    assert [problem.key for problem in problems] == wrong * ["datasets.train.gt_size"]
+
+
 def test_an_output_norm_of_single_channels_is_refused():
     with pytest.raises(OptionError, match=r"network_g\.vq\.groups"):
         ImageVQ({**VQ, "groups": 8})

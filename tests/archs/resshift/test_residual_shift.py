@@ -2,6 +2,7 @@ from prismsr.archs.resshift.residual_shift import ResidualShift, ScheduleOptions
 
 import pytest
 import torch
+from pydantic import ValidationError
 
 V1, V3 = ScheduleOptions(), ScheduleOptions(steps=4, min_noise=0.2)
 WRITTEN = {
@@ -91,6 +92,12 @@ def test_sampling_ends_without_noise_and_is_a_matter_of_its_generator():
         noise = torch.randn(shape, generator=generator)
         latents = process.step_back(latents, 5 + latents, t, noise)
     assert torch.allclose(first, 5 + latents, atol=1e-5)
+
+
+@pytest.mark.parametrize("change", [{"min_noise": 2.0}, {"min_noise": 0.6, "kappa": 0.5, "end": 0.6}])
+def test_a_shift_that_does_not_grow_is_refused(change):
+    with pytest.raises(ValidationError, match="min_noise"):
+        ScheduleOptions(**change)
 
 
 def test_draws_cover_all_steps_and_come_from_the_global_generator():

@@ -63,6 +63,10 @@ def test_it_is_openclip_s_last_layer_but_one(tower, folder, tmp_path, prepare_to
     file = tmp_path / "out" / "prompt.safetensors"
     assert prepare_tool.main(["prompt", "-i", str(folder.parent), "-o", str(file)]) == 0
     assert torch.allclose(read_context(str(file), WIDTH), wanted, atol=1e-5)
+    file.write_bytes(b"mine")
+    again = ["prompt", "-i", str(folder.parent), "-o", str(file)]
+    assert prepare_tool.main(again) == 2 and file.read_bytes() == b"mine"
+    assert prepare_tool.main([*again, "--overwrite"]) == 0 and len(file.read_bytes()) > 1000
 
 
 def test_what_is_wrong_is_told(folder, tmp_path):
@@ -74,7 +78,13 @@ def test_what_is_wrong_is_told(folder, tmp_path):
     with pytest.raises(WeightsError, match=r"config\.json"):
         encode_empty_prompt(tmp_path)
     config = json.loads((folder / "config.json").read_text())
-    for change, told in (({"hidden_act": "quick_gelu"}, "hidden_act"), ({"num_hidden_layers": 3}, r"layers\.2")):
-        (folder / "config.json").write_text(json.dumps({**config, **change}))
+    for change, told in (
+        ({**config, "hidden_act": "quick_gelu"}, "hidden_act"),
+        ({**config, "num_hidden_layers": 3}, r"layers\.2"),
+        ({**config, "num_hidden_layers": "two"}, "text_encoder"),
+        ({**config, "num_attention_heads": 5}, "text_encoder"),
+        ([1], r"config\.json"),
+    ):
+        (folder / "config.json").write_text(json.dumps(change))
         with pytest.raises(WeightsError, match=told):
             encode_empty_prompt(folder)

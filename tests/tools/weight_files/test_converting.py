@@ -101,6 +101,19 @@ def test_nothing_is_overwritten_unasked(folder, published):
     assert convert(folder, "in.pth", "--overwrite") == 0
 
 
+def test_the_authors_file_is_not_replaced(folder, published):
+    torch.save(published, folder / "out.pth")
+    before = (folder / "out.pth").read_bytes()
+    assert convert(folder, "out.pth", "--overwrite") == 2 and (folder / "out.pth").read_bytes() == before
+
+
+@pytest.mark.parametrize("key", ["", "c", 1])
+def test_names_that_cannot_be_renamed_are_told_with_the_file(folder, published, capsys, key):
+    torch.save({"params": {**published, key: torch.zeros(1)}}, folder / "in.pth")
+    assert convert(folder, "in.pth") == 2
+    assert "in.pth" in capsys.readouterr().err and not (folder / "out.pth").exists()
+
+
 def test_a_pickle_that_needs_more_than_tensors_is_not_read(folder, published, capsys):
     torch.save({"state_dict": published, "callbacks": {nn.Linear(1, 1): 1}}, folder / "in.ckpt")
     assert convert(folder, "in.ckpt") == 2
