@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from copy import deepcopy
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from prismsr.archs.resshift.published_names import rename_unet, rename_vq
 from prismsr.archs.resshift.resshift_arch import ResShiftNet
 from prismsr.archs.resshift.vq_model import vq_config
 
+import lgcaa_case
 import torch
 from basicsr.models import build_model
 from basicsr.utils import set_random_seed
@@ -155,18 +157,8 @@ NETWORK = {
 
 def options(folder: Path, network: dict[str, Any] = NETWORK, **train: Any) -> dict[str, Any]:
     """Return the merged options of a training, as BasicSR's pipeline hands them to the model."""
-    section = {
-        "ema_decay": 0.9,
-        "losses": deepcopy(LOSSES),
-        "optim_g": {"type": "Adam", "lr": 1e-3},
-        "scheduler": {"type": "MultiStepLR", "milestones": [10000]},
-        **train,
-    }
-    return {
-        "name": "test", "model_type": "ResShiftModel", "scale": 4, "num_gpu": 0, "dist": False, "rank": 0,
-        "world_size": 1, "is_train": True, "manual_seed": 0, "network_g": deepcopy(network), "train": section,
-        "val": {}, "path": {"models": str(folder), "training_states": str(folder)},
-    }  # fmt: skip
+    common = lgcaa_case.options(folder, network, **{"losses": deepcopy(LOSSES), **train})
+    return {**common, "model_type": "ResShiftModel", "val": {}}
 
 
 def make(folder: Path, network: dict[str, Any] = NETWORK, **train: Any) -> Any:
@@ -175,8 +167,4 @@ def make(folder: Path, network: dict[str, Any] = NETWORK, **train: Any) -> Any:
     return build_model(options(folder, network, **train))
 
 
-def batch(size: int = 2, side: int = 32, seed: int = 1) -> dict[str, Tensor]:
-    """Return random images: gt (B, 3, side, side) and lq a quarter of it."""
-    generator = torch.Generator().manual_seed(seed)
-    gt = torch.rand(size, 3, side, side, generator=generator)
-    return {"gt": gt, "lq": torch.nn.functional.interpolate(gt, scale_factor=0.25, mode="area")}
+batch = partial(lgcaa_case.batch, side=32)

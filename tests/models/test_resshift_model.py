@@ -10,24 +10,16 @@ from prismsr.utils.weights.files import WeightsError
 import pytest
 import resshift_case as case
 import torch
+from latent_steps import assert_wrapped_steps_equal, copy_parameters, take_step
 from lgcaa_tiny import needs_half_precision
 from published_fill import wave
-from torch import distributed
 from torch.nn import functional as F
-from torch.nn.parallel import DistributedDataParallel
 
 SGD = {"type": "SGD", "lr": 0.1}
 
 
 def _step(model, iteration=1, batch=None, seed=0):
-    torch.manual_seed(seed)
-    model.feed_data(batch or case.batch())
-    model.optimize_parameters(iteration)
-    return model.get_current_log()
-
-
-def _state(net):
-    return {name: value.clone() for name, value in net.named_parameters()}
+    return take_step(model, batch or case.batch(), iteration, seed)
 
 
 def test_a_step_is_the_releases(tmp_path):
@@ -57,7 +49,7 @@ def test_a_step_is_the_releases(tmp_path):
 def test_gradients_reach_the_unet_alone_and_the_average_shares_the_rest(tmp_path):
     model = case.make(tmp_path, optim_g=SGD)
     net, average = model.net_g, dict(model.net_g_ema.named_parameters())
-    before = _state(net)
+    before = copy_parameters(net)
     _step(model)
     _step(model, 2)  # residual branches begin at zero, and pass no gradient at first
     changed = {name for name, value in net.named_parameters() if not torch.equal(value, before[name])}
@@ -68,9 +60,9 @@ def test_gradients_reach_the_unet_alone_and_the_average_shares_the_rest(tmp_path
 
 def test_the_moving_average_follows(tmp_path):
     model = case.make(tmp_path, optim_g=SGD)
-    before, average = _state(model.net_g), dict(model.net_g_ema.named_parameters())
+    before, average = copy_parameters(model.net_g), dict(model.net_g_ema.named_parameters())
     _step(model)
-    after = _state(model.net_g)
+    after = copy_parameters(model.net_g)
     for name in model.net_g.trained:
         assert torch.allclose(average[name], 0.9 * before[name] + 0.1 * after[name], atol=1e-7)
 
@@ -107,29 +99,20 @@ def test_checkpointing_and_accumulation_change_nothing(tmp_path):
         model = case.make(tmp_path, optim_g=SGD, **train)
         _step(model)
         _step(model, 2)
-        states.append(_state(model.net_g.unet))
+        states.append(copy_parameters(model.net_g.unet))
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
     states = []
     losses = {"l_latent": case.LOSSES["l_latent"], "l_pix": case.LOSSES["l_pix"]}
     for parts in (1, 2):
         model = case.make(tmp_path, optim_g=SGD, accum_iter=parts, losses=losses)
         _step(model, batch=case.batch(4))
-        states.append(_state(model.net_g.unet))
+        states.append(copy_parameters(model.net_g.unet))
     assert all(torch.allclose(value, states[1][name], atol=1e-6) for name, value in states[0].items())
 
 
 def test_distributed_training_waits_for_no_parameter(tmp_path):
     alone = case.make(tmp_path, optim_g=SGD)
-    distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
-    try:
-        torch.manual_seed(0)
-        model = case.build_model(case.options(tmp_path, optim_g=SGD) | {"dist": True})
-        assert isinstance(model.net_g, DistributedDataParallel)
-        model.net_g.module.load_state_dict(alone.net_g.state_dict())
-        for iteration in (1, 2):
-            assert _step(model, iteration) == pytest.approx(_step(alone, iteration), rel=1e-4)
-    finally:
-        distributed.destroy_process_group()
+    assert_wrapped_steps_equal(alone, case.options(tmp_path, optim_g=SGD), case.batch(), tmp_path)
 
 
 @needs_half_precision

@@ -7,12 +7,10 @@ from prismsr.models.training.model_files import save_generator
 import pytest
 import stablesr_case as case
 import torch
-from basicsr.models import build_model
+from latent_steps import assert_wrapped_steps_equal, copy_parameters, take_step
 from lgcaa_case import batch
 from lgcaa_tiny import needs_half_precision
-from torch import distributed
 from torch.nn import functional as F
-from torch.nn.parallel import DistributedDataParallel
 
 SGD = {"type": "SGD", "lr": 0.1}
 ROUNDING = 1e-10  # of gradients in float64, as in LGCAA's tests
@@ -21,14 +19,7 @@ WITHOUT_EFFECT = ".to_k.bias"  # of the encoder: it moves all logits alike, so t
 
 
 def _step(model, iteration=1, seed=0, images=None):
-    torch.manual_seed(seed)
-    model.feed_data(images or batch())
-    model.optimize_parameters(iteration)
-    return model.get_current_log()
-
-
-def _state(net):
-    return {name: value.clone() for name, value in net.named_parameters()}
+    return take_step(model, images or batch(), iteration, seed)
 
 
 def _gradients(folder, losses, network=case.NETWORK):
@@ -54,7 +45,7 @@ def test_ssl_s_gradient_reaches_what_is_trained_and_nothing_else(tmp_path, train
 def test_training_changes_what_is_trained_and_the_average_shares_the_rest(tmp_path, network, steps):
     model = case.make(tmp_path, network, losses=case.LOSSES)
     net, average = model.net_g, dict(model.net_g_ema.named_parameters())
-    before = _state(net)
+    before = copy_parameters(net)
     for iteration in range(1, steps + 1):  # layers in series that begin at zero pass no gradient at first
         _step(model, iteration, iteration)
     changed = {name for name, value in net.named_parameters() if not torch.equal(value, before[name])}
@@ -108,7 +99,7 @@ def test_checkpointing_changes_no_bit(tmp_path):
         model = case.make(tmp_path, grad_checkpointing=flag, optim_g=SGD)
         for iteration in (1, 2):
             _step(model, iteration)
-        states.append(_state(model.net_g))
+        states.append(copy_parameters(model.net_g))
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
 
 
@@ -118,23 +109,14 @@ def test_accumulation_equals_the_whole_batch(tmp_path):
     for parts in (1, 2):
         model = case.make_double(tmp_path, losses=losses, accum_iter=parts, optim_g=SGD)
         _step(model, images=batch(4))
-        states.append(_state(model.net_g))
+        states.append(copy_parameters(model.net_g))
     assert all(torch.allclose(value, states[1][name], rtol=0, atol=ROUNDING) for name, value in states[0].items())
 
 
 def test_distributed_training_waits_for_no_parameter(tmp_path):
     train = {"accum_iter": 2, "grad_checkpointing": True, "optim_g": SGD}
     alone = case.make(tmp_path, **train)
-    distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
-    try:
-        torch.manual_seed(0)
-        model = build_model(case.options(tmp_path, **train) | {"dist": True})
-        assert isinstance(model.net_g, DistributedDataParallel)
-        model.net_g.module.load_state_dict(alone.net_g.state_dict())
-        for iteration in (1, 2):
-            assert _step(model, iteration) == pytest.approx(_step(alone, iteration), rel=1e-4)
-    finally:
-        distributed.destroy_process_group()
+    assert_wrapped_steps_equal(alone, case.options(tmp_path, **train), batch(), tmp_path)
 
 
 @needs_half_precision
@@ -163,8 +145,8 @@ def test_files_hold_what_is_trained_and_are_loaded_again(tmp_path):
     assert content["stablesr"] == model.net_g.sections
     fresh = case.make(tmp_path)
     fresh.load_network(fresh.net_g, str(path))
-    wanted = _state(model.net_g)
-    assert all(torch.equal(value, wanted[name]) for name, value in _state(fresh.net_g).items())
+    wanted = copy_parameters(model.net_g)
+    assert all(torch.equal(value, wanted[name]) for name, value in copy_parameters(fresh.net_g).items())
 
 
 def test_validation_samples_by_the_average(tmp_path):
