@@ -150,7 +150,8 @@ def compare_twins(base: Mapping[str, float], ssl: Mapping[str, float]) -> str:
         >>> compare_twins({"psnr_y": 25.0, "lpips_st": 0.3}, {"psnr_y": 24.9, "lpips_st": 0.28})
         'At the same iteration SSL makes better: LPIPS-ST (0.3000 to 0.2800); and worse: PSNR-Y (25.00 to 24.90).'
     """
-    better, worse = [], []
+    better: list[str] = []
+    worse: list[str] = []
     for name in base:
         before, after = (f"{values[name]:.{DIGITS[name]}f}" for values in (base, ssl))
         if before != after:

@@ -31,4 +31,4 @@ def calculate_self_similarity(img: np.ndarray, img2: np.ndarray, crop_border: in
     return 1000 * self_similarity_loss(sr, gt, mask_stride=3).item()
 
 
-calculate_self_similarity.better = "lower"  # type: ignore[attr-defined]
+calculate_self_similarity.better = "lower"
