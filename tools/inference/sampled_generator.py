@@ -9,6 +9,8 @@ from prismsr.utils.errors import OptionError
 from prismsr.utils.files import hash_file
 from prismsr.utils.options.entries import find_registered
 from prismsr.utils.options.files import load_options, load_with_lines
+from prismsr.utils.options.problems import show
+from prismsr.utils.options.sections import count, section
 from prismsr.utils.rng import derive_seed
 from prismsr.utils.weights.spandrel import ParamKey, state_dict
 
@@ -65,17 +67,23 @@ def build_from_sampling_options(file: Path, weights: Path | None, param_key: Par
 
     loaded = load_with_lines(file)
     options = loaded.options
-    sampling = dict((options.get("val") or {}).get("sampling") or {})
+    scale, seed = options.get("scale", 4), options.get("manual_seed") or 0
+    for name, value, fits in (("scale", scale, count(scale)), ("manual_seed", seed, not seed or count(seed))):
+        if not fits:
+            raise OptionError(f"{loaded.lines.get(name, file)}: {name}: must be a whole number; got {show(value)}")
+    val = options.get("val") or {}
+    sampling = (val.get("sampling") if isinstance(val, dict) else val) or {}
+    if not isinstance(sampling, dict):
+        raise OptionError(f"{loaded.lines.get('val', file)}: val.sampling: must be a mapping; got {show(sampling)}")
     kind: Any = find_registered("arch", str(options["network_g"]["type"]))
-    sampler = Sampler(parse_section(kind.SAMPLING, sampling, "val.sampling"), int(options.get("scale", 4)))
+    sampler = Sampler(parse_section(kind.SAMPLING, sampling, "val.sampling"), scale)
     path = weights or find_checkpoint(options, file, root)
     net: Any = build_network_g(loaded, file)
     if net.sections.get("base", {}).get("frozen_dtype", "float32") != "float32" and sampler.options.amp is None:
         raise OptionError(f"{file}: val.sampling.amp: is required with network_g.base.frozen_dtype below float32")
     state, key = state_dict(path, param_key)
-    require_same_options(net, path, strict=True)
+    require_same_options(net, path, strict=section(options, "path").get("strict_load_g") is not False)
     load_trainable(net, state, path)
-    seed = int(options.get("manual_seed") or 0)
     settings = {"network": json.loads(json.dumps(options["network_g"])), "weights": hash_file(path), "param_key": key}
     settings |= {"sampling": sampling, "seed": seed}
     sampled = SampledNetwork(net.eval().requires_grad_(False), sampler, seed)

@@ -58,6 +58,14 @@ def test_what_is_wrong_is_told(root):
         load_generator(_file(root, val={"sampling": {"stepz": 3}}), device="cpu", root=root)
     with pytest.raises(WeightsError, match=r"clamp: 1\.0 then"):
         load_generator(_file(root, network_g={**NETWORK, "lgcaa": {"clamp": None}}), device="cpu", root=root)
+    for val in ("oops", {"sampling": 3}):
+        with pytest.raises(OptionError, match=r"val\.sampling"):
+            load_generator(_file(root, val=val), device="cpu", root=root)
+    lenient = {"network_g": {**NETWORK, "lgcaa": {"clamp": None}}, "path": {"strict_load_g": False}}
+    assert load_generator(_file(root, **lenient), device="cpu", root=root).scale == 3  # as the message says
+    for name in ("scale", "manual_seed"):
+        with pytest.raises(OptionError, match=f"{name}: .*'four'"):
+            load_generator(_file(root, **{name: "four"}), device="cpu", root=root)
     halved = {**NETWORK, "base": {**NETWORK["base"], "frozen_dtype": "bfloat16"}}
     with pytest.raises(OptionError, match=r"val\.sampling\.amp"):
         load_generator(_file(root, network_g=halved), device="cpu", root=root)
