@@ -137,6 +137,9 @@ class DiffIRS2(_Stage):
 
     OUTPUTS: ClassVar = ("sr", "ipr")
     """What it returns in training mode, in this order; in evaluation mode it returns SR alone."""
+    NOTES: ClassVar = "diffir"
+    MEANING: ClassVar = ("schedule",)
+    FROZEN: ClassVar = ()
 
     def __init__(
         self,
@@ -154,6 +157,8 @@ class DiffIRS2(_Stage):
     ) -> None:
         super().__init__()
         self.schedule = make_schedule(timesteps, linear_start, linear_end)
+        numbers = {"timesteps": timesteps, "linear_start": linear_start, "linear_end": linear_end}
+        self.sections = {"schedule": numbers}  # its tensors do not tell
         self.start = start
         self.G = DIRformer(dim, num_blocks, num_refinement_blocks, heads, ffn_expansion_factor)
         self.condition = CPEN(3, n_encoder_res)

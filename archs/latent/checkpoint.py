@@ -44,6 +44,8 @@ def require_same_options(net: Any, path: str | Path, strict: bool) -> None:
                 f"{path} was trained with other options of network_g.{part}: {changed}. Set them as they were, "
                 "or path.strict_load_g: false to load it all the same."
             )
+        if changed:
+            get_root_logger().warning(f"{path} was trained with other options of network_g.{part}: {changed}.")
     for part in net.FROZEN:
         if others := _differences(notes.get(part, {}), sections[part]):
             get_root_logger().warning(f"{path} was trained beside other frozen weights: {part}: {others}.")

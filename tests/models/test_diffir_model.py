@@ -27,6 +27,11 @@ def _launched():
     prismsr.patch_basicsr()
 
 
+def test_the_second_stage_notes_its_schedule(tmp_path):
+    model = make_model(tmp_path, PRIOR)
+    assert model.checkpoint_notes() == {"diffir": model.net_g.sections}
+
+
 def _step(model, iteration=1, seed=0):
     torch.manual_seed(seed)
     model.feed_data(BATCH)

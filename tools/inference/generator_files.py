@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from prismsr.archs.latent.checkpoint import require_same_options
 from prismsr.tools.inference.defaults import PRECISIONS
 from prismsr.utils.errors import OptionError
 from prismsr.utils.files import hash_file
@@ -61,6 +62,7 @@ def build_from_options(file: Path, weights: Path | None, param_key: ParamKey, ro
     options = loaded.options["network_g"]
     path = weights or find_checkpoint(loaded.options, file, root)
     state, key = state_dict(path, param_key)
+    require_same_options(net, path, strict=section(loaded.options, "path").get("strict_load_g") is not False)
     load_strictly(net, state, path)
     net.eval().requires_grad_(False)
     multiple = _find_multiple(options, net)

@@ -1,6 +1,7 @@
 """DiffIR's stages: checkpoints of the release, where an image's diffusion starts, sizes, and what needs GT."""
 
 from prismsr.archs.diffir.diffir_arch import DiffIRS1, DiffIRS2
+from prismsr.archs.latent.checkpoint import require_same_options
 from prismsr.utils.errors import OptionError, UserError
 from prismsr.utils.options.entries import check_entry
 from prismsr.utils.weights.files import WeightsError, load_strictly
@@ -138,6 +139,20 @@ def test_arguments_are_in_their_bounds(name, value):
     assert not [*check_entry("arch", entry, "network_g")]
     (problem,) = check_entry("arch", {**entry, name: value}, "network_g")
     assert problem.key.startswith(f"network_g.{name}")
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_a_checkpoint_of_another_schedule_is_told(net, tmp_path, caplog, strict):
+    file = tmp_path / "net_g_1.pth"
+    torch.save({"params": net.state_dict(), net.NOTES: net.sections}, file)
+    require_same_options(DiffIRS2(**TINY), file, strict)
+    other = DiffIRS2(**{**TINY, "timesteps": 3})
+    if strict:
+        with pytest.raises(WeightsError, match=r"network_g\.schedule: timesteps: 4 then, 3 now"):
+            require_same_options(other, file, strict)
+    else:
+        require_same_options(other, file, strict)
+        assert "timesteps: 4 then, 3 now" in caplog.text
 
 
 def test_heads_divide_the_channels():
