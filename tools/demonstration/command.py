@@ -3,9 +3,12 @@
 import argparse
 import hashlib
 import json
+import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +36,10 @@ def run(args: argparse.Namespace) -> int:
     try:
         seconds: dict[str, float] = {"data": _prepare_data()}
         print_step("training")
-        for file in shown.stages:
-            seconds[Path(file).stem] = _train(OPTIONS / file)
-            _export_autoencoder(OPTIONS / file)
+        for files in shown.find_groups():
+            seconds |= zip((Path(file).stem for file in files), _train_at_once(files), strict=True)
+            for file in files:
+                _export_autoencoder(OPTIONS / file)
     except subprocess.CalledProcessError as error:
         step = " ".join(map(str, error.cmd[1:]))
         code = error.returncode if error.returncode > 0 else 1
@@ -52,8 +56,22 @@ def print_step(name: str) -> None:
     print(f"\n== demo: {name}", flush=True)
 
 
-def _run(script: str, *arguments: str | Path) -> None:
-    subprocess.run([sys.executable, ROOT / script, *arguments], check=True, cwd=ROOT)
+def _run(script: str, *arguments: str | Path, threads: int | None = None) -> None:
+    shared = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
+    command = [sys.executable, ROOT / script, *arguments]
+    subprocess.run(command, check=True, cwd=ROOT, env={**shared, **os.environ})  # the user's own number wins
+
+
+def _train_at_once(files: Sequence[str]) -> list[float]:
+    """Train stages none of which builds on another, side by side with a share of the cores each; see `_train`.
+
+    Small networks gain little from a second thread.
+    """
+    if len(files) == 1:
+        return [_train(OPTIONS / files[0])]
+    threads = max(1, (os.cpu_count() or 1) // len(files))
+    with ThreadPoolExecutor(len(files)) as pool:
+        return list(pool.map(lambda file: _train(OPTIONS / file, threads), files))
 
 
 def _prepare_data() -> float:
@@ -62,17 +80,22 @@ def _prepare_data() -> float:
     prepare = "tools/prepare.py"
     _run(prepare, "photos", "-o", DATA)
     train, val = DATA / "train", DATA / "val"
-    _run(prepare, "subimages", "-i", train / "HR", "-o", train / "HR_sub", "--crop", "192", "--step", "96")
+    cut = ("subimages", "-i", train / "HR", "-o", train / "HR_sub", "--crop", "192", "--step", "96")
+    _prepare_at_once(cut, ("downsample", "-i", val / "HR", "-o", val / "LR_x4", "--scale", "4"))
     _run(prepare, "downsample", "-i", train / "HR_sub", "-o", train / "LR_sub_x4", "--scale", "4")
-    _run(prepare, "downsample", "-i", val / "HR", "-o", val / "LR_x4", "--scale", "4")
-    for name in TRAIN_SETS:
-        if not (train / f"{name}.lmdb").exists():
-            _run(prepare, "lmdb", "-i", train / name, "-o", train / f"{name}.lmdb")
+    missing = [name for name in TRAIN_SETS if not (train / f"{name}.lmdb").exists()]
+    _prepare_at_once(*(("lmdb", "-i", train / name, "-o", train / f"{name}.lmdb") for name in missing))
     _run(prepare, "verify", train / "HR_sub.lmdb", "--lq", train / "LR_sub_x4.lmdb", "--scale", "4")
     return round(time.time() - start, 1)
 
 
-def _train(option_file: Path) -> float:
+def _prepare_at_once(*steps: Sequence[str | Path]) -> None:
+    """Run steps of tools/prepare.py none of which needs another."""
+    with ThreadPoolExecutor(max(1, len(steps))) as pool:
+        list(pool.map(lambda step: _run("tools/prepare.py", *step, threads=1), steps))
+
+
+def _train(option_file: Path, threads: int | None = None) -> float:
     """Train unless this very stage is there already; return the seconds that its training took.
 
     One that was stopped goes on.
@@ -94,7 +117,7 @@ def _train(option_file: Path) -> float:
             experiment.rename(f"{experiment}_archived_{time.strftime('%Y%m%d_%H%M%S')}")
         begun.parent.mkdir(exist_ok=True)
         begun.write_text(fingerprint)
-    _run("basicsr/train.py", "-opt", option_file, "--auto_resume")
+    _run("basicsr/train.py", "-opt", option_file, "--auto_resume", threads=threads)
     seconds = round(time.time() - start, 1)
     record.write_text(json.dumps({"fingerprint": fingerprint, "seconds": seconds}))
     return seconds

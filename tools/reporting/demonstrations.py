@@ -22,6 +22,11 @@ class Demonstration:
     titles: Mapping[str, str]
     twins: tuple[str, str] | None = None
 
+    def find_groups(self) -> list[tuple[str, ...]]:
+        """Return the stages in order, those together that do not build on one another: the twins."""
+        twins = tuple(self.shown[name] for name in self.twins or ())
+        return [(file,) for file in self.stages if file not in twins] + ([twins] if twins else [])
+
 
 def show_twins(name: str, stages: tuple[str, ...], base: str, ssl: str, start: str | None = None) -> Demonstration:
     """Return the demo of a method with and without the self-similarity loss, and of what both start from, if anything.

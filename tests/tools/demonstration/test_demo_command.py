@@ -19,7 +19,7 @@ def demo(tmp_path, monkeypatch):
         options = {"name": "stage", "path": {}, "train": {"lr": rate}}
         (tmp_path / "stage.yml").write_text(yaml.safe_dump(options))
 
-        def program(script, *arguments):
+        def program(script, *arguments, threads):
             folder = tmp_path / "experiments" / "stage"
             ran.append(sorted(path.name for path in folder.glob("models/*")))
             (folder / "models").mkdir(parents=True, exist_ok=True)
@@ -86,6 +86,18 @@ def test_an_autoencoder_is_exported_once(tmp_path, monkeypatch):
     assert ran[0][ran[0].index("-i") + 1] == weights
 
 
+def test_twins_are_trained_side_by_side_and_share_the_cores(tmp_path, monkeypatch):
+    environments = []
+    monkeypatch.setattr(command, "_train", lambda file, threads=None: command._run("x.py", file, threads=threads) or 1)
+    monkeypatch.setattr(command.subprocess, "run", lambda *_, env, **__: environments.append(env["OMP_NUM_THREADS"]))
+    monkeypatch.setattr(command.os, "cpu_count", lambda: 8)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert command._train_at_once(("a.yml", "b.yml")) == [1, 1]
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    command._train_at_once(("a.yml", "b.yml"))
+    assert environments == ["4", "4", "3", "3"]
+
+
 @pytest.mark.parametrize("method", [None, *METHODS])
 def test_twins_differ_by_the_loss_alone(repository, method):
     """All that a demo trains and shows is there; twins have the same iterations and start."""
@@ -93,6 +105,11 @@ def test_twins_differ_by_the_loss_alone(repository, method):
     files = {file: load_options(repository / "options" / "demo" / file) for file in shown.stages}
     assert set(shown.shown.values()) <= set(files) and set(shown.shown) <= set(shown.titles)
     assert len({options["name"] for options in files.values()}) == len(files)
+    groups = shown.find_groups()
+    assert [file for group in groups for file in group] == list(shown.stages)
+    assert not any(
+        f"experiments/{files[a]['name']}/" in json.dumps(files[b]) for group in groups for a in group for b in group
+    )
     if shown.twins:
         base, ssl = ({**files[shown.shown[twin]]} for twin in shown.twins)
         terms = [options["train"].pop("losses") for options in (base, ssl)]
