@@ -9,6 +9,7 @@ from prismsr.utils.weights.spandrel import read_arguments
 
 import pytest
 import torch
+from basicsr.utils import get_root_logger
 from diffir_case import TINY, fill_waves, images
 
 LQ, GT = images()
@@ -142,7 +143,7 @@ def test_arguments_are_in_their_bounds(name, value):
 
 
 @pytest.mark.parametrize("strict", [True, False])
-def test_a_checkpoint_of_another_schedule_is_told(net, tmp_path, caplog, strict):
+def test_a_checkpoint_of_another_schedule_is_told(net, tmp_path, monkeypatch, strict):
     file = tmp_path / "net_g_1.pth"
     torch.save({"params": net.state_dict(), net.NOTES: net.sections}, file)
     require_same_options(DiffIRS2(**TINY), file, strict)
@@ -151,8 +152,10 @@ def test_a_checkpoint_of_another_schedule_is_told(net, tmp_path, caplog, strict)
         with pytest.raises(WeightsError, match=r"network_g\.schedule: timesteps: 4 then, 3 now"):
             require_same_options(other, file, strict)
     else:
+        told = []
+        monkeypatch.setattr(get_root_logger(), "warning", told.append)
         require_same_options(other, file, strict)
-        assert "timesteps: 4 then, 3 now" in caplog.text
+        assert "timesteps: 4 then, 3 now" in told[0]
 
 
 def test_heads_divide_the_channels():
