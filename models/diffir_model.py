@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 from prismsr.archs.diffir.diffir_arch import DiffIRS1, DiffIRS2, encode_pair
-from prismsr.archs.latent.checkpoint import require_same_options
 from prismsr.data.degradation.real_esrgan import check_lq_source
 from prismsr.models.prism_sr_model import PrismSRModel
 from prismsr.models.step.batch_parts import Batch
@@ -80,18 +79,6 @@ class DiffIRModel(PrismSRModel):
             net.G.requires_grad_(self.shows_images)
         wrapped: nn.Module = super().model_to_device(net)
         return wrapped
-
-    def load_network(
-        self, net: nn.Module, load_path: str, strict: bool = True, param_key: str | None = "params"
-    ) -> None:
-        """Load as PrismSRModel does; WeightsError where the second stage had another schedule and strict is set."""
-        require_same_options(self.get_bare_model(net), load_path, strict)
-        super().load_network(net, load_path, strict, param_key)
-
-    def checkpoint_notes(self) -> dict[str, Any]:
-        """Return what the second stage's file says beside its tensors: its schedule."""
-        net: Any = self.get_bare_model(self.net_g)
-        return {net.NOTES: net.sections} if isinstance(net, DiffIRS2) else {}
 
     def init_training_settings(self) -> None:
         """Build what PrismSRModel does, and the encoder that teaches the second stage."""

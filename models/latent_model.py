@@ -5,7 +5,6 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
-from prismsr.archs.latent.checkpoint import require_same_options
 from prismsr.archs.latent.noise import sample_latents
 from prismsr.archs.latent.sampling.sampler import Sampler
 from prismsr.archs.latent.stable_diffusion import decode_latents, posterior_moments
@@ -72,18 +71,6 @@ class LatentModel(PrismSRModel):
         super()._prepare_running(networks, train_opt)
         if train_opt.get("grad_checkpointing"):
             self.get_bare_model(self.net_g).vae.enable_gradient_checkpointing()
-
-    def load_network(
-        self, net: nn.Module, load_path: str, strict: bool = True, param_key: str | None = "params"
-    ) -> None:
-        """Load as PrismSRModel does; WeightsError where the file was trained with other options and strict is set."""
-        require_same_options(self.get_bare_model(net), load_path, strict)
-        super().load_network(net, load_path, strict, param_key)
-
-    def checkpoint_notes(self) -> dict[str, Any]:
-        """Return what net_g's file says beside its tensors: the sections of network_g, all defaults filled in."""
-        net = self.get_bare_model(self.net_g)
-        return {net.NOTES: net.sections}
 
     # ------------------------------------------------------------------------------------------------ the step
 

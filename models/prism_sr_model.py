@@ -25,6 +25,7 @@ from prismsr.models.training.model_files import save_generator
 from prismsr.utils.full_precision import widen
 from prismsr.utils.options.optimizers import FUSED, OPTIMIZERS, WITHOUT_FOREACH
 from prismsr.utils.padding import pad_to_windows
+from prismsr.utils.weights.network_notes import require_same_options
 from prismsr.utils.weights.tensors_only import tensors_only
 
 import torch
@@ -312,6 +313,18 @@ class PrismSRModel(SRModel):
         self.precision.load_state(state["scaler"])
         if self.degradation is not None and state.get("degradation") is not None:
             self.degradation.load_training_state(state["degradation"])
+
+    def load_network(
+        self, net: nn.Module, load_path: str, strict: bool = True, param_key: str | None = "params"
+    ) -> None:
+        """Load as BasicSR does; WeightsError where the file was trained with other options and strict is set."""
+        require_same_options(self.get_bare_model(net), load_path, strict)
+        super().load_network(net, load_path, strict, param_key)
+
+    def checkpoint_notes(self) -> dict[str, Any]:
+        """Return what net_g's file says beside its tensors: what a network with NOTES was built with."""
+        net: Any = self.get_bare_model(self.net_g)
+        return {net.NOTES: net.sections} if hasattr(net, "NOTES") else {}
 
     def save(self, epoch: int, current_iter: int) -> None:
         """Save net_g (with its EMA), every discriminator and the training state."""

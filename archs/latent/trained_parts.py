@@ -1,10 +1,11 @@
 """Networks of which a part is trained: their state is that part alone, and copies share the rest."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+from prismsr.utils.errors import OptionError
 from prismsr.utils.weights.files import require_fit
 
 import torch
@@ -19,6 +20,21 @@ def keep_trained_alone(net: nn.Module, trained: Iterable[str]) -> None:
         parameter.requires_grad_(name in chosen)
     net.register_state_dict_post_hook(_keep_trained)
     net.register_load_state_dict_post_hook(_forget_frozen)
+
+
+def choose_trained(net: nn.Module, whole: Collection[str], patterns: Sequence[str], example: str) -> list[str]:
+    """Return the names of the parameters in the parts `whole`, and in the UNet's modules that `patterns` names.
+
+    Raises:
+        OptionError: no module of the UNet has a name; `example` is one that modules have.
+    """
+    names = [name.split(".") for name, _ in net.named_parameters()]
+    inside = [(part, *inner) for part, *inner in names if part == "unet" and not set(patterns).isdisjoint(inner)]
+    unknown = [word for word in patterns if not any(word in name for name in inside)]
+    if unknown:
+        raise OptionError(f"train_pattern: no module of the UNet is named {', '.join(unknown)}; e.g. {example}")
+    chosen = set(inside)
+    return [".".join(name) for name in names if name[0] in whole or tuple(name) in chosen]
 
 
 def trainable_state(net: nn.Module) -> dict[str, Tensor]:

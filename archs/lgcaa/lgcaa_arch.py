@@ -3,7 +3,7 @@
 Paper: LGCAA, sec. III.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from prismsr.archs.latent.latent_network import LatentNetwork
@@ -13,7 +13,7 @@ from prismsr.archs.latent.sampling.enlarged_image import EnlargedImage
 from prismsr.archs.latent.sampling.latent_tiling import Window
 from prismsr.archs.latent.sampling.vae_tiles import decode_tiled, encode_tiled
 from prismsr.archs.latent.stable_diffusion import base_needs, build_unet, build_vae, vae_factor
-from prismsr.archs.latent.trained_parts import keep_trained_alone, store_frozen
+from prismsr.archs.latent.trained_parts import choose_trained, keep_trained_alone, store_frozen
 from prismsr.archs.lgcaa.condition_tiles import ConditionFeatures
 from prismsr.archs.lgcaa.dino_condition import DinoEncoder, TokenProjection, vit_needs
 from prismsr.archs.lgcaa.options import BaseOptions, DinoOptions, LgcaaOptions, SamplingOptions
@@ -97,7 +97,12 @@ class LGCAANet(LatentNetwork):
         self.projection = TokenProjection(  # from the global generator; DDP hands out process 0's
             self.dino.width, self.unet.config.cross_attention_dim, dino_options.context == "dino_zero"
         )
-        keep_trained_alone(self, _choose_trained(self, train_pattern or ["attn1", "attn2"]))
+        keep_trained_alone(
+            self,
+            choose_trained(
+                self, ("controlnet", "projection", "rgb_head"), train_pattern or ["attn1", "attn2"], "attn1, attn2"
+            ),
+        )
         store_frozen(self.unet, getattr(torch, base_options.frozen_dtype))
 
     def _build_denoiser(self, base: BaseOptions, lgcaa: LgcaaOptions, rgb: Any) -> None:
@@ -214,16 +219,3 @@ class PreparedLGCAA:
     def decode(self, latents: Tensor) -> Tensor:
         """Return the images, in tiles."""
         return decode_tiled(self.net.vae, latents, self.options)
-
-
-def _choose_trained(net: LGCAANet, patterns: Sequence[str]) -> list[str]:
-    """Return the names of the parameters in the parts that LGCAANet names."""
-    chosen = []
-    for name, _ in net.named_parameters():
-        part, *inner = name.split(".")
-        if part in ("controlnet", "projection", "rgb_head") or (part == "unet" and not set(patterns).isdisjoint(inner)):
-            chosen.append(name)
-    unknown = [word for word in patterns if not any(word in name.split(".") for name in chosen)]
-    if unknown:
-        raise OptionError(f"train_pattern: no module of the UNet is named {', '.join(unknown)}; e.g. attn1, attn2")
-    return chosen

@@ -3,7 +3,7 @@
 Paper: SSL, table 2, StableSR (arXiv 2305.07015).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from prismsr.archs.latent.latent_network import LatentNetwork
@@ -11,7 +11,7 @@ from prismsr.archs.latent.noise import NoiseProcess, sample_latents
 from prismsr.archs.latent.options import fill_defaults, parse_section
 from prismsr.archs.latent.sampling.enlarged_image import EnlargedImage
 from prismsr.archs.latent.stable_diffusion import base_needs, build_unet, build_vae, vae_factor
-from prismsr.archs.latent.trained_parts import keep_trained_alone, store_frozen
+from prismsr.archs.latent.trained_parts import choose_trained, keep_trained_alone, store_frozen
 from prismsr.archs.stablesr.empty_prompt import read_context
 from prismsr.archs.stablesr.modulation import Start, inject
 from prismsr.archs.stablesr.options import BaseOptions, SamplingOptions, StructOptions
@@ -119,7 +119,7 @@ class StableSRNet(LatentNetwork):
             self._build_control(struct_options, init)
             self._set_context(context)
             self._build_wrapping(cfw)  # last: its own start is thrown away, and nothing else shall depend on it
-        keep_trained_alone(self, _choose_trained(self, train_pattern or ["spade"]))
+        keep_trained_alone(self, choose_trained(self, ("encoder",), train_pattern or ["spade"], "spade"))
         store_frozen(self.unet, getattr(torch, base_options.frozen_dtype))
 
     def _build_control(self, struct: StructOptions, init: Start) -> None:
@@ -188,18 +188,3 @@ class StableSRNet(LatentNetwork):
         """Compute the activations of UNet and encoder again instead of keeping them; gradients stay the same."""
         self.unet.enable_gradient_checkpointing()
         self.encoder.gradient_checkpointing = True
-
-
-def _choose_trained(net: StableSRNet, patterns: Sequence[str]) -> list[str]:
-    """Return the names of the parameters in the parts that StableSRNet names."""
-    chosen = []
-    for name, _ in net.named_parameters():
-        part, *inner = name.split(".")
-        if part == "encoder" or (part == "unet" and not set(patterns).isdisjoint(inner)):
-            chosen.append(name)
-    unknown = [
-        word for word in patterns if not any(word in name.split(".") for name in chosen if name.startswith("unet."))
-    ]
-    if unknown:
-        raise OptionError(f"train_pattern: no module of the UNet is named {', '.join(unknown)}; e.g. spade")
-    return chosen

@@ -133,16 +133,7 @@ class RealESRGANDegradation(nn.Module):
         pairs = self._crop(self._finish(degraded), gt, others)
         if self.pairing is not None:
             pairs = self.pairing(pairs, gt_path)
-        if self.options.no_degradation_prob:
-            clean = random.random() < self.options.no_degradation_prob
-            pairs[CLEAN] = torch.full((len(gt),), clean, device=gt.device)
-        pairs, names = self.pool.exchange(pairs, gt_path)
-        if self.options.enlarge:
-            pairs["lq"] = _enlarge(pairs["lq"], pairs["gt"], pairs.pop(CLEAN, None))
-        if self.sharpen is not None:  # after the pool, since it gives back other images
-            pairs["gt_usm"] = pairs["gt"] if self.options.gt_usm == "target" else self.sharpen(pairs["gt"])
-        result: dict[str, Any] = {name: value.contiguous() for name, value in pairs.items()}  # else DDP warns
-        return {**result, "gt_path": names} if all(names) else result
+        return self._exchange(pairs, gt_path)
 
     def batch(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """Return a loader's batch with LQ images, on the module's device; one without kernels (validation) as it is.
@@ -158,6 +149,19 @@ class RealESRGANDegradation(nn.Module):
         given = {name: data[name].to(device, non_blocking=True) for name in names}
         pairs: dict[str, Any] = self(**given, gt_path=data.get("gt_path", ()))
         return pairs
+
+    def _exchange(self, pairs: Batch, gt_path: Sequence[str]) -> dict[str, Any]:
+        """Hand pairs to the pool, and finish those that it gives back."""
+        if self.options.no_degradation_prob:
+            clean = random.random() < self.options.no_degradation_prob
+            pairs[CLEAN] = torch.full((len(pairs["gt"]),), clean, device=pairs["gt"].device)
+        pairs, names = self.pool.exchange(pairs, gt_path)
+        if self.options.enlarge:
+            pairs["lq"] = _enlarge(pairs["lq"], pairs["gt"], pairs.pop(CLEAN, None))
+        if self.sharpen is not None:  # after the pool, since it gives back other images
+            pairs["gt_usm"] = pairs["gt"] if self.options.gt_usm == "target" else self.sharpen(pairs["gt"])
+        result: dict[str, Any] = {name: value.contiguous() for name, value in pairs.items()}  # else DDP warns
+        return {**result, "gt_path": names} if all(names) else result
 
     def _lq_size(self, gt: Tensor) -> tuple[int, int]:
         return gt.shape[2] // self.scale, gt.shape[3] // self.scale

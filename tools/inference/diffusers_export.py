@@ -8,7 +8,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-from prismsr.archs.latent.checkpoint import require_same_options
 from prismsr.archs.latent.stable_diffusion import build_scheduler
 from prismsr.metrics.tensors import read_tensor
 from prismsr.models.training.checkpoint_files import save_safetensors
@@ -16,6 +15,7 @@ from prismsr.utils.errors import JobError, OptionError
 from prismsr.utils.files import atomic_write
 from prismsr.utils.options.files import load_options
 from prismsr.utils.weights.files import WeightsError, load_state_dict, network_weights, require_fit
+from prismsr.utils.weights.network_notes import require_same_options
 
 import torch
 from basicsr.archs import build_network

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from prismsr.archs.latent.checkpoint import require_same_options
 from prismsr.tools.inference.defaults import PRECISIONS
 from prismsr.utils.errors import OptionError
 from prismsr.utils.files import hash_file
@@ -17,6 +16,7 @@ from prismsr.utils.options.problems import Problem
 from prismsr.utils.options.sections import section
 from prismsr.utils.weights.files import WeightsError, load_strictly
 from prismsr.utils.weights.network_files import fill_from_files
+from prismsr.utils.weights.network_notes import require_same_options
 from prismsr.utils.weights.spandrel import ParamKey, read_spandrel, state_dict
 
 import torch

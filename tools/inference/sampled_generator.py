@@ -60,10 +60,10 @@ def build_from_sampling_options(file: Path, weights: Path | None, param_key: Par
         OptionError: the option file is wrong.
         WeightsError: weights are missing, damaged, or trained with other options.
     """
-    from prismsr.archs.latent.checkpoint import require_same_options
     from prismsr.archs.latent.options import parse_section
     from prismsr.archs.latent.sampling.sampler import Sampler
     from prismsr.archs.latent.trained_parts import load_trainable
+    from prismsr.utils.weights.network_notes import require_same_options
 
     loaded = load_with_lines(file)
     options = loaded.options

@@ -1,10 +1,10 @@
 """DiffIR's stages: checkpoints of the release, where an image's diffusion starts, sizes, and what needs GT."""
 
 from prismsr.archs.diffir.diffir_arch import DiffIRS1, DiffIRS2
-from prismsr.archs.latent.checkpoint import require_same_options
 from prismsr.utils.errors import OptionError, UserError
 from prismsr.utils.options.entries import check_entry
 from prismsr.utils.weights.files import WeightsError, load_strictly
+from prismsr.utils.weights.network_notes import require_same_options
 from prismsr.utils.weights.spandrel import read_arguments
 
 import pytest

@@ -1,4 +1,4 @@
-"""What a checkpoint of a network on latents says beside its tensors, compared with the network it is loaded into."""
+"""What a checkpoint says beside its tensors, compared with the network it is loaded into."""
 
 import pickle
 from pathlib import Path
