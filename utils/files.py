@@ -1,9 +1,10 @@
-"""List the files of a folder, write files that are never half there, and hash them."""
+"""List the files of a folder, write files that are never half there, set folders aside, and hash files."""
 
 import hashlib
 import io
 import os
 import sys
+import time
 from collections import Counter
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -85,6 +86,21 @@ def _temporary_name(name: str) -> str:
     if len(os.fsencode(temporary)) <= NAME_BYTES:
         return temporary
     return f".{hashlib.sha256(os.fsencode(name)).hexdigest()}.{os.getpid()}{TEMPORARY_SUFFIX}"
+
+
+def set_aside(path: str | Path) -> Path:
+    """Rename a file or folder to PATH_archived_TIME, with a number behind the second where that is taken already.
+
+    Returns:
+        The new name.
+    """
+    name = f"{path}_archived_{time.strftime('%Y%m%d_%H%M%S')}"
+    new, number = Path(name), 1
+    while os.path.lexists(new):
+        number += 1
+        new = Path(f"{name}_{number}")
+    Path(path).rename(new)
+    return new
 
 
 def hash_file(path: Path) -> str:

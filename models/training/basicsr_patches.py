@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from prismsr.utils.errors import OptionError
-from prismsr.utils.files import atomic_write
+from prismsr.utils.files import atomic_write, set_aside
 from prismsr.utils.names import did_you_mean
 from prismsr.utils.options.entries import find_registered
 
@@ -32,7 +32,7 @@ def patch_basicsr() -> None:
     from basicsr.models import realesrgan_model, realesrnet_model
     from basicsr.models.base_model import BaseModel
     from basicsr.models.sr_model import SRModel
-    from basicsr.utils import DiffJPEG, USMSharp, dist_util, options
+    from basicsr.utils import DiffJPEG, USMSharp, dist_util, misc, options
     from basicsr.utils.registry import Registry
 
     # A missing name prints "not found, use name: X_basicsr!", also for names that are fine, and sends people to edit
@@ -40,6 +40,8 @@ def patch_basicsr() -> None:
     Registry.get = _registry_get
     # nccl and a CUDA device are taken for granted; two processes on a CPU then divide by device_count() == 0.
     dist_util.init_dist = options.init_dist = init_dist
+    # The name of a folder set aside has the time in seconds: a second one in the same second ends in a traceback.
+    misc.mkdir_and_rename = mkdir_and_rename
     # DistributedDataParallel gets device_ids=[current CUDA device], which a CPU build refuses.
     BaseModel.model_to_device = _model_to_device
     # RealESRGANModel and RealESRNetModel move these to CUDA, also where there is none.
@@ -55,6 +57,13 @@ def patch_basicsr() -> None:
 
 def _dist_validation(self: Any, dataloader: Any, current_iter: Any, tb_logger: Any, save_img: bool) -> None:
     self.nondist_validation(dataloader, current_iter, tb_logger, save_img)
+
+
+def mkdir_and_rename(path: str) -> None:
+    """Make a folder; what is there before is set aside under a name with the time."""
+    if os.path.exists(path):
+        print(f"Path already exists. Rename it to {set_aside(path)}", flush=True)
+    os.makedirs(path, exist_ok=True)
 
 
 def _keep_where_no_cuda_is(kind: Any) -> Any:

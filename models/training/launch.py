@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from prismsr.models.training.basicsr_patches import patch_basicsr
+from prismsr.models.training.basicsr_patches import mkdir_and_rename, patch_basicsr
 from prismsr.models.training.rank_agreement import choose_on_first, leave
 from prismsr.models.training.run_options import (
     check_run,
@@ -116,13 +116,15 @@ class Run:
         """Replace functions of basicsr.train or basicsr.test, by name, and return the module.
 
         parse_options (runs code in YAML, checks nothing), copy_opt_file (copies the one file, not what it inherits)
-        and get_env_info (does not say which copy of which package is running). In training, the session's names too.
+        and get_env_info (does not say which copy of which package is running). In training, mkdir_and_rename (see
+        basicsr_patches) and the session's names too.
         """
         pipeline: Any = importlib.import_module("basicsr.train" if is_train else "basicsr.test")
         pipeline.parse_options = self.parse_options
         pipeline.copy_opt_file = self.copy_opt_file
         pipeline.get_env_info = lambda: self.banner + get_env_info()
         if is_train:
+            pipeline.mkdir_and_rename = mkdir_and_rename
             self.session.hook(pipeline)
         return pipeline
 

@@ -1,9 +1,10 @@
 """Files that are never half there, and their hashes."""
 
 import os
+import time
 from pathlib import Path
 
-from prismsr.utils.files import atomic_write, hash_file, list_images, list_visible_files
+from prismsr.utils.files import atomic_write, hash_file, list_images, list_visible_files, set_aside
 
 import pytest
 
@@ -54,3 +55,13 @@ def test_links_pipes_and_hidden_files_are_no_trap(tmp_path, capsys):
 def test_the_longest_names_are_written(tmp_path, name):
     atomic_write(tmp_path / name, b"x")
     assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_folders_set_aside_in_one_second_keep_their_files(tmp_path, monkeypatch):
+    monkeypatch.setattr(time, "strftime", lambda form: "20261128_151759")
+    for number in range(3):
+        (tmp_path / "run").mkdir()
+        (tmp_path / "run" / str(number)).touch()
+        set_aside(tmp_path / "run" if number else f"{tmp_path}/run")
+    names = {path.parent.name: path.name for path in tmp_path.rglob("run*/*")}
+    assert names == {f"run_archived_20261128_151759{tail}": str(number) for number, tail in enumerate(("", "_2", "_3"))}

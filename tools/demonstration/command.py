@@ -14,6 +14,7 @@ from typing import Any
 
 from prismsr.tools.reporting.demonstrations import FIRST, METHODS
 from prismsr.utils.command_line import ROOT, fail
+from prismsr.utils.files import set_aside
 
 DATA = ROOT / "datasets" / "demo"
 OPTIONS = ROOT / "options" / "demo"
@@ -114,7 +115,7 @@ def _train(option_file: Path, threads: int | None = None) -> float:
     begun = experiment.with_name(f".{experiment.name}.demo")
     if not begun.is_file() or begun.read_text() != fingerprint:
         if experiment.exists():  # of other options or data: it shall not be gone on with
-            experiment.rename(f"{experiment}_archived_{time.strftime('%Y%m%d_%H%M%S')}")
+            set_aside(experiment)
         begun.parent.mkdir(exist_ok=True)
         begun.write_text(fingerprint)
     _run("basicsr/train.py", "-opt", option_file, "--auto_resume", threads=threads)

@@ -3,9 +3,10 @@
 import json
 import subprocess
 import sys
+import time
 from types import SimpleNamespace
 
-from prismsr.models.training.basicsr_patches import MODEL_FILES, init_dist, init_wandb_logger
+from prismsr.models.training.basicsr_patches import MODEL_FILES, init_dist, init_wandb_logger, mkdir_and_rename
 from prismsr.utils import compat
 from prismsr.utils.errors import OptionError
 
@@ -13,6 +14,7 @@ import pytest
 import torch
 from basicsr.archs import build_network
 from basicsr.models.base_model import BaseModel
+from basicsr.utils import misc
 from basicsr.utils.registry import LOSS_REGISTRY
 
 LIST = """
@@ -52,6 +54,7 @@ PATCHED = {
     "basicsr.models.sr_model.SRModel.dist_validation",
     "basicsr.utils.registry.Registry.get",
     "basicsr.utils.dist_util.init_dist",
+    "basicsr.utils.misc.mkdir_and_rename",
     "basicsr.utils.options.init_dist",
 }
 
@@ -90,6 +93,24 @@ def test_closing_validation_has_the_last_iteration():
     model.validation("loader", 8, None, True)
     assert [call[1] for call in calls] == [12, 8]
     assert [call[3] for call in calls] == [False, True]
+
+
+def test_two_folders_set_aside_in_one_second(tmp_path, monkeypatch):
+    monkeypatch.setattr(time, "strftime", lambda *arguments: "now")
+    monkeypatch.setattr(misc, "mkdir_and_rename", mkdir_and_rename)
+    opt = {
+        "is_train": True,
+        "rank": 0,
+        "path": {"experiments_root": str(tmp_path / "run"), "log": str(tmp_path / "run")},
+    }
+    for number in range(3):
+        misc.make_exp_dirs(opt)
+        (tmp_path / "run" / str(number)).touch()
+    assert {path.name: path.parent.name for path in tmp_path.rglob("?")} == {
+        "0": "run_archived_now",
+        "1": "run_archived_now_2",
+        "2": "run",
+    }
 
 
 def test_launcher_without_its_variables_is_told(monkeypatch):
