@@ -4,10 +4,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from prismsr.tools.reporting.about import describe_results
 from prismsr.tools.reporting.crops import CropOptions, compare
 from prismsr.tools.reporting.curves import read_experiments
 from prismsr.tools.reporting.evaluations import read_results
-from prismsr.tools.reporting.page import render_page
+from prismsr.tools.reporting.page import Story, read_extras, render_page
 from prismsr.tools.reporting.paper_tables import read_paper_tables
 from prismsr.utils.errors import OptionError
 from prismsr.utils.files import atomic_write
@@ -22,6 +23,10 @@ def write_report(
     methods: Sequence[str] = (),
     experiments: Sequence[Path] = (),
     refresh: int | None = None,
+    about: Sequence[str] = (),
+    look: str = "",
+    extras: Sequence[tuple[str, Path, str]] = (),
+    found: Sequence[str] = (),
 ) -> list[str]:
     """Write the page; byte for byte the same for the same results.
 
@@ -33,6 +38,10 @@ def write_report(
         methods: see `evaluations.read_results`.
         experiments: see `curves.read_experiments`.
         refresh: seconds after which the page reloads itself; None: never.
+        about: sentences on what was done; without them they are made from the results.
+        look: what to look for in the pictures.
+        extras: title, picture file and sentence of what follows the pictures.
+        found: sentences on what was found.
 
     Returns:
         What is missing or could not be read; the page tells it, too.
@@ -43,19 +52,20 @@ def write_report(
     """
     options = options or CropOptions()
     problems: list[str] = []
-    found = read_results(results, methods, problems)
+    evaluated = read_results(results, methods, problems)
     curves = read_experiments(experiments, problems)
     papers = read_paper_tables(results, problems)
-    if not (found or papers or curves):
+    if not (evaluated or papers or curves):
         told = f"; {problems[0]}" if problems else ""
         raise OptionError(
             f"{results}: there is nothing to show: no results of tools/evaluate.py or reproduce.py, no curves{told}"
         )
-    _require_known("--at", options.places, {image for group in found for image in group.images})
-    _require_known("--lq", options.lq, {group.dataset for group in found})
-    share = replace(options, max_bytes=options.max_bytes // max(1, len(found)))
-    groups = [(group, compare(group, share, problems) if share.max_images else []) for group in found]
-    text = render_page(title, groups, curves, papers, problems, refresh)
+    _require_known("--at", options.places, {image for group in evaluated for image in group.images})
+    _require_known("--lq", options.lq, {group.dataset for group in evaluated})
+    share = replace(options, max_bytes=options.max_bytes // max(1, len(evaluated)))
+    groups = [(group, compare(group, share, problems) if share.max_images else []) for group in evaluated]
+    story = Story(about or describe_results(evaluated, papers, curves), look, read_extras(extras, problems), found)
+    text = render_page(title, story, groups, curves, papers, problems, refresh)
     atomic_write(output, text.encode("utf8"))
     return list(dict.fromkeys(problems))
 

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,7 @@ class Comparison:
 
 
 def compare(group: Group, options: CropOptions, problems: list[str]) -> list[Comparison]:
-    """Cut the crops of a data set, sorted by image; what is missing or does not fit is added to `problems`."""
+    """Cut the crops of a data set, as `choose` orders them; what is missing or does not fit is added to `problems`."""
     images = ImageSet(group, options.bases, options.lq.get(group.dataset), problems)
     wanted = choose(images, options)
     scores = {one.method: one.scores for one in group.evaluations}
@@ -92,13 +93,20 @@ def compare(group: Group, options: CropOptions, problems: list[str]) -> list[Com
             problems.append(f"{group.dataset}: {len(made)} of {len(wanted)} crops are shown, to bound the page's size")
             break
         made.append(one)
-    return sorted(made, key=lambda one: (one.image, one.box))
+    return made
 
 
 def choose(images: ImageSet, options: CropOptions) -> list[tuple[str, Place]]:
-    """Choose image, left and top of each crop: those that were given, then one each of the most different images."""
+    """Choose image, left and top of each crop, in the order of the page.
+
+    First come the places that were given: the first of each image, then the second. Then one each of the other images,
+    those in which the methods differ most before the rest.
+    """
     names = images.list_names()
-    given = [(name, place) for name in names for place in options.places.get(name, ())]
+    turns = zip_longest(
+        *([(name, place) for place in options.places[name]] for name in options.places if name in names)
+    )
+    given = [one for turn in turns for one in turn if one]
     left = options.max_images - len(given)
     if left <= 0:
         return given

@@ -44,8 +44,7 @@ function addThemeButton() {
 
 function makeViewer(section) {
   const crops = [...section.querySelectorAll(".comparison")];
-  const listMethods = (panels) => [...new Set([...panels].map((panel) => panel.dataset.method))];
-  const methods = listMethods(section.querySelectorAll(".panel")), made = listMethods(section.querySelectorAll(".panel.made"));
+  const methods = [...new Set([...section.querySelectorAll(".panel")].map((panel) => panel.dataset.method))];
   if (methods.length < 2) return;
 
   const controls = make("div", { className: "controls" });
@@ -65,7 +64,7 @@ function makeViewer(section) {
   const image = addChoice("Image", "", crops.map((crop) => crop.dataset.image));
   const left = addChoice("A", "a", methods), right = addChoice("B", "b", methods);
   addButton("swap", "key x", swap);
-  const zoom = addChoice("Zoom", "", ["1×", "2×", "3×", "4×", "6×", "8×"]);
+  const zoom = addChoice("Zoom", "", ["1×", "1.5×", "2×", "3×", "4×", "6×", "8×"]);
   const smooth = addButton("smooth", "interpolate between pixels, key s", toggleSmooth);
 
   const under = make("img", { alt: "" }), over = make("img", { alt: "" }), bar = make("span", { className: "bar" });
@@ -74,7 +73,7 @@ function makeViewer(section) {
     under, over, bar, leftName, rightName);
   const told = make("p", { className: "told" });
   const help = "Drag, or with the picture in focus: ← → move the line (Shift: far), ↑ ↓ other image, x swap, + − zoom, s smooth. " +
-    "Click a crop below for A, with Shift for B.";
+    "Click a picture below for A, with Shift for B.";
   let split = 50;
 
   function moveLine(value) {
@@ -93,14 +92,13 @@ function makeViewer(section) {
   }
 
   function show() {
-    const crop = crops[image.selectedIndex], factor = parseInt(zoom.value);
+    const crop = crops[image.selectedIndex], factor = parseFloat(zoom.value);
     const first = fill(over, leftName, left.value, crop), second = fill(under, rightName, right.value, crop);
     stage.style.width = `${crop.dataset.width * factor}px`;
     stage.style.height = `${crop.dataset.height * factor}px`;
     stage.ariaLabel = `${image.value}: ${left.value} left, ${right.value} right`;
-    const describe = (panel) => (panel ? panel.dataset.scores || "no scores" : "");
-    told.textContent = `A ${left.value}: ${describe(first)}  ·  B ${right.value}: ${describe(second)}`;
-    crops.forEach((one) => { one.hidden = one !== crop; });
+    told.textContent = [first, second].filter((panel) => panel?.dataset.scores)
+      .map((panel) => `${panel.dataset.method}: ${panel.dataset.scores}`).join("  ·  ");
     section.querySelectorAll(".panel").forEach((panel) => {
       panel.classList.toggle("left", panel === first);
       panel.classList.toggle("right", panel === second);
@@ -130,16 +128,16 @@ function makeViewer(section) {
     actions[event.key]();
     event.preventDefault();
   });
-  section.querySelectorAll(".panel").forEach((panel) => panel.addEventListener("click", (event) => {
+  crops.forEach((crop, index) => crop.querySelectorAll(".panel").forEach((panel) => panel.addEventListener("click", (event) => {
+    image.selectedIndex = index;
     (event.shiftKey ? right : left).value = panel.dataset.method;
     show();
-  }));
+    stage.scrollIntoView({ block: "nearest" });
+  })));
 
-  left.value = made[0] ?? methods[0];
-  right.value = made.length > 1 ? made[made.length - 1] : "GT";
-  if (right.selectedIndex < 0 || right.value === left.value) right.selectedIndex = left.selectedIndex ? 0 : 1;
+  [left.value, right.value] = [section.dataset.a, section.dataset.b];
   const widest = Math.max(...crops.map((crop) => Number(crop.dataset.width))), room = section.clientWidth - 26;
-  zoom.selectedIndex = Math.min(3, Math.max(0, Math.floor(room / widest) - 1));
+  zoom.selectedIndex = Math.max(0, [...zoom.options].findLastIndex(({ value }) => parseFloat(value) <= Math.min(4, room / widest)));
   section.classList.add("interactive");
   crops[0].before(make("div", { className: "viewer" }, controls, make("div", { className: "scroll" }, stage), told,
     make("p", { className: "told", textContent: help })));
@@ -150,4 +148,4 @@ function makeViewer(section) {
 
 addThemeButton();
 document.querySelectorAll("table.sortable").forEach(makeSortable);
-document.querySelectorAll("section.crops").forEach(makeViewer);
+document.querySelectorAll(".gallery").forEach(makeViewer);

@@ -35,7 +35,11 @@ def test_crops_are_where_methods_differ_most(tree):
     large = read_image(tree / "lq" / "eye.png").repeat(4, 0).repeat(4, 1)
     for image, whole in zip(shown, [large, *made, read_image(tree / "Set9/GT/eye.png")], strict=True):
         assert np.array_equal(image, whole[top : top + 24, left : left + 24])
-    assert {found["data-scores"] for found in page.find("figure", **{"class": "panel made"})} == {"PSNR 31.00"}
+    assert [found["data-scores"] for found in page.find("figure", **{"class": "panel"})] == [
+        "",
+        *["PSNR 31.00"] * 2,
+        "",
+    ]
     frame = dict(part.split(": ") for part in page.find("i")[0]["style"].removesuffix("; ").split("; "))
     assert frame == {
         "left": f"{left / 0.8:.2f}%",
@@ -59,8 +63,15 @@ def test_most_different_of_random_images():
 
 
 def test_given_places(tree):
+    """They come first: the first of each image, in the given order, before the second ones and before other images."""
     page = make_page(tree, "--crop", 16, "--at", "cat=3,4", "cat=999,0", "--max-images", 2)
     assert page.find_crops() == ["cat (3, 4)", "cat (64, 0)"]
+    assert "1 of 2 images of Set9 are shown" in page.text
+    page = make_page(tree, "--crop", 16, "--at", "eye=0,1", "eye=0,2", "cat=0,3")
+    assert page.find_crops() == ["eye (0, 1)", "cat (0, 3)", "eye (0, 2)"]
+    page = make_page(tree, "--crop", 24, "--at", "cat=0,3")
+    assert page.find_crops()[0] == "cat (0, 3)" and page.find_crops()[1].startswith("eye (")
+    assert "images of Set9 are shown" not in page.text
 
 
 @pytest.mark.parametrize(
@@ -77,10 +88,10 @@ def test_size_is_bounded(tree):
     problems = []
     (group,) = read_results(tree / "results", (), problems)
     both = compare(group, CropOptions(side=32), problems)
-    assert [one.image for one in both] == ["cat", "eye"] and problems == []
+    assert [one.image for one in both] == ["eye", "cat"] and problems == []  # the most different first
     whole = sum(one.bytes for one in both)
     bound = CropOptions(side=32, max_bytes=whole - 1)
-    assert [one.image for one in compare(group, bound, problems)] == ["eye"]  # the most different
+    assert [one.image for one in compare(group, bound, problems)] == ["eye"]
     assert "1 of 2 crops" in problems[0]
     rgb = tree / "results" / "rgb"
     shutil.copytree(tree / "results" / "a", rgb)  # a second table shares the bound
@@ -102,8 +113,8 @@ def test_versions_of_gt_and_several_lrs(tree, photograph):
     problems = []
     (group,) = read_results(tree / "results", (), problems)
     made = compare(group, CropOptions(side=99), problems)
-    assert [(one.image, one.box) for one in made] == [("cat+07", (0, 0, 80, 64)), ("eye+07", (0, 0, 80, 64))]
-    gt = made[0].panels[-1]
+    assert [(one.image, one.box) for one in made] == [("eye+07", (0, 0, 80, 64)), ("cat+07", (0, 0, 80, 64))]
+    gt = made[1].panels[-1]
     assert gt.method == "GT" and np.array_equal(read_image(io.BytesIO(gt.data)), photograph[100:164, 100:180])
     assert problems == []
 
