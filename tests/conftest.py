@@ -13,7 +13,7 @@ import skimage
 import torch
 import yaml
 from PIL import Image
-from trainings import TRAIN
+from trainings import TRAIN, LaunchServer
 
 pytest_plugins = ["option_files"]
 
@@ -100,6 +100,14 @@ def training_workplace(tmp_path_factory, repository, prepare_tool):
     prepare("lmdb", "LR", "LR.lmdb")
     (root / "tiny.yml").write_text(yaml.safe_dump(TRAIN, sort_keys=False))
     return root
+
+
+@pytest.fixture(scope="session")
+def launch_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LaunchServer]:
+    """One for all files, since it takes some seconds to import everything."""
+    server = LaunchServer(tmp_path_factory.mktemp("launched"))
+    yield server
+    server.close()
 
 
 @pytest.fixture(scope="session")

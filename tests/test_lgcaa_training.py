@@ -6,14 +6,12 @@ from copy import deepcopy
 import lgcaa_case as case
 import pytest
 import yaml
-from trainings import TRAIN, LaunchServer, checkpoint, differences
+from trainings import TRAIN, Launcher, checkpoint, differences
 
 
 @pytest.fixture(scope="module")
-def server(training_workplace):
-    server = LaunchServer(training_workplace)
-    yield server
-    server.close()
+def server(launch_server, training_workplace):
+    return Launcher(launch_server, training_workplace)
 
 
 def _options(repository):

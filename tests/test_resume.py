@@ -15,7 +15,7 @@ import torch
 import yaml
 from basicsr.archs import build_network
 from skimage.data import astronaut
-from trainings import TRAIN, LaunchServer, checkpoint, differences
+from trainings import TRAIN, Launcher, checkpoint, differences
 
 TOTAL = 40
 ENDS = (0, -signal.SIGKILL, 130, 143, -signal.SIGINT, -signal.SIGTERM)  # the last two: before or after the training
@@ -23,10 +23,8 @@ SIGNALS = [signal.SIGKILL] * 3 + [signal.SIGTERM, signal.SIGINT]
 
 
 @pytest.fixture(scope="module")
-def server(training_workplace):
-    server = LaunchServer(training_workplace)
-    yield server
-    server.close()
+def server(launch_server, training_workplace):
+    return Launcher(launch_server, training_workplace)
 
 
 def _experiment(**changes):

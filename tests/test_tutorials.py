@@ -23,7 +23,7 @@ import cv2
 import pytest
 import torch
 from basicsr.utils.registry import Registry
-from trainings import LaunchServer
+from trainings import Launcher
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted((ROOT / "docs" / "tutorials").glob("*.md"))
@@ -83,10 +83,8 @@ def workplace(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def server(workplace):
-    server = LaunchServer(workplace)
-    yield server
-    server.close()
+def server(launch_server, workplace):
+    return Launcher(launch_server, workplace)
 
 
 def write_published(path: Path) -> None:
@@ -125,7 +123,7 @@ def stand_in(name: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[dict], Non
     return use_registry
 
 
-def run_command(words: list[str], more: list[str], server: LaunchServer) -> str:
+def run_command(words: list[str], more: list[str], server: Launcher) -> str:
     """Run a command of a page; return what it printed."""
     assert words[0] == "python", words
     name = Path(words[1]).stem
@@ -140,7 +138,7 @@ def run_command(words: list[str], more: list[str], server: LaunchServer) -> str:
     return output
 
 
-def run_shell(block: Block, server: LaunchServer) -> str:
+def run_shell(block: Block, server: Launcher) -> str:
     """Run a block's commands, or what its mark says instead; return what they printed."""
     commands = list(split_commands(block.text))
     if block.mark == "checks":

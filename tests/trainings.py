@@ -5,7 +5,9 @@ import os
 import signal
 import subprocess
 import sys
-import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -52,18 +54,103 @@ TRAIN: dict[str, Any] = {
     "logger": {"print_freq": 1, "save_checkpoint_freq": 2, "use_tb_logger": False},
 }
 
+TWO = ("--standalone", "--nproc_per_node=2")
+"""Options of torchrun for two processes."""
+
+
+class Launched:
+    """A process that a LaunchServer has started."""
+
+    def __init__(self, server: "LaunchServer", pid: int, log: Path) -> None:
+        self.server, self.pid, self.log = server, pid, log
+        self.code: int | None = None
+
+    def poll(self) -> int | None:
+        """Return the exit code, None while it runs; negative: the signal that ended it."""
+        if self.code is None:
+            self.code = self.server.ask({"poll": self.pid})
+        return self.code
+
+    def wait(self, seconds: float) -> bool:
+        """Return whether it has ended within these seconds."""
+        return becomes(lambda: self.poll() is not None, seconds)
+
+    def wait_for(self, text: str, seconds: float = 120) -> None:
+        """Wait for what it writes."""
+        assert becomes(lambda: text in self.log.read_text(), seconds), self.log.read_text()
+
+    def end(self, seconds: float = 120) -> tuple[int | None, str]:
+        """Wait for its end; return the exit code and both outputs."""
+        if not self.wait(seconds):
+            self.send(signal.SIGKILL)
+            raise AssertionError(f"no end in {seconds} s: {self.log.read_text()}")
+        return self.code, self.log.read_text()
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal; SIGKILL goes to its workers, too."""
+        with suppress(ProcessLookupError):
+            (os.killpg if number == signal.SIGKILL else os.kill)(self.pid, number)
+
+
+def becomes(true: Callable[[], bool], seconds: float) -> bool:
+    """Return whether a condition holds within these seconds."""
+    end = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
+
 
 class LaunchServer:
-    """Starts trainings and tools in forked processes, one at a time, and waits for them."""
+    """Starts trainings, tools and scripts in forks of one process that has imported everything."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.log = root / "server.log"
+    def __init__(self, logs: Path) -> None:
+        self.logs = logs
+        self.started = 0
         script = Path(__file__).with_name("launch_server.py")
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         self.server = subprocess.Popen(
             [sys.executable, str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
         )
+
+    def ask(self, order: dict[str, Any]) -> Any:
+        """Return the server's answer."""
+        self.server.stdin.write(json.dumps(order) + "\n")
+        self.server.stdin.flush()
+        return json.loads(self.server.stdout.readline())
+
+    def start(self, root: Path, command: str, *arguments: str, file_limit: int | None = None) -> Launched:
+        """Start a command in a folder.
+
+        Args:
+            root: where it runs.
+            command: as launch_server.py has them.
+            arguments: of the command.
+            file_limit: bytes that a file may have, so that a larger one fails like on a full disk.
+        """
+        self.started += 1
+        log = self.logs / f"{self.started}.log"
+        log.write_text("")
+        order = {"root": str(root), "log": str(log), "command": command}
+        return Launched(self, self.ask(order | {"arguments": arguments, "file_limit": file_limit}), log)
+
+    def torchrun(self, root: Path, *arguments: str, options: tuple[str, ...] = TWO) -> Launched:
+        """Start train.py of a workplace under torchrun."""
+        script = str(root / "basicsr" / "train.py")
+        return self.start(root, "torchrun", *options, script, "--launcher", "pytorch", *arguments)
+
+    def close(self) -> None:
+        self.server.stdin.close()
+        self.server.wait(timeout=30)
+
+
+class Launcher:
+    """Runs trainings and tools in one folder, one at a time; `log` holds what the last one wrote."""
+
+    def __init__(self, server: LaunchServer, root: Path) -> None:
+        self.server, self.root = server, root
+        self.log = root
 
     def train(
         self,
@@ -72,43 +159,21 @@ class LaunchServer:
         after: float = 0.0,
         file_limit: int | None = None,
         command: str = "train",
-    ) -> int:
+    ) -> int | None:
         """Exit code of a training; negative: the signal that ended it.
 
         Args:
             arguments: of train.py, or of the tool.
             kill: a signal to send it; SIGKILL goes to its workers, too.
             after: seconds from the start to the signal.
-            file_limit: bytes that a file may have, so that a larger one fails like on a full disk.
+            file_limit: bytes that a file may have.
             command: name of a tool, to run that instead; paths start from `root`.
         """
-        self.log.write_text("")
-        order = {"root": str(self.root), "log": str(self.log), "command": command}
-        order |= {"arguments": arguments, "file_limit": file_limit}
-        self.server.stdin.write(json.dumps(order) + "\n")
-        self.server.stdin.flush()
-        process = int(self.server.stdout.readline())
-        timer = threading.Timer(after, _send, (process, kill)) if kill else None
-        if timer is not None:
-            timer.start()
-        code = int(self.server.stdout.readline())
-        if timer is not None:
-            timer.cancel()
-        return code
-
-    def close(self) -> None:
-        self.server.stdin.close()
-        self.server.wait(timeout=30)
-
-
-def _send(process: int, number: signal.Signals) -> None:
-    try:
-        if number == signal.SIGKILL:
-            os.killpg(process, number)
-        else:
-            os.kill(process, number)
-    except ProcessLookupError:
-        pass
+        run = self.server.start(self.root, command, *arguments, file_limit=file_limit)
+        self.log = run.log
+        if kill and not run.wait(after):
+            run.send(kill)
+        return run.end(600)[0]
 
 
 def checkpoint(folder: Path) -> dict[str, Any]:
@@ -146,33 +211,14 @@ def build_resumed(options: dict[str, Any], folder: Path) -> Any:
     return model
 
 
-def torchrun(
-    workplace: Path, *arguments: str, options: tuple[str, ...] = ("--standalone", "--nproc_per_node=2")
-) -> Any:
-    """Start train.py under torchrun; both outputs come in one stream.
-
-    Args:
-        workplace: as the fixture `training_workplace` makes it.
-        arguments: of train.py.
-        options: of torchrun.
-    """
-    script = str(workplace / "basicsr" / "train.py")
-    return _start(workplace, "-m", "torch.distributed.run", *options, script, "--launcher", "pytorch", *arguments)
-
-
-def train_double(workplace: Path, file: str, processes: int) -> dict[str, Any]:
+def train_double(server: LaunchServer, workplace: Path, file: str, processes: int) -> dict[str, Any]:
     """Train in float64, in one process or several under torchrun, and return the experiment's `checkpoint`."""
-    script = str(Path(__file__).with_name("train_double.py"))
-    launcher = ("-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}")
-    several = processes > 1
-    command = (script, str(workplace), *(("--launcher", "pytorch") if several else ()), "-opt", file)
-    process = _start(workplace, *(launcher if several else ()), *command)
-    output, _ = process.communicate(timeout=120)
-    assert process.returncode == 0, output
+    command = [str(Path(__file__).with_name("train_double.py")), str(workplace)]
+    if processes > 1:
+        ranks = ("torchrun", "--standalone", f"--nproc_per_node={processes}")
+        run = server.start(workplace, *ranks, *command, "--launcher", "pytorch", "-opt", file)
+    else:
+        run = server.start(workplace, "script", *command, "-opt", file)
+    code, output = run.end()
+    assert code == 0, output
     return checkpoint(workplace / "experiments" / Path(file).stem)
-
-
-def _start(workplace: Path, *arguments: str) -> Any:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    return subprocess.Popen([sys.executable, *arguments], cwd=workplace, env=environment, text=True, **streams)

@@ -1,11 +1,9 @@
 import importlib.util
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from trainings import TWO
 
 SCRIPT = Path(__file__).with_name("distributed_steps.py")
 BATCH = 4
@@ -21,23 +19,19 @@ def _run_alone(folder, spoilt, method):
     return torch.load(folder / "alone.0", weights_only=True)
 
 
-def _run_two(folder, accum_iter, spoilt, method):
+def _run_two(server, folder, accum_iter, spoilt, method):
     out = folder / "two"
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    command = [sys.executable, *launcher, SCRIPT, out, BATCH, accum_iter, spoilt, method]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        list(map(str, command)), cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=300
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    words = map(str, (SCRIPT, out, BATCH, accum_iter, spoilt, method))
+    code, output = server.start(folder, "torchrun", *TWO, *words).end()
+    assert code == 0, output
     return [torch.load(f"{out}.{rank}", weights_only=True) for rank in range(2)]
 
 
 @pytest.mark.usefixtures("double")
 @pytest.mark.parametrize(("accum_iter", "spoilt", "method"), CASES)
-def test_two_processes_train_as_one_with_the_whole_batch(tmp_path, accum_iter, spoilt, method):
+def test_two_processes_train_as_one_with_the_whole_batch(launch_server, tmp_path, accum_iter, spoilt, method):
     alone = _run_alone(tmp_path, spoilt, method)
-    ranks = _run_two(tmp_path, accum_iter, spoilt, method)
+    ranks = _run_two(launch_server, tmp_path, accum_iter, spoilt, method)
     for name, state in alone["states"].items():
         for key, value in state.items():
             assert torch.equal(ranks[0]["states"][name][key], ranks[1]["states"][name][key]), f"{name}.{key}"

@@ -4,9 +4,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
-from contextlib import suppress
 
 from prismsr.tools import evaluate, infer, prepare
 from prismsr.utils import folder_lock as module
@@ -21,33 +18,39 @@ HOLD = """
 import os, sys, time
 from pathlib import Path
 from prismsr.utils.folder_lock import folder_lock
-with folder_lock(Path(sys.argv[1])):
-    if len(sys.argv) > 2 and os.fork() == 0:
-        time.sleep(60)  # as a worker does that outlives its parent
-    print(os.getpid(), flush=True)
-    sys.stdin.read()
+try:
+    with folder_lock(Path(sys.argv[1])):
+        if len(sys.argv) > 2 and os.fork() == 0:
+            time.sleep(60)  # as a worker does that outlives its parent
+        print("held", flush=True)
+        time.sleep(60)
+except KeyboardInterrupt:
+    pass
 """
 
 
 @pytest.fixture
-def hold():
-    """Start a process that holds the lock of a folder until its input ends."""
+def hold(launch_server, tmp_path_factory):
+    """Start a process that holds the lock of a folder until Ctrl-C."""
+    script = tmp_path_factory.mktemp("hold") / "hold.py"
+    script.write_text(HOLD)
     started = []
 
     def start(folder, *arguments):
-        command = [sys.executable, "-c", HOLD, str(folder), *arguments]
-        process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
-        )
+        process = launch_server.start(script.parent, "script", str(script), str(folder), *arguments)
         started.append(process)
-        assert process.stdout.readline().strip() == str(process.pid)
+        process.wait_for("held")
         return process
 
     yield start
     for process in started:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+        process.send(signal.SIGKILL)
+        process.end()
+
+
+def _release(process):
+    process.send(signal.SIGINT)
+    assert process.end() == (0, "held\n")
 
 
 def _lock_file(folder):
@@ -60,7 +63,7 @@ def test_second_process_is_refused_and_told_who_holds_it(tmp_path, hold):
         folder_lock(tmp_path / "run").__enter__()
     with folder_lock(tmp_path / "other"):
         pass
-    process.communicate("")
+    _release(process)
     with folder_lock(tmp_path / "run"):
         pass
     assert list(tmp_path.iterdir()) == []
@@ -68,8 +71,8 @@ def test_second_process_is_refused_and_told_who_holds_it(tmp_path, hold):
 
 def test_lock_of_a_killed_process_is_taken_over_though_its_worker_lives(tmp_path, hold):
     process = hold(tmp_path / "run", "with a worker")
-    process.kill()
-    process.wait()
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.end()[0] == -signal.SIGKILL
     assert _lock_file(tmp_path / "run").is_file()
     with folder_lock(tmp_path / "run"):
         assert json.loads(_lock_file(tmp_path / "run").read_text())["pid"] == os.getpid()
@@ -129,7 +132,7 @@ def test_tools_refuse_a_folder_in_use(tmp_path, hold, capsys):
         assert main([*arguments, "-o", str(tmp_path / "out")]) == 2
         assert f"process {process.pid} on" in capsys.readouterr().err
         assert not (tmp_path / "out").exists()
-        process.communicate("")
+        _release(process)
     assert evaluate.main([*folders, "-o", str(tmp_path / "out")]) == 0
 
 
@@ -141,5 +144,5 @@ def test_infer_refuses_a_folder_in_use(tmp_path, hold, capsys):
     assert infer.main(command) == 2
     assert f"process {process.pid} on" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
-    process.communicate("")
+    _release(process)
     assert infer.main(command) == 0

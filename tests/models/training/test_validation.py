@@ -3,12 +3,9 @@
 import importlib.util
 import json
 import logging
-import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 from prismsr.models.training import signals
@@ -48,12 +45,10 @@ def images(case, tmp_path_factory):
     return root
 
 
-def _on_ranks(tasks, images, out, processes):
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
-    command += [str(CASE), tasks, str(images), str(out)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
-    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+def _on_ranks(server, tasks, images, out, processes):
+    ranks = ("--standalone", f"--nproc_per_node={processes}")
+    code, output = server.start(out, "torchrun", *ranks, str(CASE), tasks, str(images), str(out)).end()
+    assert code == 0, output
     return [json.loads((out / f"{rank}.json").read_text()) for rank in range(processes)]
 
 
@@ -101,8 +96,8 @@ class Scalars:
 
 
 @pytest.mark.parametrize("processes", [2, 3])
-def test_ranks_report_what_one_process_does(case, images, tmp_path, one_thread, processes):
-    ranks = _on_ranks("ranks,interrupted,broken", images, tmp_path, processes)
+def test_ranks_report_what_one_process_does(launch_server, case, images, tmp_path, one_thread, processes):
+    ranks = _on_ranks(launch_server, "ranks,interrupted,broken", images, tmp_path, processes)
     saved = _files(tmp_path / "visualization")
     rows = read_log(tmp_path / "metrics.csv")
     shutil.rmtree(tmp_path / "visualization")
