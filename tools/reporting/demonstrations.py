@@ -82,6 +82,7 @@ FIRST = Demonstration(
     shown={"l1": "l1_x4.yml", "gan": "gan_x4.yml", "gan_ssl": "gan_ssl_x4.yml"},
     titles={"l1": "L1", "gan": "GAN", "gan_ssl": "GAN + SSL"},
     rivals=("gan", "gan_ssl"),
+    extras=("self_similarity.draw_graph_errors",),
 )
 METHODS = {
     "diffir": show_diffusion(

@@ -44,7 +44,7 @@ def test_demo_writes_the_page(tmp_path, photograph):
         assert f"| **mean** | {title} " in (out / "report.md").read_text()
     sentence = compare_rivals(report["mean"], shown.rivals, shown.titles)
     assert sentence in (out / "report.md").read_text() and sentence in page.text
-    assert all(one in page.text for one in (*shown.about, shown.look))
+    assert all(one in page.text for one in (*shown.about, shown.look, "of the edge pixels the self-similarity graph"))
     made = (out / "sr" / "l1" / "cat.png").stat().st_mtime_ns
     write_report(tmp_path, out, shown, tmp_path, {"data": 1.0})
     assert (out / "sr" / "l1" / "cat.png").stat().st_mtime_ns == made
