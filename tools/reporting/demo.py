@@ -80,7 +80,8 @@ def write_report(repository: Path, out: Path, shown: Demonstration, folder: Path
     print(text)
     named = [f"{method}={titles[method]}" for method in methods]
     experiments = [repository / "experiments" / load_options(file)["name"] for file in option_files.values()]
-    options = CropOptions(lq={"demo": lq}, bases=(repository,))
+    places = {image: CROPS[image] for image in CROPS if image in report["images"]}
+    options = CropOptions(lq={"demo": lq}, bases=(repository,), places=places)
     write_page(
         out / "evaluation",
         out / "report.html",
@@ -94,7 +95,7 @@ def write_report(repository: Path, out: Path, shown: Demonstration, folder: Path
         found=found,
     )
     (group,) = read_results(out / "evaluation", named, [])
-    draw_comparison(compare(group, replace(options, side=CROP, places=CROPS), [])).save(out / "comparison.png")
+    draw_comparison(compare(group, replace(options, side=CROP), [])).save(out / "comparison.png")
     few = replace(options, side=CROP, places=STRIP, max_images=len(STRIP))
     draw_comparison(compare(group, few, []), zoom=2).save(out / "strip.png", optimize=True)
 
