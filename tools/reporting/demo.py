@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -20,6 +21,7 @@ from prismsr.tools.reporting.crops import Comparison, CropOptions, compare
 from prismsr.tools.reporting.demonstrations import Demonstration
 from prismsr.tools.reporting.evaluations import read_results
 from prismsr.tools.reporting.grid import calculate_grid
+from prismsr.tools.reporting.images import GT
 from prismsr.tools.reporting.self_similarity import calculate_self_similarity
 from prismsr.tools.reporting.tables import format_number
 from prismsr.utils.errors import JobError
@@ -40,6 +42,8 @@ SPECS = {
     "lpips_st": MetricSpec("lpips-st", {"crop_border": 4, "net": "alex"}),
     "self_similarity": MetricSpec(calculate_self_similarity.__name__, {"crop_border": 4}),
     "grid": MetricSpec(calculate_grid.__name__, {"crop_border": 4}),
+    "natural_scene": MetricSpec("natural_scene", {"crop_border": 4}),
+    "piqe": MetricSpec("piqe", {"crop_border": 4}),
 }
 """What a demo can measure, by the name that `Demonstration.metrics` and report.json have."""
 CROP = 96  # pixels of GT
@@ -71,6 +75,9 @@ def write_report(repository: Path, out: Path, shown: Demonstration, folder: Path
         method: evaluate_folder(out / "sr" / method, gt, list(specs.values()), out / "evaluation" / method, 1, "cpu")
         for method in methods
     }
+    truths = shutil.copytree(gt, out / "sr" / "truth", dirs_exist_ok=True)
+    finite = [spec for name, spec in specs.items() if name != "psnr_y"]  # which is infinite
+    measured["truth"], titles["truth"] = evaluate_folder(truths, gt, finite, out / "evaluation" / "truth", 1, "cpu"), GT
     report = {**collect_figures(measured, specs), "seconds": seconds, "commit": _read_commit(repository)}
     (out / "report.json").write_text(json.dumps(report, indent=2) + "\n")
     found = [] if shown.rivals is None else [compare_rivals(report["mean"], shown.rivals, titles)]
@@ -78,7 +85,7 @@ def write_report(repository: Path, out: Path, shown: Demonstration, folder: Path
     text = _write_markdown(report, shown, titles, [*found, *(sentence for _, _, sentence in extras)])
     (out / "report.md").write_text(text)
     print(text)
-    named = [f"{method}={titles[method]}" for method in methods]
+    named = [f"{method}={titles[method]}" for method in measured]
     experiments = [repository / "experiments" / load_options(file)["name"] for file in option_files.values()]
     places = {image: CROPS[image] for image in CROPS if image in report["images"]}
     options = CropOptions(lq={"demo": lq}, bases=(repository,), places=places)
@@ -106,13 +113,15 @@ def collect_figures(measured: Mapping[str, Summary], specs: Mapping[str, MetricS
     images = {image for summary in measured.values() for values in summary.values.values() for image in values}
     figures = {
         image: {
-            method: {name: summary.values[column][image] for name, column in columns.items()}
+            method: {
+                name: summary.values[column][image] for name, column in columns.items() if column in summary.values
+            }
             for method, summary in measured.items()
         }
         for image in sorted(images)
     }
     means = {
-        method: {name: summary.metrics[column].mean for name, column in columns.items()}
+        method: {name: summary.metrics[column].mean for name, column in columns.items() if column in summary.values}
         for method, summary in measured.items()
     }
     return {"images": figures, "mean": means}
@@ -186,7 +195,9 @@ def is_lower(name: str) -> bool:
 
 
 def print_figure(name: str, values: Mapping[str, float]) -> str:
-    """Return a metric's figure as the tables print it."""
+    """Return a metric's figure as the tables print it, a dash without one."""
+    if name not in values:
+        return "-"
     return format_number(values[name], SPECS[name].column)
 
 
@@ -225,7 +236,7 @@ def draw_comparison(crops: Sequence[Comparison], zoom: int = ZOOM) -> Image.Imag
             picture = Image.open(io.BytesIO(panel.data))
             canvas.paste(picture.resize((picture.width * zoom, picture.height * zoom), NEAREST), (x, y + line))
             draw.text((x, y), f"{crop.image}: {panel.method}", "black", font)
-            if panel.scores:
+            if "PSNR" in panel.scores:
                 told = f"{panel.scores['PSNR']:.2f} dB, LPIPS-ST {panel.scores['LPIPS-ST']:.3f}"
                 draw.text((x, y + line + side), told, "black", font)
     return canvas
