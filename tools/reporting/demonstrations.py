@@ -84,7 +84,48 @@ FIRST = Demonstration(
     rivals=("gan", "gan_ssl"),
     extras=("self_similarity.draw_graph_errors",),
 )
+JUDGES = ("natural_scene", "piqe", "niqe", "lpips_st", "psnr_y", "ssim_y", "grid")
+"""What AMO's demos measure: the metric that chooses or is optimised, then others."""
+VERSIONS = (
+    ("multi-gt", "-i", "datasets/demo/train/HR", "-o", "datasets/demo/multi_gt", "--crop", "192", "--step", "96"),
+)
 METHODS = {
+    "amo": Demonstration(
+        title="PRISM-SR demo: AMO, ground truth chosen by a quality metric",
+        about=(
+            "Each patch of six photographs has five versions: itself, and four that filters sharpened.",
+            "Two networks went on from one L1 start for as many iterations: one on versions drawn at random, the other "
+            "on those that the metric natural_scene finds best.",
+            "They are measured on three photographs that no training saw. natural_scene chose, NIQE is its kin; PIQE, "
+            "LPIPS-ST, PSNR and SSIM had no say.",
+        ),
+        look="Sharpened versions make both crisper than their start. Edges of the one with random versions have "
+        "stronger halos: compare rims and hair with GT.",
+        stages=("l1_x4.yml", "amo_uniform_tiny.yml", "amo_tiny.yml"),
+        shown={"l1": "l1_x4.yml", "uniform": "amo_uniform_tiny.yml", "amo": "amo_tiny.yml"},
+        titles={"l1": "L1, the start", "uniform": "uniform choice", "amo": "AMO's choice"},
+        rivals=("uniform", "amo"),
+        extras=("chosen_versions.show_choices",),
+        metrics=JUDGES,
+        prepare=VERSIONS,
+    ),
+    "lora": Demonstration(
+        title="PRISM-SR demo: fine-tuning on a quality metric, in all weights and in LoRA's",
+        about=(
+            "A network that was trained on ground truths chosen by natural_scene is fine-tuned to score well by it.",
+            "One rival trains all weights, the other low-rank updates of the body's convolutions, from the same start "
+            "for as many iterations.",
+            "They are measured on three photographs that no training saw. natural_scene is what both optimise; PIQE, "
+            "LPIPS-ST, PSNR and SSIM are not.",
+        ),
+        look="A metric that is optimised can be played: look for texture, stripes and speckles that GT has not.",
+        stages=("l1_x4.yml", "amo_tiny.yml", "amo_full_tiny.yml", "amo_lora_tiny.yml"),
+        shown={"start": "amo_tiny.yml", "full": "amo_full_tiny.yml", "lora": "amo_lora_tiny.yml"},
+        titles={"start": "AMO's choice, the start", "full": "all weights", "lora": "LoRA"},
+        rivals=("full", "lora"),
+        metrics=JUDGES,
+        prepare=VERSIONS,
+    ),
     "diffir": show_diffusion(
         "DiffIR",
         ("diffir_tiny_s1.yml", "diffir_tiny_prior.yml"),
