@@ -89,6 +89,8 @@ def _make_heading(column: str, found: Sequence[MetricSummary], table: Table) -> 
 
 def _fill(one: Evaluation, column: str, wins: bool, several: bool, table: Table) -> Cell:
     metric = one.summary.metrics.get(column)
+    if metric is None and one.method == GT:
+        return Cell("–", title="GT measured against itself")
     if metric is None:
         reason = one.summary.missing.get(column, "not among the metrics of this evaluation")
         return Cell("not run", kind="none", title=reason, note=table.note(f"{column} of {one.method}: {reason}"))

@@ -41,7 +41,7 @@ def test_demo_writes_the_page(tmp_path, photograph):
         values = report["mean"][method]
         assert report["images"]["cat"][method] == pytest.approx(values)
         digits = dict(zip(shown.metrics, (2, 4, 4, 4, 4, 2), strict=True))
-        assert row == [title, *(f"{values[name]:.{digits[name]}f}" if name in values else "not run" for name in digits)]
+        assert row == [title, *(f"{values[name]:.{digits[name]}f}" if name in values else "–" for name in digits)]
         assert f"| **mean** | {title} " in (out / "report.md").read_text()
     sentence = compare_rivals(report["mean"], shown.rivals, shown.titles)
     assert sentence in (out / "report.md").read_text() and sentence in page.text
