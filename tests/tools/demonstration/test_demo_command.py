@@ -133,3 +133,25 @@ def test_rivals_differ_by_the_self_similarity_loss_alone(repository, method):
         del options["name"]
         options["train"].pop("decoded", None)
     assert base == ssl
+
+
+def test_sfd_and_its_rival_differ_by_the_discriminator_alone(repository):
+    """Both are trained with the same optimiser, and count as much."""
+    shown, judges = METHODS["sfd"], []
+    files = [load_options(repository / "options" / "demo" / shown.shown[name]) for name in shown.rivals]
+    for options, network, term in zip(files, ("d", "d_feat"), ("l_g_gan", "l_g_feat"), strict=True):
+        train = options["train"]
+        judges.append((train.pop(f"optim_{network}"), train["losses"].pop(term)["loss_weight"]))
+        assert options.pop(f"network_{network}") and options.pop("name")
+        train["losses"] = {name: entry for name, entry in train["losses"].items() if entry}
+        options["train"] = {name: entry for name, entry in train.items() if entry is not None}
+    assert files[1].pop("clip") and files[1].pop("network_d") is None
+    assert judges[0] == judges[1] and files[0] == files[1]
+
+
+def test_lgcaa_and_its_rival_differ_by_the_attention_alone(repository):
+    shown = METHODS["lgcaa"]
+    files = [load_options(repository / "options" / "demo" / shown.shown[name]) for name in shown.rivals]
+    modes = [options["network_g"].pop("lgcaa")["mode"] for options in files]
+    assert modes == ["none", "full"] and len({options.pop("name") for options in files}) == 2
+    assert files[0] == files[1]
