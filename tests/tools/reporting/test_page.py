@@ -84,8 +84,8 @@ def test_a_narrow_screen_cuts_nothing(tree, experiments):
     inner = escape((tree / "page.html").read_text(encoding="utf8"))
     measure = "const it = this.contentDocument.documentElement; document.title = it.scrollWidth + `/` + it.scrollHeight"
     (tree / "frame.html").write_text(f"<iframe width=360 height=800 onload='{measure}' srcdoc='{inner}'></iframe>")
-    flags = ("--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tree / 'chromium'}", "--dump-dom")
-    line = [chromium, *flags, f"file://{tree / 'frame.html'}"]
+    flags = ("--headless", "--no-sandbox", "--disable-dev-shm-usage", "--dump-dom")
+    line = [chromium, *flags, f"--user-data-dir={tree / 'chromium'}", f"file://{tree / 'frame.html'}"]
     shown = subprocess.run(line, capture_output=True, text=True, check=True).stdout
     width, height = map(int, re.search("<title>(.*?)</title>", shown)[1].split("/"))
     assert width <= 360 and height > 1000
