@@ -59,6 +59,8 @@ def test_paths_in_tables_break_behind_their_separators(load):
     made = load("hooks").on_post_page(f"{long}<table><td>{long}{short}</td></table>", page=page)
     broken = "<code>tests/<wbr>losses/<wbr>test_<wbr>a.py::<wbr>b 0.1</code>"
     assert made == f"{long}<table><td>{broken}{short}</td></table>"
+    page.file.src_uri = "reference/options/x.md"  # has a form of its own on narrow screens
+    assert load("hooks").on_post_page(f"<table>{long}</table>", page=page) == f"<table data-keys>{broken}</table>"
 
 
 def test_every_picture_has_a_command_and_a_page(load):
