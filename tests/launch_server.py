@@ -5,7 +5,8 @@ Lines in: a JSON mapping with the `command`, its `arguments`, the `root` it runs
 code, null while it runs.
 
 Commands: "train", "script" (a file and its arguments), "torchrun", or a tool's name. torchrun is torch's own, but for
-the ranks, which it forks too, where it would start a Python anew.
+the ranks, which it forks too, where it would start a Python anew. No training draws losses.png, which takes longer than
+the training; test_validation.py and test_training.py see it drawn.
 """
 
 import gc
@@ -21,12 +22,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from prismsr.models.training import curves, launch, validation  # noqa: F401  (a training imports curves late)
+from prismsr.models.training import curves, launch
 from prismsr.utils import command_line
 
-import matplotlib.backends.backend_agg  # noqa: F401
 from torch.distributed import run
 from torch.distributed.elastic.multiprocessing.subprocess_handler import SubprocessHandler
+
+curves.plot_curves = lambda *_: None
 
 
 class Rank:
@@ -59,9 +61,10 @@ def _run_rank(script: list[str], environment: dict[str, str]) -> None:
 
 
 def _run_script(words: list[str]) -> None:
-    sys.argv = words
-    sys.path[0] = str(Path(words[0]).parent)
-    runpy.run_path(words[0], run_name="__main__")
+    script = os.path.abspath(words[0])  # multiprocessing takes another as relative to where the server started
+    sys.argv = [script, *words[1:]]
+    sys.path[0] = os.path.dirname(script)
+    runpy.run_path(script, run_name="__main__")
 
 
 def _run_torchrun(arguments: list[str]) -> None:

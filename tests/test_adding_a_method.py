@@ -41,9 +41,9 @@ def _blocks(repository):
     return re.findall(r"^```\w+\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
 
 
-def _run(folder, *command, path=""):
-    """Run a command in the folder; nothing of the folder is importable by itself, unless `path` says so."""
-    search = os.pathsep.join(part for part in (os.environ.get("PYTHONPATH"), path) if part)
+def _run(folder, *command):
+    """Run a command in the folder, which holds an installed package."""
+    search = os.pathsep.join(part for part in (os.environ.get("PYTHONPATH"), str(folder)) if part)
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": search}
     result = subprocess.run(
         [sys.executable, *command],
@@ -56,6 +56,12 @@ def _run(folder, *command, path=""):
     )
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
     return result.stdout + result.stderr
+
+
+def _run_forked(server, folder, *command):
+    code, output = server.start(folder, "script", *command).end()
+    assert code == 0, output[-6000:]
+    return output
 
 
 def _fork(folder, main, arguments):
@@ -71,17 +77,17 @@ def _fork(folder, main, arguments):
     return process.exitcode
 
 
-def test_checked_trained_validated_and_inferred_with(folder, repository):
+def test_checked_trained_validated_and_inferred_with(launch_server, folder, repository):
     check, train, infer = (shlex.split(line)[1:] for line in _blocks(repository)[2].splitlines())
     assert check_options.main([str(folder / "detail_x4.yml")]) == 1  # what nobody imports is not there
     assert check[0] == "tools/check_options.py"
     assert _fork(folder, check_options.main, check[1:]) == 0
-    log = _run(folder, *train)
+    log = _run_forked(launch_server, folder, *train)
     assert f"with detail_method ({folder}/detail_method.py)" in log.splitlines()[0]
     assert re.search(r"iter: +2,.*l_g_detail: ", log) and re.search(r"psnr: \d+\.\d+\s+Best: ", log)
     weights = folder / "experiments" / "detail_x4" / "models" / "net_g_2.pth"
     assert "first.weight" in torch.load(weights, weights_only=True)["params"]
-    _run(folder, *infer, "--weights", str(weights), "--workers", "2")
+    _run_forked(launch_server, folder, *infer, "--weights", str(weights), "--workers", "2")
     for image in (folder / "LR").glob("*.png"):
         height, width = read_image(image).shape[:2]
         assert read_image(folder / "SR" / image.name).shape[:2] == (4 * height, 4 * width)
@@ -95,6 +101,6 @@ def test_installed_it_is_found_by_its_entry_point(folder):
         (info / name).write_text(text)
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=1", "basicsr/train.py"]
     more = ["--auto_resume", "--force_yml", "train:total_iter=3"]
-    log = _run(folder, *torchrun, "-opt", "detail_x4.yml", *more, path=str(folder))
+    log = _run(folder, *torchrun, "-opt", "detail_x4.yml", *more)
     assert re.search(r"Resuming training from epoch: \d+, iter: 2\.", log)
     assert re.search(r"iter: +3,.*l_g_detail: ", log)

@@ -59,7 +59,8 @@ def test_two_processes_with_spawned_workers(training_workplace, tmp_path):
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
     log = result.stdout + result.stderr
     assert "2 processes" in log
-    assert (training_workplace / "experiments" / "two" / "models" / "net_g_latest.pth").is_file()
+    folder = training_workplace / "experiments" / "two"
+    assert (folder / "models" / "net_g_latest.pth").is_file() and (folder / "losses.png").is_file()
     assert log.count("iter:       4,") == 1
 
 

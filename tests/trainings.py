@@ -47,7 +47,7 @@ TRAIN: dict[str, Any] = {
         "losses": {
             "l_g_pix": {"type": "L1Loss"},
             "l_g_gan": {"type": "AdversarialLoss", "loss_weight": 5e-3},
-            "l_g_ssl": {"type": "SelfSimilarityLoss", "loss_weight": 10.0},
+            "l_g_ssl": {"type": "SelfSimilarityLoss", "loss_weight": 10.0, "search": 9, "window": 5},
         },
     },
     "val": {"val_freq": 100, "save_img": True, "metrics": {"psnr": {"type": "calculate_psnr", "crop_border": 4}}},
@@ -120,7 +120,9 @@ class LaunchServer:
         self.server.stdin.flush()
         return json.loads(self.server.stdout.readline())
 
-    def start(self, root: Path, command: str, *arguments: str, file_limit: int | None = None) -> Launched:
+    def start(
+        self, root: Path, command: str, *arguments: str, file_limit: int | None = None, log: Path | None = None
+    ) -> Launched:
         """Start a command in a folder.
 
         Args:
@@ -128,12 +130,20 @@ class LaunchServer:
             command: as launch_server.py has them.
             arguments: of the command.
             file_limit: bytes that a file may have, so that a larger one fails like on a full disk.
+            log: where both outputs go; default: a new file.
         """
         self.started += 1
-        log = self.logs / f"{self.started}.log"
-        log.write_text("")
+        if log is None:
+            log = self.logs / f"{self.started}.log"
+            log.write_text("")
         order = {"root": str(root), "log": str(log), "command": command}
         return Launched(self, self.ask(order | {"arguments": arguments, "file_limit": file_limit}), log)
+
+    def run_code(self, folder: Path, code: str, *arguments: str) -> tuple[int | None, str]:
+        """Run code as a script in a folder; return the exit code and both outputs."""
+        script = self.logs / f"script_{self.started}.py"
+        script.write_text(code)
+        return self.start(folder, "script", str(script), *arguments).end()
 
     def torchrun(self, root: Path, *arguments: str, options: tuple[str, ...] = TWO) -> Launched:
         """Start train.py of a workplace under torchrun."""

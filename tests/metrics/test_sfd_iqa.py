@@ -299,14 +299,14 @@ def _train(net, pairs, lr, steps, batch, rng, decays):
         schedule.step()
 
 
-@pytest.fixture(scope="module", params=[0, 1])
-def trained(request):
+@pytest.fixture(scope="module")
+def trained():
     """CLIP (random, which knows nothing of quality), Feat-D and prompts after 600 steps together, unseen pairs."""
-    rng = np.random.default_rng(request.param)
+    rng = np.random.default_rng(0)
     config = {**CLIP["config"], "embed_dim": 128, "text_cfg": {"width": 64, "heads": 2, "layers": 2}}
-    clip = Clip(None, config=config, seed=request.param)
+    clip = Clip(None, config=config, seed=0)
     pairs, unseen = _pairs(clip, SEEN, 128, rng), _pairs(clip, UNSEEN, 48, rng)
-    torch.manual_seed(request.param)
+    torch.manual_seed(0)
     feat_d = FeatD(clip.image.channels, 16, output_stride=4, laterals=False)
     prompts = PromptDiscriminator(width=64).attach(clip.text)
     _train(feat_d, pairs, 1e-2, 300, 8, rng, decays=True)

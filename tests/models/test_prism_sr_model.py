@@ -45,7 +45,7 @@ def _options(tmp_path, model_type, train):
     }
 
 
-PERCEPTUAL = {"type": "PerceptualLoss", "layer_weights": {"conv5_4": 1.0}, "perceptual_weight": 1.0}
+PERCEPTUAL = {"type": "PerceptualLoss", "layer_weights": {"conv2_2": 1.0}, "perceptual_weight": 1.0}
 STOCK = {
     "pixel_opt": {"type": "L1Loss", "loss_weight": 1e-2, "reduction": "mean"},
     "perceptual_opt": {**PERCEPTUAL, "style_weight": 0.5, "criterion": "l1"},

@@ -62,14 +62,25 @@ def test_a_file_for_another_network_has_all_else_of_swinirgans(name: str) -> Non
     assert options == {key: value for key, value in base.items() if key != "network_g"}
 
 
+def _find_side(options: dict[str, Any]) -> int:
+    if not any(key.startswith("network_d") for key in options) or options["network_d"]["type"] == "UNetDiscriminatorSN":
+        return 48  # no discriminator asks for more
+    return options["datasets"]["train"].get("gt_size", 128)
+
+
 def _shrink(options: dict[str, Any], tmp_path: Path, vgg19_weights: Path) -> dict[str, Any]:
-    """Return options for build_model: small networks with random weights, and what the launcher adds."""
+    """Return options for build_model: small networks with random weights, and what the launcher adds.
+
+    VGG19 has all layers that the file names where crops are small, and its first four where they are large.
+    """
     options = deepcopy(options)
     for key in [key for key in options if key.startswith("network_")]:
         options[key].update(SMALL[options[key]["type"]])
     for loss in options["train"]["losses"].values():
         if loss and loss["type"] == "FeatureLoss":
             loss["weights"] = str(vgg19_weights)
+            if _find_side(options) > 48:
+                loss["layer_weights"] = {"conv2_2": 1.0}
         if loss and loss["type"] == "RankLoss":
             torch.manual_seed(0)
             torch.save(RankerVGG(num_feat=2).state_dict(), tmp_path / "ranker.pth")
@@ -87,14 +98,14 @@ def test_each_experiment_has_finite_losses_and_goes_on_from_its_checkpoint(
 ) -> None:
     prismsr.patch_basicsr()
     options = _shrink(load_options(SSL / name), tmp_path, vgg19_weights)
-    side = options["datasets"]["train"].get("gt_size", 128)
-    if not any(key.startswith("network_d") for key in options) or options["network_d"]["type"] == "UNetDiscriminatorSN":
-        side = 48  # no discriminator asks for more
-    gt = torch.cat([photograph_tensor[:, :, :side, left : left + side] for left in (60, 140)])
+    side = _find_side(options)
+    two = side == 48 or options["network_g"]["type"] == "DAT"  # which normalises a pooled value over the batch
+    lefts = (60, 140) if two else (60,)  # one large crop is enough
+    gt = torch.cat([photograph_tensor[:, :, :side, left : left + side] for left in lefts])
     set_random_seed(0)
     model = build_model(options)
     before = {key: value.clone() for key, value in model.net_g.state_dict().items()}
-    batch = {"gt": gt, "lq": F.avg_pool2d(gt, 4), "gt_path": ["a.png", "b.png"]}
+    batch = {"gt": gt, "lq": F.avg_pool2d(gt, 4), "gt_path": ["a.png", "b.png"][: len(gt)]}
     model.feed_data(batch)
     model.optimize_parameters(1)
     logged = model.get_current_log()

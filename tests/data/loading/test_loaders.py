@@ -4,7 +4,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from itertools import islice
 
@@ -188,12 +187,10 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 @pytest.mark.parametrize("when", ["starting", "loading"])  # torch's own look-out starts after the main process is gone
-def test_workers_end_with_a_killed_main_process(when):
-    with subprocess.Popen([sys.executable, "-c", MAIN, when], stdout=subprocess.PIPE, text=True) as main:
-        assert main.stdout is not None
-        workers = list(map(int, main.stdout.readline().split()))  # not to its end: the workers hold it, too
-        main.stdout.close()
-        assert len(workers) == 2 and main.wait(timeout=60) == -signal.SIGKILL
+def test_workers_end_with_a_killed_main_process(launch_server, tmp_path, when):
+    code, output = launch_server.run_code(tmp_path, MAIN, when)
+    workers = list(map(int, output.split()))
+    assert len(workers) == 2 and code == -signal.SIGKILL
     deadline = time.monotonic() + 60  # beside others they are slow
     while any(map(_alive, workers)) and time.monotonic() < deadline:
         time.sleep(0.1)

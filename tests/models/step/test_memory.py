@@ -8,6 +8,7 @@ import pytest
 import torch
 from basicsr.archs.rrdbnet_arch import RRDBNet
 from torch import nn
+from torch._inductor import config as inductor
 
 SGD = {"type": "SGD", "lr": 0.1}
 ROUNDING = {"rtol": 0, "atol": 1e-10}  # of gradients, sums of 1e5 terms that are below 1 together, in float64: 1e-11
@@ -167,9 +168,14 @@ def test_both_networks_train_compiled(make_model, make_batch, train):
 
 @pytest.fixture
 def own_kernels(monkeypatch, pytestconfig):
-    """A cache for each ATEN_CPU_CAPABILITY: torch's one hands kernels of one to another, with wrong results."""
+    """A cache for each ATEN_CPU_CAPABILITY: torch's one hands kernels of one to another, with wrong results.
+
+    Without vector instructions, for which Inductor compiles a try of each, and large headers for each kernel.
+    """
     folder = pytestconfig.cache.mkdir(f"inductor_{torch.backends.cpu.get_cpu_capability()}")
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(folder))
+    with inductor.patch({"cpp.vec_isa_ok": False}):
+        yield
 
 
 @pytest.mark.usefixtures("double", "own_kernels")

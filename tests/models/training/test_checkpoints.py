@@ -1,8 +1,6 @@
 """Files of a checkpoint: whole or not there, and nothing is lost with one that is damaged."""
 
 import os
-import subprocess
-import sys
 import zipfile
 from collections.abc import Iterator
 
@@ -233,13 +231,14 @@ except CheckpointError as error:
 """
 
 
-def test_full_disk_leaves_the_file_as_it_was(tmp_path):
+def test_full_disk_leaves_the_file_as_it_was(launch_server, tmp_path):
     path = tmp_path / "net_g_5.pth"
     save_file(path, {"params": torch.zeros(3)})
     before = path.read_bytes()
-    done = subprocess.run([sys.executable, "-c", FULL_DISK, str(path)], capture_output=True, text=True, check=True)
-    assert "net_g_5.pth cannot be written (File too large)" in done.stdout
-    assert "--auto_resume" in done.stdout
+    code, output = launch_server.run_code(tmp_path.parent, FULL_DISK, str(path))
+    assert code == 0, output
+    assert "net_g_5.pth cannot be written (File too large)" in output
+    assert "--auto_resume" in output
     assert path.read_bytes() == before
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
 

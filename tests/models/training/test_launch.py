@@ -22,6 +22,7 @@ import basicsr.train
 import pytest
 import torch
 from torch.distributed import HashStore
+from trainings import TWO, LaunchServer
 
 Write = Callable[..., Path]
 
@@ -90,23 +91,18 @@ def test_script_says_how_to_install(repository: Path, tmp_path: Path) -> None:
 
 
 def test_training_writes_log_and_merged_options(
-    repository: Path, write: Write, experiment: dict[str, Any], workplace: Path
+    repository: Path, write: Write, experiment: dict[str, Any], workplace: Path, launch_server: LaunchServer
 ) -> None:
     (workplace / "basicsr").mkdir()
     script = workplace / "basicsr" / "train.py"  # its parent's parent is the root, where experiments/ goes
     script.write_text((repository / "basicsr" / "train.py").read_text())
     write({key: experiment.pop(key) for key in ("train", "val", "logger")}, "base.yml")
     file = write({"_base_": "base.yml", **experiment})
-    done = subprocess.run(
-        [sys.executable, script, "-opt", file, "--force_yml", "train:optim_g:lr=1e-5"],
-        cwd="/",
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    words = (str(script), "-opt", str(file), "--force_yml", "train:optim_g:lr=1e-5")
+    code, output = launch_server.start(Path("/"), "script", *words).end()
+    assert code == 0, output
     folder = workplace / "experiments" / "small"
-    first = done.stdout.splitlines()[0]
+    first = output.splitlines()[0]
     assert first.startswith("PRISM-SR ")
     assert all(part in first for part in (f"BasicSR {basicsr.version.__version__}", torch.__version__, "CPU"))
     log = next(folder.glob("train_small_*.log")).read_text()
@@ -307,18 +303,11 @@ distributed.destroy_process_group()
 """
 
 
-def test_children_of_torchrun_meet_one_after_another(tmp_path: Path) -> None:
+def test_children_of_torchrun_meet_one_after_another(launch_server: LaunchServer, tmp_path: Path) -> None:
     script = tmp_path / "two.py"
     script.write_text(TWO_PROCESSES)
-    done = subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", script, "-opt", "a,b"],
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "a met: 2" in done.stdout
-    assert "b met: 2" in done.stdout
-    assert done.stdout.count("exit code") == 1  # one table, from rank 0
+    code, output = launch_server.start(tmp_path, "torchrun", *TWO, str(script), "-opt", "a,b").end()
+    assert code == 0, output
+    assert "a met: 2" in output
+    assert "b met: 2" in output
+    assert output.count("exit code") == 1  # one table, from rank 0

@@ -4,9 +4,8 @@ import os
 import pty
 import re
 import struct
-import subprocess
-import sys
 import termios
+from pathlib import Path
 
 from prismsr.models.training.log import (
     TrainingLog,
@@ -218,26 +217,25 @@ def _lines_on_terminal(text):
     return [re.sub(r"\x1b\[[A-Z]", "", line.rstrip("\r").split("\r")[-1]).rstrip() for line in text.split("\n")]
 
 
-def _on_terminal(folder):
+def _on_terminal(server, folder):
+    (folder / "training.py").write_text(TRAINING)
     main, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 120, 0, 0))
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", TRAINING, str(folder)]
-    with subprocess.Popen(command, stderr=terminal, stdout=terminal, env=environment) as process:
-        os.close(terminal)
-        pieces = []
-        try:
-            while piece := os.read(main, 4096):
-                pieces.append(piece)
-        except OSError:  # Linux: the other side is closed
-            pass
-        assert process.wait() == 0
+    run = server.start(folder, "script", "training.py", str(folder), log=Path(os.ttyname(terminal)))
+    pieces = [os.read(main, 4096)]  # it has opened the terminal
+    os.close(terminal)
+    try:
+        while piece := os.read(main, 4096):
+            pieces.append(piece)
+    except OSError:  # Linux: the other side is closed
+        pass
     os.close(main)
+    assert run.wait(60) and run.code == 0
     return b"".join(pieces).decode()
 
 
-def test_bar_on_a_terminal_and_lines_above_it(tmp_path):
-    text = _on_terminal(tmp_path)
+def test_bar_on_a_terminal_and_lines_above_it(launch_server, tmp_path):
+    text = _on_terminal(launch_server, tmp_path)
     lines = _lines_on_terminal(text)
     logged = [line for line in lines if "iter:" in line and "epoch" in line]
     assert len(logged) == 4 and all(re.match(r"\d{4}-\S+ \S+ INFO: \[exper\.\.\]\[epoch:", line) for line in logged)
@@ -250,7 +248,6 @@ def test_bar_on_a_terminal_and_lines_above_it(tmp_path):
     assert kept.count("epoch:") == 4 and "|" not in kept
 
 
-def test_plain_lines_elsewhere(tmp_path):
-    command = [sys.executable, "-c", TRAINING, str(tmp_path)]
-    result = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert result.stderr.count("epoch:") == 4 and "|" not in result.stderr and "\r" not in result.stderr
+def test_plain_lines_elsewhere(launch_server, tmp_path):
+    code, output = launch_server.run_code(tmp_path, TRAINING, str(tmp_path))
+    assert code == 0 and output.count("epoch:") == 4 and "|" not in output and "\r" not in output

@@ -1,7 +1,5 @@
 """spandrel's networks by name: whose a name is, what the check says of arguments and sizes, and that it is free."""
 
-import subprocess
-import sys
 from typing import Any
 
 import prismsr
@@ -91,11 +89,11 @@ def test_the_check_draws_no_random_numbers_and_a_network_leaves_its_input_alone(
     assert torch.equal(image, kept)
 
 
-def test_spandrel_is_not_imported_for_other_networks() -> None:
+def test_spandrel_is_not_imported_for_other_networks(launch_server, tmp_path) -> None:
     code = (
         "import sys; from prismsr.utils.options.check import check_options; import prismsr\n"
         "opt = {'model_type': 'PrismSRModel', 'network_g': {'type': 'RRDBNet'}, 'network_d': None}\n"
         "assert check_options(opt, 'x.yml', missing_paths='note', is_train=True)\n"
         "sys.exit('spandrel' in sys.modules)"
     )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    assert launch_server.run_code(tmp_path, code)[0] == 0
