@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
 PY := .venv/bin/python
 
-.PHONY: demo demo-diffusion demo-diffir demo-resshift demo-stablesr test lint types docs venv venv-dev clean
+.PHONY: demo demo-amo demo-diffusion test lint types docs venv venv-dev clean
 
 venv:
 	@$(PYTHON) tools/make_venv.py
@@ -13,8 +13,12 @@ venv-dev:
 demo: venv
 	$(PY) tools/demo.py
 
-demo-diffir demo-resshift demo-stablesr: demo-%: venv
+demo-%: venv  # sfd, lgcaa, diffir, ...: one of tools/demo.py's
 	$(PY) tools/demo.py $*
+
+demo-amo: venv
+	$(PY) tools/demo.py amo
+	$(PY) tools/demo.py lora
 
 demo-diffusion: demo-diffir demo-resshift demo-stablesr
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, Literal
 
+from prismsr.archs.clip.stand_in import STAND_IN
 from prismsr.losses.views import VIEWS
 from prismsr.utils.full_precision import widen
 from prismsr.utils.options.entries import find_registered
@@ -59,6 +60,8 @@ class AdversarialLoss(nn.Module):
         if opt.get("clip") is None:
             text = f"is required, since {key} uses its features; clip: {{pretrained: openai}} is the paper's"
             yield Problem("clip", text)
+        elif section(opt, "clip").get("model") == STAND_IN and getattr(judge, "features", "") == "final":
+            yield Problem("clip.model", f"must be a CLIP: {network} is a {arch}, and {STAND_IN} has no text")
         if entry.get("gt") == "gt_usm":
             yield Problem(join(key, "gt"), "must be gt: features are computed of the plain GT image")
 

@@ -20,7 +20,7 @@ def load(monkeypatch):
     pytest.importorskip("mkdocs")
     monkeypatch.syspath_prepend(str(ROOT / "docs" / "site"))
     yield importlib.import_module
-    for name in ("hooks", "option_pages", "api_pages", "memory_table"):
+    for name in ("hooks", "option_pages", "api_pages", "memory_table", "pictures"):
         sys.modules.pop(name, None)
 
 
@@ -51,6 +51,27 @@ def test_a_page_that_loads_from_elsewhere_is_refused(load, tag):
     assert hooks.on_post_page('<a href="https://x">', page=page) == '<a href="https://x">'
     with pytest.raises(hooks.PluginError, match=r"x\.md"):
         hooks.on_post_page(tag, page=page)
+
+
+def test_paths_in_tables_break_behind_their_separators(load):
+    page = SimpleNamespace(file=SimpleNamespace(src_uri="x.md"))
+    long, short = "<code>tests/losses/test_a.py::b 0.1</code>", "<code>loss_weight</code>"
+    made = load("hooks").on_post_page(f"{long}<table><td>{long}{short}</td></table>", page=page)
+    broken = "<code>tests/<wbr>losses/<wbr>test_<wbr>a.py::<wbr>b 0.1</code>"
+    assert made == f"{long}<table><td>{broken}{short}</td></table>"
+    page.file.src_uri = "reference/options/x.md"  # has a form of its own on narrow screens
+    assert load("hooks").on_post_page(f"<table>{long}</table>", page=page) == f"<table data-keys>{broken}</table>"
+
+
+def test_every_picture_has_a_command_and_a_page(load):
+    files = [
+        path for path in (ROOT / "docs").rglob("*") if path.suffix.lower() in (".png", ".jpg", ".webp", ".gif", ".svg")
+    ]
+    assert sorted(f"{name}.png" for name in load("pictures").MAKERS) == sorted(path.name for path in files)
+    pages = "".join(path.read_text(encoding="utf8") for path in (ROOT / "docs").rglob("*.md"))
+    shown = re.findall(r"!\[[^\]]+\]\(([^)]*)\)", pages)
+    assert {Path(place).name for place in shown} == {path.name for path in files}
+    assert all(path.parent.name == "pictures" and path.stat().st_size < 300_000 for path in files)
 
 
 def test_the_reference_of_options_has_every_entry_and_key(load):

@@ -1,7 +1,7 @@
 """The demo: photographs to LMDB, training stages, validation on photographs never seen, report and picture.
 
-    python tools/demo.py              # a small generator: L1, then GAN with the self-similarity loss
-    python tools/demo.py diffir       # or resshift, stablesr: small, with and without the self-similarity loss
+    python tools/demo.py              # a small generator: L1, then GAN without and with the self-similarity loss
+    python tools/demo.py diffir       # or another method of --help: small, with and without what it is about
 
 A second run reuses every step whose inputs are unchanged. Everything is written below datasets/demo, experiments/demo_*
 and results/demo, results/demo_METHOD.

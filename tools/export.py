@@ -1,6 +1,6 @@
 """Export a trained network: a generator to ONNX, or what LGCAA trained to diffusers' layout.
 
-    python tools/export.py onnx --model options/demo/compact_gan_ssl_x4.yml -o compact.onnx --dynamic
+    python tools/export.py onnx --model options/demo/gan_ssl_x4.yml -o demo.onnx --dynamic
     python tools/export.py diffusers net -opt options/lgcaa/lgcaa_x4.yml -i NET_G.pth -o DIR
     python tools/export.py diffusers vae -opt options/demo/lgcaa_vae_tiny.yml -i FILE.pth --images DIR -o DIR
 

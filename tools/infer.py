@@ -2,7 +2,7 @@
 
 See docs/guide/inference.md.
 
-    python tools/infer.py --model options/demo/compact_gan_ssl_x4.yml -i photos -o results/photos
+    python tools/infer.py --model options/demo/gan_ssl_x4.yml -i photos -o results/photos
     python tools/infer.py --model RealESRGAN_x4plus.pth -i photo.jpg -o large.png --precision fp16
 
 The same command again goes on where it was stopped.

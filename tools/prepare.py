@@ -2,12 +2,12 @@
 
 from functools import partial
 
-from prismsr.data.prepare.command import add_arguments, run
+from prismsr.data.prepare.command import add_arguments, needs_parts, run
 from prismsr.utils.command_line import command, run_main
 
 import lmdb
 
-main = partial(command, "prepare.py", __doc__, add_arguments, run, failures=(lmdb.Error,))
+main = partial(command, "prepare.py", __doc__, add_arguments, run, failures=(lmdb.Error,), needs_parts=needs_parts)
 
 if __name__ == "__main__":
     run_main(main)

@@ -26,6 +26,7 @@ def command(
     *,
     stopped: str = GOES_ON,
     failures: tuple[type[Exception], ...] = (),
+    needs_parts: Callable[[argparse.Namespace], bool] = lambda args: True,
 ) -> int:
     """Parse the arguments, register all parts and what --import names, run, and print an expected error as one line.
 
@@ -37,6 +38,7 @@ def command(
         argv: the arguments; None for those of the process.
         stopped: message after Ctrl-C.
         failures: errors of other packages that are expected, besides OSError.
+        needs_parts: whether these arguments may name a registered part; to register them all takes seconds.
 
     Returns:
         Exit code: 0 done, 1 failed, 2 wrong arguments, options or weights, 130 stopped by Ctrl-C.
@@ -49,7 +51,8 @@ def command(
     args = parser.parse_args(argv)
     expected: tuple[type[Exception], ...] = (OSError, *failures)
     try:
-        register_all()
+        if args.imports or needs_parts(args):
+            register_all()
         import_named(args.imports)
         return run(args) or 0
     except JobError as error:

@@ -143,10 +143,10 @@ def _start_worker() -> None:
 
 
 def _prepare_process(threads: int) -> None:
-    import torch
-
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the main process ends the work
-    torch.set_num_threads(threads)
+    os.environ["OMP_NUM_THREADS"] = str(threads)  # for a torch that is loaded later; most steps on images need none
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(threads)
 
 
 def leave_with_parent() -> None:

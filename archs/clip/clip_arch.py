@@ -9,6 +9,7 @@ from typing import Any
 
 from prismsr.archs.clip.build import MODEL, build_clip, open_clip
 from prismsr.archs.clip.features import ClipImageEncoder, PosEmbedding
+from prismsr.archs.clip.stand_in import STAND_IN, StandInImageEncoder
 from prismsr.archs.frozen import Frozen
 from prismsr.utils.options.problems import join
 from prismsr.utils.weights.needs import Need
@@ -46,7 +47,7 @@ class ClipTextEncoder(Frozen):
         self.register_buffer("attn_mask", clip.attn_mask, persistent=False)
         self.context_length, self.width = map(int, self.positional_embedding.shape)
         self.embed_dim = int(self.text_projection.shape[1])
-        self.eval().requires_grad_(False)
+        self.eval()
 
     def tokenize(self, texts: Sequence[str]) -> Tensor:
         """Return token ids (P, n), start and end marks included, zeros behind the end; n is that of the longest text.
@@ -89,7 +90,8 @@ class Clip(Frozen):
 
     Args:
         pretrained: open_clip's tag, a local file, or None for random weights; see build_clip.
-        model: open_clip's name of the architecture; RN50 is our reconstruction, the paper names none.
+        model: open_clip's name of the architecture; RN50 is our reconstruction, the paper names none. "st_vgg16", a
+            VGG-16 that needs no download, stands in for Feat-D alone: it has no text, and no other argument matters.
         config: changes to the architecture, for small ones; see build_clip.
         layers: see ClipImageEncoder; so pos_embedding and autocast.
         text: whether the text encoder is wanted (64 of RN50's 102 million parameters).
@@ -102,7 +104,7 @@ class Clip(Frozen):
     @classmethod
     def weights_needed(cls, arguments: Mapping[str, Any], key: str) -> Iterator[Need]:
         """Yield the weights that `pretrained` names."""
-        if arguments["pretrained"] is not None:
+        if arguments["pretrained"] is not None and arguments["model"] != STAND_IN:
             tag = str(arguments["pretrained"])
             is_file = bool(Path(tag).suffix) or "/" in tag
             yield Need(f"file:{tag}" if is_file else f"clip:{arguments['model']}:{tag}", join(key, "pretrained"))
@@ -119,7 +121,12 @@ class Clip(Frozen):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        clip = build_clip(pretrained, model, config, seed)
-        self.image = ClipImageEncoder(clip.visual, layers, pos_embedding, autocast)
-        self.text = ClipTextEncoder(clip) if text else None
+        self.image: ClipImageEncoder | StandInImageEncoder
+        self.text: ClipTextEncoder | None = None
+        if model == STAND_IN:
+            self.image = StandInImageEncoder()
+        else:
+            clip = build_clip(pretrained, model, config, seed)
+            self.image = ClipImageEncoder(clip.visual, layers, pos_embedding, autocast)
+            self.text = ClipTextEncoder(clip) if text else None
         self.eval()

@@ -24,6 +24,8 @@ SUBCOMMANDS = {
     "testset": testset,
     "verify": verify,
 }
+PLAIN = ("photos", "multiscale", "subimages", "downsample", "lmdb", "verify")
+"""Those that work on images alone, and look up no network, loss or metric."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,6 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, step in SUBCOMMANDS.items():
         description = step.__doc__ or ""
         step.add_arguments(subparsers.add_parser(name, help=description, description=description))
+
+
+def needs_parts(args: argparse.Namespace) -> bool:
+    """Return whether the step may look up a registered part."""
+    return args.subcommand not in PLAIN
 
 
 def run(args: argparse.Namespace) -> int:

@@ -26,6 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write an LR image of the same name for each HR image."""
+    import prismsr.utils.resize  # noqa: F401  (with torch; here, as each worker would load it anew)
+
     multiple = args.scale if args.mod_crop == 0 else args.mod_crop
     if multiple is not None and multiple % args.scale:
         raise OptionError(f"--mod-crop {multiple}: allowed are multiples of the scale, {args.scale}")

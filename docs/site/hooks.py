@@ -23,6 +23,9 @@ from option_pages import write_option_pages  # noqa: E402
 LINK = re.compile(r"\[([^\]]*)\]\(([^)\s#]+)(#[^)\s]*)?\)")
 CODE = re.compile(r"^```.*?^```|`[^`\n]*`", re.MULTILINE | re.DOTALL)
 FRONT = "project.md"  # docs/README.md is the site's first page, so that the repository's README has another name
+TABLE = re.compile(r"<table( data-keys)?>.*?</table>", re.DOTALL)
+CELL_CODE = re.compile(r"(?<=<code>)[^<]{17,}(?=</code>)")  # shorter ones stay whole
+BREAK = re.compile(r"(?<=[/_:,=(\[])(?=[^\W\d])|(?<=\.)(?=[a-z]{5})")  # before no number and no suffix
 OUTSIDE = re.compile(r"""<(?:script|img|link rel="(?:stylesheet|preconnect|icon)")[^>]*(?:src|href)="?(?:https?:)?//""")
 
 
@@ -53,10 +56,12 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
 
 
 def on_post_page(output: str, page: Any, **_: Any) -> str:
-    """Refuse a page that loads anything from another host."""
+    """Refuse a page that loads anything from another host, and let paths in tables break behind their separators."""
     if found := OUTSIDE.search(output):
         raise PluginError(f"{page.file.src_uri}: loads from another host: {found[0]}")
-    return output
+    if page.file.src_uri.startswith("reference/options/"):
+        output = output.replace("<table>", "<table data-keys>")
+    return TABLE.sub(lambda table: CELL_CODE.sub(lambda code: BREAK.sub("<wbr>", code[0]), table[0]), output)
 
 
 def find_home(place: str) -> str:

@@ -20,7 +20,7 @@ NETWORKS = {
     "HAT": "options/ssl/hat_ssl_x4.yml",
     "DAT": "options/ssl/dat_ssl_x4.yml",
     "SPAN": "options/ssl/span_ssl_x4.yml",
-    "the demo's SRVGGNetCompact": "options/demo/compact_l1_x4.yml",
+    "the demo's MSRResNet": "options/demo/l1_x4.yml",
 }
 
 

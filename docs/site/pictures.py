@@ -1,9 +1,11 @@
-"""Make the pictures of the tutorials and guidelines: `python docs/site/pictures.py NAME`; they go to docs/pictures.
+"""Make the pictures of the documentation: `python docs/site/pictures.py NAME`; they go to docs/pictures.
 
-`own_photographs` and `gan_fails` show results of trainings, which the pages' commands have to make first.
+Some show results of trainings, which have to be there: `demo` those of `make demo`; `own_photographs` and `gan_fails`
+those of the pages' commands.
 """
 
 import argparse
+import shutil
 from pathlib import Path
 
 from prismsr.functional import edge_mask, self_similarity_graph
@@ -47,6 +49,11 @@ def draw_crops(images: dict[str, Image.Image], name: str) -> None:
         axes.set_title(title, fontsize=9)
         axes.set_axis_off()
     save(figure, name)
+
+
+def copy_demo() -> None:
+    """Take the strip of a face and an eye that the demo has drawn."""
+    shutil.copyfile(ROOT / "results" / "demo" / "strip.png", PICTURES / "demo.png")
 
 
 def make_own_photographs() -> None:
@@ -110,6 +117,7 @@ def make_gan_fails() -> None:
 
 
 MAKERS = {
+    "demo": copy_demo,
     "own_photographs": make_own_photographs,
     "self_similarity": make_self_similarity,
     "gan_fails": make_gan_fails,

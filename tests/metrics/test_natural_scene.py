@@ -174,7 +174,7 @@ def test_figures_of_amo_s_demo_are_true_and_told_plainly(net, repository):
     assert f"to 8 bits, as the others are, it has {np.mean(rounded):.2f}" in page
     start, chosen, tuned = (
         float(next(value for name, value in rows.items() if name.startswith(stage)))
-        for stage in ("compact_l1_x4", "amo_tiny", "amo_lora_tiny")
+        for stage in ("l1_x4", "amo_tiny", "amo_lora_tiny")
     )
     assert (start, chosen, tuned) == (8.11, 12.20, 7.26)
     assert tuned < start < float(rows["ground truth"]) < float(rows["bicubic"]) < chosen

@@ -26,7 +26,7 @@ FILES = {
         *("amo/resrgan_upos_ft_x4.yml", "lgcaa/lgcaa_x4.yml", "diffusion/stablesr_ssl_x4.yml"),
         *("diffusion/resshift_ssl_x4.yml", "diffusion/diffir_ssl_x4.yml"),
     ),
-    "tiny": ("demo/compact_gan_ssl_x4.yml", "demo/resshift_ssl_tiny.yml"),
+    "tiny": ("demo/gan_ssl_x4.yml", "demo/resshift_ssl_tiny.yml"),
 }
 """Option files whose step is measured."""
 SAMPLED = {

@@ -236,7 +236,7 @@ def _compare_loss(loss: Callable[[Tensor, Tensor], Tensor], sr: Tensor, gt: Tens
 def compare_resumed(args: Namespace, device: torch.device) -> Iterator[Row]:
     """Yield how far weights and optimiser states of a resumed training are from those of one that ran through."""
     torch.use_deterministic_algorithms(True, warn_only=True)
-    file = "demo/compact_gan_ssl_x4.yml"
+    file = "demo/gan_ssl_x4.yml"
     with TemporaryDirectory() as folder:
         whole = _train(file, device, folder, range(1, 7))
         state = torch.load(f"{folder}/3.state", weights_only=True)

@@ -18,13 +18,11 @@ from prismsr.utils.files import set_aside
 
 DATA = ROOT / "datasets" / "demo"
 OPTIONS = ROOT / "options" / "demo"
-TRAIN_SETS = ("HR_sub", "LR_sub_x4")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    text = "a diffusion method, with and without the self-similarity loss (default: the first demo)"
-    parser.add_argument("method", nargs="?", choices=METHODS, help=text)
+    parser.add_argument("method", nargs="?", choices=METHODS, help="whose demo (default: L1, GAN, GAN + SSL)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -35,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     out = ROOT / "results" / (f"demo_{args.method}" if args.method else "demo")
     start = time.time()
     try:
-        seconds: dict[str, float] = {"data": _prepare_data()}
+        seconds: dict[str, float] = {"data": _prepare_data(shown.prepare)}
         print_step("training")
         for files in shown.find_groups():
             seconds |= zip((Path(file).stem for file in files), _train_at_once(files), strict=True)
@@ -75,7 +73,8 @@ def _train_at_once(files: Sequence[str]) -> list[float]:
         return list(pool.map(lambda file: _train(OPTIONS / file, threads), files))
 
 
-def _prepare_data() -> float:
+def _prepare_data(further: Sequence[Sequence[str]] = ()) -> float:
+    """Make the data sets of all demos, then those of this one; return the seconds."""
     print_step("data")
     start = time.time()
     prepare = "tools/prepare.py"
@@ -84,9 +83,11 @@ def _prepare_data() -> float:
     cut = ("subimages", "-i", train / "HR", "-o", train / "HR_sub", "--crop", "192", "--step", "96")
     _prepare_at_once(cut, ("downsample", "-i", val / "HR", "-o", val / "LR_x4", "--scale", "4"))
     _run(prepare, "downsample", "-i", train / "HR_sub", "-o", train / "LR_sub_x4", "--scale", "4")
-    missing = [name for name in TRAIN_SETS if not (train / f"{name}.lmdb").exists()]
+    missing = [name for name in ("HR_sub", "LR_sub_x4") if not (train / f"{name}.lmdb").exists()]
     _prepare_at_once(*(("lmdb", "-i", train / name, "-o", train / f"{name}.lmdb") for name in missing))
     _run(prepare, "verify", train / "HR_sub.lmdb", "--lq", train / "LR_sub_x4.lmdb", "--scale", "4")
+    for step in further:
+        _run(prepare, *step)
     return round(time.time() - start, 1)
 
 
@@ -141,17 +142,21 @@ def _export_autoencoder(option_file: Path) -> None:
 def _hash_inputs(options: dict[str, Any]) -> str:
     """Hash all that decides what a stage learns: options, training data, and the results of others that they name."""
     digest = hashlib.sha256(json.dumps(options, sort_keys=True).encode())
-    for name in TRAIN_SETS:
-        digest.update((DATA / "train" / f"{name}.lmdb" / "manifest.json").read_bytes())
     for name in _find_names(options):
-        place = ROOT / name
-        for file in sorted(place.rglob("*")) if place.is_dir() else [place]:
+        for file in _list_files(ROOT / name):
             digest.update(file.read_bytes() if file.is_file() else b"")
     return digest.hexdigest()
 
 
+def _list_files(place: Path) -> list[Path]:
+    """Return what a file or folder holds; of an LMDB, whose bytes vary, the manifest with the checksums."""
+    if (manifest := place / "manifest.json").is_file():
+        return [manifest]
+    return sorted(place.rglob("*")) if place.is_dir() else [place]
+
+
 def _find_names(value: Any) -> list[str]:
-    """Return all names of files and folders below experiments in an option file's values."""
+    """Return all names of files and folders below experiments and datasets in an option file's values."""
     if isinstance(value, dict | list):
         return [name for part in (value.values() if isinstance(value, dict) else value) for name in _find_names(part)]
-    return [value] if isinstance(value, str) and value.startswith("experiments/") else []
+    return [value] if isinstance(value, str) and value.startswith(("experiments/", "datasets/")) else []

@@ -102,7 +102,7 @@ def average_best(values: Mapping[str, float], groups: Sequence[Sequence[str]], b
 
 def count_digits(column: str) -> int:
     """Return the number of digits that a column has behind the point; the papers print two of these, four of others."""
-    return 2 if column in ("PSNR", "FID", "MUSIQ") else 4
+    return 2 if column in ("PSNR", "FID", "MUSIQ", "grid") else 4
 
 
 def list_versions() -> dict[str, str]:

@@ -1,6 +1,6 @@
 """Super-resolve files and folders: pictures in, pictures out, what is done is skipped, what is broken is named.
 
-generator = load_generator("options/demo/compact_gan_ssl_x4.yml", device="cpu")
+generator = load_generator("options/demo/gan_ssl_x4.yml", device="cpu")
 report = infer_folder(generator, [Path("photos")], Path("results/photos"))
 """
 

@@ -46,9 +46,15 @@ def _describe_curves(curves: Curves) -> list[str]:
     names = {**last, **curves.pictures}
     told = [f"{count(names, 'training')} {'are' if len(names) > 1 else 'is'} shown: {join_words(names)}."]
     if last:
-        told.append(f"The last iteration is {join_words(f'{step} of {name}' for name, step in last.items())}.")
-    if curves.metrics:
-        told.append(f"Validated were {join_words(panel.title.replace(', ', ' on ') for panel in curves.metrics)}.")
+        steps = [f"{step} of {name}" if len(last) > 1 else str(step) for name, step in last.items()]
+        told.append(f"The last iteration is {join_words(steps)}.")
+    validated: dict[str, list[str]] = {}
+    for panel in curves.metrics:
+        metric, _, dataset = panel.title.rpartition(", ")
+        validated.setdefault(dataset, []).append(metric)
+    if validated:
+        on = (f"{join_words(metrics)} on {dataset}" for dataset, metrics in validated.items())
+        told.append(f"Validation measures {join_words(on)}.")
     return told
 
 

@@ -2,21 +2,28 @@
 
 import io
 import json
+import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from prismsr.data.images.source import open_source
 from prismsr.tools.evaluation.columns import MetricSpec
 from prismsr.tools.evaluation.folder import evaluate_folder
+from prismsr.tools.evaluation.summary import Summary
 from prismsr.tools.inference.folder import InferenceError, infer_folder, load_generator
+from prismsr.tools.reporting.about import join_words
 from prismsr.tools.reporting.build import write_report as write_page
 from prismsr.tools.reporting.crops import Comparison, CropOptions, compare
 from prismsr.tools.reporting.demonstrations import Demonstration
 from prismsr.tools.reporting.evaluations import read_results
+from prismsr.tools.reporting.grid import calculate_grid
+from prismsr.tools.reporting.images import GT
 from prismsr.tools.reporting.self_similarity import calculate_self_similarity
+from prismsr.tools.reporting.tables import format_number
 from prismsr.utils.errors import JobError
 from prismsr.utils.images import decode_image, write_png_atomic
 from prismsr.utils.options.files import load_options
@@ -26,6 +33,7 @@ import numpy as np
 from basicsr.utils.matlab_functions import imresize
 from PIL import Image, ImageDraw, ImageFont
 
+Extra = tuple[str, Path, str]
 NEAREST = Image.Resampling.NEAREST
 SPECS = {
     "psnr_y": MetricSpec("psnr", {"y_channel": True, "crop_border": 4}),
@@ -33,12 +41,11 @@ SPECS = {
     "niqe": MetricSpec("niqe", {"crop_border": 4}),
     "lpips_st": MetricSpec("lpips-st", {"crop_border": 4, "net": "alex"}),
     "self_similarity": MetricSpec(calculate_self_similarity.__name__, {"crop_border": 4}),
+    "grid": MetricSpec(calculate_grid.__name__, {"crop_border": 4}),
+    "natural_scene": MetricSpec("natural_scene", {"crop_border": 4}),
+    "piqe": MetricSpec("piqe", {"crop_border": 4}),
 }
-"""What the option files' validation measures, and the value of the self-similarity loss."""
-DIGITS = {"psnr_y": 2, "ssim_y": 4, "niqe": 2, "lpips_st": 4, "self_similarity": 3}
-NAMES = {"psnr_y": "PSNR-Y", "ssim_y": "SSIM-Y", "niqe": "NIQE", "lpips_st": "LPIPS-ST"}
-NAMES |= {"self_similarity": "self-similarity"}
-HIGHER = ("psnr_y", "ssim_y")
+"""What a demo can measure, by the name that `Demonstration.metrics` and report.json have."""
 CROP = 96  # pixels of GT
 ZOOM = 3
 # where the methods can be told apart: left, top of a crop in GT pixels
@@ -63,35 +70,70 @@ def write_report(repository: Path, out: Path, shown: Demonstration, folder: Path
     _make_images(repository, out, option_files, lq)
     titles = {"bicubic": "bicubic", **shown.titles}
     methods = ["bicubic", *option_files]
-    found = {
-        method: evaluate_folder(out / "sr" / method, gt, list(SPECS.values()), out / "evaluation" / method, 1, "cpu")
+    specs = {name: SPECS[name] for name in shown.metrics}
+    measured = {
+        method: evaluate_folder(out / "sr" / method, gt, list(specs.values()), out / "evaluation" / method, 1, "cpu")
         for method in methods
     }
-    columns = {name: spec.column for name, spec in SPECS.items()}
-    means = {
-        method: {name: summary.metrics[column].mean for name, column in columns.items()}
-        for method, summary in found.items()
-    }
-    figures = {
-        image: {
-            method: {name: summary.values[column][image] for name, column in columns.items()}
-            for method, summary in found.items()
-        }
-        for image in found["bicubic"].values[columns["psnr_y"]]
-    }
-    report = {"images": figures, "mean": means, "seconds": seconds, "commit": _read_commit(repository)}
+    truths = shutil.copytree(gt, out / "sr" / "truth", dirs_exist_ok=True)
+    finite = [spec for name, spec in specs.items() if name != "psnr_y"]  # which is infinite
+    measured["truth"], titles["truth"] = evaluate_folder(truths, gt, finite, out / "evaluation" / "truth", 1, "cpu"), GT
+    report = {**collect_figures(measured, specs), "seconds": seconds, "commit": _read_commit(repository)}
     (out / "report.json").write_text(json.dumps(report, indent=2) + "\n")
-    text = _write_markdown(report, titles, shown.twins)
+    found = [] if shown.rivals is None else [compare_rivals(report["mean"], shown.rivals, titles)]
+    extras = [one for name in shown.extras for one in find_extra(name)(out, repository, shown)]
+    text = _write_markdown(report, shown, titles, [*found, *(sentence for _, _, sentence in extras)])
     (out / "report.md").write_text(text)
     print(text)
-    named = [f"{method}={titles[method]}" for method in methods]
+    named = [f"{method}={titles[method]}" for method in measured]
     experiments = [repository / "experiments" / load_options(file)["name"] for file in option_files.values()]
-    options = CropOptions(lq={"demo": lq}, bases=(repository,))
-    write_page(out / "evaluation", out / "report.html", shown.title, options, named, experiments)
+    places = {image: CROPS[image] for image in CROPS if image in report["images"]}
+    options = CropOptions(lq={"demo": lq}, bases=(repository,), places=places)
+    write_page(
+        out / "evaluation",
+        out / "report.html",
+        shown.title,
+        options,
+        named,
+        experiments,
+        about=shown.about,
+        look=shown.look,
+        extras=extras,
+        found=found,
+    )
     (group,) = read_results(out / "evaluation", named, [])
-    draw_comparison(compare(group, replace(options, side=CROP, places=CROPS), [])).save(out / "comparison.png")
+    draw_comparison(compare(group, replace(options, side=CROP), [])).save(out / "comparison.png")
     few = replace(options, side=CROP, places=STRIP, max_images=len(STRIP))
     draw_comparison(compare(group, few, []), zoom=2).save(out / "strip.png", optimize=True)
+
+
+def collect_figures(measured: Mapping[str, Summary], specs: Mapping[str, MetricSpec]) -> dict[str, Any]:
+    """Return the figures by name: "mean" of each method, and "images", of each image and method."""
+    columns = {name: spec.column for name, spec in specs.items()}
+    images = {image for summary in measured.values() for values in summary.values.values() for image in values}
+    figures = {
+        image: {
+            method: {
+                name: summary.values[column][image] for name, column in columns.items() if column in summary.values
+            }
+            for method, summary in measured.items()
+        }
+        for image in sorted(images)
+    }
+    means = {
+        method: {name: summary.metrics[column].mean for name, column in columns.items() if column in summary.values}
+        for method, summary in measured.items()
+    }
+    return {"images": figures, "mean": means}
+
+
+def find_extra(name: str) -> Callable[[Path, Path, Demonstration], list[Extra]]:
+    """Return the function "module.function" of this folder."""
+    module, function = name.split(".")
+    found: Callable[[Path, Path, Demonstration], list[Extra]] = getattr(
+        import_module(f"{__package__}.{module}"), function
+    )
+    return found
 
 
 def _make_images(repository: Path, out: Path, option_files: Mapping[str, Path], lq: Path) -> None:
@@ -123,42 +165,61 @@ def _read_commit(repository: Path) -> str | None:
         return None
 
 
-def _write_markdown(report: dict[str, Any], titles: Mapping[str, str], twins: tuple[str, str] | None) -> str:
-    header = ["image", "method", *(f"{name} {'↑' if key in HIGHER else '↓'}" for key, name in NAMES.items())]
+def _write_markdown(
+    report: dict[str, Any], shown: Demonstration, titles: Mapping[str, str], found: Sequence[str]
+) -> str:
+    header = ["image", "method", *(f"{SPECS[name].column} {'↓' if is_lower(name) else '↑'}" for name in shown.metrics)]
     rows = [
-        [key, titles[method], *(f"{methods[method][name]:.{digits}f}" for name, digits in DIGITS.items())]
+        [key, titles[method], *(print_figure(name, values) for name in shown.metrics)]
         for key, methods in [*report["images"].items(), ("**mean**", report["mean"])]
-        for method in report["mean"]
+        for method, values in methods.items()
     ]
-    told = "" if twins is None else f"{compare_twins(*(report['mean'][name] for name in twins))}\n\n"
-    return f"""# Demo report
+    told = "".join(f"{sentence}\n\n" for sentence in found)
+    return f"""# {shown.title}
 
-Commit {report["commit"]}; seconds: {report["seconds"]}.
+{" ".join(shown.about)}
 
-PSNR (dB), SSIM and NIQE on Y, LPIPS-ST on RGB (AlexNet), 1000 times the self-similarity loss. Border: 4 pixels.
+{markdown_table(header, rows, "ll" + "r" * len(shown.metrics))}
 
-{markdown_table(header, rows, "ll" + "r" * len(NAMES))}
+Settings: {"; ".join(f"{SPECS[name].column}: {SPECS[name].describe()}" for name in shown.metrics)}.
 
-{told}![comparison](comparison.png)
+{told}Commit {report["commit"]}; seconds: {report["seconds"]}.
+
+![comparison](comparison.png)
 """
 
 
-def compare_twins(base: Mapping[str, float], ssl: Mapping[str, float]) -> str:
-    """Return a sentence on which mean figures the self-similarity loss made better or worse, as they are printed.
+def is_lower(name: str) -> bool:
+    """Return whether the lower figure of a metric is the better one."""
+    return SPECS[name].known.lower_better
+
+
+def print_figure(name: str, values: Mapping[str, float]) -> str:
+    """Return a metric's figure as the tables print it, a dash without one."""
+    if name not in values:
+        return "-"
+    return format_number(values[name], SPECS[name].column)
+
+
+def compare_rivals(means: Mapping[str, Mapping[str, float]], rivals: tuple[str, str], titles: Mapping[str, str]) -> str:
+    """Return a sentence on which mean figures the second rival has better or worse, as they are printed.
 
     Example:
-        >>> compare_twins({"psnr_y": 25.0, "lpips_st": 0.3}, {"psnr_y": 24.9, "lpips_st": 0.28})
-        'At the same iteration SSL makes better: LPIPS-ST (0.3000 to 0.2800); and worse: PSNR-Y (25.00 to 24.90).'
+        >>> means = {"a": {"psnr_y": 25.0, "lpips_st": 0.3}, "b": {"psnr_y": 24.9, "lpips_st": 0.28}}
+        >>> compare_rivals(means, ("a", "b"), {"a": "A", "b": "B"})
+        'At as many iterations, B is better than A in LPIPS-ST (0.2800, 0.3000), and worse in PSNR (24.90, 25.00).'
     """
+    first, second = (means[name] for name in rivals)
     better: list[str] = []
     worse: list[str] = []
-    for name in base:
-        before, after = (f"{values[name]:.{DIGITS[name]}f}" for values in (base, ssl))
+    for name in first:
+        before, after = (print_figure(name, values) for values in (first, second))
         if before != after:
-            rises = ssl[name] > base[name]
-            (better if rises == (name in HIGHER) else worse).append(f"{NAMES[name]} ({before} to {after})")
-    good, bad = (", ".join(figures) or "nothing" for figures in (better, worse))
-    return f"At the same iteration SSL makes better: {good}; and worse: {bad}."
+            falls = second[name] < first[name]
+            (better if falls == is_lower(name) else worse).append(f"{SPECS[name].column} ({after}, {before})")
+    good, bad = (join_words(figures) or "nothing" for figures in (better, worse))
+    one, other = (titles[name] for name in rivals)
+    return f"At as many iterations, {other} is better than {one} in {good}, and worse in {bad}."
 
 
 def draw_comparison(crops: Sequence[Comparison], zoom: int = ZOOM) -> Image.Image:
@@ -175,7 +236,7 @@ def draw_comparison(crops: Sequence[Comparison], zoom: int = ZOOM) -> Image.Imag
             picture = Image.open(io.BytesIO(panel.data))
             canvas.paste(picture.resize((picture.width * zoom, picture.height * zoom), NEAREST), (x, y + line))
             draw.text((x, y), f"{crop.image}: {panel.method}", "black", font)
-            if panel.scores:
+            if "PSNR" in panel.scores:
                 told = f"{panel.scores['PSNR']:.2f} dB, LPIPS-ST {panel.scores['LPIPS-ST']:.3f}"
                 draw.text((x, y + line + side), told, "black", font)
     return canvas

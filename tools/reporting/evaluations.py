@@ -88,7 +88,7 @@ def read_results(root: Path, methods: Sequence[str], problems: list[str]) -> lis
     if not root.is_dir():
         raise OptionError(f"{root}: no such folder")
     found = []
-    for path in sorted(root.rglob(SUMMARY)):
+    for path in sorted(root.rglob(SUMMARY), key=lambda path: (str(path).casefold(), path)):
         try:
             found.append(_read_evaluation(path.parent, problems))
         except (OSError, ValueError) as error:

@@ -32,13 +32,14 @@ function makeSortable(table) {
 }
 
 function addThemeButton() {
-  const names = ["auto", "light", "dark"], button = make("button", { type: "button", textContent: "colours: auto" });
-  let chosen = 0;
-  button.addEventListener("click", () => {
-    chosen = (chosen + 1) % names.length;
-    document.documentElement.dataset.theme = names[chosen];
-    button.textContent = `colours: ${names[chosen]}`;
-  });
+  const names = ["auto", "light", "dark"], button = make("button", { type: "button" });
+  const kept = (() => { try { return sessionStorage; } catch { return {}; } })(); // a live page reloads itself
+  const show = (theme) => {
+    kept.theme = document.documentElement.dataset.theme = theme;
+    button.textContent = `colours: ${theme}`;
+  };
+  button.addEventListener("click", () => show(names[(names.indexOf(kept.theme) + 1) % names.length]));
+  show(names.includes(kept.theme) ? kept.theme : names[0]);
   document.querySelector("header").append(button);
 }
 
@@ -136,8 +137,9 @@ function makeViewer(section) {
   })));
 
   [left.value, right.value] = [section.dataset.a, section.dataset.b];
-  const widest = Math.max(...crops.map((crop) => Number(crop.dataset.width))), room = section.clientWidth - 26;
-  zoom.selectedIndex = Math.max(0, [...zoom.options].findLastIndex(({ value }) => parseFloat(value) <= Math.min(4, room / widest)));
+  const fits = (factor) => crops.every(({ dataset: { width, height } }) =>
+    factor * width <= section.clientWidth - 26 && factor * height <= 0.7 * innerHeight);
+  zoom.selectedIndex = Math.max(0, [...zoom.options].findLastIndex(({ value }) => parseFloat(value) <= 4 && fits(parseFloat(value))));
   section.classList.add("interactive");
   crops[0].before(make("div", { className: "viewer" }, controls, make("div", { className: "scroll" }, stage), told,
     make("p", { className: "told", textContent: help })));

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from prismsr.tools.evaluation.summary import MetricSummary, count_digits
 from prismsr.tools.reporting.evaluations import Evaluation, Group
+from prismsr.tools.reporting.images import GT
 
 ARROWS = {"higher": "↑", "lower": "↓"}
 HASH = 12  # characters of a hash in the notes
@@ -62,7 +63,10 @@ def make_table(group: Group) -> Table:
             found[column][one.method] = metric
     table = Table(count=max((metric.expected for row in found.values() for metric in row.values()), default=0))
     table.headings = [_make_heading(column, list(metrics.values()), table) for column, metrics in found.items()]
-    winners = {column: find_best(metrics, column) for column, metrics in found.items()}
+    winners = {
+        column: find_best({method: metric for method, metric in metrics.items() if method != GT}, column)
+        for column, metrics in found.items()
+    }
     several = {column for column, metrics in found.items() if len(set(map(describe_metric, metrics.values()))) > 1}
     for one in group.evaluations:
         cells = [_fill(one, column, one.method in winners[column], column in several, table) for column in found]
@@ -85,6 +89,8 @@ def _make_heading(column: str, found: Sequence[MetricSummary], table: Table) -> 
 
 def _fill(one: Evaluation, column: str, wins: bool, several: bool, table: Table) -> Cell:
     metric = one.summary.metrics.get(column)
+    if metric is None and one.method == GT:
+        return Cell("–", title="GT measured against itself")
     if metric is None:
         reason = one.summary.missing.get(column, "not among the metrics of this evaluation")
         return Cell("not run", kind="none", title=reason, note=table.note(f"{column} of {one.method}: {reason}"))

@@ -36,7 +36,7 @@ def test_a_step_has_its_figures_and_what_fails_says_so(monkeypatch):
 
     monkeypatch.setattr(cuda_parts, "load_random", load_smaller)
     monkeypatch.setattr(cuda_parts, "RUNS", {"fp32": {"amp": None}, "wrong": {"amp": "fp8"}})
-    args = Namespace(file="demo/compact_gan_ssl_x4.yml", sizes="tiny")
+    args = Namespace(file="demo/gan_ssl_x4.yml", sizes="tiny")
     good, bad = cuda_parts.measure_steps(args, CPU)
     assert len(good) == len(cuda.PARTS["step"].columns)
     assert float(good[3]) > 0 and good[5].endswith("%") and good[6] == "-"

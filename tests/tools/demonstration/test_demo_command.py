@@ -4,6 +4,7 @@ import json
 from contextlib import suppress
 
 from prismsr.tools.demonstration import command
+from prismsr.tools.reporting.demo import SPECS, find_extra
 from prismsr.tools.reporting.demonstrations import FIRST, METHODS
 from prismsr.utils.options.files import load_options
 
@@ -37,7 +38,6 @@ def demo(tmp_path, monkeypatch):
 
     ran = []
     monkeypatch.setattr(command, "ROOT", tmp_path)
-    monkeypatch.setattr(command, "TRAIN_SETS", ())
     return run
 
 
@@ -52,17 +52,20 @@ def test_a_stage_that_was_stopped_goes_on_with_its_own_options_alone(demo, tmp_p
 
 
 def test_what_a_stage_names_below_experiments_decides_as_well(tmp_path, monkeypatch):
-    """A start, a folder of an autoencoder: one that is made anew makes the stage anew."""
+    """A start, an autoencoder's folder, data: one made anew makes the stage anew. An LMDB counts by its manifest."""
     monkeypatch.setattr(command, "ROOT", tmp_path)
-    monkeypatch.setattr(command, "TRAIN_SETS", ())
     start, vae = tmp_path / "experiments/a/net.pth", tmp_path / "experiments/b/vae/config.json"
+    image, lmdb = tmp_path / "datasets/gt/version/1.png", tmp_path / "datasets/lq.lmdb/manifest.json"
     options = {"path": {"pretrain_network_s1": "experiments/a/net.pth"}, "network_g": {"vae": ["experiments/b/vae"]}}
+    options["datasets"] = {"train": {"dataroot_gt": "datasets/gt", "dataroot_lq": "datasets/lq.lmdb"}}
     found = set()
-    for file, content in ((start, "1"), (vae, "1"), (start, "2"), (vae, "2")):
+    files = (start, vae, image, lmdb)
+    for file, content in [*((file, "1") for file in files), *((file, "2") for file in files)]:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(content)
         found.add(command._hash_inputs(options))
-    assert len(found) == 4
+    (lmdb.parent / "data.mdb").write_text("3")
+    assert command._hash_inputs(options) in found and len(found) == 8
 
 
 def test_an_autoencoder_is_exported_once(tmp_path, monkeypatch):
@@ -86,7 +89,7 @@ def test_an_autoencoder_is_exported_once(tmp_path, monkeypatch):
     assert ran[0][ran[0].index("-i") + 1] == weights
 
 
-def test_twins_are_trained_side_by_side_and_share_the_cores(tmp_path, monkeypatch):
+def test_rivals_are_trained_side_by_side_and_share_the_cores(tmp_path, monkeypatch):
     environments = []
     monkeypatch.setattr(command, "_train", lambda file, threads=None: command._run("x.py", file, threads=threads) or 1)
     monkeypatch.setattr(command.subprocess, "run", lambda *_, env, **__: environments.append(env["OMP_NUM_THREADS"]))
@@ -99,25 +102,56 @@ def test_twins_are_trained_side_by_side_and_share_the_cores(tmp_path, monkeypatc
 
 
 @pytest.mark.parametrize("method", [None, *METHODS])
-def test_twins_differ_by_the_loss_alone(repository, method):
-    """All that a demo trains and shows is there; twins have the same iterations and start."""
+def test_what_a_demo_trains_and_shows_is_there(repository, method):
+    """Rivals have the same iterations, seed and data, and no stage builds on one of its group."""
     shown = METHODS[method] if method else FIRST
     files = {file: load_options(repository / "options" / "demo" / file) for file in shown.stages}
     assert set(shown.shown.values()) <= set(files) and set(shown.shown) <= set(shown.titles)
+    assert set(shown.metrics) <= set(SPECS) and all(map(callable, map(find_extra, shown.extras)))
     assert len({options["name"] for options in files.values()}) == len(files)
     groups = shown.find_groups()
-    assert [file for group in groups for file in group] == list(shown.stages)
+    assert sorted(file for group in groups for file in group) == sorted(shown.stages)
     assert not any(
         f"experiments/{files[a]['name']}/" in json.dumps(files[b]) for group in groups for a in group for b in group
     )
-    if shown.twins:
-        base, ssl = ({**files[shown.shown[twin]]} for twin in shown.twins)
-        terms = [options["train"].pop("losses") for options in (base, ssl)]
-        losses = [{name: term for name, term in each.items() if term} for each in terms]  # ~ takes a term back
-        added = set(losses[1]) - set(losses[0])
-        assert "SelfSimilarityLoss" in {losses[1][name]["type"] for name in added}
-        assert {name: losses[1][name] for name in losses[0]} == losses[0]
-        for options in (base, ssl):
-            del options["name"]
-            options["train"].pop("decoded", None)
-        assert base == ssl
+    if shown.rivals:
+        one, other = (files[shown.shown[name]] for name in shown.rivals)
+        for value in (lambda options: options["train"]["total_iter"], lambda options: options["manual_seed"]):
+            assert value(one) == value(other)
+
+
+@pytest.mark.parametrize("method", [None, "diffir", "resshift", "stablesr"])
+def test_rivals_differ_by_the_self_similarity_loss_alone(repository, method):
+    shown = METHODS[method] if method else FIRST
+    base, ssl = (load_options(repository / "options" / "demo" / shown.shown[name]) for name in shown.rivals)
+    terms = [options["train"].pop("losses") for options in (base, ssl)]
+    losses = [{name: term for name, term in each.items() if term} for each in terms]  # ~ takes a term back
+    added = set(losses[1]) - set(losses[0])
+    assert "SelfSimilarityLoss" in {losses[1][name]["type"] for name in added}
+    assert {name: losses[1][name] for name in losses[0]} == losses[0]
+    for options in (base, ssl):
+        del options["name"]
+        options["train"].pop("decoded", None)
+    assert base == ssl
+
+
+def test_sfd_and_its_rival_differ_by_the_discriminator_alone(repository):
+    """Both are trained with the same optimiser, and count as much."""
+    shown, judges = METHODS["sfd"], []
+    files = [load_options(repository / "options" / "demo" / shown.shown[name]) for name in shown.rivals]
+    for options, network, term in zip(files, ("d", "d_feat"), ("l_g_gan", "l_g_feat"), strict=True):
+        train = options["train"]
+        judges.append((train.pop(f"optim_{network}"), train["losses"].pop(term)["loss_weight"]))
+        assert options.pop(f"network_{network}") and options.pop("name")
+        train["losses"] = {name: entry for name, entry in train["losses"].items() if entry}
+        options["train"] = {name: entry for name, entry in train.items() if entry is not None}
+    assert files[1].pop("clip") and files[1].pop("network_d") is None
+    assert judges[0] == judges[1] and files[0] == files[1]
+
+
+def test_lgcaa_and_its_rival_differ_by_the_attention_alone(repository):
+    shown = METHODS["lgcaa"]
+    files = [load_options(repository / "options" / "demo" / shown.shown[name]) for name in shown.rivals]
+    modes = [options["network_g"].pop("lgcaa")["mode"] for options in files]
+    assert modes == ["none", "full"] and len({options.pop("name") for options in files}) == 2
+    assert files[0] == files[1]

@@ -8,7 +8,7 @@ from prismsr.tools.reporting import page as report_page
 from prismsr.tools.reporting.page import clean
 
 import pytest
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from report_case import STRANGE, make_page, metric, write_evaluation
 
 URL_ATTRIBUTES = {"src", "href", "srcset", "action", "data", "poster", "formaction", "cite", "background", "xlink:href"}
@@ -71,6 +71,24 @@ def test_equal_input_gives_equal_bytes(tree, experiments):
     first = (tree / "page.html").read_bytes()
     make_page(tree, "--experiments", experiments)
     assert (tree / "page.html").read_bytes() == first
+
+
+def test_a_narrow_screen_cuts_nothing(tree, experiments):
+    """Measured by Chromium in a frame of 360 pixels: nothing but what scrolls by itself is wider."""
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no Chromium here")
+    names = [f"metric_{number}_with_a_name_that_no_line_can_break" for number in range(9)]
+    write_evaluation(tree, "b", {"PSNR": metric("PSNR", 29.0)}, missing=dict.fromkeys(names, "/".join(names)))
+    make_page(tree, "--experiments", experiments, "--title", "_".join(names), "--methods", "a", f"b={names[0] * 2}")
+    inner = escape((tree / "page.html").read_text(encoding="utf8"))
+    measure = "const it = this.contentDocument.documentElement; document.title = it.scrollWidth + `/` + it.scrollHeight"
+    (tree / "frame.html").write_text(f"<iframe width=360 height=800 onload='{measure}' srcdoc='{inner}'></iframe>")
+    flags = ("--headless", "--no-sandbox", "--disable-dev-shm-usage", "--dump-dom")
+    line = [chromium, *flags, f"--user-data-dir={tree / 'chromium'}", f"file://{tree / 'frame.html'}"]
+    shown = subprocess.run(line, capture_output=True, text=True, check=True).stdout
+    width, height = map(int, re.search("<title>(.*?)</title>", shown)[1].split("/"))
+    assert width <= 360 and height > 1000
 
 
 @pytest.mark.parametrize("name", ["style.css", "slider.js"])

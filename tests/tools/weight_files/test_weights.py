@@ -43,8 +43,8 @@ def test_examples_of_needs(options):
     assert tuned[0] == "file:experiments/amo_swinir_upos_x4/models/net_g_latest.pth"
     assert maker_of(tuned[0], options) == "options/amo/swinir_upos_x4.yml"
     assert {"vgg19", "metric:paq2piq", "metric:musiq"} <= set(tuned)
-    assert needs("demo/compact_gan_ssl_x4.yml") == ["file:experiments/demo_l1/models/net_g_latest.pth"]
-    assert needs("demo/sfd_tiny.yml") == needs("demo/lgcaa_tiny.yml") == []
+    assert needs("demo/gan_ssl_x4.yml") == ["file:experiments/demo_l1/models/net_g_latest.pth"]
+    assert needs("demo/sfd_tiny.yml") == needs("demo/lgcaa_start_tiny.yml") == []
     networks = [f"diffusers:{SD2_BASE}:unet", f"diffusers:{SD2_BASE}:vae", "timm:vit_base_patch16_224.dino"]
     assert needs("lgcaa/lgcaa_x4.yml") == [*networks, "alexnet", "lpips-linear"]
     assert needs("lgcaa/test_realsr.yml") == ["file:experiments/lgcaa_x4/models/net_g_latest.pth", *networks]
