@@ -10,6 +10,7 @@ from prismsr.utils.places import find_root
 from prismsr.utils.plugins import add_import, import_named
 from prismsr.utils.processes import count_cores
 from prismsr.utils.rooms import register_all
+from prismsr.utils.threads import choose_threads, watch_cores
 
 ROOT = find_root()
 """Where experiments/, results/ and relative paths start; see prismsr.utils.places."""
@@ -52,7 +53,9 @@ def command(
     expected: tuple[type[Exception], ...] = (OSError, *failures)
     try:
         if args.imports or needs_parts(args):
+            watch_cores()
             register_all()
+            choose_threads()
         import_named(args.imports)
         return run(args) or 0
     except JobError as error:

@@ -22,11 +22,11 @@ ROOMS = {
 """Rooms whose parts register themselves, and how the names of the files end that do."""
 
 
-def is_command() -> bool:
-    """Return whether this process was started as a command of tools/, not as a worker of one, which has its argv."""
+def is_command(folder: str = "tools") -> bool:
+    """Return whether this process was started as a command of a folder, not as a worker of one, which has its argv."""
     program = sys.argv[0] if sys.argv else ""
     started = program.endswith(".py") and program in sys.orig_argv
-    return started and Path(program).resolve().parent == HOME / "tools"
+    return started and Path(program).resolve().parent == HOME / folder
 
 
 def register_all() -> None:

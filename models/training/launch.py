@@ -30,6 +30,7 @@ from prismsr.utils.errors import NonFiniteError, OptionError, TrainingError, Use
 from prismsr.utils.folder_lock import folder_lock
 from prismsr.utils.options.files import save_options
 from prismsr.utils.options.problems import errors_among
+from prismsr.utils.threads import choose_threads
 
 import torch
 from basicsr.utils import get_env_info
@@ -60,6 +61,8 @@ def _main(is_train: bool, root: str | os.PathLike[str], argv: Sequence[str] | No
     first = process_rank(args.launcher) == 0
     try:
         plugins.import_named(args.imports)
+        if args.launcher == "none":  # otherwise the processes of one run would count each other
+            choose_threads()
         if len(args.opt) > 1:
             return run_several(plan(args, Path(root), is_train), args)
         return _run_one(is_train, Path(root), argv, args.opt[0])

@@ -26,8 +26,10 @@ from prismsr.models.training.validation_images import check_validation_images
 from prismsr.utils.errors import TrainingError, UserError
 from prismsr.utils.rng import rng_state, set_rng_state
 from prismsr.utils.run_record import describe_differences
+from prismsr.utils.threads import keep_threads
 from prismsr.utils.weights.files import WeightsError, read_file
 
+import torch
 from basicsr.models import build_model
 from basicsr.utils import check_resume, get_root_logger
 from basicsr.utils.dist_util import get_dist_info, master_only
@@ -227,6 +229,7 @@ class TrainingSession:
         return {
             "samples": self.feed.taken if self.feed is not None else 0,
             "data": self.data,
+            "threads": torch.get_num_threads(),
             "validated": dict(self.validated),
             "best_metric_results": getattr(self.model, "best_metric_results", {}),
         }
@@ -246,6 +249,9 @@ class TrainingSession:
         if ours.get("best_metric_results"):
             self.model.best_metric_results = ours["best_metric_results"]
         _tell_other_data(ours.get("data", {}), self.data)
+        if keep_threads(ours.get("threads")):
+            text = "This run goes on with %d threads, as it began; OMP_NUM_THREADS=N changes that, and the last digits."
+            get_root_logger().info(text, torch.get_num_threads())
         local = ours.get("local")
         if not local or ours["world_size"] != get_dist_info()[1]:
             _tell_inexact(ours)

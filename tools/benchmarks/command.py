@@ -13,6 +13,7 @@ BENCHMARKS = {
     "bsrgan": "BSRGAN's degradation, beside its steps written plainly.",
     "sfd": "An SFD training step, beside one with the vanilla U-Net discriminator.",
     "elan": "ELAN at full size with random weights, its attention fused and plain: a training step and an image.",
+    "beside": "Training steps on the CPU, alone and beside busy loops, with the chosen threads and with OpenMP's own.",
     "cuda": "A GPU: losses, training steps of the option files, sampling; tables into a file, as they come.",
     "lgcaa-full": "LGCAA at full size with random weights: a step and sampling in parts, without and with its module.",
 }

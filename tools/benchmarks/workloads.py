@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from prismsr.tools.benchmarks.beside import NETWORKS, build_steps, compare_beside
 from prismsr.tools.benchmarks.best_buddy import build_best_buddy, compare_best_buddy
 from prismsr.tools.benchmarks.bsrgan import compare_bsrgan
 from prismsr.tools.benchmarks.command import BATCH
@@ -77,12 +78,14 @@ COMPARISONS: dict[str, Callable[[Arguments], None]] = {
     "sfd": lambda args: compare_sfd(args.repeat),
     "elan": lambda args: compare_elan(args.size, args.batch or BATCH, args.repeat),
     "lgcaa-full": _compare_lgcaa_full,
+    "beside": lambda args: compare_beside(args.repeat),
     "cuda": run_cuda,
 }
 """Name of a benchmark -> the function that measures and prints."""
 WORKLOADS: dict[str, Callable[[Arguments, torch.device], Run | dict[str, Any]]] = {
     **dict.fromkeys(("ssl", "ssl-reference"), _prepare_ssl),
     **dict.fromkeys(("best-buddy", "best-buddy-whole"), _prepare_best_buddy),
+    **dict.fromkeys(NETWORKS, lambda args, device: build_steps(args.workload, crop_photographs(args.size, args.batch))),
     "esrgan-step": _prepare_esrgan_step,
     **dict.fromkeys(FILES, _prepare_sfd_step),
     **dict.fromkeys(ELAN_WORKLOADS, _prepare_elan),
