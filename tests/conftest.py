@@ -18,6 +18,16 @@ from trainings import TRAIN, LaunchServer
 pytest_plugins = ["option_files"]
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+LONGEST = {
+    *("test_resume.py", "test_distributed_training.py", "test_lgcaa_model.py", "test_spandrel_networks.py"),
+    *("test_ssl_files.py", "test_training.py", "test_adding_a_method.py", "test_prepare_kills.py"),
+    *("test_prism_sr_model.py", "test_memory.py", "test_tutorials.py", "test_sfd_iqa.py", "test_kills.py"),
+}
+"""Files of more than 20 s, run first: of two processes one would else be left with one of them at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
 @pytest.fixture(scope="session")
