@@ -19,7 +19,7 @@ from einops import rearrange
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-SIDE, GAP, HEIGHT = 192, 8, 160  # of a picture, between columns, of the tallest bar; pixels
+SIDE, GAP, HEIGHT = 128, 8, 120  # of a picture, between columns, of the tallest bar; pixels
 
 
 def show_choices(out: Path, repository: Path, shown: Demonstration) -> list[tuple[str, Path, str]]:
@@ -34,7 +34,8 @@ def show_choices(out: Path, repository: Path, shown: Demonstration) -> list[tupl
     patches = [dataset[number]["gt_versions"] for number in range(len(dataset))]
     counts = count_choices(patches, choice, options["degradation"]["gt_size"])
     names = ["original", *CLASSICAL]
-    draw_choices(patches[0], counts, names).save(out / "chosen_versions.png", optimize=True)
+    example = max(patches, key=lambda versions: versions.std(0).mean().item())
+    draw_choices(example, counts, names).save(out / "chosen_versions.png", optimize=True)
     return [("Chosen versions", out / "chosen_versions.png", describe_choices(counts, names, choice.metric.name))]
 
 
