@@ -1,15 +1,17 @@
 """Make the pictures of the documentation: `python docs/site/pictures.py NAME`; they go to docs/pictures.
 
-Some show results of trainings, which have to be there: `demo` those of `make demo`; `own_photographs` and `gan_fails`
-those of the pages' commands.
+Some show results of trainings, which have to be there: `demo`, `sfd` and `lgcaa` those of `make demo`, `make demo-sfd`
+and `make demo-lgcaa`; `own_photographs` and `gan_fails` those of the pages' commands.
 """
 
 import argparse
 import shutil
+from functools import partial
 from pathlib import Path
 
 from prismsr.functional import edge_mask, self_similarity_graph
 from prismsr.models.training.log import read_log
+from prismsr.tools.reporting.demonstrations import METHODS
 
 import numpy as np
 import torch
@@ -54,6 +56,13 @@ def draw_crops(images: dict[str, Image.Image], name: str) -> None:
 def copy_demo() -> None:
     """Take the strip of a face and an eye that the demo has drawn."""
     shutil.copyfile(ROOT / "results" / "demo" / "strip.png", PICTURES / "demo.png")
+
+
+def draw_demo(name: str) -> None:
+    """Show a crop of chelsea by all that a method's demo compares."""
+    titles = {"bicubic": "bicubic", **METHODS[name].titles, "truth": "ground truth"}
+    folder = f"results/demo_{name}/sr"
+    draw_crops({title: read(f"{folder}/{method}/chelsea.png") for method, title in titles.items()}, name)
 
 
 def make_own_photographs() -> None:
@@ -121,6 +130,7 @@ MAKERS = {
     "own_photographs": make_own_photographs,
     "self_similarity": make_self_similarity,
     "gan_fails": make_gan_fails,
+    "sfd": partial(draw_demo, "sfd"),
 }
 
 if __name__ == "__main__":
