@@ -56,7 +56,7 @@ def validate(model: BaseModel, dataloader: DataLoader, current_iter: Any, tb_log
     their wrappers are afterwards as they were. While training, rank 0 also keeps metrics.csv and draws losses.png.
     A metric that fails for an image is nan there and told by a warning; its mean is over the other images.
     With several references of an image (gt_references, (1, P, 3, H, W)), a metric that compares with GT is the mean
-    over these, then over the images.
+    over these, then over the images. Where neither images nor metrics are wanted, a training computes none.
 
     Args:
         model: a model with SRModel's methods feed_data, test and get_current_visuals.
@@ -74,6 +74,8 @@ def validate(model: BaseModel, dataloader: DataLoader, current_iter: Any, tb_log
     name, count = dataloader.dataset.opt["name"], len(dataloader.dataset)  # type: ignore[attr-defined, arg-type]
     if count == 0:
         raise DataError(f"validation set {name!r} holds no images.")
+    if model.opt["is_train"] and not save_img and not model.opt["val"].get("metrics"):
+        return
     shares = _measure(model, dataloader, current_iter, save_img)
     values = {metric: _values(shares, count, metric) for metric in model.opt["val"].get("metrics") or {}}
     counts = {metric: len(found) for metric, found in values.items() if len(found) < count}

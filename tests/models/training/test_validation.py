@@ -150,6 +150,12 @@ def test_without_metrics_images_are_saved(case, images, tmp_path):
     assert not (tmp_path / "metrics.csv").exists()
 
 
+def test_where_nothing_is_wanted_a_training_computes_nothing(case, images, tmp_path, monkeypatch):
+    model = case.make_model(case.options(tmp_path, metrics=None))
+    monkeypatch.setattr(model, "test", lambda: pytest.fail("an image was computed"))
+    validate(model, case.make_loader(images / "five"), 5, None, False)
+
+
 def test_without_gt_no_gt_of_the_training_is_used(case, images, tmp_path):
     @METRIC_REGISTRY.register()
     def calculate_number_of_images(img, img2=None, **kwargs):
