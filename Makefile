@@ -23,7 +23,7 @@ demo-amo: venv
 demo-diffusion: demo-diffir demo-resshift demo-stablesr
 
 test: venv-dev  # one thread in each process: more would wait for each other
-	OMP_NUM_THREADS=1 $(PY) -m pytest -n auto --maxprocesses 8 --dist loadfile
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 lint: venv-dev
 	$(PY) -m ruff format --check .

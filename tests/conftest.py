@@ -18,6 +18,18 @@ from trainings import TRAIN, LaunchServer
 pytest_plugins = ["option_files"]
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+LONGEST = (
+    *("test_prepare_kills.py", "test_kills.py"),  # they fork this process, as long as it is small
+    *("test_resume.py", "test_distributed_training.py", "test_lgcaa_model.py", "test_spandrel_networks.py"),
+    *("test_ssl_files.py", "test_training.py", "test_adding_a_method.py", "test_prism_sr_model.py"),
+    *("test_memory.py", "test_tutorials.py", "test_sfd_iqa.py"),
+)
+"""Files of more than 20 s, run first: of two processes one would else be left with one of them at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.name, len(places)))
 
 
 @pytest.fixture(scope="session")

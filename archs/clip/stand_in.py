@@ -2,13 +2,13 @@
 
 from prismsr.archs.clip.features import ClipFeatures
 from prismsr.archs.frozen import Frozen
-from prismsr.archs.vgg_features_arch import VGGFeatures
+from prismsr.archs.vgg_features_arch import Backbone, VGGFeatures
 from prismsr.utils.full_precision import widen
 
 import torch
 from torch import Tensor
 
-STAND_IN = "st_vgg16"
+STAND_IN: Backbone = "st_vgg16"
 """`clip.model` of the network that stands in: the anti-aliased VGG-16 of stlpips_pytorch, trained on ImageNet."""
 _LAYERS = {"relu2_2": 128, "relu3_3": 256, "relu4_3": 512}
 

@@ -104,13 +104,13 @@ def test_uncompressed_lmdb_gives_identical_batches_or_names_the_damaged_value(ro
     assert prepare_tool.main(["verify", str(raw["gt"]), "--workers", "1"]) == 1
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_batches_do_not_depend_on_workers(roots, method):
+@pytest.mark.parametrize(("method", "count"), [("fork", 2), ("spawn", 1)])
+def test_batches_do_not_depend_on_workers(roots, method, count):
     _, lmdbs = roots
     before = multiprocessing.get_start_method()
     multiprocessing.set_start_method(method, force=True)
     try:
-        with_workers = _batches(_options(lmdbs, num_worker_per_gpu=2), epochs=1)
+        with_workers = _batches(_options(lmdbs, num_worker_per_gpu=count), epochs=1)
     finally:
         multiprocessing.set_start_method(before, force=True)
     random.seed(99)

@@ -76,8 +76,8 @@ FIRST = Demonstration(
         "self-similarity loss (SSL) beside them.",
         "All are measured on three photographs that no training saw.",
     ),
-    look="L1 is clean and soft. GAN brings hair and edges back, and may invent some. Compare both with GT, and GAN "
-    "with GAN + SSL along edges that repeat.",
+    look="L1 is clean and soft. The two GANs draw edges and hair harder, and may invent some. Compare them with GT, "
+    "and with each other where something repeats: wrinkles, fur, wood.",
     stages=("l1_x4.yml", "gan_x4.yml", "gan_ssl_x4.yml"),
     shown={"l1": "l1_x4.yml", "gan": "gan_x4.yml", "gan_ssl": "gan_ssl_x4.yml"},
     titles={"l1": "L1", "gan": "GAN", "gan_ssl": "GAN + SSL"},
