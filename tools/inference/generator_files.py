@@ -1,7 +1,7 @@
 """Build generators from files: an option file and a checkpoint, or any weights that spandrel knows."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from prismsr.utils.files import hash_file
 from prismsr.utils.options.channels import find_argument
 from prismsr.utils.options.entries import check_entry, find_registered
 from prismsr.utils.options.files import LoadedOptions, load_with_lines, resolve_path, shown
-from prismsr.utils.options.problems import Problem
+from prismsr.utils.options.problems import Problem, errors_among
 from prismsr.utils.options.sections import section
 from prismsr.utils.weights.files import WeightsError, load_strictly
 from prismsr.utils.weights.network_files import fill_from_files
@@ -57,7 +57,7 @@ class Built:
 def build_from_options(file: Path, weights: Path | None, param_key: ParamKey, root: Path) -> Built:
     """Build the `network_g` of an option file with its weights; see `load_generator`."""
     loaded = load_with_lines(file)
-    _raise(fill_from_files(loaded, shown(file), root), loaded, file)
+    raise_problems(fill_from_files(loaded, shown(file), root), loaded, file)
     net = build_network_g(loaded, file)
     options = loaded.options["network_g"]
     path = weights or find_checkpoint(loaded.options, file, root)
@@ -91,16 +91,19 @@ def build_network_g(loaded: LoadedOptions, file: Path) -> nn.Module:
     Raises:
         OptionError: the section is missing, or names an unknown network or arguments; all of that at once.
     """
-    _raise(list(check_entry("arch", loaded.options.get("network_g"), "network_g")), loaded, file)
+    raise_problems(check_entry("arch", loaded.options.get("network_g"), "network_g"), loaded, file)
     arguments = dict(loaded.options["network_g"])
     net: nn.Module = find_registered("arch", arguments.pop("type"))(**arguments)
     return net
 
 
-def _raise(problems: list[Problem], loaded: LoadedOptions, file: Path) -> None:
-    if problems:
-        where = loaded.lines.get("network_g", shown(file))
-        raise OptionError("\n".join(f"{where}: {problem.key}: {problem.message}" for problem in problems))
+def raise_problems(problems: Iterable[Problem], loaded: LoadedOptions, file: Path) -> None:
+    """Raise OptionError with all the errors among the problems, if any, each with its line."""
+    if errors := errors_among(problems):
+        where = [loaded.lines.get(problem.key, loaded.lines.get("network_g", shown(file))) for problem in errors]
+        raise OptionError(
+            "\n".join(f"{line}: {error.key}: {error.message}" for line, error in zip(where, errors, strict=True))
+        )
 
 
 def find_checkpoint(options: Mapping[str, Any], file: Path, root: Path) -> Path:

@@ -4,11 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from prismsr.tools.inference.generator_files import Built, build_network_g, find_checkpoint
+from prismsr.tools.inference.generator_files import Built, build_network_g, find_checkpoint, raise_problems
 from prismsr.utils.errors import OptionError
 from prismsr.utils.files import hash_file
 from prismsr.utils.options.entries import find_registered
 from prismsr.utils.options.files import load_options, load_with_lines
+from prismsr.utils.options.named import find_model
 from prismsr.utils.options.problems import show
 from prismsr.utils.options.sections import count, section
 from prismsr.utils.rng import derive_seed
@@ -79,6 +80,8 @@ def build_from_sampling_options(file: Path, weights: Path | None, param_key: Par
     sampler = Sampler(parse_section(kind.SAMPLING, sampling, "val.sampling"), scale)
     path = weights or find_checkpoint(options, file, root)
     net: Any = build_network_g(loaded, file)
+    if (model := find_model(options)) is not None:  # what must agree beyond the network, as the tiles
+        raise_problems(model.check_options(options, "", options, False), loaded, file)
     if net.sections.get("base", {}).get("frozen_dtype", "float32") != "float32" and sampler.options.amp is None:
         raise OptionError(f"{file}: val.sampling.amp: is required with network_g.base.frozen_dtype below float32")
     state, key = state_dict(path, param_key)

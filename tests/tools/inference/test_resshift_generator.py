@@ -17,7 +17,7 @@ def _read(path):
     return torch.from_numpy(read_image(path)[..., ::-1].copy()).permute(2, 0, 1)[None].float() / 255
 
 
-def test_published_files_are_converted_and_sampled(tmp_path, monkeypatch):
+def test_published_files_are_converted_and_sampled(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(command, "ROOT", tmp_path)
     net = case.make_net()
     torch.save(case.published_vq(net.vae, case.VQOptions.model_validate(case.VQ)), tmp_path / "vq.pth")
@@ -37,3 +37,7 @@ def test_published_files_are_converted_and_sampled(tmp_path, monkeypatch):
         sampler = Sampler(ResShiftSampling(tile=32, tile_overlap=16), 2)
         wanted = sampler(net, lq, torch.Generator().manual_seed(derive_seed(lq, 5)))
         assert found.shape == wanted.shape and (found - wanted).abs().max() < 0.6 / 255
+    file.write_text(yaml.safe_dump({**options, "val": {"sampling": {"tile": 18}}}))  # not of whole windows
+    capsys.readouterr()
+    assert infer.main([*done, "--device", "cpu", "--overwrite"]) == 2
+    assert "val.sampling.tile" in capsys.readouterr().err
