@@ -92,7 +92,7 @@ def _draw_maps(
     titles: Sequence[str],
 ) -> None:
     """Draw a row for each image: GT, both errors, and the second minus the first."""
-    figure = Figure(figsize=(11, 2.9 * len(maps)), dpi=90, layout="constrained")
+    figure = Figure(figsize=(11, 2.3 * len(maps)), dpi=90, layout="constrained")
     rows = figure.subplots(len(maps), 4, squeeze=False)
     for row, (name, pair) in zip(rows, maps.items(), strict=True):
         row[0].imshow(truths[name][..., ::-1])
