@@ -131,6 +131,7 @@ MAKERS = {
     "self_similarity": make_self_similarity,
     "gan_fails": make_gan_fails,
     "sfd": partial(draw_demo, "sfd"),
+    "lgcaa": partial(draw_demo, "lgcaa"),
 }
 
 if __name__ == "__main__":
