@@ -1,7 +1,7 @@
 """Make the pictures of the documentation: `python docs/site/pictures.py NAME`; they go to docs/pictures.
 
-Some show results of trainings, which have to be there: `demo`, `sfd` and `lgcaa` those of `make demo`, `make demo-sfd`
-and `make demo-lgcaa`; `own_photographs` and `gan_fails` those of the pages' commands.
+Some show results of trainings, which have to be there: `demo`, `sfd`, `lgcaa`, and `amo_choices` and `amo_lora` those of
+`make demo`, `make demo-sfd`, `make demo-lgcaa`, and `make demo-amo`; `own_photographs` and `gan_fails` those of the pages' commands.
 """
 
 import argparse
@@ -53,9 +53,9 @@ def draw_crops(images: dict[str, Image.Image], name: str) -> None:
     save(figure, name)
 
 
-def copy_demo() -> None:
-    """Take the strip of a face and an eye that the demo has drawn."""
-    shutil.copyfile(ROOT / "results" / "demo" / "strip.png", PICTURES / "demo.png")
+def copy_result(file: str, name: str) -> None:
+    """Take a picture that a demo has drawn; a strip shows a face and an eye."""
+    shutil.copyfile(ROOT / "results" / file, PICTURES / f"{name}.png")
 
 
 def draw_demo(name: str) -> None:
@@ -126,12 +126,14 @@ def make_gan_fails() -> None:
 
 
 MAKERS = {
-    "demo": copy_demo,
+    "demo": partial(copy_result, "demo/strip.png", "demo"),
     "own_photographs": make_own_photographs,
     "self_similarity": make_self_similarity,
     "gan_fails": make_gan_fails,
     "sfd": partial(draw_demo, "sfd"),
     "lgcaa": partial(draw_demo, "lgcaa"),
+    "amo_choices": partial(copy_result, "demo_amo/chosen_versions.png", "amo_choices"),
+    "amo_lora": partial(copy_result, "demo_lora/strip.png", "amo_lora"),
 }
 
 if __name__ == "__main__":
