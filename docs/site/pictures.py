@@ -1,7 +1,7 @@
 """Make the pictures of the documentation: `python docs/site/pictures.py NAME`; they go to docs/pictures.
 
-Some show results of trainings, which have to be there: `demo`, `sfd`, `lgcaa`, `amo_choices` and `amo_lora` those of the
-demos, `own_photographs` and `gan_fails` those of the pages' commands.
+Some show results of trainings, which have to be there: `demo`, `sfd`, `lgcaa`, `amo_choices` and `amo_lora` those of
+the demos, `own_photographs` and `gan_fails` those of the pages' commands.
 """
 
 import argparse
