@@ -1,5 +1,6 @@
 """Fixtures for all rooms: real photographs, random VGG19 weights, quiet torch."""
 
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -17,6 +18,9 @@ from trainings import TRAIN, LaunchServer
 
 pytest_plugins = ["option_files"]
 
+signal.signal(
+    signal.SIGINT, signal.default_int_handler
+)  # a job in the background ignores it, and so would its children
 REPOSITORY = Path(__file__).resolve().parents[1]
 LONGEST = (
     *("test_prepare_kills.py", "test_kills.py"),  # they fork this process, as long as it is small

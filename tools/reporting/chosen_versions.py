@@ -15,7 +15,6 @@ from prismsr.utils.options.files import load_options
 
 import numpy as np
 import torch
-from einops import rearrange
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
@@ -49,7 +48,7 @@ def count_choices(patches: Iterable[Tensor], choice: GTChoice, side: int) -> lis
     """
     counts = torch.zeros(0, dtype=torch.long)
     for versions in patches:
-        crops = rearrange(versions, "v c (y h) (x w) -> (y x) v c h w", h=side, w=side)
+        crops = versions.unfold(2, side, side).unfold(3, side, side).permute(2, 3, 0, 1, 4, 5).flatten(0, 1)
         chosen = choice(crops, torch.ones(crops.shape[:2], dtype=torch.bool))
         found = chosen.bincount(minlength=len(versions))
         counts = found if not len(counts) else counts + found

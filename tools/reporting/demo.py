@@ -27,6 +27,7 @@ from prismsr.tools.reporting.tables import format_number
 from prismsr.utils.errors import JobError
 from prismsr.utils.images import decode_image, write_png_atomic
 from prismsr.utils.options.files import load_options
+from prismsr.utils.processes import count_cores
 from prismsr.utils.tables import markdown_table
 
 import numpy as np
@@ -72,7 +73,9 @@ def write_report(repository: Path, out: Path, shown: Demonstration, folder: Path
     methods = ["bicubic", *option_files]
     specs = {name: SPECS[name] for name in shown.metrics}
     measured = {
-        method: evaluate_folder(out / "sr" / method, gt, list(specs.values()), out / "evaluation" / method, 1, "cpu")
+        method: evaluate_folder(
+            out / "sr" / method, gt, list(specs.values()), out / "evaluation" / method, count_cores(), "cpu"
+        )
         for method in methods
     }
     truths = shutil.copytree(gt, out / "sr" / "truth", dirs_exist_ok=True)
