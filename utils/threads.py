@@ -1,8 +1,8 @@
 """Threads of a computation on the CPU beside other jobs: as many as cores are idle, and little turning in circles.
 
 OpenMP's threads wait for each other by turning in a loop. Where another job has their core, those that run turn for
-those that do not. So a computation takes the cores that others leave, and turns for a short time only. OMP_NUM_THREADS,
-OMP_WAIT_POLICY and GOMP_SPINCOUNT of the user are kept. torch is not imported here.
+those that do not. So a computation takes the cores that others leave, and turns for a short time only where others run
+already. OMP_NUM_THREADS, OMP_WAIT_POLICY and GOMP_SPINCOUNT of the user are kept. torch is not imported here.
 """
 
 import os
@@ -13,15 +13,16 @@ from pathlib import Path
 from prismsr.utils.processes import count_cores
 
 SPINS = 1000
-"""Turns before a waiting thread sleeps, a few microseconds; libgomp's own 300,000 gain nothing alone."""
-_COUNTERS = Path("/proc/stat")
+"""Turns before a waiting thread sleeps, a few microseconds; alone libgomp's own 300,000 are up to a quarter faster."""
+LOOKS = 5
+_COUNTERS, _LOAD = Path("/proc/stat"), Path("/proc/loadavg")
 _begun: list[tuple[float, float, float]] = []
 """When the watch began: seconds, seconds that all processes had used of the cores, and this one."""
 
 
 def watch_cores() -> None:
-    """Begin to watch what others use of the cores, and limit turning; before torch is loaded, or it has no effect."""
-    if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys():
+    """Begin to watch what others use of the cores; limit turning where they do. torch must not be loaded before."""
+    if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys() and _others_run():
         os.environ["GOMP_SPINCOUNT"] = str(SPINS)
     if _COUNTERS.is_file() and not _begun:
         _begun.append(_read_use())
@@ -73,6 +74,15 @@ def keep_threads(number: int | None) -> bool:
         return False
     torch.set_num_threads(number)
     return True
+
+
+def _others_run() -> bool:
+    for _ in range(LOOKS if _LOAD.is_file() else 0):  # some process runs for a moment now and then
+        running = int(_LOAD.read_text(encoding="ascii").split()[3].partition("/")[0])
+        if running <= 1:  # this one
+            return False
+        time.sleep(0.01)
+    return _LOAD.is_file()
 
 
 def _read_use() -> tuple[float, float, float]:

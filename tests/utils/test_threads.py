@@ -10,6 +10,8 @@ from prismsr.utils import threads
 import pytest
 import torch
 
+_others_run = threads._others_run
+
 
 @pytest.fixture
 def machine(monkeypatch):
@@ -19,6 +21,7 @@ def machine(monkeypatch):
         monkeypatch.delenv(name)
     numbers = []
     monkeypatch.setattr(threads, "_begun", [])
+    monkeypatch.setattr(threads, "_others_run", lambda: True)
     monkeypatch.setattr(threads, "count_cores", lambda: 8)
     monkeypatch.setattr(torch, "set_num_threads", numbers.append)
     monkeypatch.setattr(torch, "get_num_threads", lambda: numbers[-1] if numbers else 8)
@@ -58,6 +61,15 @@ def test_threads_of_the_user_and_on_a_gpu_are_kept(machine, monkeypatch):
     _watch(monkeypatch, 40, 0)
     assert not threads.keep_threads(3)
     assert machine == []
+
+
+@pytest.mark.parametrize(("running", "limited"), [("4/200", True), ("1/200", False)])
+def test_turning_is_limited_where_others_run(machine, monkeypatch, tmp_path, running, limited):
+    monkeypatch.setattr(threads, "_others_run", _others_run)
+    monkeypatch.setattr(threads, "_LOAD", tmp_path / "loadavg")
+    (tmp_path / "loadavg").write_text(f"3.10 2.00 1.00 {running} 4711\n")
+    threads.watch_cores()
+    assert ("GOMP_SPINCOUNT" in os.environ) == limited
 
 
 def test_without_a_watch_nothing_is_chosen(machine):
