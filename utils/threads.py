@@ -9,12 +9,14 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from prismsr.utils.processes import count_cores
 
 SPINS = 1000
 """Turns before a waiting thread sleeps, a few microseconds; alone libgomp's own 300,000 are up to a quarter faster."""
 LOOKS = 5
+"""How often, 10 ms apart, others have to be running: some process runs for a moment now and then."""
 _COUNTERS, _LOAD = Path("/proc/stat"), Path("/proc/loadavg")
 _begun: list[tuple[float, float, float]] = []
 """When the watch began: seconds, seconds that all processes had used of the cores, and this one."""
@@ -35,7 +37,7 @@ def choose_threads() -> None:
     watch has not begun.
     """
     torch = sys.modules.get("torch")
-    if torch is None or not _begun or "OMP_NUM_THREADS" in os.environ or torch.cuda.is_available():
+    if torch is None or not _begun or _are_given(torch):
         return
     torch.set_num_threads(count_idle(*(now - then for now, then in zip(_read_use(), _begun[0], strict=True))))
 
@@ -70,19 +72,25 @@ def keep_threads(number: int | None) -> bool:
     import torch
 
     number = min(number or torch.get_num_threads(), count_cores())
-    if "OMP_NUM_THREADS" in os.environ or torch.cuda.is_available() or number == torch.get_num_threads():
+    if _are_given(torch) or number == torch.get_num_threads():
         return False
     torch.set_num_threads(number)
     return True
 
 
+def _are_given(torch: Any) -> bool:
+    return "OMP_NUM_THREADS" in os.environ or bool(torch.cuda.is_available())
+
+
 def _others_run() -> bool:
-    for _ in range(LOOKS if _LOAD.is_file() else 0):  # some process runs for a moment now and then
+    if not _LOAD.is_file():
+        return False
+    for _ in range(LOOKS):
         running = int(_LOAD.read_text(encoding="ascii").split()[3].partition("/")[0])
         if running <= 1:  # this one
             return False
         time.sleep(0.01)
-    return _LOAD.is_file()
+    return True
 
 
 def _read_use() -> tuple[float, float, float]:

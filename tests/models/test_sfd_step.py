@@ -6,16 +6,9 @@ import pytest
 import torch
 from basicsr.models import build_model
 from basicsr.utils import set_random_seed
+from clip_tiny import CLIP
 from torch.nn import functional as F
 
-CLIP = {
-    "pretrained": None,
-    "config": {
-        "embed_dim": 16,
-        "vision_cfg": {"layers": [1, 1, 1, 1], "width": 8},
-        "text_cfg": {"width": 16, "heads": 2, "layers": 1},
-    },
-}
 FEAT = {"type": "AdversarialLoss", "discriminator": "d_feat", "features": "clip", "loss_weight": 0.1}
 TEXT = {"type": "AdversarialLoss", "discriminator": "d_tg", "features": "clip", "loss_weight": 0.1}
 NETWORKS = {

@@ -15,6 +15,7 @@ from typing import Any
 from prismsr.tools.reporting.demonstrations import FIRST, METHODS
 from prismsr.utils.command_line import ROOT, fail
 from prismsr.utils.files import set_aside
+from prismsr.utils.processes import count_cores
 
 DATA = ROOT / "datasets" / "demo"
 OPTIONS = ROOT / "options" / "demo"
@@ -68,7 +69,7 @@ def _train_at_once(files: Sequence[str]) -> list[float]:
     """
     if len(files) == 1:
         return [_train(OPTIONS / files[0])]
-    threads = max(1, (os.cpu_count() or 1) // len(files))
+    threads = max(1, count_cores() // len(files))
     with ThreadPoolExecutor(len(files)) as pool:
         return list(pool.map(lambda file: _train(OPTIONS / file, threads), files))
 

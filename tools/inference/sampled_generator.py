@@ -9,7 +9,7 @@ from prismsr.utils.errors import OptionError
 from prismsr.utils.files import hash_file
 from prismsr.utils.options.entries import find_registered
 from prismsr.utils.options.files import load_options, load_with_lines
-from prismsr.utils.options.named import find_model
+from prismsr.utils.options.named import Named, ask_hook, find_model
 from prismsr.utils.options.problems import show
 from prismsr.utils.options.sections import count, section
 from prismsr.utils.rng import derive_seed
@@ -80,8 +80,8 @@ def build_from_sampling_options(file: Path, weights: Path | None, param_key: Par
     sampler = Sampler(parse_section(kind.SAMPLING, sampling, "val.sampling"), scale)
     path = weights or find_checkpoint(options, file, root)
     net: Any = build_network_g(loaded, file)
-    if (model := find_model(options)) is not None:  # what must agree beyond the network, as the tiles
-        raise_problems(model.check_options(options, "", options, False), loaded, file)
+    model = Named(find_model(options), options, "")  # its hook compares what must agree beyond the network, as tiles
+    raise_problems(ask_hook(model, options, False), loaded, file)
     if net.sections.get("base", {}).get("frozen_dtype", "float32") != "float32" and sampler.options.amp is None:
         raise OptionError(f"{file}: val.sampling.amp: is required with network_g.base.frozen_dtype below float32")
     state, key = state_dict(path, param_key)

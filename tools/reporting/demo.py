@@ -69,18 +69,10 @@ def write_report(repository: Path, out: Path, shown: Demonstration, folder: Path
     val = load_options(next(iter(option_files.values())))["datasets"]["val"]
     gt, lq = (repository / val[root] for root in ("dataroot_gt", "dataroot_lq"))
     _make_images(repository, out, option_files, lq)
-    titles = {"bicubic": "bicubic", **shown.titles}
+    titles = {"bicubic": "bicubic", **shown.titles, "truth": GT}
     methods = ["bicubic", *option_files]
     specs = {name: SPECS[name] for name in shown.metrics}
-    measured = {
-        method: evaluate_folder(
-            out / "sr" / method, gt, list(specs.values()), out / "evaluation" / method, count_cores(), "cpu"
-        )
-        for method in methods
-    }
-    truths = shutil.copytree(gt, out / "sr" / "truth", dirs_exist_ok=True)
-    finite = [spec for name, spec in specs.items() if name != "psnr_y"]  # which is infinite
-    measured["truth"], titles["truth"] = evaluate_folder(truths, gt, finite, out / "evaluation" / "truth", 1, "cpu"), GT
+    measured = _measure(out, methods, gt, specs)
     report = {**collect_figures(measured, specs), "seconds": seconds, "commit": _read_commit(repository)}
     (out / "report.json").write_text(json.dumps(report, indent=2) + "\n")
     found = [] if shown.rivals is None else [compare_rivals(report["mean"], shown.rivals, titles)]
@@ -108,6 +100,17 @@ def write_report(repository: Path, out: Path, shown: Demonstration, folder: Path
     draw_comparison(compare(group, replace(options, side=CROP), [])).save(out / "comparison.png")
     few = replace(options, side=CROP, places=STRIP, max_images=len(STRIP))
     draw_comparison(compare(group, few, []), zoom=2).save(out / "strip.png", optimize=True)
+
+
+def _measure(out: Path, methods: Sequence[str], gt: Path, specs: Mapping[str, MetricSpec]) -> dict[str, Summary]:
+    """Evaluate the images of each method below OUT/sr; last GT itself, "truth", without PSNR, which is infinite."""
+    shutil.copytree(gt, out / "sr" / "truth", dirs_exist_ok=True)
+    finite = [spec for name, spec in specs.items() if name != "psnr_y"]
+    wanted = {**{method: list(specs.values()) for method in methods}, "truth": finite}
+    return {
+        method: evaluate_folder(out / "sr" / method, gt, chosen, out / "evaluation" / method, count_cores(), "cpu")
+        for method, chosen in wanted.items()
+    }
 
 
 def collect_figures(measured: Mapping[str, Summary], specs: Mapping[str, MetricSpec]) -> dict[str, Any]:

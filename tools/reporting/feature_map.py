@@ -11,8 +11,7 @@ from prismsr.archs.clip.clip_arch import Clip
 from prismsr.archs.feat_d_arch import FeatD
 from prismsr.metrics.tensors import make_metric_tensor
 from prismsr.tools.reporting.demonstrations import Demonstration
-from prismsr.tools.reporting.evaluations import read_results
-from prismsr.tools.reporting.images import GT, ImageSet
+from prismsr.tools.reporting.images import GT, read_images
 from prismsr.utils.files import write_figure
 from prismsr.utils.options.files import load_options
 from prismsr.utils.weights.files import load_strictly, network_weights
@@ -47,10 +46,7 @@ def draw_feature_maps(out: Path, repository: Path, shown: Demonstration) -> list
     name = shown.rivals[1]
     title = shown.titles[name]
     clip, feat_d = load_judge(repository, repository / "options" / "demo" / shown.shown[name])
-    (group,) = read_results(out / "evaluation", [f"{name}={title}"], [])
-    images = ImageSet(group, (repository,), None, [])
-    found = {image: images.add_others(image, images.read_methods(image)) for image in images.list_names()}
-    pairs = {image: {kind: pixels[kind] for kind in (title, GT)} for image, pixels in found.items()}
+    pairs = read_images(out / "evaluation", {name: title}, repository)
     maps = {
         image: {kind: map_logits(clip, feat_d, pixels) for kind, pixels in pair.items()}
         for image, pair in pairs.items()

@@ -7,7 +7,7 @@ from prismsr.data.images.source import FolderSource
 from prismsr.data.test_sets.sets import TEST_SETS
 from prismsr.metrics.images import read_bgr
 from prismsr.tools.evaluation.matching import SEPARATOR, find_common_suffix, find_group
-from prismsr.tools.reporting.evaluations import Group
+from prismsr.tools.reporting.evaluations import Group, read_results
 from prismsr.utils.errors import DataError, UserError
 from prismsr.utils.images import IMAGE_SUFFIXES
 
@@ -16,6 +16,22 @@ from numpy.typing import NDArray
 
 Image = NDArray[np.uint8]
 GT, LQ = "GT", "LQ"
+
+
+def read_images(results: Path, titles: Mapping[str, str], base: Path) -> dict[str, dict[str, Image]]:
+    """Read the images of a data set that all these methods have, with GT.
+
+    Args:
+        results: folder of the evaluations.
+        titles: what a method is called, by its folder there.
+        base: folder that relative paths of the summaries may start from.
+
+    Returns:
+        Image -> title or GT -> (H, W, 3) BGR.
+    """
+    (group,) = read_results(results, [f"{name}={title}" for name, title in titles.items()], [])
+    images = ImageSet(group, (base,), None, [])
+    return {name: images.add_others(name, images.read_methods(name)) for name in images.list_names()}
 
 
 class ImageSet:

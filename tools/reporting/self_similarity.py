@@ -11,8 +11,7 @@ from prismsr.losses.edges import edge_mask
 from prismsr.losses.self_similarity.self_similarity_loss import self_similarity_graph, self_similarity_loss
 from prismsr.metrics.tensors import make_metric_tensor
 from prismsr.tools.reporting.demonstrations import Demonstration
-from prismsr.tools.reporting.evaluations import read_results
-from prismsr.tools.reporting.images import GT, ImageSet
+from prismsr.tools.reporting.images import GT, read_images
 from prismsr.utils.files import write_figure
 
 import numpy as np
@@ -68,10 +67,7 @@ def draw_graph_errors(out: Path, repository: Path, shown: Demonstration) -> list
     """Draw the error of the self-similarity graph of both rivals; see `Demonstration.extras`."""
     assert shown.rivals is not None
     titles = [shown.titles[name] for name in shown.rivals]
-    named = [f"{name}={title}" for name, title in zip(shown.rivals, titles, strict=True)]
-    (group,) = read_results(out / "evaluation", named, [])
-    images = ImageSet(group, (repository,), None, [])
-    found = {name: images.add_others(name, images.read_methods(name)) for name in images.list_names()}
+    found = read_images(out / "evaluation", dict(zip(shown.rivals, titles, strict=True)), repository)
     maps = {name: [map_graph_error(image[title], image[GT]) for title in titles] for name, image in found.items()}
     first, second = (np.concatenate([pair[number].ravel() for pair in maps.values()]) for number in (0, 1))
     nearer = np.mean(second[~np.isnan(second)] < first[~np.isnan(first)])

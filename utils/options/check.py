@@ -16,7 +16,7 @@ from typing import Any, Literal
 from prismsr.utils.names import did_you_mean
 from prismsr.utils.options.entries import FROM, check_entry, check_metric, find_registered, registered_names
 from prismsr.utils.options.files import resolve_path
-from prismsr.utils.options.named import dataset_schema, model_schema, named_parts
+from prismsr.utils.options.named import ask_hook, dataset_schema, model_schema, named_parts
 from prismsr.utils.options.problems import Problem, errors_among, join, show
 from prismsr.utils.options.rules import RULES
 from prismsr.utils.options.schema import (
@@ -106,13 +106,12 @@ class _Check:
         yield from found
         wrong = errors_among(found)
         for part in named_parts(self.opt, self.is_train):
-            if hasattr(part.target, "check_options"):
-                try:
-                    yield from part.target.check_options(part.entry, part.key, self.opt, self.is_train)
-                except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError):
-                    # a hook may take types for granted, of its entry or of what it compares: what is wrong is told
-                    if not wrong:
-                        raise
+            try:
+                yield from ask_hook(part, self.opt, self.is_train)
+            except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError):
+                # a hook may take types for granted, of its entry or of what it compares: what is wrong is told
+                if not wrong:
+                    raise
 
     def _of_sections(self) -> Iterator[Problem]:
         yield from self._top()

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 from prismsr.utils.names import nearest
 from prismsr.utils.options.basicsr_tables import DATASETS, MODELS
 from prismsr.utils.options.entries import find_registered, registered_names
-from prismsr.utils.options.problems import join
+from prismsr.utils.options.problems import Problem, join
 from prismsr.utils.options.schema import DatasetOptions, TrainOptions, entry_kind
 from prismsr.utils.options.sections import section
 
@@ -52,6 +52,12 @@ def named_parts(opt: Mapping[str, Any], is_train: bool) -> Iterator[Named]:
     if is_train:
         yield from named_losses(opt)
     yield from _registered("metric", section(opt, "val", "metrics"), "val.metrics")
+
+
+def ask_hook(part: Named, opt: Mapping[str, Any], is_train: bool) -> Iterator[Problem]:
+    """Yield what the hook `check_options` of a part finds, if it has one."""
+    if hasattr(part.target, "check_options"):
+        yield from part.target.check_options(part.entry, part.key, opt, is_train)
 
 
 def named_losses(opt: Mapping[str, Any]) -> Iterator[Named]:

@@ -93,7 +93,7 @@ def test_rivals_are_trained_side_by_side_and_share_the_cores(tmp_path, monkeypat
     environments = []
     monkeypatch.setattr(command, "_train", lambda file, threads=None: command._run("x.py", file, threads=threads) or 1)
     monkeypatch.setattr(command.subprocess, "run", lambda *_, env, **__: environments.append(env["OMP_NUM_THREADS"]))
-    monkeypatch.setattr(command.os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(command, "count_cores", lambda: 8)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     assert command._train_at_once(("a.yml", "b.yml")) == [1, 1]
     monkeypatch.setenv("OMP_NUM_THREADS", "3")

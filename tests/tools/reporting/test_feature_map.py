@@ -8,16 +8,9 @@ from prismsr.tools.reporting.feature_map import draw_feature_maps, map_logits
 import numpy as np
 import torch
 import yaml
+from clip_tiny import CLIP
 from report_case import read_image
 
-CLIP = {
-    "pretrained": None,
-    "config": {
-        "embed_dim": 16,
-        "vision_cfg": {"layers": [1, 1, 1, 1], "width": 8},
-        "text_cfg": {"width": 16, "heads": 2, "layers": 1},
-    },
-}
 FEAT_D = {"channels": [32, 64, 128], "num_feat": 8}
 
 
