@@ -50,8 +50,7 @@ class AlexNetFeatures(FrozenOnImageNet):
     def forward(self, x: Tensor) -> list[Tensor]:
         """Return maps relu1 to relu5, (B, C_l, H_l, W_l), of RGB images (B, 3, H, W) in [0, 1]; differentiable to x.
 
-        Raises:
-            ValueError: a side is below 32 pixels.
+        ValueError where a side is below 32 pixels.
         """
         if min(x.shape[-2:]) < MIN_SIDE:
             raise ValueError(f"Images of {tuple(x.shape[-2:])} are too small for AlexNet: at least 32 x 32 pixels.")

@@ -111,13 +111,7 @@ class ELAN(nn.Module):
 def window_attention(query: Tensor, value: Tensor, size: int) -> Tensor:
     """Return softmax(q q^T) v over the pixels of each window of an image; the table q q^T is never held as a whole.
 
-    Args:
-        query: (B, C, H, W), with H and W multiples of the size.
-        value: the same shape.
-        size: side of the windows, pixels.
-
-    Returns:
-        The same shape.
+    Query, value and result are (B, C, H, W), with H and W multiples of the windows' side, `size` pixels.
     """
     q, v = _to_windows(query, size), _to_windows(value, size)
     attended = F.scaled_dot_product_attention(q, q, v, scale=1.0)

@@ -79,10 +79,8 @@ class FeatD(nn.Module):
     def forward(self, features: ClipFeatures | tuple[Tensor, ...]) -> Tensor:
         """Return logits (B, 1, h, w), positive where it looks real; sigmoid of them is s_ij of the paper (eq. 8).
 
-        h, w are F_m1's size with output_stride 4, twice that with 2, four times with 1.
-
-        Args:
-            features: those of CLIP, or only the three maps F_m1, F_m2, F_m3: (B, C_i, H_i, W_i), finest first.
+        h, w are F_m1's size with output_stride 4, twice that with 2, four times with 1. Features are those of CLIP, or
+        only the three maps F_m1, F_m2, F_m3: (B, C_i, H_i, W_i), finest first.
         """
         maps = features.middle if isinstance(features, ClipFeatures) else features
         if self.laterals is not None:

@@ -37,16 +37,10 @@ class FrozenOnImageNet(Frozen):
 
 
 def load_torchvision_features(build: Callable[[], Any], url: str, name: str, weights: str | None) -> nn.Sequential:
-    """Return `features` of a classification network of torchvision with its weights.
+    """Return `features` of a classification network of torchvision with its weights; `name` is for messages.
 
-    Args:
-        build: makes the network.
-        url: where its published weights are.
-        name: of the network, for messages.
-        weights: a local file of torchvision's state dict; None for torch.hub's cache, else a download.
-
-    Raises:
-        WeightsError: the weights are not at hand, or do not fit.
+    They are a local file of torchvision's state dict; None for torch.hub's cache, else a download from `url`.
+    WeightsError where they are not at hand, or do not fit.
     """
     state = load_state_dict(weights) if weights else load_torchvision_weights(url, name)
     with torch.device("meta"):  # the classifier, which has most of the parameters, is never needed

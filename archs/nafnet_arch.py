@@ -38,17 +38,11 @@ def _sliding_mean(x: Tensor, size: int, dim: int) -> Tensor:
 
 
 def local_mean(x: Tensor, window: int) -> Tensor:
-    """Mean of a square around each pixel (Test-time Local Converter, ECCV 2022).
+    """Mean of a square of `window` pixels' side around each pixel (Test-time Local Converter, ECCV 2022).
 
     Near the border the window is shifted into the image, so that it always covers `window` pixels; along a side that is
-    shorter than the window it covers the whole side.
-
-    Args:
-        x: (B, C, H, W).
-        window: side of the square, pixels.
-
-    Returns:
-        (B, C, H, W), or (B, C, 1, 1) where the square covers the whole image.
+    shorter than the window it covers the whole side. It is (B, C, H, W) as the image, or (B, C, 1, 1) where the square
+    covers the whole image.
     """
     height, width = x.shape[-2:]
     if window >= height and window >= width:
@@ -75,9 +69,7 @@ class _Mean(nn.Module):
 class NAFBlock(nn.Module):
     """Gated depthwise convolution with simplified channel attention, then a gated feed-forward part; both residual.
 
-    Args:
-        channels: of input and output.
-        window: side of the attention's mean in this block's pixels; None: the whole image.
+    `window` is the side of the attention's mean in this block's pixels; None: the whole image.
     """
 
     def __init__(self, channels: int, window: int | None = None) -> None:

@@ -20,11 +20,8 @@ LOGIT_SCALE = 100.0
 def similarity_logit(final: Tensor, positive: Tensor, negative: Tensor, logit_scale: float = LOGIT_SCALE) -> Tensor:
     """Return g = T * (cos(F_out, F_t+) - cos(F_out, F_t-)), whose sigmoid is eq. 4; (B,), at least float32.
 
-    Args:
-        final: image features F_out (B, D), normalised or not.
-        positive: text feature F_t+ of the positive prompt, (D,) or (1, D).
-        negative: text feature F_t- of the negative prompt, likewise.
-        logit_scale: T. The paper prints none, which is T = 1; 100 is CLIP's own, and CLIP-IQA's.
+    Image features F_out are (B, D), normalised or not, the text features of both prompts (D,) or (1, D). T is
+    `logit_scale`: the paper prints none, which is T = 1; 100 is CLIP's own, and CLIP-IQA's.
     """
     with torch.autocast(final.device.type, enabled=False):  # T multiplies the rounding too
         image = F.normalize(widen(final), dim=-1)
@@ -107,11 +104,8 @@ class PromptDiscriminator(nn.Module):
     def attach(self, encoder: ClipTextEncoder | None) -> "PromptDiscriminator":
         """Hand over the text encoder, which has to be on the same device as the prompts when they are used.
 
-        Prompts that start from X get their values here, unless a state dict was loaded before.
-
-        Raises:
-            ValueError: there is no encoder, its embeddings have another length than `width`, or it takes shorter
-                prompts only.
+        Prompts that start from X get their values here, unless a state dict was loaded before. ValueError where there
+        is no encoder, its embeddings have another length than `width`, or it takes shorter prompts only.
         """
         if encoder is None:
             raise ValueError("PromptDiscriminator needs CLIP's text encoder; build the Clip with text=True.")
@@ -129,13 +123,10 @@ class PromptDiscriminator(nn.Module):
         return self
 
     def text_features(self) -> Tensor:
-        """Return f_t+ and F_t-, (2, D), not normalised.
+        """Return f_t+ and F_t-, (2, D), not normalised; RuntimeError where no text encoder is attached.
 
         The text encoder runs once for given prompts: in a training step for the generator's loss, which gets the
         values, and for both halves of the discriminator's, which backpropagate through the same pass.
-
-        Raises:
-            RuntimeError: no text encoder is attached.
         """
         if not self._encoder:
             raise RuntimeError("PromptDiscriminator has no text encoder; call attach(clip.text) first.")
@@ -157,11 +148,7 @@ class PromptDiscriminator(nn.Module):
     def forward(self, features: ClipFeatures | Tensor) -> Tensor:
         """Return logits (B,), positive where the image is closer to the positive prompt; differentiable to both sides.
 
-        Args:
-            features: those of CLIP with `final`, or F_out itself, (B, D).
-
-        Raises:
-            ValueError: the features were made without `final`.
+        Features are those of CLIP with `final`, without which ValueError is raised, or F_out itself, (B, D).
         """
         final = features.final if isinstance(features, ClipFeatures) else features
         if final is None:

@@ -27,8 +27,7 @@ class RankerVGG(VGGStages):
     def forward(self, x: Tensor) -> Tensor:
         """Return scores (B, 1) of images (B, num_in_ch, H, W) in [0, 1]; lower is better, as with NIQE and PI.
 
-        Raises:
-            ValueError: a side is below 32 pixels.
+        ValueError where a side is below 32 pixels.
         """
         if min(x.shape[-2:]) < 2**_STAGES:
             raise ValueError(f"The images are {tuple(x.shape[-2:])}; the Ranker needs 32 x 32 pixels or more.")

@@ -17,11 +17,8 @@ _WIDTHS = (1, 2, 4, 8, 8, 8)
 class VGGStages(nn.Module):
     """Stages of two convolutions each, of which the second halves the image; all but the first have a batch norm.
 
-    Args:
-        num_in_ch: channels of the input.
-        num_feat: channels of the first stage.
-        stages: their number, at most six.
-        bias: whether every convolution has a bias; otherwise the first alone, which has no batch norm.
+    The first stage has `num_feat` channels; there are at most six. With `bias` every convolution has one; otherwise the
+    first alone, which has no batch norm.
     """
 
     def __init__(self, num_in_ch: int, num_feat: int, stages: int, bias: bool) -> None:
@@ -75,11 +72,7 @@ class VGGDiscriminator(VGGStages):
         self.linear2 = nn.Linear(100, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return logits (B, 1) of images (B, num_in_ch, input_size, input_size).
-
-        Raises:
-            ValueError: the images have another size.
-        """
+        """Return logits (B, 1) of images (B, num_in_ch, input_size, input_size); ValueError for another size."""
         if tuple(x.shape[-2:]) != (self.input_size, self.input_size):
             raise ValueError(f"The images are {tuple(x.shape[-2:])}; input_size is {self.input_size}.")
         features = self.linear1(self.compute_features(x).flatten(1))

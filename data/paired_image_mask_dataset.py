@@ -155,9 +155,8 @@ class PairedImageMaskDataset(Dataset):
 def _to_tensor(image: np.ndarray, color: str | None = None) -> Tensor:
     """Return a decoded image as float32 RGB (3, H, W) in [0, 1], or a mask as float32 (1, H, W) of 0 and 1.
 
-    Args:
-        image: (H, W) bool, or (H, W) grey, (H, W, 3) BGR or (H, W, 4) BGRA of 8 or 16 bits; alpha is dropped.
-        color: "y" or "gray" for (1, H, W).
+    Images are (H, W) bool, or (H, W) grey, (H, W, 3) BGR or (H, W, 4) BGRA of 8 or 16 bits; alpha is dropped. A color,
+    "y" or "gray", gives (1, H, W).
     """
     if image.dtype == bool:
         return torch.from_numpy(image[None].astype(np.float32))

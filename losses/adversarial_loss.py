@@ -117,13 +117,9 @@ class AdversarialLoss(nn.Module):
         """Accumulate the discriminator's gradients and return its figures: real and fake loss, mean logits (scalars).
 
         Real and fake parts are backpropagated one after the other, with the other class's logits detached, because DDP
-        with batch norm does not allow two forward passes before one backward (as BasicSR notes in ESRGANModel).
-
-        Args:
-            sr: generated images (B, C, H, W), or their features; no gradient goes there.
-            gt: real images of the same shape, or their features.
-            net_d: the discriminator.
-            backward: called with each half's loss; scales it, say, before it calls Tensor.backward.
+        with batch norm does not allow two forward passes before one backward (as BasicSR notes in ESRGANModel). Images
+        are as `forward`'s; they get no gradient. `backward` is called with each half's loss; it scales it, say, before
+        it calls Tensor.backward.
         """
         sr, gt = self._look(sr.detach(), gt)
         half = 0.5 if self.relativistic else 1.0

@@ -52,16 +52,9 @@ def best_buddy_loss(sr: Tensor, gt: Tensor) -> Tensor:
 
 @torch.no_grad()
 def choose_buddies(patches: Tensor, gt: Tensor) -> Tensor:
-    """Return the buddy of each patch; see `best_buddy_loss`.
+    """Return the buddies (B, N, 9 C) of patches (B, N, 9 C) of SR, of GT (B, C, H, W); see `best_buddy_loss`.
 
     The sum of both squared distances is least where c (p + g) - |c|^2 is largest, from wherever they are measured.
-
-    Args:
-        patches: (B, N, 9 C), of SR.
-        gt: (B, C, H, W).
-
-    Returns:
-        (B, N, 9 C), patches of `gt`, or of `gt` made smaller.
     """
     smaller = [F.interpolate(gt, scale_factor=scale, mode="bicubic", align_corners=False) for scale in SCALES]
     aligned = _split_patches(gt)

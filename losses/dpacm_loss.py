@@ -44,9 +44,8 @@ class _LossOnRGB(nn.Module):
     def forward(self, x_rgb: Images, gt: Tensor) -> Tensor:
         """Return scalar loss, summed over the images of a multi-scale X_RGB.
 
-        Args:
-            x_rgb: one image tensor (B, 3, H, W) or several of other sizes, about [0, 1]; gradient to these.
-            gt: RGB (B, 3, H, W) in [0, 1].
+        `x_rgb` is one image tensor (B, 3, H, W) or several of other sizes, about [0, 1]; gradient to these. GT is RGB
+        (B, 3, H, W) in [0, 1].
         """
         parts = [self.distance(image, target) for image, target in pair_with_gt(x_rgb, gt)]
         return self.loss_weight * torch.stack(parts).sum()

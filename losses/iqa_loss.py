@@ -14,11 +14,9 @@ from torch import Tensor, nn
 
 
 def iqa_loss(sr: Tensor, metric: NRMetric) -> Tensor:
-    """Return -mean over images of Q(clamp(SR, 0, 1)), Q in 0 to 100, higher better; no gradient beyond [0, 1].
+    """Return -mean over RGB images (B, 3, H, W) of Q(clamp(SR, 0, 1)), Q a differentiable metric.
 
-    Args:
-        sr: RGB (B, 3, H, W).
-        metric: differentiable.
+    Q is in 0 to 100, higher better; no gradient beyond [0, 1].
     """
     return -metric.rate(sr.clamp(0, 1)).mean()
 

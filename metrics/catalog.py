@@ -122,12 +122,10 @@ _PAPERS = {
 
 
 def find_metric(name: str, *references: Reference) -> Metric:
-    """Return the metric of this name.
+    """Return the metric of this name; dashes and underscores are alike.
 
-    Args:
-        name: dashes and underscores are alike; `pyiqa:NAME` is pyiqa's where both it and another package have a NAME;
-            the name of a function in BasicSR's registry may be given without `calculate_`.
-        references: what the caller can use; nothing for any.
+    `pyiqa:NAME` is pyiqa's where both it and another package have a NAME. The name of a function in BasicSR's registry
+    may be given without `calculate_`. `references` are what the caller can use; nothing for any.
 
     Raises:
         OptionError: there is no such metric, or it is of another kind than `references`.

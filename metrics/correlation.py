@@ -52,17 +52,9 @@ class Correlations:
 
 
 def fit_cubic(scores: ArrayLike, mos: ArrayLike) -> Vector:
-    """Return MOS as predicted by the least-squares polynomial of degree 3; it need not be monotone.
+    """Return MOS (n,) as predicted of scores (n,), n >= 5, by the least-squares cubic; it need not be monotone.
 
-    Args:
-        scores: (n,) numbers, n >= 5.
-        mos: (n,) numbers.
-
-    Returns:
-        (n,) predictions in the order of the scores.
-
-    Raises:
-        CorrelationError: as `correlate`, fewer than 5 images or 4 different scores.
+    CorrelationError as `correlate`, and for fewer than 5 images or 4 different scores.
 
     Example:
         >>> fit_cubic([1, 2, 3, 4, 5], [1, 8, 27, 64, 125]).round(6)
@@ -87,10 +79,8 @@ def evaluate_logistic4(x: ArrayLike, upper: float, lower: float, middle: float, 
 def find_logistic4(scores: ArrayLike, mos: ArrayLike) -> tuple[float, float, float, float]:
     """Return least-squares (upper, lower, middle, width) of `evaluate_logistic4`.
 
-    Upper is below lower where lower scores are better.
-
-    The search starts from max(mos), min(mos), mean(scores), std(scores) / 4. The first two change places for scores
-    that fall with MOS.
+    Upper is below lower where lower scores are better. The search starts from max(mos), min(mos), mean(scores),
+    std(scores) / 4. The first two change places for scores that fall with MOS.
 
     Raises:
         CorrelationError: as `correlate`, fewer than 5 images or 4 different scores, or no fit is found.
@@ -116,17 +106,9 @@ def find_logistic4(scores: ArrayLike, mos: ArrayLike) -> tuple[float, float, flo
 
 
 def fit_logistic4(scores: ArrayLike, mos: ArrayLike) -> Vector:
-    """Return MOS as predicted by the least-squares logistic of 4 parameters, monotone in the scores.
+    """Return MOS (n,) as predicted of scores (n,), n >= 5, by the least-squares logistic of 4 parameters, monotone.
 
-    Args:
-        scores: (n,) numbers, n >= 5.
-        mos: (n,) numbers.
-
-    Returns:
-        (n,) predictions in the order of the scores.
-
-    Raises:
-        CorrelationError: as `find_logistic4`, or the best logistic is a constant.
+    CorrelationError as `find_logistic4`, and where the best logistic is a constant.
 
     Example:
         >>> scores = [0, 1, 2, 3, 4]

@@ -62,12 +62,10 @@ def _reduce_rows(root: Features) -> Features:
 
 
 def resize(image: NDArray[np.uint8], mode: Mode) -> Tensor:
-    """Return (H, W, 3) RGB uint8 to (3, 299, 299) float32 in [0, 255].
+    """Return (H, W, 3) RGB uint8 as (3, 299, 299) float32 in [0, 255].
 
-    Args:
-        image: the image.
-        mode: "clean": PIL's bicubic of float values with antialiasing, clipped (Parmar et al., CVPR 2022);
-            "legacy_pytorch": bilinear without antialiasing, as in pytorch-fid and in BasicSR.
+    "clean" is PIL's bicubic of float values with antialiasing, clipped (Parmar et al., CVPR 2022); "legacy_pytorch"
+    bilinear without antialiasing, as in pytorch-fid and in BasicSR.
 
     Example:
         >>> resize(np.full((40, 60, 3), 7, np.uint8), "clean").unique()
@@ -84,8 +82,7 @@ def resize(image: NDArray[np.uint8], mode: Mode) -> Tensor:
 def cut(image: NDArray[np.uint8], patches: int | None) -> Iterator[NDArray[np.uint8]]:
     """Yield the whole image, or its patches of that side: from the top left, without overlap, what is over is left out.
 
-    Raises:
-        ValueError: the image is smaller than one patch.
+    ValueError where the image is smaller than one patch.
 
     Example:
         >>> [patch.shape for patch in cut(np.zeros((5, 9, 3), np.uint8), 4)]
@@ -111,15 +108,10 @@ def extract_features(
     patches: int | None = None,
     tick: Callable[[], object] = lambda: None,
 ) -> Features:
-    """Return features (n, d) of image files or of their patches.
+    """Return features (n, d) of image files or of their patches; `tick` is called after each file.
 
-    Args:
-        files: paths of the images.
-        network: images in [-1, 1], (B, 3, 299, 299), to (B, d, 1, 1) or (B, d), or a list that begins with them.
-        device: where the network is.
-        mode: see `resize`.
-        patches: see `cut`.
-        tick: called after each file.
+    The network, on the device, maps images in [-1, 1], (B, 3, 299, 299), to (B, d, 1, 1) or (B, d), or a list that
+    begins with them. See `resize` for the mode, `cut` for patches.
 
     Raises:
         DataError: an image cannot be read; ValueError: it is smaller than a patch.

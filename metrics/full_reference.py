@@ -25,11 +25,8 @@ LPIPS_ST = "lpips-st"
 class FRMetric(Frozen):
     """A frozen full-reference metric; it stays in eval mode and computes without autocast.
 
-    Args:
-        net: two batches (B, 3, H, W), RGB in [0, 1], to B values.
-        name: its name on the command line.
-        version: package and version that it comes from.
-        lower_better: whether a lower value means more alike.
+    The network maps two batches (B, 3, H, W), RGB in [0, 1], to B values. `version` is package and version that it
+    comes from. With `lower_better` a lower value means more alike.
     """
 
     def __init__(self, net: nn.Module, name: str, version: str, lower_better: bool = True) -> None:
@@ -75,12 +72,10 @@ class _UnitRange(nn.Module):
 
 
 def build_fr_metric(metric: str, **options: Any) -> FRMetric:
-    """Build a metric on the CPU.
+    """Build a metric on the CPU; see catalog.find_metric for names.
 
-    Args:
-        metric: name of a full-reference metric, see catalog.find_metric.
-        options: for "lpips-st" net: alex or vgg; for pyiqa's the arguments of the network, such as net: vgg for LPIPS,
-            and `weights`, a local file with all of the network's weights.
+    Options are, for "lpips-st", net: alex or vgg; for pyiqa's the arguments of the network, such as net: vgg for LPIPS,
+    and `weights`, a local file with all of the network's weights.
 
     Raises:
         OptionError: no such metric, options that do not suit it, or pyiqa is not installed.

@@ -14,21 +14,14 @@ Image = NDArray[np.uint8]
 
 
 def read_bgr(path: Path) -> Image:
-    """Return (H, W, 3) BGR uint8; grey is repeated, 16 bits are rounded to 8, an alpha channel is refused.
-
-    Raises:
-        DataError: the image cannot be read, or has an alpha channel.
-    """
+    """Return (H, W, 3) BGR uint8; grey is repeated, 16 bits are rounded to 8. DataError where there is alpha."""
     return eight_bit_bgr(read_image(path), str(path))
 
 
 def read_pair(sr: Image, path: Path, align: Align) -> Image:
     """Return a reference, (H, W, 3) BGR uint8 of the size of the SR image.
 
-    Args:
-        sr: the SR image.
-        path: file of the reference.
-        align: what a larger reference means: "equal": an error; "crop": it is cut at the right and the bottom.
+    Where it is larger, "equal" makes an error and "crop" cuts it at the right and the bottom.
 
     Raises:
         DataError: the reference cannot be read, or has another size.

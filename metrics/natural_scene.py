@@ -42,9 +42,8 @@ def compute_luma(images: Tensor) -> Tensor:
 def normalise_contrast(image: Tensor, window: Tensor) -> Tensor:
     """Return mean-subtracted, contrast-normalised coefficients (eq. 1 of NIQE): (x - mu) / (sigma + 1).
 
-    Args:
-        image: (B, 1, H, W), in the range of 8 bits.
-        window: (7, 7) Gaussian weights of the local mean mu and deviation sigma; edge pixels repeat beyond the border.
+    Images are (B, 1, H, W), in the range of 8 bits. The window has the (7, 7) Gaussian weights of the local mean mu and
+    deviation sigma; edge pixels repeat beyond the border.
     """
     padded = F.pad(image, (window.shape[1] // 2,) * 2 + (window.shape[0] // 2,) * 2, mode="replicate")
     kernel = window.to(image)[None, None]
@@ -108,8 +107,7 @@ def find_shape(ratio: Tensor) -> Tensor:
 def fit_aggd(values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return shape, left and right scale of asymmetric generalised Gaussians fitted by moments (eq. 4 to 7 of NIQE).
 
-    Args:
-        values: (..., n) samples; all zero gives the smallest shape and scales near 0, with a gradient of 0.
+    Samples are (..., n); all zero give the smallest shape and scales near 0, with a gradient of 0.
     """
     right, left = values.relu(), (-values).relu()
     right_square, left_square = right.square().sum(-1), left.square().sum(-1)
@@ -138,13 +136,8 @@ def describe_blocks(blocks: Tensor) -> Tensor:
 def describe_images(images: Tensor, window: Tensor) -> Tensor:
     """Return the 36 features of every 96 x 96 block, from the top left, without overlap; what is over is left out.
 
-    Args:
-        images: RGB (B, 3, H, W) in [0, 1], H and W at least 96.
-        window: see `normalise_contrast`.
-
-    Returns:
-        (B, blocks, 36) in float64, without which the counts of signs would differ between batches and devices: 18 of
-        the image itself, 18 of the image at half its size.
+    Images are RGB (B, 3, H, W) in [0, 1]. Features are (B, blocks, 36) in float64, without which the counts of signs
+    would differ between batches and devices: 18 of the image itself, 18 of the image at half its size.
 
     Raises:
         UserError: the images are too small.
@@ -190,14 +183,7 @@ class NaturalScene(nn.Module):
         self.register_buffer("whitening", whitening, persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return distances (B,), 0 or more, lower is better.
-
-        Args:
-            images: RGB (B, 3, H, W) in [0, 1], H and W at least 96.
-
-        Raises:
-            UserError: the images are too small.
-        """
+        """Return distances (B,), 0 or more, lower is better, of RGB (B, 3, H, W) in [0, 1]; UserError below 96 px."""
         offsets = describe_images(images, self.window) - self.mean
         squares = (offsets @ self.whitening).square().sum(-1)
         return (squares + _TINY).sqrt().mean(1).to(images.dtype)

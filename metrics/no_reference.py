@@ -79,11 +79,7 @@ class NRMetric(Frozen):
         return low, high
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return raw scores (B,) in float32, differentiable with respect to the images where the metric is.
-
-        Args:
-            images: RGB (B, 3, H, W) in [0, 1].
-        """
+        """Return raw scores (B,) in float32 of RGB (B, 3, H, W) in [0, 1], differentiable where the metric is."""
         with torch.autocast(images.device.type, enabled=False), _fix_draws():
             scores = self.net(images.float())
             scores = scores[0] if isinstance(scores, tuple | list) else scores
@@ -92,13 +88,8 @@ class NRMetric(Frozen):
     def rate(self, images: Tensor) -> Tensor:
         """Return scores (B,) on one scale, 0 to 100, higher is better, not clamped; MUSIQ's are its raw scores.
 
-        100 (s - low) / (high - low), turned around where lower is better.
-
-        Args:
-            images: RGB (B, 3, H, W) in [0, 1].
-
-        Raises:
-            OptionError: the metric's range is not known.
+        100 (s - low) / (high - low), turned around where lower is better, of RGB (B, 3, H, W) in [0, 1]. OptionError
+        where the metric's range is not known.
         """
         return scale_quality(self(images), self.lower_better, self.score_range)
 
@@ -150,9 +141,8 @@ def _fix_draws() -> Iterator[None]:
 class ImageFunction(nn.Module):
     """A registered function of 8-bit images; as a network it passes no gradient.
 
-    Args:
-        function: takes `img`, BGR (H, W, 3) uint8, and perhaps `img2` and `device`.
-        options: its further arguments; crop_border is 0 where it wants one and none is given.
+    It takes `img`, BGR (H, W, 3) uint8, and perhaps `img2` and `device`. Of its further arguments crop_border is 0
+    where it wants one and none is given.
     """
 
     def __init__(self, function: Callable[..., Any], options: Mapping[str, Any]) -> None:
@@ -207,8 +197,8 @@ def build_nr_metric(metric: str = "musiq", **options: Any) -> NRMetric:
     Args:
         metric: name of a no-reference metric, see catalog.find_metric.
         options: score_range: [low, high] for any; for "sfd_iqa" the arguments of calculate_sfd_iqa; for pyiqa's
-            `weights`, a local file, and the arguments of its network, such as pretrained: false for random weights;
-            for a registered function its arguments.
+            `weights`, a local file, and the arguments of its network, such as pretrained: false for random weights; for
+            a registered function its arguments.
 
     Raises:
         OptionError: no such metric, options that do not suit it, or pyiqa is not installed.

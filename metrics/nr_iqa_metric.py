@@ -66,10 +66,7 @@ def _device(device: str | None) -> str:
 def keep_metric(metric: str, options: dict[str, Any], device: str) -> NRMetric:
     """Return a metric on a device; the last few are kept, so that a further call with equal arguments is cheap.
 
-    Args:
-        metric: see build_nr_metric.
-        options: its further arguments, plain values.
-        device: torch device.
+    Options, see build_nr_metric, are plain values.
     """
     weights = Path(str(options.get("weights")))
     changed = weights.stat().st_mtime_ns if weights.is_file() else None

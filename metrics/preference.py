@@ -48,13 +48,9 @@ class Agreement:
 def judge_pairs(left: ArrayLike, right: ArrayLike, choices: ArrayLike) -> NDArray[np.float64]:
     """Return whether a metric agrees, pair by pair.
 
-    Args:
-        left: (N,) scores, higher is better, NaN where there is none.
-        right: (N,) scores of the other images.
-        choices: (N,) of LEFT, TIE, RIGHT.
-
-    Returns:
-        (N,): 1 it agrees, 0 it does not, 0.5 its scores are equal, NaN where people had a tie or a score is missing.
+    Scores of both images are (N,), higher is better, NaN where there is none; choices (N,) of LEFT, TIE, RIGHT.
+    Outcomes are (N,): 1 it agrees, 0 it does not, 0.5 its scores are equal, NaN where people had a tie or a score is
+    missing.
 
     Example:
         >>> judge_pairs([2, 1, 3], [1, 5, 3], [LEFT, LEFT, RIGHT])
@@ -87,14 +83,11 @@ def count_agreement(outcomes: ArrayLike, choices: ArrayLike) -> Agreement:
 
 
 def compute_complementarity(outcomes: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return how right each metric is where another one is wrong.
+    """Return how right each metric is where another one is wrong, of (M, N) outcomes: a row of `judge_pairs` for each.
 
-    Args:
-        outcomes: (M, N), a row of `judge_pairs` for each of M metrics.
-
-    Returns:
-        (M, M) shares, at [a, b] the mean outcome of metric b over the pairs that metric a gets wrong (outcome 0; equal
-        scores are no mistake) and b has an outcome for, NaN where there are none; and (M, M) numbers of those pairs.
+    Shares are (M, M), at [a, b] the mean outcome of metric b over the pairs that metric a gets wrong (outcome 0; equal
+    scores are no mistake) and b has an outcome for, NaN where there are none. Further return (M, M) numbers of those
+    pairs.
 
     Example:
         >>> shares, counts = compute_complementarity([[1, 0, 0], [0, 1, 0]])
@@ -148,12 +141,10 @@ class Misalignment:
 def measure_misalignment(quality: ArrayLike, labels: ArrayLike) -> Misalignment:
     """Return positive and negative misalignment of a metric, our reconstruction.
 
-    Equal scores are no misalignment. An image without a label or score is in no pair. The best of a group is the first
-    of those with the highest score, as AMO draws it; a group counts there if its labelled images all have a score.
-
-    Args:
-        quality: (N, V) scores of N groups of V images, higher is better, NaN where there is none.
-        labels: (N, V) of ORIGINAL, POSITIVE, SIMILAR, NEGATIVE, UNKNOWN.
+    Quality is (N, V) scores of N groups of V images, higher is better, NaN where there is none; labels are (N, V) of
+    ORIGINAL, POSITIVE, SIMILAR, NEGATIVE, UNKNOWN. Equal scores are no misalignment. An image without a label or score
+    is in no pair. The best of a group is the first of those with the highest score, as AMO draws it; a group counts
+    there if its labelled images all have a score.
 
     Example:
         >>> found = measure_misalignment([[2, 1, 3]], [[ORIGINAL, POSITIVE, NEGATIVE]])

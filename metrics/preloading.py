@@ -10,11 +10,7 @@ _LOADERS: dict[str, Callable[..., Any]] = {}
 
 
 def register_loader(metric: str) -> Callable[[Loader], Loader]:
-    """Return a decorator for the function that loads the networks of a registered metric from its options.
-
-    Args:
-        metric: the metric's registered name.
-    """
+    """Return a decorator for the function that loads the networks of a registered metric from its options."""
 
     def enter(function: Loader) -> Loader:
         _LOADERS[metric] = function
@@ -24,10 +20,7 @@ def register_loader(metric: str) -> Callable[[Loader], Loader]:
 
 
 def load_metrics(metrics: Mapping[str, Mapping[str, Any]]) -> None:
-    """Load the networks of all metrics that have a loader; the random generators are afterwards as they were.
-
-    Args:
-        metrics: the option file's val.metrics.
+    """Load the networks of all of val.metrics that have a loader; the random generators are afterwards as they were.
 
     Raises:
         UserError: weights are missing or do not fit, or options are wrong; from the loader.

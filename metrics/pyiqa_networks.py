@@ -53,10 +53,8 @@ def parse_range(text: str | None) -> tuple[float | None, float | None]:
 def create_pyiqa(name: str, options: Mapping[str, Any], weights: str | None = None) -> Any:
     """Return pyiqa's own object for a metric of any kind, on the CPU; its attribute `net` is the network.
 
-    Args:
-        name: pyiqa's name, such as "musiq".
-        options: arguments of the network; `pretrained: false` gives random weights where the network has that argument.
-        weights: local file of weights; None for pyiqa's own, from its cache or downloaded into it.
+    Options are the network's arguments; `pretrained: false` gives random weights where it has that argument. Weights
+    are a local file; None for pyiqa's own, from its cache or downloaded into it.
 
     Raises:
         OptionError: pyiqa is not installed, or an option does not suit the network.

@@ -17,12 +17,7 @@ Key = tuple[str, ...]
 
 
 class ScoreStore:
-    """A CSV file with a line per score: its key, and the score last. Lines with other keys stay and are not used.
-
-    Args:
-        path: the file; it is made with the first score.
-        columns: the header.
-    """
+    """A CSV file with a line per score: its key, and the score last. Lines with other keys stay and are not used."""
 
     def __init__(self, path: Path, columns: Sequence[str] = COLUMNS) -> None:
         self.path = path
@@ -32,8 +27,7 @@ class ScoreStore:
     def read(self) -> dict[Key, float]:
         """Return all scores by key; of equal keys the last, without a line that was cut off.
 
-        Raises:
-            OptionError: the file is no store of scores. One of an older version is moved to NAME.old, and said so.
+        OptionError where the file is no store of scores. One of an older version is moved to NAME.old, and said so.
         """
         if not self.path.is_file():
             return {}
@@ -67,11 +61,7 @@ class ScoreStore:
 def make_score_key(name: str, options: Mapping[str, Any], version: str, weights: str) -> str:
     """Return what a score depends on besides the images, as text; the device is no part of it.
 
-    Args:
-        name: of the metric in the catalogue.
-        options: all of them.
-        version: package and version.
-        weights: SHA-256 of the weights; "" where there are none.
+    `weights` is their SHA-256; "" where there are none.
 
     Example:
         >>> make_score_key("niqe", {"crop_border": 4}, "basicsr 1.4.2", "ab12")

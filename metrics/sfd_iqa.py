@@ -37,12 +37,10 @@ def compute_sfd_iqa(
     """Return s_d = (alpha_1 s_o + alpha_2 s_lp) * mean of sigmoid(s_ij) (eq. 8 to 10); (B,), higher is better.
 
     Args:
-        feat_logits: Feat-D's map s_ij (eq. 8), logits (B, 1, h, w); None leaves its factor out: the score is
-            s_aver = alpha_1 s_o + alpha_2 s_lp (eq. 9).
-        s_lp: similarity score with the learned prompt pair (eq. 3 and 4), (B,) in [0, 1].
-        s_o: similarity score with the fixed antonyms, (B,) in [0, 1].
-        alpha_1: weight of s_o. The paper gives none; with a sum of 1 the result stays in [0, 1].
-        alpha_2: weight of s_lp.
+        feat_logits: Feat-D's map s_ij (eq. 8), logits (B, 1, h, w); None leaves its factor out: the score is s_aver =
+            alpha_1 s_o + alpha_2 s_lp (eq. 9).
+        s_lp, s_o: similarity scores with the learned prompt pair (eq. 3 and 4) and the fixed antonyms, (B,) in [0, 1].
+        alpha_1, alpha_2: weights of s_o and s_lp. The paper gives none; with a sum of 1 the result stays in [0, 1].
 
     Raises:
         ValueError: the three do not belong to the same number of images.
@@ -65,9 +63,7 @@ def compute_sfd_iqa(
 def limit_side(images: Tensor, max_side: int | None) -> Tensor:
     """Return the same images, or, where their longer side exceeds max_side, reduced to it (bicubic with antialiasing).
 
-    Args:
-        images: (B, 3, H, W) in [0, 1]; so is the result.
-        max_side: pixels, or None for no limit.
+    Images are (B, 3, H, W) in [0, 1]; with None there is no limit.
 
     Example:
         >>> limit_side(torch.zeros(1, 3, 100, 50), 20).shape
@@ -127,14 +123,7 @@ class SFDIQA(Frozen):
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> Tensor:
-        """Return scores (B,), higher is better.
-
-        Args:
-            images: RGB (B, 3, H, W) in [0, 1], of any size of at least 32 x 32.
-
-        Raises:
-            ValueError: the images are too small.
-        """
+        """Return scores (B,), higher is better, of RGB (B, 3, H, W) in [0, 1]; ValueError below 32 x 32 pixels."""
         features = self.clip.image(limit_side(images, self.max_side))
         pairs = (self.prompts.text_features(), self.antonym_features)
         s_lp, s_o = (similarity_score(features.final, pair[0], pair[1], self.logit_scale) for pair in pairs)

@@ -34,10 +34,7 @@ def convolve_exactly() -> AbstractContextManager[None]:
 def make_metric_tensor(image: NDArray[Any], input_order: str = "HWC", crop_border: int = 0) -> Tensor:
     """Return RGB (1, 3, H, W) float32 in [0, 1] of an image as BasicSR hands it to a metric; grey is repeated.
 
-    Args:
-        image: BGR or grey in [0, 255].
-        input_order: order of its dimensions, HWC or CHW.
-        crop_border: pixels left out at each edge.
+    It is BGR or grey in [0, 255], HWC or CHW. `crop_border` pixels are left out at each edge.
 
     Example:
         >>> make_metric_tensor(np.array([[[255, 0, 51]]]), "HWC").flatten()

@@ -27,19 +27,16 @@ def open_clip() -> Any:
 def build_clip(
     pretrained: str | None = "openai", model: str = MODEL, config: Mapping[str, Any] | None = None, seed: int = 0
 ) -> Any:
-    """Return a CLIP of open_clip with a ResNet image tower, frozen and in evaluation mode.
+    """Return a CLIP of open_clip with a ResNet image tower, frozen and in evaluation mode, float32, on the CPU.
 
     Args:
-        pretrained: open_clip's tag of the weights ("openai", "yfcc15m", "cc12m" for RN50), a local file with its
-            state dict (safetensors or torch), or None for random weights.
+        pretrained: open_clip's tag of the weights ("openai", "yfcc15m", "cc12m" for RN50), a local file with its state
+            dict (safetensors or torch), or None for random weights.
         model: open_clip's name of the architecture.
-        config: changes to the architecture, laid over open_clip's own configuration, e.g.
-            {"embed_dim": 32, "vision_cfg": {"layers": [1, 1, 1, 1], "width": 8}}.
-        seed: of random weights; they are the same in each process and on each machine, and torch's generator is
-            left as it was.
-
-    Returns:
-        open_clip's CLIP, float32, on the CPU.
+        config: changes to the architecture, laid over open_clip's own configuration, e.g. {"embed_dim": 32,
+            "vision_cfg": {"layers": [1, 1, 1, 1], "width": 8}}.
+        seed: of random weights; they are the same in each process and on each machine, and torch's generator is left as
+            it was.
 
     Raises:
         ValueError: unknown model or tag, or its image tower is no ResNet.

@@ -22,12 +22,8 @@ from torch import Tensor, nn
 class ClipTextEncoder(Frozen):
     """A frozen CLIP text encoder, E_t of the paper, whose token embeddings can be replaced by learnable ones.
 
-    It computes in float32, also under autocast.
-
-    Attributes:
-        width: length of a token embedding; 512 for RN50.
-        embed_dim: length D of a text's feature; 1024 for RN50.
-        context_length: most tokens that a prompt may have; 77.
+    It computes in float32, also under autocast. A token embedding has `width` numbers (512 for RN50), a text's feature
+    `embed_dim`, D (1024); a prompt has at most `context_length` tokens, 77.
     """
 
     token_embedding: nn.Embedding
@@ -52,8 +48,7 @@ class ClipTextEncoder(Frozen):
     def tokenize(self, texts: Sequence[str]) -> Tensor:
         """Return token ids (P, n), start and end marks included, zeros behind the end; n is that of the longest text.
 
-        Raises:
-            ValueError: a text has more than context_length tokens.
+        ValueError where a text has more than context_length tokens.
         """
         tokenizer = open_clip().get_tokenizer(MODEL)
         tokens = [[tokenizer.sot_token_id, *tokenizer.encode(text), tokenizer.eot_token_id] for text in texts]

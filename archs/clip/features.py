@@ -131,15 +131,12 @@ class ClipImageEncoder(Frozen):
 
 
 def pool_attention(x: Tensor, pool: Any, pos_embedding: PosEmbedding = "none") -> Tensor:
-    """Return CLIP's attention pooling for any size: the mean of all positions looks at them and at itself.
+    """Return CLIP's attention pooling for any size, vectors (B, D): the mean of all positions looks at them and itself.
 
     Args:
         x: map of the last layer (B, C, h, w).
         pool: open_clip's AttentionPool2d, which gives the weights.
         pos_embedding: see ClipImageEncoder.
-
-    Returns:
-        Vectors (B, D).
     """
     batch, channels, height, width = x.shape
     tokens = x.flatten(2).transpose(1, 2)
@@ -157,12 +154,10 @@ def pool_attention(x: Tensor, pool: Any, pos_embedding: PosEmbedding = "none") -
 
 
 def position_rows(embedding: Tensor, size: tuple[int, int], kind: Literal["1d", "2d"]) -> Tensor:
-    """Return positional embedding (1 + s * s, C) resampled for a map of another size: (1 + h * w, C), bicubic.
+    """Return positional embedding (1 + s * s, C) resampled for a map (h, w): (1 + h * w, C), bicubic.
 
-    Args:
-        embedding: first row that of the mean, then the s x s grid.
-        size: (h, w).
-        kind: "1d" resamples all rows as one line, "2d" the grid, with the first row kept.
+    The first row is that of the mean, then comes the s x s grid. "1d" resamples all rows as one line, "2d" the grid,
+    with the first row kept.
     """
     rows = 1 + size[0] * size[1]
     if kind == "1d":

@@ -14,11 +14,7 @@ _LAYERS = {"relu2_2": 128, "relu3_3": 256, "relu4_3": 512}
 
 
 class StandInImageEncoder(Frozen):
-    """Frozen middle features of a VGG-16 for Feat-D, at about 1/2, 1/4 and 1/8 of the size; it has no final vector.
-
-    Attributes:
-        channels: widths of the maps, (128, 256, 512).
-    """
+    """Frozen middle features of a VGG-16 for Feat-D, at about 1/2, 1/4 and 1/8 of the size; it has no final vector."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -28,8 +24,7 @@ class StandInImageEncoder(Frozen):
     def forward(self, images: Tensor, middle: bool = True, final: bool = False) -> ClipFeatures:
         """Return the maps (B, C_i, H_i, W_i) of RGB images (B, 3, H, W) in [0, 1], finest first; see ClipImageEncoder.
 
-        Raises:
-            ValueError: the final vector is wanted.
+        ValueError where the final vector is wanted.
         """
         if final:
             raise ValueError(f"{STAND_IN} stands in for CLIP's maps alone; it has no final vector.")

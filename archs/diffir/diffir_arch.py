@@ -102,8 +102,7 @@ class DiffIRS1(_Stage):
     def forward(self, lq: Tensor, gt: Tensor | None = None) -> Tensor:
         """Enlarge images (B, 3, H, W) in [0, 1] to (B, 3, 4 H, 4 W), not clamped, with what GT of that size tells.
 
-        Raises:
-            UserError: without GT.
+        UserError without GT.
         """
         if gt is None:
             raise UserError(

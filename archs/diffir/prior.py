@@ -18,12 +18,7 @@ _WIDTH = 64
 
 
 class CPEN(nn.Module):
-    """The encoder: convolutions, their mean over the image, and two linear layers; names are the release's.
-
-    Args:
-        inputs: channels of the image.
-        residual_blocks: their number.
-    """
+    """The encoder: convolutions, their mean over the image, and two linear layers; names are the release's."""
 
     def __init__(self, inputs: int, residual_blocks: int) -> None:
         super().__init__()
@@ -54,9 +49,7 @@ class _ResidualBlock(nn.Module):
 class Denoiser(nn.Module):
     """Predict a prior from a noisy one, the condition and the step; names are the release's.
 
-    Args:
-        layers: linear layers after the first.
-        timesteps: steps of the diffusion.
+    There are `layers` linear layers after the first.
     """
 
     def __init__(self, layers: int, timesteps: int) -> None:
@@ -108,11 +101,7 @@ def predict_prior(
 ) -> Iterator[Tensor]:
     """Yield priors (B, 256) after each step, from the last to the first: means of the posterior, without noise.
 
-    Args:
-        denoise: a Denoiser.
-        start: (B, 256), where the last step begins.
-        condition: (B, 256).
-        schedule: of `make_schedule`.
+    The last step begins at `start`, (B, 256); so large is the condition, too. `denoise` is a Denoiser.
     """
     prior = start
     for step in reversed(range(len(schedule.betas))):

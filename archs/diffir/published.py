@@ -21,9 +21,8 @@ _SHOWN = 4
 def drop_doubled(state: Mapping[str, Tensor], betas: tuple[float, ...]) -> dict[str, Tensor]:
     """Return a state dict of the second stage without what the release's files hold a second time below `diffusion.`.
 
-    Args:
-        state: of the release's layout or ours.
-        betas: of the network, which the file's have to be where it has them.
+    The state has the release's layout or ours. `betas` are the network's, which the file's have to be where it has
+    them.
 
     Raises:
         WeightsError: a tensor is not equal to its double, or the file was trained with another schedule.
@@ -55,12 +54,7 @@ def _shown(betas: Tensor) -> str:
 
 
 def read_restorer_arguments(state: Mapping[str, Tensor], encoder: str) -> dict[str, Any]:
-    """Return the arguments that both stages share.
-
-    Args:
-        state: names and tensors of one of them.
-        encoder: beginning of the names of its encoder.
-    """
+    """Return the arguments that both stages share; names of the encoder begin with `encoder`."""
     levels = ("encoder_level1", "encoder_level2", "encoder_level3", "latent")
     first = [f"G.{level}.0" for level in levels]
     widths = [len(state[f"{block}.norm1.body.weight"]) for block in first]

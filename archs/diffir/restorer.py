@@ -20,15 +20,9 @@ PRIOR = 256
 class DIRformer(nn.Module):
     """The generator; parameters have the release's names.
 
-    Args:
-        dim: channels at full size; each of the three smaller sizes has twice as many as the one before.
-        num_blocks: blocks at each size, from the largest; those at the smallest stand alone, the others in both halves.
-        num_refinement_blocks: blocks after the U.
-        heads: of the attention at each size.
-        ffn_expansion_factor: how many times wider the feed-forward parts are inside.
-
-    Raises:
-        OptionError: the heads do not divide the channels.
+    Each of the three smaller sizes has twice as many channels as the one before. Blocks at the smallest size stand
+    alone, the others in both halves of the U. See DiffIRS1 for the arguments; OptionError where the heads do not divide
+    the channels.
     """
 
     def __init__(

@@ -17,16 +17,14 @@ class LatentNetwork(nn.Module):
     """A network on the latents of a frozen autoencoder, `vae`, which forward does not use.
 
     Attributes:
-        MODEL: model_type that trains it.
-        SAMPLING: keys of `val.sampling`.
+        MODEL, SAMPLING: model_type that trains it, and keys of `val.sampling`.
         NOTES: name under which a checkpoint says what it was trained with: `sections`.
-        MEANING: of them, those that have to be the same where it is loaded.
-        FROZEN: and those that say where frozen weights came from.
+        MEANING, FROZEN: of them, those that have to be the same where it is loaded, and those that say where frozen
+            weights came from.
         process: how latents are noised, made clean and sampled; see NoiseProcess.
         trained: names of the trained parameters.
         sections: the options with all defaults filled in.
         factor, multiple: by which the autoencoder reduces the sides, and which divides those of an enlarged image.
-        latent_channels: of a latent.
     """
 
     MODEL: ClassVar[str]

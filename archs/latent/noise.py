@@ -36,13 +36,7 @@ def make_signal_levels(device: torch.device | str = "cpu") -> Tensor:
 
 
 def add_noise(latents: Tensor, noise: Tensor, level: Tensor) -> Tensor:
-    """Return z_t = sqrt(abar_t) z_0 + sqrt(1 - abar_t) noise.
-
-    Args:
-        latents: z_0, (B, C, h, w).
-        noise: the same shape.
-        level: abar_t, (B,).
-    """
+    """Return z_t = sqrt(abar_t) z_0 + sqrt(1 - abar_t) noise of z_0 and noise (B, C, h, w); `level` is abar_t, (B,)."""
     level = level.view(-1, 1, 1, 1)
     return level.sqrt() * latents + (1 - level).sqrt() * noise
 

@@ -70,9 +70,7 @@ def diffusers() -> Any:
 def build_unet(options: StableDiffusionOptions) -> Any:
     """Return UNet2DConditionModel, float32, on the CPU: loaded, or random with `path: ~`.
 
-    Raises:
-        OptionError: a config that diffusers does not take.
-        WeightsError: the weights are not at hand.
+    OptionError for a config that diffusers does not take, WeightsError where the weights are not at hand.
     """
     if options.path is not None:
         return load_pretrained("UNet2DConditionModel", options.path, "unet", options.revision)
@@ -93,9 +91,7 @@ def build_vae(options: StableDiffusionOptions) -> Any:
 def build_scheduler(name: SchedulerName = "ddpm", **changes: Any) -> Any:
     """Return a scheduler of diffusers with SD-2-base's noise (epsilon prediction, no clipping).
 
-    Args:
-        name: "ddpm" (training, and the paper's sampling), "ddim" or "dpm++".
-        changes: to diffusers' config, e.g. timestep_spacing="trailing".
+    "ddpm" is that of training and of the paper's sampling. `changes` are to diffusers' config, e.g. timestep_spacing.
     """
     if name not in _SCHEDULERS:
         raise OptionError(f"scheduler is {name!r}; allowed: {', '.join(_SCHEDULERS)}")
@@ -104,13 +100,9 @@ def build_scheduler(name: SchedulerName = "ddpm", **changes: Any) -> Any:
 
 
 def encode_images(vae: Any, images: Tensor, generator: torch.Generator | None = None, sample: bool = True) -> Tensor:
-    """Return scaled latents (B, 4, H / 8, W / 8) of RGB images (B, 3, H, W) in [0, 1].
+    """Return scaled latents (B, 4, H / 8, W / 8) of RGB images (B, 3, H, W) in [0, 1], sides multiples of 8.
 
-    Args:
-        vae: AutoencoderKL.
-        images: sides are multiples of 8.
-        generator: for the draw, on the CPU or the images' device; None is torch's own.
-        sample: draw from the posterior; else its mode.
+    They are drawn from the posterior, on the generator's device (None is torch's own), or are its mode.
     """
     posterior = vae.encode(2 * images - 1).latent_dist
     latents: Tensor = posterior.sample(generator) if sample else posterior.mode()
@@ -150,9 +142,7 @@ def is_on_hub(path: str) -> bool:
 def base_needs(options: StableDiffusionOptions, key: str) -> Iterator[Need]:
     """Yield what build_unet and build_vae load from the hub, and a ControlNet; folders say themselves what they lack.
 
-    Args:
-        options: the section `base`, perhaps unchecked.
-        key: its key path.
+    The section `base` may be unchecked; `key` is its key path.
     """
     places = {"unet": "path", "vae": "vae_path" if options.vae_path else "path", "controlnet": "controlnet_path"}
     for part, name in places.items():

@@ -25,8 +25,7 @@ def keep_trained_alone(net: nn.Module, trained: Iterable[str]) -> None:
 def choose_trained(net: nn.Module, whole: Collection[str], patterns: Sequence[str], example: str) -> list[str]:
     """Return the names of the parameters in the parts `whole`, and in the UNet's modules that `patterns` names.
 
-    Raises:
-        OptionError: no module of the UNet has a name; `example` is one that modules have.
+    OptionError where no module of the UNet has a name; `example` is one that modules have.
     """
     names = [name.split(".") for name, _ in net.named_parameters()]
     inside = [(part, *inner) for part, *inner in names if part == "unet" and not set(patterns).isdisjoint(inner)]

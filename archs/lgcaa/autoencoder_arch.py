@@ -69,20 +69,15 @@ class ImageAutoencoder(nn.Module):
 
 @torch.no_grad()
 def start_nearly_linear(vae: Any, seed: int, key: str = "network_g.vae.norm_num_groups") -> None:
-    """Give an AutoencoderKL weights from which it learns fast: signals keep their size, brightness and contrast. Ours.
+    """Give an AutoencoderKL or VQModel weights from which it learns fast: size, brightness and contrast stay. Ours.
 
     Convolutions keep the variance, residual branches begin at zero, and both output norms nearly as the identity. The
-    last is what matters: a group norm takes brightness and contrast out of the image, and a small decoder learns
-    only slowly to put them back. One channel of each group begins as a large constant, which nearly sets
-    the group's mean and deviation alone; the norm's weight and bias undo both. The fewer groups, the nearer.
+    last is what matters: a group norm takes brightness and contrast out of the image, and a small decoder learns only
+    slowly to put them back. One channel of each group begins as a large constant, which nearly sets the group's mean
+    and deviation alone; the norm's weight and bias undo both. The fewer groups, the nearer.
 
-    Args:
-        vae: AutoencoderKL or VQModel, changed in place.
-        seed: of the weights.
-        key: of the number of groups in the option file, for messages.
-
-    Raises:
-        OptionError: a group of the output norms has one channel.
+    `key` is that of the number of groups in the option file. OptionError where a group of the output norms has one
+    channel.
     """
     generator = torch.Generator().manual_seed(seed)
     for module in vae.modules():

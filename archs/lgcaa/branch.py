@@ -51,16 +51,10 @@ def attention(q: Tensor, k: Tensor, v: Tensor, scale: float, mask: Tensor | None
 def cosine_attention(
     q: Tensor, k: Tensor, v: Tensor, kind: QKNorm, temperature: Tensor | None = None, mask: Tensor | None = None
 ) -> Tensor:
-    """Return the local attention: softmax(s * norm(Q) norm(K)^T) V, V as it is.
+    """Return the local attention: softmax(s * norm(Q) norm(K)^T) V, V as it is, (B, heads, N, d) in its type.
 
-    Args:
-        q: (B, heads, N, d); so k and v.
-        kind: see normalise.
-        temperature: s, one per head; None for the printed 1 / sqrt(d).
-        mask: True where a query may look, broadcast to (B, heads, N, N); None for everywhere.
-
-    Returns:
-        (B, heads, N, d), in v's type.
+    s is the temperature, one per head; None for the printed 1 / sqrt(d). The mask is True where a query may look,
+    broadcast to (B, heads, N, N); None for everywhere.
     """
     q, k = normalise(q, kind), normalise(k, kind)
     if temperature is not None:
@@ -70,15 +64,10 @@ def cosine_attention(
 
 
 class LocalAttention(nn.Module):
-    """Proj_in, normalised attention, Proj_out of sec. III-B: (B, N, C) to (B, N, C).
+    """Proj_in, normalised attention, Proj_out of sec. III-B: (B, N, C) to (B, N, C), heads of d = C / heads.
 
     As printed it reaches over all N tokens, so that "local" is the paper's word; `local_window` is our option for
-    windows that do not overlap.
-
-    Args:
-        channels: C.
-        heads: their number; d = C / heads.
-        options: qk_norm, temperature and local_window count.
+    windows that do not overlap. Of the options qk_norm, temperature and local_window count.
     """
 
     size: tuple[int, int] | None = None
@@ -117,12 +106,7 @@ class LocalAttention(nn.Module):
 
 
 class GlobalAttention(nn.Module):
-    """GA of sec. III-B, which the paper does not define. Our reconstruction: plain multi-head self-attention.
-
-    Args:
-        channels: C.
-        heads: their number.
-    """
+    """GA of sec. III-B, which the paper does not define. Our reconstruction: plain multi-head self-attention."""
 
     def __init__(self, channels: int, heads: int) -> None:
         super().__init__()
@@ -143,13 +127,8 @@ class LGCAABranch(nn.Module):
     """MLP(LN3(clamp(GA(u)) [+ u])) with u = LN2(Local(x) [+ x]), sec. III-B; what is in brackets with `residual`.
 
     x is what the block's own norm1 gives, which is the paper's LN1. Reshaping to (B, C, H, W) and back, as printed,
-    changes nothing and is left out. Mode "local" leaves GA and the clamp out, "global" the local attention and LN2.
-    With combine "stacked" the caller hands over attn1's output instead of Local(x).
-
-    Args:
-        channels: C.
-        heads: of both attentions.
-        options: see LgcaaOptions; mode is not "none".
+    changes nothing and is left out. Mode "local" leaves GA and the clamp out, "global" the local attention and LN2; it
+    is not "none" here. With combine "stacked" the caller hands over attn1's output instead of Local(x).
     """
 
     def __init__(self, channels: int, heads: int, options: LgcaaOptions) -> None:
@@ -169,11 +148,9 @@ class LGCAABranch(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(channels, hidden), nn.GELU(), last)
 
     def forward(self, x: Tensor, attended: Tensor | None = None) -> Tensor:
-        """Map tokens (B, N, C) to what is added to attn1's output, (B, N, C).
+        """Map tokens (B, N, C), the output of norm1, to what is added to attn1's output, (B, N, C).
 
-        Args:
-            x: output of norm1.
-            attended: attn1's output, for combine "stacked" alone.
+        `attended` is attn1's output, for combine "stacked" alone.
         """
         result: Tensor = self.mlp(self.normalise_for_mlp(x, attended))
         return result

@@ -14,16 +14,9 @@ HALO = 4
 class ConditionFeatures:
     """c_f of enlarged LR images window by window, equal to that of the whole image.
 
-    Of an image in tiles it is computed anew at each step, which is one part in a hundred of SD-2's arithmetic there;
-    to keep it would take 67 MB for 2048 x 2048 pixels.
-
-    Args:
-        embedding: ConditionEmbedding.
-        source: padded to multiples of `factor`.
-        factor: by which the embedding reduces the sides.
-
-    Attributes:
-        size: (h, w) of the whole map, in latents.
+    Of an image in tiles it is computed anew at each step, which is one part in a hundred of SD-2's arithmetic there; to
+    keep it would take 67 MB for 2048 x 2048 pixels. The embedding, a ConditionEmbedding, reduces the sides by `factor`,
+    of which the source's are multiples. `size` is (h, w) of the whole map, in latents.
     """
 
     def __init__(self, embedding: Any, source: EnlargedImage, factor: int) -> None:

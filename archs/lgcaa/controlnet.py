@@ -11,9 +11,7 @@ import torch
 def build_controlnet(unet: Any, options: BaseOptions) -> Any:
     """Return ControlNetModel: loaded from controlnet_path, or a copy of the UNet's encoder half with zero convolutions.
 
-    Args:
-        unet: as loaded; the copy is strict, so that nothing may have been put into it yet.
-        options: see BaseOptions.
+    The copy is strict, so that nothing may have been put into the UNet yet.
     """
     if options.controlnet_path is not None:
         return load_pretrained("ControlNetModel", options.controlnet_path, "controlnet", None)

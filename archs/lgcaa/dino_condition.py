@@ -24,9 +24,8 @@ from torch.nn import functional as F
 def build_vit(options: DinoOptions) -> Any:
     """Return timm's VisionTransformer without a head, for images of any size; weights as the options say.
 
-    Raises:
-        OptionError: timm has no such model, it is no ViT, or its arguments are wrong.
-        WeightsError: the weights are not at hand, or do not fit.
+    OptionError where timm has no such model, it is no ViT, or its arguments are wrong; WeightsError without weights
+    that fit.
     """
     load = _is_downloaded(options)
     with torch.random.fork_rng(devices=[]):
@@ -40,12 +39,7 @@ def build_vit(options: DinoOptions) -> Any:
 
 
 def vit_needs(options: DinoOptions, key: str) -> Iterator[Need]:
-    """Yield what build_vit loads.
-
-    Args:
-        options: the section `dino`, perhaps unchecked.
-        key: its key path.
-    """
+    """Yield what build_vit loads for the section `dino`, perhaps unchecked, at this key path."""
     if options.weights is not None:
         yield Need(f"file:{options.weights}", join(key, "weights"))
     elif _is_downloaded(options):
@@ -90,12 +84,7 @@ class DinoEncoder(FrozenOnImageNet):
     """c_d before its projection: all tokens (CLS and patches) after a frozen ViT's last norm. Always in eval mode.
 
     The paper names neither the model nor the size; ViT-B/16 at 224 x 224, aspect ratio lost, is our reconstruction.
-
-    Args:
-        options: see DinoOptions.
-
-    Attributes:
-        width: length of a token.
+    `width` is the length of a token.
     """
 
     def __init__(self, options: DinoOptions) -> None:
@@ -129,12 +118,9 @@ class DinoEncoder(FrozenOnImageNet):
 
 
 class TokenProjection(nn.Linear):
-    """The trained projection of tokens to the width of the cross-attention, shared by UNet and ControlNet.
+    """The trained projection of tokens to the cross-attention's width (1024 in SD-2), shared by UNet and ControlNet.
 
-    Args:
-        width: length of a token.
-        context_width: of the cross-attention; 1024 in SD-2.
-        zero: start at zero, so that the cross-attention begins with its output's bias alone.
+    It may start at zero, so that the cross-attention begins with its output's bias alone.
     """
 
     def __init__(self, width: int, context_width: int, zero: bool = False) -> None:

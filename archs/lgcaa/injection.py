@@ -40,17 +40,11 @@ class LGCAASelfAttention(Attention):
 
 
 def inject(unet: nn.Module, options: LgcaaOptions) -> list[str]:
-    """Put the branch into attn1 of a UNet's transformer blocks, in place.
+    """Put the branch into attn1 of a UNet's transformer blocks, in place; mode "none" changes nothing.
 
     Weights are loaded, and ControlNet copied from the UNet, before this. With combine "parallel" or "stacked" the
-    UNet's output stays the same to the bit until the branch is trained.
-
-    Args:
-        unet: diffusers' UNet2DConditionModel.
-        options: mode "none" changes nothing.
-
-    Returns:
-        Names of the modules that have the branch now, e.g. "mid_block.attentions.0.transformer_blocks.0.attn1".
+    UNet's output stays the same to the bit until the branch is trained. Return the names of the modules that have the
+    branch now, e.g. "mid_block.attentions.0.transformer_blocks.0.attn1".
     """
     if options.mode == "none":
         return []

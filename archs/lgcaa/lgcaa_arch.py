@@ -164,12 +164,9 @@ class LGCAANet(LatentNetwork):
         return noise, x_rgb
 
     def condition(self, lr_up: Tensor | None, lr: Tensor | None, tokens: Tensor | None = None) -> Condition:
-        """Return what is computed of the LR images alone; sampling does so once.
+        """Return what is computed of lr_up (B, 3, H, W) and lr (B, 3, H', W') in [0, 1] alone; sampling does so once.
 
-        Args:
-            lr_up: (B, 3, H, W) in [0, 1].
-            lr: (B, 3, H', W') in [0, 1].
-            tokens: the image encoder's tokens in the place of lr, e.g. those of the whole image for its tiles.
+        In the place of lr there may be the image encoder's tokens, e.g. those of the whole image for its tiles.
         """
         if lr_up is None or (lr is None) == (tokens is None):
             raise ValueError("Give lr_up, and either lr or its tokens.")

@@ -26,8 +26,7 @@ class ConditionEmbedding(Embedding):
     def features(self, image: Tensor) -> list[Tensor]:
         """Return maps after each step of stride 2, widest first; the last is c_f, for SD-2 (B, 256, H / 8, W / 8).
 
-        Args:
-            image: the LR image enlarged to the size of HR, RGB (B, 3, H, W) in [0, 1].
+        The LR image is enlarged to the size of HR, RGB (B, 3, H, W) in [0, 1].
         """
         x = F.silu(self.conv_in(image))
         maps = []
@@ -59,13 +58,10 @@ def tap_condition(controlnet: Any) -> ConditionEmbedding:
 class RGBHead(nn.Module):
     """X_RGB = conv(c_f), sec. III-C. The paper does not say how 1/8 of the size becomes an image; our readings:
 
-    "pixelshuffle": 3 x 3 convolution to 3 * 64 channels, then pixel shuffle, so that X_RGB has the size of HR;
-    "down": 3 x 3 convolution to RGB at 1/8, beside a reduced HR image; "up": the same, enlarged bilinearly;
-    "multiscale": "down" at 1/2, 1/4 and 1/8, as PASD has it. There is no activation: values may leave [0, 1].
-
-    Args:
-        mode: see above.
-        channels: widths of E's maps, as ConditionEmbedding.features returns them.
+    "pixelshuffle": 3 x 3 convolution to 3 * 64 channels, then pixel shuffle, so that X_RGB has the size of HR; "down":
+    3 x 3 convolution to RGB at 1/8, beside a reduced HR image; "up": the same, enlarged bilinearly; "multiscale":
+    "down" at 1/2, 1/4 and 1/8, as PASD has it. There is no activation: values may leave [0, 1]. `channels` are the
+    widths of E's maps.
     """
 
     def __init__(self, mode: RGBMode, channels: Sequence[int]) -> None:

@@ -8,10 +8,9 @@ from torch.nn import functional as F
 
 
 def to_windows(x: Tensor, size: tuple[int, int], window: int) -> tuple[Tensor, Tensor]:
-    """Cut tokens (B, H * W, C) into windows, the last ones padded.
+    """Cut tokens (B, H * W, C) into windows (B * n, window ** 2, C), the last ones padded.
 
-    Returns:
-        Windows (B * n, window ** 2, C), and which of their tokens are real, bool (n, window ** 2).
+    Also return which of their tokens are real, bool (n, window ** 2).
     """
     (height, width), batch = size, len(x)
     pad = (0, 0, 0, -width % window, 0, -height % window)

@@ -32,8 +32,7 @@ _SINGLE = {
 def rename_unet(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return a published UNet's tensors in the names of ours, without its buffers.
 
-    Raises:
-        WeightsError: the file has names that no ResShift UNet has.
+    WeightsError where the file has names that no ResShift UNet has.
     """
     kept = {name: value for name, value in state.items() if name.rpartition(".")[2] not in DROPPED}
     layers = _count_layers(kept)
@@ -80,11 +79,7 @@ def _rename_tensor(name: str, layers: int) -> str | None:
 def rename_vq(state: Mapping[str, Tensor], config: Mapping[str, Any]) -> dict[str, Tensor]:
     """Return the tensors of LDM's VQ autoencoder in the names of diffusers' VQModel; others are returned as they are.
 
-    What a training of it leaves in the file, its discriminator, is dropped.
-
-    Args:
-        state: names as in autoencoder_vq_f4.pth, or diffusers' own.
-        config: of the VQModel.
+    What a training of it leaves in the file, its discriminator, is dropped. `config` is the VQModel's.
     """
     if not any(name.startswith(("encoder.down.", "encoder.mid.")) for name in state):
         return dict(state)

@@ -40,12 +40,8 @@ class ScheduleOptions(Options):
 class ResidualShift:
     """The process q(x_t | x_0, y) = N(x_0 + eta_t (y - x_0), kappa^2 eta_t) and its reverse; the network gives x_0.
 
-    Args:
-        options: see ScheduleOptions.
-
     Attributes:
-        root: sqrt(eta_t), (T,) float64; so are the following.
-        eta: eta_t.
+        root, eta: sqrt(eta_t) and eta_t, (T,) float64; so are the following.
         alpha: eta_t - eta_(t - 1), with eta_(-1) = 0.
         keep: weight of x_t in the mean of x_(t - 1); that of x_0 is 1 - keep.
         variance: of x_(t - 1); 0 at t = 0.
@@ -78,9 +74,7 @@ class ResidualShift:
     def add_noise(self, latents: Tensor, part: Mapping[str, Tensor]) -> Tensor:
         """Return x_t of latents x_0 (B, C, h, w).
 
-        Args:
-            latents: x_0.
-            part: timesteps (B,), noise (B, C, h, w), and lq_latents, y of the same shape.
+        `part` has timesteps (B,), noise (B, C, h, w), and lq_latents, y of the same shape.
         """
         t = part["timesteps"]
         shifted = latents + _pick(self.eta, t, latents) * (part["lq_latents"] - latents)
@@ -117,14 +111,10 @@ class ResidualShift:
         options: Any,
         generator: torch.Generator,
     ) -> Tensor:
-        """Return latents x_0 (B, C, h, w) after all steps.
+        """Return latents x_0 (B, C, h, w) after all steps, of which the schedule alone says how many there are.
 
-        Args:
-            predict: gives x_0 of latents (B, C, h, w) at a timestep ().
-            start: y, the latents of the enlarged LR images.
-            shape: of the latents.
-            options: of the sampling; the schedule alone says how many steps there are.
-            generator: of the noise, on the CPU, so that all devices draw alike.
+        `predict` gives x_0 of latents at a timestep (). `start` is y, the latents of the enlarged LR images. The
+        noise's generator is on the CPU, so that all devices draw alike.
         """
         assert start is not None
 

@@ -117,8 +117,7 @@ class ResShiftNet(LatentNetwork):
     def convert_published(cls, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return a published UNet's tensors, such as those of resshift_realsrx4_s15_v1.pth, in this network's names.
 
-        Raises:
-            WeightsError: see rename_unet.
+        WeightsError as rename_unet.
         """
         return {f"unet.{name}": value for name, value in rename_unet(state).items()}
 

@@ -20,13 +20,7 @@ def _offset_index(window: int) -> Tensor:
 
 
 class WindowAttention(nn.Module):
-    """Multi-head attention within windows, with a bias learnt for each offset.
-
-    Args:
-        channels: C.
-        heads: their number.
-        window: side of a window.
-    """
+    """Multi-head attention within windows, with a bias learnt for each offset."""
 
     offsets: Tensor
 
@@ -70,14 +64,7 @@ class Mlp(nn.Module):
 class SwinBlock(nn.Module):
     """Window attention and MLP, each after a group norm and with a residual.
 
-    Args:
-        channels: C.
-        heads: of the attention.
-        window: side of a window.
-        shift: by which the windows are moved; 0 for none.
-        mask: see make_mask.
-        groups: of the norms.
-        ratio: hidden channels of the MLP over C.
+    Windows are moved by `shift`; 0 for none. The MLP has `ratio` times the channels inside. See make_mask for the mask.
     """
 
     def __init__(
@@ -105,16 +92,7 @@ class SwinBlock(nn.Module):
 class SwinLayer(nn.Module):
     """1 x 1 convolution, blocks without and with a shift in turn, 1 x 1 convolution back; no residual around it.
 
-    Args:
-        channels: of the map.
-        width: of the blocks.
-        depth: number of blocks.
-        heads: of each.
-        window: side of a window.
-        shift: of every second block.
-        mask: see make_mask.
-        groups: of the norms.
-        ratio: see SwinBlock.
+    There are `depth` blocks of `width` channels; every second one has the shift. See SwinBlock for the others.
     """
 
     def __init__(

@@ -17,11 +17,9 @@ COLOURS = 3
 
 
 def add_swin_layers(unet: Any, make_layer: Callable[[int, bool], SwinLayer]) -> None:
-    """Put a layer on the output of the first residual block of each level, and of the middle, in place.
+    """Put a layer on the output of the first residual block of each level of a UNet2DModel, and the middle, in place.
 
-    Args:
-        unet: UNet2DModel of diffusers.
-        make_layer: gives the layer for a number of channels, and whether it is at the deepest level.
+    `make_layer` gives it for a number of channels, and whether it is at the deepest level.
     """
     levels = [*unet.down_blocks, unet.mid_block, *unet.up_blocks]
     deepest = (unet.down_blocks[-1], unet.mid_block, unet.up_blocks[0])
@@ -39,8 +37,7 @@ def _apply_swin(block: Any, inputs: Any, output: Tensor) -> Tensor:
 def build_unet(options: UNetOptions, swin: SwinOptions, latent_channels: int) -> Any:
     """Return UNet2DModel with the Swin layers on it; residual branches begin at zero.
 
-    Raises:
-        OptionError: sizes that do not go together.
+    OptionError for sizes that do not go together.
     """
     levels = len(options.channels)
     config = {

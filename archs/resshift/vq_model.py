@@ -37,9 +37,7 @@ def vq_config(options: VQOptions) -> dict[str, Any]:
 def build_vq(options: VQOptions) -> Any:
     """Return VQModel, float32, on the CPU: loaded from `path`, or random.
 
-    Raises:
-        OptionError: sizes that do not go together.
-        WeightsError: the weights are not at hand, or do not fit.
+    OptionError for sizes that do not go together, WeightsError where the weights are not at hand, or do not fit.
     """
     config = vq_config(options)
     with torch.random.fork_rng(devices=[]):

@@ -27,9 +27,7 @@ LEVELS = (2, 1)
 def read_wrapping(vae: Any, path: str) -> "FeatureWrapping":
     """Return the feature wrapping of a VAE with the fusion layers of a file: the published one, or our names alone.
 
-    Raises:
-        OptionError: the VAE has too few levels.
-        WeightsError: the file is missing, damaged, or has other layers.
+    OptionError where the VAE has too few levels, WeightsError where the file is missing, damaged, or has other layers.
     """
     if len(vae.config.block_out_channels) <= max(LEVELS):
         raise OptionError(f"cfw: the VAE has too few levels to be wrapped; needed are {max(LEVELS) + 1}")
@@ -41,12 +39,7 @@ def read_wrapping(vae: Any, path: str) -> "FeatureWrapping":
 
 
 class FusionLayer(nn.Module):
-    """h + w R2(RRDB(RRDB(R1(cat[enc, h])))), in the release's names.
-
-    Args:
-        channels: of both maps.
-        groups: of the norms.
-    """
+    """h + w R2(RRDB(RRDB(R1(cat[enc, h])))), in the release's names."""
 
     def __init__(self, channels: int, groups: int) -> None:
         super().__init__()
@@ -63,11 +56,7 @@ class FusionLayer(nn.Module):
 
 
 class FeatureWrapping(nn.Module):
-    """Both fusion layers of an AutoencoderKL, whose own weights stay as they are.
-
-    Args:
-        vae: AutoencoderKL; it is not kept.
-    """
+    """Both fusion layers of an AutoencoderKL, whose own weights stay as they are; it is not kept."""
 
     def __init__(self, vae: Any) -> None:
         super().__init__()
@@ -79,9 +68,7 @@ class FeatureWrapping(nn.Module):
     def wrap(self, vae: Any, weight: float) -> Iterator[None]:
         """Let the VAE's decoder take up what its encoder saw last, while it lasts: encode an image, then decode.
 
-        Args:
-            vae: AutoencoderKL.
-            weight: of what is added; 0 is the plain decoder.
+        `weight` is of what is added; 0 is the plain decoder.
         """
         seen: dict[int, Tensor] = {}
 

@@ -27,10 +27,8 @@ _RENAMED = {
 def encode_empty_prompt(folder: Path) -> Tensor:
     """Return the context (77, 1024) of the empty prompt: the last layer that the folder has, normalised.
 
-    Stable Diffusion 2 uses OpenCLIP's last layer but one, and its folder has the layers up to that.
-
-    Args:
-        folder: `text_encoder` in transformers' layout, or the folder that has it: config.json, model.safetensors.
+    Stable Diffusion 2 uses OpenCLIP's last layer but one, and its folder has the layers up to that. The folder is
+    `text_encoder` in transformers' layout, or the one that has it: config.json, model.safetensors.
 
     Raises:
         WeightsError: a file is missing or damaged, or the encoder is not of Stable Diffusion 2's kind.
@@ -87,11 +85,7 @@ def _build_layer(config: Mapping[str, Any], state: Mapping[str, Tensor], prefix:
 
 
 def read_context(path: str, width: int) -> Tensor:
-    """Return the context (N, width) of a file that tools/prepare.py prompt wrote.
-
-    Raises:
-        WeightsError: there is no such file, or it has no context of this width.
-    """
+    """Return the context (N, width) of a file that tools/prepare.py prompt wrote; WeightsError where there is none."""
     if not Path(path).is_file():
         raise WeightsError(
             f"No file at {path}. Make it by python tools/prepare.py prompt -i TEXT_ENCODER -o {path}, where "

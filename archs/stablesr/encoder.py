@@ -21,15 +21,8 @@ _embeddings: Any = importlib.import_module("diffusers.models.embeddings")
 class TimeAwareEncoder(nn.Module):
     """The encoder half of a UNet, of diffusers' blocks: attention on all levels but the last, and a middle.
 
-    What a level gives before it is halved, and the middle's output in the place of the last level's, each pass one
-    more residual block to `channels`.
-
-    Args:
-        options: see StructOptions.
-        latents: channels of the latents.
-
-    Attributes:
-        gradient_checkpointing: compute its activations again instead of keeping them.
+    What a level gives before it is halved, and the middle's output in the place of the last level's, each pass one more
+    residual block to `channels`. With `gradient_checkpointing` activations are computed again, not kept.
     """
 
     gradient_checkpointing = False
@@ -62,9 +55,7 @@ class TimeAwareEncoder(nn.Module):
     def forward(self, z_lr: Tensor, t: Tensor) -> tuple[Tensor, ...]:
         """Return maps (B, channels, h, w), (B, channels, h / 2, w / 2), ..., the largest first.
 
-        Args:
-            z_lr: scaled latents of the enlarged LR images, (B, 4, h, w).
-            t: timesteps (B,) or ().
+        `z_lr` are scaled latents of the enlarged LR images, (B, 4, h, w), `t` timesteps (B,) or ().
         """
         embedded = self.time_embedding(self.time_proj(t.expand(len(z_lr))).to(z_lr.dtype))
         x, found = self.conv_in(z_lr), []

@@ -15,16 +15,10 @@ Start = Literal["released", "zero"]
 
 
 class SFT(nn.Module):
-    """norm(h) (1 + gamma(f)) + beta(f), in the release's names.
+    """norm(h) (1 + gamma(f)) + beta(f), of h with `channels` and f with `condition`, in the release's names.
 
     It does not begin as the identity: a fresh layer changes every residual branch. With `start` "zero", which is ours,
     a learned scale that begins at 0 weighs the change, so that Stable Diffusion is preserved to the bit.
-
-    Args:
-        channels: of h.
-        condition: channels of f.
-        groups: of the norm.
-        start: see above.
     """
 
     def __init__(self, channels: int, condition: int, groups: int, start: Start) -> None:
@@ -69,12 +63,8 @@ def inject(unet: Any, condition: int, start: Start) -> Maps:
     """Put a modulated norm into each residual block of a UNet, in place, and return what hands the maps over.
 
     Each layer takes the map of its level, counted from the largest. UNet and encoder halve alike, so that the sizes
-    agree; the release looks for an equal width instead.
-
-    Args:
-        unet: diffusers' UNet2DConditionModel, its weights loaded.
-        condition: channels of the maps.
-        start: see SFT.
+    agree; the release looks for an equal width instead. The UNet's weights are loaded; the maps have `condition`
+    channels.
     """
     maps = Maps()
     for resnet, level in find_blocks(unet):

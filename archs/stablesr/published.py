@@ -39,12 +39,9 @@ _SHOWN = 4
 
 
 def convert_trained(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the trained tensors of a whole checkpoint in the names of StableSRNet's state dict.
+    """Return the trained tensors of a whole checkpoint's `state_dict` in the names of StableSRNet's.
 
     The frozen networks and the schedule are left out: UNet and VAE are those of Stable Diffusion 2.1 base.
-
-    Args:
-        state: the entry `state_dict`.
 
     Raises:
         WeightsError: a tensor's name is unknown, or modulated norms or encoder are missing.
@@ -64,12 +61,9 @@ def convert_trained(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def convert_wrapping(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the fusion layers of the wrapping's published file in our names.
+    """Return the fusion layers of the wrapping's published file in our names; WeightsError for an unknown one.
 
     The autoencoder around them is Stable Diffusion's own, and left out.
-
-    Raises:
-        WeightsError: a tensor's name is unknown.
     """
     _refuse([key for key in state if not key.startswith(_AUTOENCODER)])
     layers = {key.removeprefix("decoder."): value for key, value in state.items() if key.startswith(CFW)}
@@ -79,9 +73,7 @@ def convert_wrapping(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def rename_modulation(key: str, layers: int) -> str:
     """Return our name, below `unet`, of a modulated norm's tensor such as input_blocks.1.0.spade.mlp_gamma.weight.
 
-    Args:
-        key: the name below model.diffusion_model.
-        layers: residual blocks a level of the UNet's encoder half.
+    That name is below model.diffusion_model. A level of the UNet's encoder half has `layers` residual blocks.
     """
     place, name = key.split(".spade.")
     return f"{_place_block(place, layers)}.conv2.spade.{name}"
@@ -90,8 +82,7 @@ def rename_modulation(key: str, layers: int) -> str:
 def count_blocks(state: Mapping[str, Tensor], prefix: str) -> int:
     """Return the residual blocks a level of an encoder half, which are as many as come before the first halving.
 
-    Raises:
-        WeightsError: nothing is halved below the prefix.
+    WeightsError where nothing is halved below the prefix.
     """
     found = re.compile(re.escape(prefix) + r"input_blocks\.(\d+)\.0\.op\.weight")
     places = [int(match[1]) for match in map(found.fullmatch, state) if match]

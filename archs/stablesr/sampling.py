@@ -16,11 +16,7 @@ from torch import Tensor, nn
 class PreparedStableSR:
     """A StableSRNet with the LR latents of a batch; see `prismsr.archs.latent.sampling.sampler.Prepared`.
 
-    Args:
-        net: StableSRNet in evaluation mode.
-        source: the enlarged LR images.
-        options: see SamplingOptions.
-        generator: draws the LR latents from their posterior; None takes its mode.
+    The generator draws the LR latents from their posterior; None takes its mode.
     """
 
     def __init__(

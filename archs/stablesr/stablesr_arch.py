@@ -33,11 +33,7 @@ TOKENS = 77
 
 
 class StableSRProcess(NoiseProcess):
-    """Diffusion with a draw more in training: LR latents are samples of their posterior, as GT's are.
-
-    Args:
-        sampled: false for the posterior's mode.
-    """
+    """Diffusion with a draw more in training: LR latents are samples of their posterior, as GT's are, or its mode."""
 
     def __init__(self, sampled: bool) -> None:
         super().__init__()
@@ -163,11 +159,9 @@ class StableSRNet(LatentNetwork):
         return noise
 
     def sample_lr(self, moments: Tensor, draws: Tensor | None) -> Tensor:
-        """Return scaled latents (B, 4, h, w) of the LR images' posteriors.
+        """Return scaled latents (B, 4, h, w) of the LR images' posteriors, mean and log variance, (B, 8, h, w).
 
-        Args:
-            moments: mean and log variance, (B, 8, h, w).
-            draws: standard normal, (B, 4, h, w): a sample of the posterior; None: its mode.
+        Standard normal draws, (B, 4, h, w), make a sample of the posterior; None: its mode.
         """
         draws = moments.new_zeros(()) if draws is None else draws
         return sample_latents(moments, draws, self.vae.config.scaling_factor)

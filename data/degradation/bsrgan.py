@@ -23,13 +23,9 @@ _STEPS = ("blur", "blur", "resize", "fit", "noise", "jpeg")
 
 
 def degrade_bsrgan(image: Image, scale: int, rng: np.random.Generator, ranges: BSRGANRanges) -> Image:
-    """Make one LR image (H / scale, W / scale, 3), rounded to 8 bits, in [0, 1].
+    """Make one LR image (H / scale, W / scale, 3), rounded to 8 bits, in [0, 1], of RGB (H, W, 3) in [0, 1].
 
-    Args:
-        image: (H, W, 3) RGB in [0, 1], sides multiples of scale.
-        scale: GT size / LR size.
-        rng: all draws come from it.
-        ranges: what it draws.
+    Sides are multiples of `scale`, GT size / LR size. All draws come from `rng`.
     """
     size = image.shape[1] // scale, image.shape[0] // scale
     if scale == 4 and rng.random() < ranges.half_first_prob:
@@ -69,11 +65,9 @@ def draw_blur_kernel(rng: np.random.Generator, scale: int, ranges: BSRGANRanges)
 
 
 def gaussian_kernel(side: int, covariance: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return a Gaussian's density at whole pixels around its middle, (side, side), sum 1.
+    """Return a Gaussian's density at whole pixels around its middle, (side, side), sum 1; `side` is odd.
 
-    Args:
-        side: odd, pixels.
-        covariance: (2, 2), x before y, pixels^2.
+    The covariance is (2, 2), x before y, in pixels^2.
 
     Example:
         >>> gaussian_kernel(5, np.eye(2) * 0.8**2)[2, 2].round(10)
@@ -90,12 +84,8 @@ def shifted_kernel(side: int, sigma: float, scale: int) -> NDArray[np.float64]:
     """Return a Gaussian kernel (side, side), sum 1, that looks (scale - 1) / 2 pixels to the right and down.
 
     Every scale-th pixel so stands for the middle of its block. As the release does it, the kernel is shifted by
-    bilinear interpolation with places clamped to its last pixel: a small kernel becomes broad.
-
-    Args:
-        side: odd, pixels.
-        sigma: standard deviation, pixels.
-        scale: step of the samples.
+    bilinear interpolation with places clamped to its last pixel: a small kernel becomes broad. `side` is odd, `sigma`
+    in pixels.
 
     Example:
         >>> shifted_kernel(3, 0.8, 4).sum(0).round(5).tolist()
@@ -146,13 +136,8 @@ def draw_noise(
     """Draw Gaussian noise (H, W, 3): independent colours (0.4), grey (0.4), or of a random covariance (0.2).
 
     The covariance is |L^2 U^T D U|, elementwise: L the largest level (not the drawn one, as in the releases), U the
-    left singular vectors of a matrix of U(0, 1), D diagonal with U(0, 1).
-
-    Args:
-        shape: (H, W, 3).
-        rng: all draws come from it.
-        levels: lowest and highest standard deviation, of 255; both may occur.
-        dtype: float32 or float64.
+    left singular vectors of a matrix of U(0, 1), D diagonal with U(0, 1). `levels` are the lowest and the highest
+    standard deviation, of 255; both may occur. `dtype` is float32 or float64.
     """
     level, kind = dtype(int(rng.integers(levels[0], levels[1] + 1)) / 255), rng.random()
     if kind < 0.4:

@@ -13,12 +13,10 @@ from torchvision.transforms.functional import rgb_to_grayscale
 
 
 def add_gaussian_noise(image: Tensor, sigma_range: Sequence[float], grey_prob: float) -> Tensor:
-    """Return images with Gaussian noise, clipped to [0, 1].
+    """Return images (B, 3, H, W) in [0, 1] with Gaussian noise, clipped to [0, 1].
 
-    Args:
-        image: (B, 3, H, W) in [0, 1].
-        sigma_range: bounds of the standard deviation, drawn for each image, in levels of 0..255.
-        grey_prob: probability that an image's noise is grey; all grey noise of a batch has one pattern.
+    Each image's standard deviation is drawn from `sigma_range`, in levels of 0..255. Each has grey noise with
+    `grey_prob`; all grey noise of a batch has one pattern.
     """
     sigma = _draw(image, sigma_range)
     grey, some_grey = _draw_grey(image, grey_prob)
@@ -28,12 +26,10 @@ def add_gaussian_noise(image: Tensor, sigma_range: Sequence[float], grey_prob: f
 
 
 def add_poisson_noise(image: Tensor, scale_range: Sequence[float], grey_prob: float) -> Tensor:
-    """Return images with Poisson noise, as of as many photons as an image has levels, clipped to [0, 1].
+    """Return images (B, 3, H, W) in [0, 1] with Poisson noise, as of as many photons as each has levels, clipped.
 
-    Args:
-        image: (B, 3, H, W) in [0, 1].
-        scale_range: bounds of the factor of the noise, drawn for each image.
-        grey_prob: probability that an image's noise is that of its grey version, in all channels.
+    Each image's factor of the noise is drawn from `scale_range`. With `grey_prob` its noise is that of its grey
+    version, in all channels.
     """
     scale = _draw(image, scale_range)
     grey, some_grey = _draw_grey(image, grey_prob)
@@ -43,11 +39,7 @@ def add_poisson_noise(image: Tensor, scale_range: Sequence[float], grey_prob: fl
 
 
 def count_levels(levels: Tensor) -> Tensor:
-    """Return the number of different values of each image, (B,) int64.
-
-    Args:
-        levels: (B, ...) of whole numbers in [0, 255].
-    """
+    """Return the number of different values of each image, (B,) int64, of (B, ...) whole numbers in [0, 255]."""
     found = torch.zeros(len(levels), 256, dtype=torch.int64, device=levels.device)
     return found.scatter_(1, levels.flatten(1).long().clamp(0, 255), 1).sum(1)
 

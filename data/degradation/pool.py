@@ -17,10 +17,7 @@ class TrainingPool:
     A batch shares the sizes that its images were resized to; mixed with other batches its samples differ in them. Until
     the pool is full a batch is kept and returned as it is. Samples and random draws (torch.randperm on the CPU) are
     those of BasicSR's RealESRGANModel; here an order is shuffled instead of the images, so that a step copies one batch
-    and not the whole pool.
-
-    Args:
-        size: number of samples, a multiple of the batch size.
+    and not the whole pool. The size is a multiple of the batch size.
     """
 
     def __init__(self, size: int) -> None:
@@ -31,14 +28,11 @@ class TrainingPool:
         self._order = torch.arange(size)
 
     def exchange(self, batch: Batch, names: Sequence[str] = ()) -> tuple[Batch, list[str]]:
-        """Put a batch in and take one out.
+        """Put a batch in and take one out; return that, and what its samples are called.
 
         Args:
             batch: tensors (B, ...) by name; names and shapes are the same in every call.
             names: what the B samples are called in messages.
-
-        Returns:
-            The batch taken out, and what its samples are called.
 
         Raises:
             UserError: the pool's size is no multiple of B, or the batch differs in names or shapes from the first.
@@ -93,11 +87,7 @@ class TrainingPool:
         }  # fmt: skip
 
     def load_state(self, state: dict[str, Any], device: torch.device | str = "cpu") -> None:
-        """Go on from a state that `state` returned.
-
-        Raises:
-            UserError: the state is of a pool of another size.
-        """
+        """Go on from a state that `state` returned; UserError where it is of a pool of another size."""
         if state["size"] != self.size:
             raise UserError(
                 f"The training to resume has degradation.queue_size {state['size']}, but the options say {self.size}."

@@ -34,8 +34,7 @@ CLEAN = "lq_is_gt"  # in the pool: whether a sample is left as it was
 class Pairing(Protocol):
     """Makes what is trained on of what was cut, for a dataset that gives several ground truths of an image.
 
-    Attributes:
-        takes: names of the tensors that it needs beside gt.
+    `takes` are the names of the tensors that it needs beside gt.
     """
 
     takes: Sequence[str]
@@ -239,11 +238,7 @@ class RealESRGANDegradation(nn.Module):
         return {"pool": self.pool.state()}
 
     def load_training_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `training_state` returned.
-
-        Raises:
-            UserError: the state is of a pool of another size.
-        """
+        """Go on from what `training_state` returned; UserError where it is of a pool of another size."""
         self.pool.load_state(state["pool"], next(self.jpeg.parameters()).device)
 
 

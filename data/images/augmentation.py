@@ -25,8 +25,7 @@ class Patch(NamedTuple):
         flips: how it is flipped after being cut out.
         region: where it lies in the file.
         size: side that it is mirrored to; None leaves it.
-        resized: side that it, a square, is resized to after the flips, see `resize_area`; None leaves it. Not for
-            masks, whose pixels are 0 or 1.
+        resized: side that it, a square, is resized to after the flips (`resize_area`); None leaves it. Not for masks.
     """
 
     flips: Flips
@@ -53,15 +52,15 @@ def random_patch(
     """Draw flips and crop in the order of BasicSR's RealESRGANDataset, from Python's global generator.
 
     "plain" is that dataset's crop: cut to crop_pad_size, or mirrored where the image is smaller. "ldm" is the crop of
-    latent diffusion's ImageNetSR: a square of int(u * shorter side) pixels, u uniform over 0.5 to 1 (at least 1
-    pixel), at a uniformly drawn place, resized to crop_pad_size. It draws u, top and left in the place of top and left.
+    latent diffusion's ImageNetSR: a square of int(u * shorter side) pixels, u uniform over 0.5 to 1 (at least 1 pixel),
+    at a uniformly drawn place, resized to crop_pad_size. It draws u, top and left in the place of top and left.
 
     Args:
         shape: (height, width) of the images.
         use_hflip: flip horizontally at random.
         use_rot: flip vertically and transpose at random.
         crop_pad_size: side of the patch; None takes the whole image, or leaves ldm's square as large as it is.
-        crop: see above.
+        crop: "plain" or "ldm".
     """
     flips = (use_hflip and random.random() < 0.5, use_rot and random.random() < 0.5, use_rot and random.random() < 0.5)
     flipped = shape[::-1] if flips[2] else shape
@@ -75,13 +74,7 @@ def resize_area(image: NDArray[Any], side: int) -> NDArray[Any]:
 
     cv2 takes that mean for enlarging, too: a pixel inside one of the image's has its value, and only one across an edge
     is mixed. An enlargement by a whole number thus repeats pixels; it is not bilinear. LDM enlarges small squares so.
-
-    Args:
-        image: (h, h, 3), uint8 or uint16.
-        side: of the result, pixels.
-
-    Returns:
-        (side, side, 3) of the same type.
+    The image is (h, h, 3), uint8 or uint16, the result (side, side, 3) of the same type.
     """
     return cv2.resize(np.ascontiguousarray(image), (side, side), interpolation=cv2.INTER_AREA)
 

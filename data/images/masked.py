@@ -8,9 +8,7 @@ from prismsr.utils.errors import DataError
 class MaskedImages:
     """Images and, where there is a second root, their masks; of each only what is cut out will be decoded.
 
-    Args:
-        root: folder or .lmdb of images.
-        mask_root: folder or .lmdb of their masks; None for none.
+    Both roots are a folder or .lmdb.
 
     Raises:
         ImageSourceError: a root is missing or empty, or masks and images have different keys.
@@ -27,11 +25,7 @@ class MaskedImages:
             )
 
     def read(self, key: str) -> tuple[CroppableImage, CroppableMask | None]:
-        """Return an image and its mask, None where there are none.
-
-        Raises:
-            DataError: an image cannot be read, or its mask has another size.
-        """
+        """Return an image and its mask, None without masks; DataError where one is unreadable or their sizes differ."""
         image = CroppableImage.open(self.images, key)
         if self.masks is None:
             return image, None

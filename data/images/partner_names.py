@@ -11,10 +11,7 @@ Value = TypeVar("Value")
 
 
 def check_template(template: str) -> str:
-    """Check a template.
-
-    Raises:
-        ValueError: it does not hold {} once, or holds a folder.
+    """Return a template; ValueError where it does not hold {} once, or holds a folder.
 
     Example:
         >>> check_template("{}x4")
@@ -26,11 +23,7 @@ def check_template(template: str) -> str:
 
 
 class TemplateSource(ImageSource):
-    """A set of LQ images by the keys of their GT images.
-
-    Args:
-        source: the LQ images.
-        template: BasicSR's filename_tmpl, "{}x4" for 0001x4.png beside 0001.png; it holds for names, not for folders.
+    """A set of LQ images by the keys of their GT images; the template holds for names, not for folders.
 
     Raises:
         ImageSourceError: an image has another name than the template's.
@@ -73,10 +66,7 @@ def apply_template(key: str, template: str) -> str:
 
 
 def strip_template(by_key: Mapping[str, Value], template: str) -> dict[str, Value]:
-    """Return what belongs to LQ images by the keys of their GT images.
-
-    Raises:
-        ImageSourceError: a key does not fit the template.
+    """Return what belongs to LQ images by the keys of their GT images; ImageSourceError where a key does not fit.
 
     Example:
         >>> strip_template({"DIV2K/0001x4": 1}, "{}x4")
@@ -113,13 +103,7 @@ def find_template(keys: Collection[str], lq_keys: Collection[str]) -> str | None
 
 
 def describe_template(keys: Collection[str], lq_keys: Collection[str], advice: str, given: str = SAME) -> str:
-    """Return a hint where another template than the given one fits all names, else "".
-
-    Args:
-        keys: of the GT images.
-        lq_keys: of the LQ images.
-        advice: how the template is set, with {} for it.
-        given: the template that is set.
+    """Return a hint where another template than the given one fits all names, else ""; {} in `advice` stands for it.
 
     Example:
         >>> describe_template(["0001"], ["0001x4"], "set filename_tmpl: {}")

@@ -39,11 +39,7 @@ class PngLayout(NamedTuple):
 
 
 def find_plain_layout(content: bytes) -> PngLayout | None:
-    """Return the layout of a plain PNG whose checksums are right; None for anything else, damaged files included.
-
-    Args:
-        content: content of an image file.
-    """
+    """Return the layout of a plain PNG whose checksums are right; None for anything else, damaged files included."""
     if content[:8] != SIGNATURE or len(content) < 33 or content[12:16] != b"IHDR":
         return None
     width, height, *kind = _HEADER.unpack_from(content, 16)
@@ -74,14 +70,11 @@ def _find_data(content: bytes) -> list[slice]:
 
 
 class CroppableImage:
-    """An image whose size is known and whose parts can be decoded; `open` makes it of one in a set.
+    """An image of known `size` (height, width) whose parts can be decoded; `open` makes it of one in a set.
 
     Args:
         content: content of a PNG, JPEG, BMP, TIFF or WebP file, or an uncompressed image that is still to be read.
         where: name for messages, e.g. `ImageSource.describe(key)`.
-
-    Attributes:
-        size: (height, width) in pixels.
 
     Raises:
         ImageReadError: the file is damaged or not an image; it names the image.
@@ -111,19 +104,10 @@ class CroppableImage:
         return decode_image(bytes(self.content), self.where)
 
     def crop(self, top: int, left: int, height: int, width: int) -> NDArray[Any]:
-        """Return a part of the image, which has to lie inside of it.
+        """Return a part of the image, which has to lie inside of it, from row `top` and column `left` on.
 
-        Args:
-            top: first row.
-            left: first column.
-            height: number of rows.
-            width: number of columns.
-
-        Returns:
-            (height, width) grey, (height, width, 3) BGR or (height, width, 4) BGRA, as `decode_image` gives them.
-
-        Raises:
-            ImageReadError: the file is damaged.
+        It is (height, width) grey, (height, width, 3) BGR or (height, width, 4) BGRA, as `decode_image` gives them.
+        ImageReadError where the file is damaged.
         """
         bottom, right = top + height, left + width
         if isinstance(self.layout, RawRows):
@@ -153,17 +137,9 @@ class CroppableMask(CroppableImage):
 
 
 def decode_part(content: bytes, layout: PngLayout, top: int, bottom: int, right: int) -> NDArray[np.uint8] | None:
-    """Return rows `top` to `bottom` - 1 of a plain PNG, up to column `right` - 1.
+    """Return rows `top` to `bottom` - 1 of a plain PNG's content, up to column `right` - 1.
 
-    Args:
-        content: content of the PNG file.
-        layout: its layout.
-        top: first row.
-        bottom: the row after the last.
-        right: the column after the last.
-
-    Returns:
-        (bottom - top, right) grey or (bottom - top, right, 3) BGR; None where the data cannot be decoded.
+    They are (bottom - top, right) grey or (bottom - top, right, 3) BGR; None where the data cannot be decoded.
     """
     stride = 1 + layout.width * layout.channels  # a row begins with the number of its filter
     view = memoryview(content)
@@ -186,15 +162,9 @@ def decode_part(content: bytes, layout: PngLayout, top: int, bottom: int, right:
 def undo_sub(rows: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
     """Return pixels of PNG rows with the filters None or Sub, which hold a pixel's difference to its left neighbour.
 
-    The sums along a row are made by doubling: after step k each pixel is the sum of the 2^k differences up to it. numpy
-    adds whole rows at once that way, five times as fast as libpng goes from pixel to pixel.
-
-    Args:
-        rows: (n, 1 + width * channels), each beginning with the number of its filter.
-        channels: 1 (grey) or 3 (RGB).
-
-    Returns:
-        (n, width) grey or (n, width, 3) BGR.
+    Rows are (n, 1 + width * channels), each beginning with the number of its filter; pixels (n, width) grey or (n,
+    width, 3) BGR. The sums along a row are made by doubling: after step k each pixel is the sum of the 2^k differences
+    up to it. numpy adds whole rows at once that way, five times as fast as libpng goes from pixel to pixel.
     """
     sums = np.empty((len(rows), rows.shape[1] - 1), np.uint8)
     for first in range(0, len(rows), _BLOCK):

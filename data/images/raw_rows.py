@@ -23,10 +23,7 @@ RAW_CHANNELS = (1, 3)
 
 
 def encode_raw(image: NDArray[np.uint8]) -> bytes:
-    """Return an image as an uncompressed file.
-
-    Args:
-        image: (H, W) grey or (H, W, 3) BGR, uint8.
+    """Return an image, (H, W) grey or (H, W, 3) BGR, uint8, as an uncompressed file.
 
     Example:
         >>> grey = np.eye(2, 3, dtype=np.uint8)
@@ -63,18 +60,8 @@ def _sum_rows(rows: NDArray[np.uint8]) -> NDArray[np.uint32]:
 class RawRows:
     """An uncompressed image in a set, whose rows are read when they are asked for.
 
-    Args:
-        source: the set.
-        key: the image.
-        header: the first bytes of its value.
-
-    Attributes:
-        height: in pixels.
-        width: in pixels.
-        channels: 1 (grey) or 3 (BGR).
-
-    Raises:
-        ImageReadError: the header is damaged.
+    Height and width are in pixels; `channels` is 1 (grey) or 3 (BGR). The header is the first bytes of the image's
+    value; ImageReadError where it is damaged.
     """
 
     def __init__(self, source: ImageSource, key: str, header: bytes) -> None:
@@ -94,8 +81,7 @@ class RawRows:
     def read(self, top: int, bottom: int) -> NDArray[np.uint8]:
         """Return the rows `top` to `bottom` - 1, (bottom - top, width) grey or (bottom - top, width, 3) BGR.
 
-        Raises:
-            ImageReadError: a row is missing or differs from its checksum.
+        ImageReadError where a row is missing or differs from its checksum.
         """
         count, first = bottom - top, self.height - bottom  # the file begins with the lowest row
         stride = _count_row_bytes(self.width, self.channels)
@@ -116,8 +102,7 @@ class RawRows:
 def find_raw_rows(source: ImageSource, key: str) -> RawRows | None:
     """Return the rows of an image that `encode_raw` made; None for any other, and for a file in a folder.
 
-    Raises:
-        ImageReadError: no such image, or its header is damaged.
+    ImageReadError where there is no such image, or its header is damaged.
     """
     header = source.read_part(key, 0, _HEADER.size)
     ours = header[:2] == b"BM" and header[_OURS][: len(_TAG)] == _TAG

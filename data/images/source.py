@@ -60,8 +60,7 @@ class ImageSource(ABC):
     def read_part(self, key: str, start: int, stop: int) -> bytes:
         """Return bytes `start` to `stop` - 1 of the image; none where a part costs as much as the whole, as of a file.
 
-        Raises:
-            ImageReadError: no such image.
+        ImageReadError where there is no such image.
         """
         return b""
 
@@ -71,11 +70,7 @@ class ImageSource(ABC):
 
 
 class FolderSource(ImageSource):
-    """The image files of a folder and its subfolders; hidden files and folders are left out.
-
-    Args:
-        root: the folder.
-        suffixes: extensions that count, in lower case.
+    """The image files of a folder and its subfolders with these suffixes; hidden files and folders are left out.
 
     Raises:
         ImageSourceError: no such folder, no image in it, or two files that differ only in their extension.
@@ -170,11 +165,7 @@ def close_lmdb(path: Path) -> None:
 class LmdbSource(ImageSource):
     """An LMDB of image files as BasicSR reads it, made by `tools/prepare.py lmdb` or by BasicSR's own scripts.
 
-    Args:
-        root: the LMDB's folder. It is opened at the first use, in each process anew.
-
-    Raises:
-        ImageSourceError: no LMDB there.
+    It is opened at the first use, in each process anew. ImageSourceError where there is none.
     """
 
     def __init__(self, root: str | Path) -> None:

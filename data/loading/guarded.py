@@ -155,9 +155,7 @@ def seed_generators(*numbers: int) -> Iterator[None]:
 class BadSamples:
     """The bad samples that a training has met, each counted once.
 
-    Args:
-        on_bad: "stop" or "skip", the dataset's `on_bad_sample`.
-        max_bad_samples: how many different ones "skip" allows.
+    `on_bad` is the dataset's `on_bad_sample`; "skip" allows so many different ones.
     """
 
     def __init__(self, on_bad: OnBad = "stop", max_bad_samples: int = 100) -> None:
@@ -187,12 +185,7 @@ class BadSamples:
             )
 
     def unwrap(self, batch: LoadedBatch) -> Any:
-        """Return the batch's data, after `take`.
-
-        Raises:
-            DataError: as `take`; or there are no data, since no sample could be read.
-            TrainingError: as `take`.
-        """
+        """Return the batch's data, after `take`; DataError also where there are none, since no sample could be read."""
         self.take(batch.bad)
         if batch.data is None:
             raise DataError(f"no batch could be made:\n{_list_messages(batch.bad)}")

@@ -35,11 +35,7 @@ class Loaders(NamedTuple):
 
 
 def create_loaders(opt: dict[str, Any], logger: logging.Logger) -> Loaders:
-    """Build every dataset of an option file, with its loader.
-
-    Args:
-        opt: the parsed options: datasets, train.total_iter, num_gpu, dist, world_size, rank, manual_seed.
-        logger: gets the same lines as from BasicSR.
+    """Build every dataset of the parsed options, with its loader; the logger gets the same lines as from BasicSR.
 
     Raises:
         OptionError: a section of `datasets` that is neither train nor val; none called train; or a training set that
@@ -80,15 +76,7 @@ def _log_statistics(
 
 
 def create_train_loader(dataset_opt: dict[str, Any], opt: dict[str, Any]) -> TrainLoader:
-    """Return the training dataset, guarded, with an endless loader.
-
-    Args:
-        dataset_opt: its section of the options.
-        opt: the options; num_gpu, dist, world_size, rank and manual_seed are read.
-
-    Raises:
-        OptionError: it does not fill one batch.
-    """
+    """Return this section's training dataset, guarded, with an endless loader; OptionError without a whole batch."""
     seed = opt.get("manual_seed") or 0
     dataset = GuardedDataset(build_dataset(dataset_opt), seed, dataset_opt.get("on_bad_sample", "stop"), "train")
     # without torch.distributed one process feeds all GPUs
@@ -125,14 +113,9 @@ def create_val_loader(dataset_opt: dict[str, Any]) -> DataLoader[Any]:
 
 
 def describe_data(dataset: Any, batch_size: int) -> dict[str, Any]:
-    """Return what a training state says of its training data.
+    """Return what a training state says of its training data: number of images, a hash of their names, batch size.
 
-    Args:
-        dataset: of one of our classes or of BasicSR's, guarded or not.
-        batch_size: of all processes together.
-
-    Returns:
-        The number of images, a hash of their names ("" where the dataset does not tell them), and the batch size.
+    The hash is "" where the dataset, guarded or not, does not tell them. The batch size is of all processes together.
 
     Example:
         >>> describe_data(["a", "b"], 4)

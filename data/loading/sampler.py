@@ -8,11 +8,9 @@ from torch.utils.data import Sampler
 
 
 class SampleIndex(int):
-    """A dataset index that remembers which draw of which epoch it is; to any dataset it is a plain int.
+    """A dataset index that remembers its epoch and draw; to any dataset it is a plain int.
 
-    Attributes:
-        epoch: epoch of the draw.
-        draw: number of the draw, unique within the epoch (an enlarged epoch visits an image several times).
+    The draw is unique within the epoch, of which an enlarged one visits an image several times.
     """
 
     epoch: int
@@ -41,17 +39,8 @@ class SeededBatchSampler(Sampler[list[SampleIndex]]):
     epoch at its first sample. Here an epoch may begin anywhere, and N processes with batches of B / N take together
     what one process with batches of B takes. What does not fill a batch of all processes is left out of its epoch.
 
-    Args:
-        dataset: dataset to draw from.
-        batch_size: samples of a batch of this process.
-        num_replicas: number of processes.
-        rank: this process.
-        ratio: how often an epoch visits each image.
-        seed: the run's seed.
-
-    Attributes:
-        epoch: epoch in which the next iteration begins.
-        start: samples of that epoch, over all processes, which it passes over.
+    `batch_size` is of this process, `ratio` how often an epoch visits each image. The next iteration begins in `epoch`,
+    after `start` of its samples, over all processes.
     """
 
     def __init__(

@@ -51,10 +51,8 @@ def start_worker(worker_id: int) -> None:
     """Prepare a loading process: one thread, and ended by the main process alone, or by its death.
 
     Ctrl-C reaches every process of the terminal, and slurm sends SIGTERM to every process of a job. The main process
-    answers with a checkpoint, which it cannot write when a loading process dies under it.
-
-    Args:
-        worker_id: number of the process; the samples do not depend on it.
+    answers with a checkpoint, which it cannot write when a loading process dies under it. Samples do not depend on the
+    process's number.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # blocked by `_quiet_start`

@@ -40,11 +40,7 @@ class Taken(NamedTuple):
 
 
 def judge_versions(labels: Mapping[str, Mapping[str, Label]], groups: Groups, where: str) -> Judgements:
-    """Return the labels of the groups' versions.
-
-    Raises:
-        DataError: groups without a label of one of their versions.
-    """
+    """Return the labels of the groups' versions; DataError for groups without a label of one of their versions."""
     shape = len(groups.names), len(groups.versions)
     codes, votes = np.zeros(shape, np.int8), np.zeros(shape, np.float32)
     numbers = {label: code for code, label in enumerate(LABELS, POSITIVE)}
@@ -108,12 +104,10 @@ class VersionDraws:
         self.candidates, self.weights, self.codes = candidates, weights, codes
 
     def of(self, row: int, uniforms: Sequence[float]) -> Taken:
-        """Return the versions of a group's sample; the three draws are independent of each other.
+        """Return the versions of a group's sample by three numbers in [0, 1): ground truth, negative and positive.
 
-        Args:
-            row: the group.
-            uniforms: three numbers in [0, 1), for ground truth, negative and positive; all three are always given, so
-                that an option does not shift the stream they come from.
+        The draws are independent of each other. All three numbers are always given, so that an option does not shift
+        the stream they come from.
         """
         target = None if self.weights is None else draw(self.weights[row], uniforms[0])
         if self.codes is None:

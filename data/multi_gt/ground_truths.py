@@ -20,12 +20,9 @@ class GroundTruths:
 
     It works before the pool, which so holds one ground truth for a sample. `takes` is what the dataset gives besides
     the original: gt_versions (B, V, 3, h, w) RGB in [0, 1], V = 1 where the dataset has chosen; with V > 1
-    gt_candidates (B, V) bool, the versions that may be chosen; with negatives gt_negative and gt_positive (B, 3, h, w),
-    a version each that people judged so, and negative_votes (B, 2), the shares of the annotators who did; 0 where there
-    is none.
-
-    Args:
-        choice: picks the version with V > 1, by scores of the crops; None where the dataset picks.
+    gt_candidates (B, V) bool, the versions that may be chosen, by `choice` and the scores of the crops; with negatives
+    gt_negative and gt_positive (B, 3, h, w), a version each that people judged so, and negative_votes (B, 2), the
+    shares of the annotators who did; 0 where there is none.
     """
 
     takes = ("gt_versions", "gt_candidates", "gt_negative", "gt_positive", "negative_votes")
@@ -34,18 +31,10 @@ class GroundTruths:
         self.choice = choice
 
     def __call__(self, cut: dict[str, Tensor], names: Sequence[str] = ()) -> dict[str, Tensor]:
-        """Return what is trained on.
+        """Return what is trained on, of lq, gt (the original), some of `takes`, and anything else.
 
-        Args:
-            cut: lq, gt (the original), some of `takes`, and anything else.
-            names: what the samples are called in messages.
-
-        Returns:
-            The chosen version as gt; with negatives gt_negative and negative_map (B, 1, h, w), see
-            prismsr.losses.negative_loss; lq and anything else as they are.
-
-        Raises:
-            UserError: V > 1, but nothing to choose by.
+        The chosen version is gt; with negatives there are gt_negative and negative_map (B, 1, h, w), see
+        prismsr.losses.negative_loss; lq and anything else stay. UserError with V > 1, but nothing to choose by.
         """
         pairs = {name: value for name, value in cut.items() if name not in self.takes}
         pairs["gt"] = self._choose(cut["gt_versions"], cut.get("gt_candidates"), names)

@@ -10,13 +10,7 @@ from torch import Tensor
 
 
 class GroupImages:
-    """The versions of a group; each is read and decoded at most once, and only when it is asked for.
-
-    Args:
-        images: the set.
-        groups: its groups.
-        row: the group.
-    """
+    """The versions of a group, a row of `groups`; each is read and decoded at most once, and only when asked for."""
 
     def __init__(self, images: ImageSource, groups: Groups, row: int) -> None:
         self._images, self._keys = images, groups.keys[row]
@@ -24,11 +18,7 @@ class GroupImages:
         self._tensors: dict[int, Tensor] = {}
 
     def open(self, version: int) -> CroppableImage:
-        """Return the version's file, whose size is that of the original.
-
-        Raises:
-            DataError: it cannot be decoded, or has another size.
-        """
+        """Return the version's file; DataError where it cannot be decoded, or has another size than the original."""
         if version not in self._open:
             where = self._images.describe(self._keys[version])
             image = CroppableImage.open(self._images, self._keys[version])

@@ -33,13 +33,8 @@ def group_keys(
     """Put the keys of a set together to groups.
 
     The first part of a key's path is the version, the rest the group's name; HGGT's names end in the version, too
-    (original/0001-1-2, 01/0001-1-2_01). Each version has names of one of the two kinds.
-
-    Args:
-        keys: keys of an ImageSource, e.g. original/x and 01/x_01.
-        root: the set, for messages.
-        original: the version that the LQ images are made from.
-        versions: the other versions, in this order; None: all there are, sorted.
+    (original/0001-1-2, 01/0001-1-2_01). Each version has names of one of the two kinds. LQ images are made from
+    `original`; `versions` are the others, in this order; None: all there are, sorted.
 
     Raises:
         ImageSourceError: a version is not there, or it lacks the image of a group or has one that belongs to none.

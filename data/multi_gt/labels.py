@@ -38,13 +38,7 @@ def decide_label(votes: Sequence[str]) -> Label:
 
     With three votes this is HGGT's rule: two or three equal votes win, three different ones give (Similar, 1). Fewer or
     more votes, where an annotator is missing, are our extension of it: two equal votes win, two different ones give
-    (Similar, 1), and a single vote stands.
-
-    Args:
-        votes: one or more of LABELS.
-
-    Raises:
-        ValueError: no votes.
+    (Similar, 1), and a single vote stands. ValueError without any.
     """
     if not votes:
         raise ValueError("decide_label: no votes.")
@@ -102,15 +96,11 @@ def _annotations(root: Path) -> list[tuple[Path, str]]:
 
 
 def read_annotations(path: Path, name: str) -> dict[str, str]:
-    """Return one annotator's labels of a group, by version.
+    """Return one annotator's labels of a group, by version, from a JSON file.
 
     A picture's version is told by its name (0001-1-2_01, with or without extension) or the folder of its file, and
     where neither tells it by its number, as the HGGT release does: Picture_1 is the original, Picture_2 is 01, and so
     on. The original has no label. A picture that is not listed, or has no key Label, has no vote here.
-
-    Args:
-        path: the JSON file.
-        name: name of the group.
 
     Raises:
         DataError: not such a file, a label that is none of LABELS, or two labels of one version.

@@ -29,10 +29,7 @@ MOST_TOLD = 10
 class GTChoice:
     """Score all versions of a batch by one call of the metric, and pick one for each sample.
 
-    Args:
-        rule: sma, smp or amo, see prismsr.data.multi_gt.sampling_rules.
-        tau: temperature of sma and smp.
-        metric: on the device of the images.
+    Rules and tau are those of prismsr.data.multi_gt.sampling_rules; the metric is on the device of the images.
     """
 
     weights_needed = staticmethod(list_nr_metric_needs)
@@ -128,10 +125,7 @@ def _raise_if_general(error: Exception) -> None:
 def build_gt_choice(opt: Mapping[str, Any], device: torch.device | str) -> GTChoice | None:
     """Return what an option file asks for; None where the dataset chooses: by a score file, or without scores.
 
-    Args:
-        opt: the whole option file; datasets.train's sampling, tau and scores, and `scoring` (the arguments of
-            build_nr_metric, MUSIQ without them) are read.
-        device: of the images.
+    Read are datasets.train's sampling, tau and scores, and `scoring`, the arguments of build_nr_metric (MUSIQ without).
 
     Raises:
         OptionError, WeightsError, UserError: see build_nr_metric; the message begins with `scoring`.

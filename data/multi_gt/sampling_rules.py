@@ -23,29 +23,22 @@ LABELLED: tuple[Rule, ...] = ("upos", "smp")
 
 
 def chooses_online(dataset: Mapping[str, Any]) -> bool:
-    """Return whether versions are chosen by scores of the crops, in the model.
-
-    Args:
-        dataset: the section of MultiGTDataset.
-    """
+    """Return whether the versions of this section, MultiGTDataset's, are chosen by scores of the crops, in training."""
     return dataset.get("sampling") in SCORED and dataset.get("scores") is None
 
 
 def weigh_choices(
     rule: Rule, quality: ArrayLike | None, candidates: ArrayLike, tau: float = 10.0
 ) -> NDArray[np.float64]:
-    """Return probability of each version.
+    """Return probability of each version, (..., V), rows that sum to 1; 0 outside of the candidates.
 
     Args:
         rule: origins_only and upos: uniform over the candidates; sma and smp: exp(quality / tau), normalised over the
             candidates; amo: 1 for the best candidate, the first of equals.
-        quality: (..., V), higher is better; the paper's tau is meant for a scale of 0 to 100. None where the rule
-            needs none. What stands at other places than the candidates is not read.
+        quality: (..., V), higher is better; the paper's tau is meant for a scale of 0 to 100. None where the rule needs
+            none. What stands at other places than the candidates is not read.
         candidates: (..., V) bool, at least one True in each row.
         tau: temperature, above 0.
-
-    Returns:
-        (..., V), rows that sum to 1; 0 outside of the candidates.
 
     Raises:
         ValueError: a row without candidates, or a candidate without a finite quality.
@@ -66,14 +59,9 @@ def weigh_choices(
 
 
 def draw(weights: ArrayLike, uniform: float) -> int:
-    """Return the version that one uniform number picks, by inversion of the distribution function.
+    """Return the version that one uniform number in [0, 1) picks, by inversion of the distribution function.
 
-    Args:
-        weights: (V,), none below 0 and not all 0; they need not sum to 1.
-        uniform: in [0, 1).
-
-    Returns:
-        Index into `weights`, never that of a weight of 0.
+    Weights (V,) are none below 0 and not all 0; they need not sum to 1. A weight of 0 is never picked.
     """
     cumulative = np.cumsum(np.asarray(weights, np.float64))
     index = int(np.searchsorted(cumulative, uniform * cumulative[-1], side="right"))

@@ -106,8 +106,7 @@ class ScoreTable(NamedTuple):
     def find_quality(self, name: str, versions: Sequence[str]) -> NDArray[np.float64]:
         """Return quality of versions of one image, 0 to 100, higher is better, see NRMetric.rate.
 
-        Raises:
-            ScoreFileError: there is no score of one of them.
+        ScoreFileError where one of them has no score.
         """
         missing = [version for version in versions if (name, version) not in self.scores]
         if missing:
@@ -156,12 +155,7 @@ def _row(row: list[str], path: Path, number: int) -> tuple[str, str, float]:
 
 
 class ScoreWriter:
-    """Adds lines to a score file, each of which is on disk when `add` returns.
-
-    Args:
-        path: the file.
-        header: what the scores are made with.
-        overwrite: begin anew whatever there is.
+    """Adds lines to a score file, each of which is on disk when `add` returns; `overwrite` begins it anew.
 
     Raises:
         ScoreFileError: the file is no score file, or its scores were made with something else.

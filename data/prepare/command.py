@@ -42,11 +42,7 @@ def needs_parts(args: argparse.Namespace) -> bool:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the step, alone in its output.
-
-    Raises:
-        FolderInUseError: another run is writing there.
-    """
+    """Run the step, alone in its output; FolderInUseError where another run is writing there."""
     with ExitStack() as stack:
         for output in _outputs(args):
             stack.enter_context(folder_lock(output))

@@ -35,11 +35,7 @@ def add_folder_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def find_inputs(folder: Path, output: Path) -> dict[str, Path]:
-    """Return the images of an input folder, by key.
-
-    Raises:
-        OptionError: the output lies in the input folder, where a second run would take its images for input.
-    """
+    """Return the images of an input folder, by key; OptionError where a second run would take the output for input."""
     if output.resolve().is_relative_to(folder.resolve()):
         raise OptionError(f"-o {output} lies in the input folder {folder}; choose a folder outside of it")
     return FolderSource(folder, IMAGE_SUFFIXES).paths
@@ -56,10 +52,7 @@ def name_input(folder: Path, output: Path) -> str:
 def claim_folder(folder: Path, parameters: dict[str, Any], overwrite: bool) -> None:
     """Make `folder` the output of a run with these parameters, or go on with an earlier run that had the same.
 
-    Args:
-        folder: output folder, created where missing.
-        parameters: what the outputs depend on; kept as JSON in the folder.
-        overwrite: remove the images of an earlier run first.
+    What the outputs depend on is kept as JSON in the folder. `overwrite` removes the images of an earlier run first.
 
     Raises:
         OptionError: the folder holds files that no run recorded, or an earlier run had other parameters.
@@ -96,15 +89,8 @@ def run_step(
 ) -> tuple[list[Any], list[str]]:
     """Claim the output folder, then call `work(path, key, output=args.output, **options)` for each image.
 
-    Args:
-        args: the command line.
-        step: name of the step.
-        images: paths by key.
-        work: makes those of an image's outputs that do not exist yet; a function of a module.
-        options: what the outputs depend on besides the input folder.
-
-    Returns:
-        The results, and the messages of the skipped images.
+    `work`, a function of a module, makes those of an image's outputs that do not exist yet. They depend on `options`
+    and the input folder. Return the results, and the messages of the skipped images.
     """
     parameters = {"command": step, "input": name_input(args.input, args.output), **options}
     claim_folder(args.output, parameters, args.overwrite)

@@ -39,17 +39,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def write_lr(path: Path, key: str, output: Path, scale: int, multiple: int | None) -> int:
-    """Write the LR image, unless it exists.
+    """Write the LR image of an HR image, unless it exists; return the number of files written.
 
-    Args:
-        path: HR image.
-        key: name of the LR image.
-        output: its folder.
-        scale: the factor.
-        multiple: what the HR sides are cropped to multiples of; None refuses sides that the factor does not divide.
-
-    Returns:
-        Number of files written.
+    HR sides are cropped to multiples of `multiple` first; None refuses sides that the factor does not divide.
 
     Raises:
         DataError: the sides are refused, or nothing is left of them.

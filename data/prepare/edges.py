@@ -50,8 +50,7 @@ def run(args: argparse.Namespace) -> int:
 def write_mask(path: Path, key: str, output: Path, threshold: float, absolute: bool, mat: bool) -> tuple[int, int, int]:
     """Write those files of an image's mask that do not exist yet: 8-bit PNG of 0 and 255, and .mat where asked for.
 
-    Returns:
-        Numbers of files written, of edge pixels, and of pixels.
+    Return the numbers of files written, of edge pixels, and of pixels.
     """
     png = output / "png" / f"{key}.png" if mat else output / f"{key}.png"
     targets = [png, output / "mat" / f"{key}.mat"] if mat else [png]
@@ -63,15 +62,9 @@ def write_mask(path: Path, key: str, output: Path, threshold: float, absolute: b
 
 
 def make_mask(image: NDArray[Any], threshold: float, absolute: bool) -> NDArray[np.bool_]:
-    """Return edge mask of an image as OpenCV reads it.
+    """Return edge mask (H, W) bool of an image as OpenCV reads it; see `prismsr.losses.edges.edge_mask`.
 
-    Args:
-        image: (H, W), (H, W, 3) BGR or (H, W, 4) BGRA; uint8 or uint16.
-        threshold: see `prismsr.losses.edges.edge_mask`.
-        absolute: see there.
-
-    Returns:
-        (H, W) bool.
+    It is (H, W), (H, W, 3) BGR or (H, W, 4) BGRA; uint8 or uint16.
     """
     from prismsr.losses.edges import edge_mask
 

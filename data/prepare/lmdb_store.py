@@ -44,11 +44,8 @@ class LmdbStore:
 
     Args:
         folder: the LMDB's folder, e.g. X.lmdb.partial.
-        wanted: keys that may stay; others, of an earlier run, are removed.
+        wanted: keys that may stay; others, of an earlier run, are removed. Then `entries` is what is stored, by key.
         map_size: size in bytes of the LMDB's map at first.
-
-    Attributes:
-        entries: what is stored, by key.
     """
 
     def __init__(self, folder: Path, wanted: Collection[str], map_size: int = INITIAL_MAP_SIZE) -> None:
@@ -117,12 +114,7 @@ class LmdbStore:
 def publish(folder: Path, entries: dict[str, Entry], final: Path, store: str, compress_level: int) -> None:
     """Complete a closed LMDB with meta_info.txt and manifest.json, and rename it; an LMDB of that name is replaced.
 
-    Args:
-        folder: the LMDB as `LmdbStore` left it.
-        entries: what it stores.
-        final: its name from now on.
-        store: "png" or "raw", for the record.
-        compress_level: PNG level of the values, for the record.
+    `store`, "png" or "raw", and the PNG level of the values are for the record.
     """
     entries = {key: entries[key] for key in sorted(entries)}
     shapes = {key: ",".join(map(str, entry.shape)) for key, entry in entries.items()}

@@ -115,8 +115,8 @@ def collect(folders: list[Path], prefixes: list[str] | None, output: Path) -> di
     """Return the images of all folders, by LMDB key.
 
     Raises:
-        OptionError: a folder lies in another, prefixes do not fit the folders, two images have the same key, or a key
-            is too long for LMDB.
+        OptionError: a folder lies in another, prefixes do not fit the folders, two images have the same key, or one is
+            too long.
     """
     sources = [find_inputs(folder, output) for folder in folders]
     if len(folders) == 1 and not prefixes:
@@ -146,9 +146,7 @@ def distinguishing_parts(folders: list[Path]) -> list[str]:
     """Return paths of the folders without the leading and trailing parts that all share.
 
     Both ends are cut so that DIV2K/HR, Flickr2K/HR and DIV2K/LR, Flickr2K/LR give the same names and the sets pair up.
-
-    Raises:
-        OptionError: a folder is given twice or lies in another.
+    OptionError where a folder is given twice or lies in another.
     """
     parts = [list(folder.resolve().parts) for folder in folders]
     for folder, own in zip(folders, parts, strict=True):

@@ -87,11 +87,7 @@ def version_sizes(height: int, width: int, scales: Iterable[float], shortest_edg
 
 
 def write_versions(path: Path, key: str, output: Path, scales: list[float], shortest_edge: int) -> int:
-    """Write those versions of an image that do not exist yet.
-
-    Returns:
-        Number of files written.
-    """
+    """Write those versions of an image that do not exist yet; return the number of files written."""
     sizes = version_sizes(*image_size(path), scales, shortest_edge)
     targets = {suffix: output / f"{key}{suffix}.png" for suffix in sizes}
     missing = [suffix for suffix, target in targets.items() if not target.exists()]
@@ -108,16 +104,7 @@ def write_versions(path: Path, key: str, output: Path, scales: list[float], shor
 
 
 def lanczos(image: NDArray[Any], height: int, width: int) -> NDArray[Any]:
-    """Resize with PIL's antialiased Lanczos filter.
-
-    Args:
-        image: (H, W) or (H, W, C), uint8 or uint16.
-        height: new height in pixels.
-        width: new width in pixels.
-
-    Returns:
-        (height, width) or (height, width, C) of the same dtype.
-    """
+    """Resize (H, W) or (H, W, C), uint8 or uint16, with PIL's antialiased Lanczos filter; the dtype stays."""
     if image.dtype == np.uint8:
         return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.LANCZOS))
     if image.ndim == 3:

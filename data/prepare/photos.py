@@ -56,11 +56,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def photo_path(photo: str) -> Path:
-    """Return the installed file of a photograph given as "package/name".
-
-    Raises:
-        OptionError: the package is not installed or does not ship it.
-    """
+    """Return the installed file of a photograph given as "package/name"; OptionError where it is not there."""
     package, name = photo.split("/")
     spec = find_spec(package)
     if spec is None or spec.origin is None:
@@ -74,8 +70,7 @@ def photo_path(photo: str) -> Path:
 def write_photo(source: Path, target: Path, multiple: int) -> int:
     """Write a photograph's top left part, sides cropped to multiples of `multiple`, as 8-bit RGB PNG.
 
-    Returns:
-        Number of files written: 0 where the target exists.
+    Return the number of files written: 0 where the target exists.
     """
     if target.exists():
         return 0

@@ -16,15 +16,9 @@ _PAGE, _PAGE_HEADER = 4096, 16  # bytes; a value takes whole pages of an LMDB
 
 
 def require_room(paths: Sequence[Path], building: Path, output: Path) -> None:
-    """Print what the images take uncompressed.
+    """Print what the images take uncompressed; JobError where the disk has less room.
 
-    Args:
-        paths: the image files.
-        building: the LMDB under construction; what an interrupted run has stored there is room that is taken already.
-        output: the LMDB's name, for the messages.
-
-    Raises:
-        JobError: the disk has less room.
+    What an interrupted run has stored in `building` is room that is taken already; `output` is for the messages.
     """
     size = sum(map(count_stored_bytes, tqdm(paths, desc="sizes", unit="image")))
     data = building / "data.mdb"

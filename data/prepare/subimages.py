@@ -47,8 +47,7 @@ def run(args: argparse.Namespace) -> int:
 def strip_scale_marks(images: dict[str, Path]) -> dict[str, Path]:
     """Return the images with x2, x3, x4 and x8 removed from their names (not from their folders').
 
-    Raises:
-        OptionError: two images have the same name then.
+    OptionError where two images have the same name then.
     """
     stripped: dict[str, Path] = {}
     for key, path in images.items():
@@ -72,13 +71,9 @@ def crop_starts(length: int, crop: int, step: int, thresh: int) -> list[int]:
 
 
 def write_crops(path: Path, key: str, output: Path, crop: int, step: int, thresh: int, compression: int) -> int:
-    """Write those sub-images of an image that do not exist yet.
+    """Write those sub-images of an image that do not exist yet; return the number of files written.
 
-    Returns:
-        Number of files written.
-
-    Raises:
-        DataError: the image is smaller than a sub-image.
+    DataError where the image is smaller than a sub-image.
     """
     height, width = image_size(path)
     if min(height, width) < crop:

@@ -84,8 +84,7 @@ def pair(sizes: dict[str, dict[str, Size]], template: str) -> list[str]:
 def check_set(kind: str, root: Path, workers: int, problems: list[str]) -> dict[str, Size]:
     """Read one set, add its problems to the list, and print a summary.
 
-    Returns:
-        (height, width) by key, (0, 0) where an image cannot be read.
+    Return (height, width) by key, (0, 0) where an image cannot be read.
     """
     _open.cache_clear()
     source = open_source(root)

@@ -112,12 +112,7 @@ class TestSet:
 
 
 def classic(folder: str, suffixes: str) -> tuple[Layout, ...]:
-    """Return the layouts of the bicubic benchmarks.
-
-    Args:
-        folder: regular expression of the set's folder.
-        suffixes: the images' extensions, with | between them.
-    """
+    """Return the layouts of the bicubic benchmarks, by regular expressions of folder and suffixes ("png|bmp")."""
     end = rf"\.(?:{suffixes})$"
     inner = {"BasicSR, GTmod12": "GTmod12", "BasicSR, original": "original", "EDSR, HR": "HR", "GT": "GT"}
     return (
@@ -128,12 +123,7 @@ def classic(folder: str, suffixes: str) -> tuple[Layout, ...]:
 
 
 def stablesr(folder: str, gt: bool) -> tuple[Layout, ...]:
-    """Return the layouts of StableSR's test sets; names lose what tells HR from LR (_HR, _LR4, _x1, _x4).
-
-    Args:
-        folder: regular expression of the set's folder.
-        gt: whether there are GT images.
-    """
+    """Return the layouts of StableSR's test sets; names lose what tells HR from LR (_HR, _LR4, _x1, _x4)."""
     end = rf"{_NAME}(?:_HR|_LR4?|_x1|_x4)?\.png$"
     layouts = []
     for hr, lr in (("test_HR", "test_LR"), ("gt", "lq"), ("HR", "LR")):

@@ -26,8 +26,7 @@ _ALIASES = {
 def find_test_set(name: str) -> TestSet:
     """Return the set of this name; capitals, blanks and hyphens do not count, so that the papers' names do, too.
 
-    Raises:
-        UserError: there is none; the message has the nearest name.
+    UserError, with the nearest name, where there is none.
     """
     by_plain = {_simplify(known): known for known in TEST_SETS} | _ALIASES
     found = by_plain.get(_simplify(name))
@@ -43,9 +42,7 @@ def _simplify(name: str) -> str:
 def list_missing(test_set: TestSet, root: str | Path = ".") -> str | None:
     """Return what an arranged set lacks and what to do, or None where all its files are there. They are only counted.
 
-    Args:
-        test_set: the set.
-        root: the folder that `gt` and `lq` start from, the repository's.
+    `gt` and `lq` start from the folder `root`, the repository's.
     """
     per_image = test_set.counts.get("GT", test_set.count) if test_set.kind == "multi_gt" else test_set.count
     for folder, count in ((test_set.gt, per_image), (test_set.lq, test_set.count)):

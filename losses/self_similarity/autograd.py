@@ -24,16 +24,11 @@ from torch.autograd.function import once_differentiable
 
 
 def compare_graphs(tables: list[Tensor], setting: Setting, want_grad: bool) -> Tensor:
-    """Sum over all entries of the KL and L1 terms of two graphs, and its gradient.
+    """Sum over all entries of the KL and L1 terms of two graphs, and its gradient if wanted.
 
-    Args:
-        tables: four of (K, N). The first two hold the logarithms of the similarities of SR and of GT before
-            normalisation, the others nothing; all are overwritten, the first with the result's gradient if `want_grad`.
-        setting: the weights.
-        want_grad: without it the gradient is not made.
-
-    Returns:
-        Float64 scalar, the sum of kl_weight * t (log t - log s) + alpha |s - t|; logarithms clamped at log(EPS).
+    It is the sum of kl_weight * t (log t - log s) + alpha |s - t|, a float64 scalar; logarithms are clamped at
+    log(EPS). Of four tables (K, N) the first two hold the logarithms of the similarities of SR and of GT before
+    normalisation, the others nothing; all are overwritten, the first with the result's gradient.
     """
     for log_similarity, similarity in zip(tables, tables[2:], strict=False):
         torch.exp(log_similarity, out=similarity)  # at once, as torch gives even short exponentials to all threads

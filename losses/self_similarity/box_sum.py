@@ -17,18 +17,12 @@ def box_by_additions(
 ) -> tuple[list[Operation], Tensor]:
     """Sum `count` maps over a box: out[i] = sum of in[i + y * width + x], y < size[0], x < size[1]; by whole-map sums.
 
-    Nine values take four additions: of pairs, of pairs of pairs, of fours, and of the one that is left.
+    Nine values take four additions: of pairs, of pairs of pairs, of fours, and of the one that is left. Three flat
+    buffers have room for `count` maps or more; the first holds the maps, one behind the other at equal distances, and
+    may be overwritten like the others. Of the `length` values of a map the sums are valid for `(size[0] - 1) * width +
+    size[1] - 1` fewer; `width` is that of an image row.
 
-    Args:
-        buffers: three flat ones of `count` maps or more; the first holds the maps, one behind the other at equal
-            distances, and may be overwritten like the others.
-        count: number of maps.
-        length: number of values in a map; the sums are valid for `(size[0] - 1) * width + size[1] - 1` fewer.
-        size: rows and columns of the box.
-        width: length of an image row.
-
-    Returns:
-        The operations, and the map of sums they leave in one of the buffers, (count, length or more).
+    Return the operations, and the map of sums they leave in one of the buffers, (count, length or more).
     """
     maps = [buffer.view(count, -1) for buffer in buffers]
     operations: list[Operation] = []

@@ -167,12 +167,9 @@ class SelfSimilarityLoss(nn.Module):
             yield Problem(join(key, name), text)
 
     def forward(self, sr: Tensor, gt: Tensor, gt_mask: Tensor | None = None) -> Tensor:
-        """Return weighted loss, a scalar.
+        """Return weighted loss, a scalar, of images (B, C, H, W) in [0, 1] and their ground truth.
 
-        Args:
-            sr: (B, C, H, W) in [0, 1], with gradient.
-            gt: ground truth of the same shape.
-            gt_mask: (B, 1, H, W), 1 at edge pixels; None computes it from `gt`.
+        `gt_mask` is (B, 1, H, W), 1 at edge pixels; None computes it from `gt`.
         """
         mask = edge_mask(gt, self.threshold, self.absolute) if gt_mask is None else gt_mask
         return self.loss_weight * self_similarity_loss(sr, gt, mask, **self.graph, **self.comparison)

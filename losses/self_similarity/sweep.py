@@ -22,10 +22,8 @@ from torch import Tensor
 class Limits:
     """How much is held at a time, whatever the batch: the loss's memory is bounded by these.
 
-    Args:
-        area: pixels of a unit's tiles, halo included.
-        pixels: mask pixels of a unit; its tables hold K times as many entries.
-        work: elements in one operation; several offsets share an operation where they fit.
+    A unit's tiles have `area` pixels, halo included, and `pixels` mask pixels; its tables hold K times as many entries.
+    One operation takes `work` elements; several offsets share an operation where they fit.
     """
 
     area: int
@@ -121,11 +119,7 @@ class Ends(NamedTuple):
 class Sweep:
     """Goes over all search offsets of a unit; keeps its buffers and their views for the next unit of the same layout.
 
-    Args:
-        layout: the unit's layout.
-        channels: of the images.
-        limits: how much to do in one operation.
-        like: a tensor of the device and type to work in.
+    It works in the device and type of `like`.
     """
 
     def __init__(self, layout: Layout, channels: int, limits: Limits, like: Tensor) -> None:
@@ -160,12 +154,10 @@ class Sweep:
         return grad, at(0), ends
 
     def log_similarity(self, pixels: Tensor, image: Planes, table: Tensor) -> None:
-        """Write the logarithm of exp(-D / (C w^2 h)), eq. 1 before its rows are normalised.
+        """Write the logarithm of exp(-D / (C w^2 h)), eq. 1 before its rows are normalised, of `sr` or `gt`, loaded.
 
-        Args:
-            pixels: (N,) int64, positions of the mask pixels counted from `layout.first`.
-            image: `sr` or `gt` of this sweep, loaded.
-            table: (K, N), where to write it in the plan's order; the centre's row is 0.
+        Mask pixels (N,) int64 are positions counted from `layout.first`. The table (K, N) has the plan's order; the
+        centre's row is 0.
         """
         table[-1] = 0
         outside = torch.cat([self._outside(image, part) for part in self._split(pixels)], dim=1).unbind(0)
@@ -185,8 +177,7 @@ class Sweep:
     def gradient(self, pixels: Tensor, grad_table: Tensor) -> Tensor:
         """Return gradient of the tiles loaded in `sr`, from that of their table (K, N).
 
-        Returns:
-            (T, C, height, width), a view of memory that the next call overwrites.
+        It is (T, C, height, width), a view of memory that the next call overwrites.
         """
         grad_outside = grad_table.new_zeros(self.plan.window**2, len(pixels))
         clipped = grad_outside.unbind(0)

@@ -35,11 +35,8 @@ Place = tuple[int, int, int]
 class Unit:
     """Tiles to handle together, and their mask pixels.
 
-    Args:
-        tiles: which tiles.
-        pixels: (N,) int64, positions in the layout's vectors counted from its first mask position.
-        members: which of the batch's mask pixels these are, in the order of `Tiling.pixels`.
-        layout: where things lie.
+    These are (N,) int64, positions in the layout's vectors counted from its first mask position. `members` says which
+    of the batch's they are, in the order of `Tiling.pixels`.
     """
 
     tiles: list[Place]

@@ -97,13 +97,8 @@ def compare_by_kernels(
 ) -> tuple[Tensor, Tensor | None]:
     """Return the loss, float64, and its gradient with respect to `sr` where it is wanted, without waiting for the GPU.
 
-    The number of mask pixels is known on the GPU alone, so that as many launches are made as it can take at most.
-
-    Args:
-        sr, gt: (B, C, H, W).
-        mask: (B, 1, H, W) bool.
-        setting: of the evaluation.
-        want_grad: without it there is no gradient.
+    Images are (B, C, H, W), the mask (B, 1, H, W) bool. The number of mask pixels is known on the GPU alone, so that as
+    many launches are made as it can take at most.
     """
     from prismsr.losses.self_similarity.triton_kernel import compare_graphs, gather_patches
 

@@ -29,27 +29,15 @@ _SHOWN = 4
 def low_rank_weight(weight: Tensor, lora_a: Tensor, lora_b: Tensor, scale: float) -> Tensor:
     """Return w + scale * B A, differentiable; in the precision of the arguments, also under autocast.
 
-    Args:
-        weight: W, (out, in) of a linear layer or (out, in, k, k) of a convolution.
-        lora_a: A, (rank, in k k).
-        lora_b: B, (out, rank).
-        scale: alpha / rank.
-
-    Returns:
-        A tensor of weight's shape.
+    The weight is (out, in) of a linear layer or (out, in, k, k) of a convolution; so is the result. A is (rank, in k
+    k), B (out, rank), and scale alpha / rank.
     """
     with torch.autocast(weight.device.type, enabled=False):
         return torch.add(weight, (lora_b @ lora_a).view(weight.shape), alpha=scale)
 
 
 class LowRank(nn.Module):
-    """The parametrization W -> W + (alpha / rank) B A; B starts at 0, so that W' starts as W.
-
-    Args:
-        weight: W; gives shape, type and device.
-        rank: of the update.
-        alpha: the update's factor times rank.
-    """
+    """The parametrization W -> W + (alpha / rank) B A; B starts at 0, so that W' starts as W."""
 
     def __init__(self, weight: Tensor, rank: int, alpha: float) -> None:
         super().__init__()
@@ -115,21 +103,10 @@ def _matches_nothing(net: nn.Module, target: str, names: list[str]) -> str:
 
 
 def add_adapters(net: nn.Module, rank: int, alpha: float | None, targets: Sequence[str]) -> list[str]:
-    """Freeze a network and give the chosen layers adapters, in place; they alone require gradients.
+    """Freeze a network and give the chosen layers adapters, in place; they alone require gradients. Return their names.
 
-    Layers that keep running statistics (batch norm) use those of the base from now on, also in training.
-
-    Args:
-        net: without any wrapper; its outputs stay as they are.
-        rank: of each update.
-        alpha: factor of each update times rank; None: rank, i.e. the factor 1.
-        targets: patterns of layer names, see `find_layers`.
-
-    Returns:
-        The names of the adapted layers.
-
-    Raises:
-        OptionError: see `find_layers`.
+    Layers that keep running statistics (batch norm) use those of the base from now on, also in training. The network
+    has no wrapper; its outputs stay as they are. Without alpha the updates' factor is 1. OptionError as `find_layers`.
     """
     layers = find_layers(net, targets)
     net.requires_grad_(False)
@@ -198,10 +175,7 @@ def merge_state(net: nn.Module) -> dict[str, Tensor]:
 def merge(base: Mapping[str, Tensor], adapter: Mapping[str, Tensor], scale: float) -> dict[str, Tensor]:
     """Return the same from state dicts alone: base with W + scale * B A in the place of each adapted weight.
 
-    Args:
-        base: state dict of the network without adapters; half precision is merged in float32 and rounded once.
-        adapter: as `adapter_state` returns it.
-        scale: alpha / rank.
+    A base in half precision is merged in float32 and rounded once. The scale is alpha / rank.
 
     Raises:
         WeightsError: the adapter is for layers that the base does not have, or of other sizes.

@@ -28,12 +28,9 @@ class Lora:
         net: net_g without a wrapper, with its base weights; frozen and adapted in place.
         base: where the base weights came from, for messages.
         resumed: the adapter file to go on from, or None.
-        rank: of each update.
-        alpha: factor of each update times rank; None: rank.
-        targets: patterns of layer names.
+        rank, alpha, targets: see `prismsr.models.lora.adapters.add_adapters`; so OptionError.
 
     Raises:
-        OptionError: see `prismsr.models.lora.adapters.find_layers`.
         WeightsError: the file is damaged, or belongs to another base or other options.
     """
 
@@ -96,11 +93,7 @@ class Lora:
         return average
 
     def content(self, nets: Mapping[str, nn.Module]) -> dict[str, Any]:
-        """Return what an adapter file holds.
-
-        Args:
-            nets: params, and params_ema where there is a moving average; without wrappers.
-        """
+        """Return an adapter file's content, of params and, where there is an average, params_ema; without wrappers."""
         states = {key: {name: tensor.cpu() for name, tensor in adapter_state(net).items()} for key, net in nets.items()}
         return {**states, "lora": self.about}
 

@@ -24,14 +24,9 @@ def _is_per_sample(value: Any, count: int) -> bool:
 
 
 def split_batch(batch: Mapping[str, Any], parts: int) -> list[Batch]:
-    """Split a batch into `parts` parts of equal size, in order.
+    """Split a batch into parts of equal size, in order; what has no value for each sample goes to every part.
 
-    Args:
-        batch: see Batch; an entry without a value for each sample goes to every part as it is.
-        parts: their number.
-
-    Raises:
-        ValueError: the batch cannot be divided.
+    ValueError where the batch cannot be divided.
     """
     samples = len(batch["lq"])
     size, rest = divmod(samples, parts)

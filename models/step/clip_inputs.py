@@ -21,11 +21,8 @@ class ClipInputs:
     """What the section `clip` of an option file adds to a step: the inputs `sr_clip` and `gt_clip`.
 
     The encoder is no part of any network, so that checkpoints, moving averages and optimisers do not see it. A pass
-    over SR keeps its graph for the generator and is used again, cut off, for the discriminators.
-
-    Args:
-        options: arguments of Clip.
-        device: where the features are computed.
+    over SR keeps its graph for the generator and is used again, cut off, for the discriminators. `options` are
+    arguments of Clip.
     """
 
     @classmethod

@@ -42,10 +42,7 @@ def require_gradients(networks: dict[str, nn.Module], required: bool) -> None:
 def add_gradients(model: Any, term: AdversarialLoss, inputs: Sequence[StepInputs]) -> "OrderedDict[str, Tensor]":
     """Add the gradient of a term's discriminator over all parts of a batch; return its figures.
 
-    Args:
-        model: a PrismSRModel.
-        term: the loss that the discriminator belongs to.
-        inputs: those of each part, without the generator's graph.
+    `inputs` are those of each part, without the generator's graph.
     """
     net = model.discriminators[term.discriminator]
     figures: OrderedDict[str, Tensor] = OrderedDict()

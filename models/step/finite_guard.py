@@ -64,12 +64,9 @@ class FiniteGuard:
             _copy(self._kept[name], buffers)
 
     def accepts(self, name: str, norm: Tensor, losses: Mapping[str, Tensor]) -> bool:
-        """Return whether network `name` may be updated.
+        """Return whether network `name` may be updated; a refused "g" means that the whole step is left out.
 
-        Args:
-            name: a key of `networks`; a refused "g" means that the whole step is left out.
-            norm: of the network's whole gradient, scalar.
-            losses: what the gradient is of, by log name, scalars.
+        The norm is that of the network's whole gradient; losses are what it is of, by log name. All are scalars.
         """
         if math.isfinite(norm.item()):
             self.accepted.add(name)

@@ -16,10 +16,7 @@ def checkpoint_blocks(net: nn.Module) -> None:
     """Run each of a network's repeated blocks through torch.utils.checkpoint when it trains.
 
     Weights, state dict and gradients stay as they are; so do batch-norm statistics and spectral norms, which the second
-    forward pass would otherwise move once more.
-
-    Raises:
-        OptionError: the network has no repeated blocks.
+    forward pass would otherwise move once more. OptionError where the network has no repeated blocks.
     """
     own: Any = getattr(net, "enable_gradient_checkpointing", None)
     if own is not None:  # the network knows its blocks, as diffusers' do

@@ -11,14 +11,13 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 def update(model: Any, name: str, optimizer: torch.optim.Optimizer, losses: Mapping[str, Tensor]) -> bool:
     """Update a network by the gradients it has, clipped; or not at all, where they are not finite.
 
+    Return whether it is updated, or whether that is left to the device (see FiniteGuard).
+
     Args:
         model: a PrismSRModel, whose log gets the norm where there is a limit to it.
         name: "g", or a discriminator's.
         optimizer: the network's.
         losses: what the gradient is of, by log name, scalars.
-
-    Returns:
-        Whether it is updated, or whether that is left to the device (see FiniteGuard).
     """
     model.precision.unscale(optimizer)
     parameters = [tensor for group in optimizer.param_groups for tensor in group["params"] if tensor.grad is not None]

@@ -15,10 +15,7 @@ from torch import Tensor, nn
 def name_outputs(net: nn.Module, output: Tensor | tuple[Tensor | None, ...]) -> dict[str, Tensor]:
     """Return what a generator returned in training mode, by name: as its class attribute OUTPUTS lists, else "sr".
 
-    An output that was not asked for is None, and left out.
-
-    Raises:
-        UserError: it returned more or less than it declares.
+    An output that was not asked for is None, and left out. UserError where there are more or less than it declares.
     """
     names: tuple[str, ...] = getattr(net, "OUTPUTS", ("sr",))
     values = output if isinstance(output, tuple) else (output,)
@@ -47,11 +44,7 @@ class StepInputs:
         return name in self._entries
 
     def __getitem__(self, name: str) -> Any:
-        """Return the entry, computing and keeping a lazy one.
-
-        Raises:
-            UserError: there is none; the message tells what there is.
-        """
+        """Return the entry, computing and keeping a lazy one; UserError, telling what there is, where there is none."""
         if name not in self._entries:
             there = ", ".join(sorted(self._entries))
             raise UserError(f"A loss term asks for {name!r}, which neither batch nor step has; there is: {there}.")
@@ -85,8 +78,7 @@ def build_terms(
 def term_inputs(term: nn.Module, inputs: StepInputs) -> list[Any]:
     """Return what a term's `inputs` name, with the GT that the option file chose; None for what may lack and does.
 
-    Raises:
-        UserError: something is not there.
+    UserError where something is not there.
     """
     gt = str(getattr(term, "gt_name", "gt"))
     required = required_inputs(term)

@@ -37,15 +37,10 @@ def _contiguous(net: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def compile_in_place(net: nn.Module, mode: Mode, backend: str = "inductor") -> None:
-    """Compile a network's forward pass in place, so that its state dict keeps its keys.
+    """Compile a network's forward pass in place by torch.compile, so that its state dict keeps its keys.
 
-    Args:
-        net: bare or wrapped in DistributedDataParallel, whose inner network is compiled then.
-        mode: of torch.compile.
-        backend: of torch.compile.
-
-    Raises:
-        OptionError: DataParallel, which copies the network to each GPU anew in each step.
+    Of one in DistributedDataParallel the inner network is compiled. OptionError for DataParallel, which copies the
+    network to each GPU anew in each step.
     """
     if isinstance(net, DataParallel):
         raise OptionError("train.compile: does not work with one process for several GPUs; start with torchrun.")
@@ -63,9 +58,7 @@ def run_uncompiled() -> AbstractContextManager[None]:
 def explaining_out_of_memory(iteration: int, shapes: Callable[[], dict[str, Tensor]]) -> Iterator[None]:
     """Turn an allocation that failed into a TrainingError that says what to change.
 
-    Args:
-        iteration: the present one.
-        shapes: names and tensors of the batch, asked for when memory has run out.
+    `shapes` gives names and tensors of the batch, asked for when memory has run out.
     """
     try:
         yield

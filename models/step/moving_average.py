@@ -34,13 +34,8 @@ def build_average(model: Any) -> nn.Module:
 def update_average(average: nn.Module, net: nn.Module, decay: float, refused: Tensor | None = None) -> None:
     """Set average = decay * average + (1 - decay) * net for parameters; buffers (batch-norm statistics) are copied.
 
-    Parameters that net does not train keep their bits, which the sum would round, unless decay is 0.
-
-    Args:
-        average: network that holds the average, changed in place.
-        net: the trained network, of the same class.
-        decay: from 0 (a copy) to 1.
-        refused: scalar on the device, 1 where net was not updated and the average shall stay as it is.
+    Parameters that net does not train keep their bits, which the sum would round, unless decay is 0. `refused` is a
+    scalar on the device, 1 where net was not updated and the average shall stay as it is.
     """
     trained = {name: value for name, value in net.named_parameters() if value.requires_grad or decay == 0}
     kept = dict(average.named_parameters())

@@ -9,18 +9,10 @@ from torch import nn
 
 
 class PartialTraining:
-    """Lets only some of a network's parameters learn, up to an iteration; from then on all that did before.
+    """Lets only parameters of a network learn whose names begin so, up to an iteration; then all that did before.
 
     The others keep their place in the optimiser, without a state until they learn. What is done depends on the
-    iteration alone, so that a resumed training does the same.
-
-    Args:
-        net: net_g without a wrapper.
-        parameters: beginnings of names.
-        until: the last iteration.
-
-    Raises:
-        OptionError: one of `parameters` is the beginning of no name.
+    iteration alone, so that a resumed training does the same. OptionError where no name begins so.
     """
 
     def __init__(self, net: nn.Module, parameters: list[str], until: int) -> None:
@@ -46,8 +38,7 @@ class PartialTraining:
 def build_partial_training(model: Any) -> PartialTraining | None:
     """Return what `train.only` of a model asks for, None where it is not set.
 
-    Raises:
-        OptionError: the model is distributed, since DDP expects a gradient of each parameter; see PartialTraining, too.
+    OptionError also for a distributed model, since DDP expects a gradient of each parameter.
     """
     options = model.opt["train"].get("only")
     if options is None:

@@ -11,12 +11,7 @@ _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class Precision:
-    """float32, or networks under autocast ("bf16", "fp16"), the latter with a loss scale that is searched for.
-
-    Args:
-        amp: None for float32 everywhere.
-        device: where the networks are.
-    """
+    """float32, or networks under autocast ("bf16", "fp16"), the latter with a loss scale that is searched for."""
 
     def __init__(self, amp: Amp | None, device: torch.device) -> None:
         self.amp = amp
@@ -36,13 +31,9 @@ class Precision:
         return self.autocast() if getattr(term, "autocast", False) else nullcontext()
 
     def backward(self, loss: Tensor, parts: int = 1) -> None:
-        """Add the gradient of loss / parts, scaled; a loss that is not finite makes gradients that are not finite.
+        """Add the gradient of a scalar loss / parts, scaled; where a loss is not finite, it is not, either.
 
-        The latter is no matter of course: the gradient of |sr - gt| is 0 where gt is NaN.
-
-        Args:
-            loss: scalar.
-            parts: into how many parts the batch is divided.
+        This is no matter of course: the gradient of |sr - gt| is 0 where gt is NaN.
         """
         value = loss.detach()
         seed = value * 0 + 1 if value.numel() == 1 else None  # 1, or NaN; None lets autograd refuse

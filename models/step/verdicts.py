@@ -16,11 +16,8 @@ GENERATOR = "g"
 class Verdicts:
     """The verdicts of a step on its updates, to be told when they have come from the device.
 
-    Args:
-        iteration: of the step.
-        batch: that it was computed from.
-        refused: by network that was to be updated, 1 or 0, scalars; with the generator every discriminator is refused.
-        losses: by network, log names of what its gradient is of.
+    `refused` are 1 or 0, scalars, by the network that was to be updated; with the generator every discriminator is
+    refused. `losses` are log names of what its gradient is of.
     """
 
     iteration: int

@@ -88,11 +88,8 @@ def _registry_get(self: Any, name: str, suffix: str = "basicsr") -> Any:
 def init_dist(launcher: str, backend: str | None = None, port: int | None = None, **kwargs: Any) -> None:
     """Start torch.distributed: nccl with a CUDA device per process, gloo without CUDA.
 
-    Args:
-        launcher: "pytorch" (torchrun's environment variables) or "slurm" (SLURM's).
-        backend: torch.distributed backend; default: nccl with CUDA, else gloo.
-        port: rendezvous port for slurm; default: MASTER_PORT, else 29500.
-        kwargs: further arguments of torch.distributed.init_process_group.
+    The launcher is "pytorch" (torchrun's environment variables) or "slurm" (SLURM's, whose rendezvous port is
+    MASTER_PORT, else 29500, by default). Further arguments are those of torch.distributed.init_process_group.
 
     Raises:
         ValueError: another launcher, or variables that the launcher should have set are missing.
@@ -118,13 +115,10 @@ def init_dist(launcher: str, backend: str | None = None, port: int | None = None
 
 
 def init_wandb_logger(opt: dict[str, Any]) -> None:
-    """Start wandb, which follows TensorBoard's files (rank 0).
+    """Start wandb, which follows TensorBoard's files (rank 0); OptionError where it is not installed.
 
     BasicSR's asks wandb.util.generate_id for an id, which wandb 0.31 no longer has, and forgets it: a resumed run began
     another. The id is that of logger.wandb.resume_id, else the one that the experiment's folder holds, else a new one.
-
-    Raises:
-        OptionError: the package wandb is not installed.
     """
     if opt["rank"] != 0:
         return

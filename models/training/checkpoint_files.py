@@ -91,11 +91,7 @@ def _cannot_write(path: Path, cause: Exception) -> str:
 
 
 def save_file(path: Path, content: Any) -> str:
-    """Return torch.save, so that `path` is never half a file; returns its SHA-256.
-
-    Raises:
-        CheckpointError: it cannot be written, e.g. because the disk is full.
-    """
+    """Save by torch.save, so that `path` is never half a file; return its SHA-256. CheckpointError where it fails."""
     return _write(path, lambda file: torch.save(content, file))
 
 
@@ -104,9 +100,6 @@ def save_state(path: Path, content: Any) -> None:
 
     The hash comes first. A kill between the two leaves a hash without its state, or beside one of the same iteration
     that was to be replaced and then counts as damaged: its networks are replaced already.
-
-    Raises:
-        CheckpointError: one of them cannot be written.
     """
 
     def write_hash(digest: str) -> None:
@@ -150,14 +143,10 @@ def hash_beside(state: Path) -> Path:
 
 
 def read_state(path: Path, models: Path) -> dict[str, Any]:
-    """Read a training state and make sure that it is whole: its own file, and those it was saved with.
+    """Read a training state, BasicSR's too, and make sure that it is whole: its own file, and those it was saved with.
 
     Files are compared with the SHA-256 that they were saved with. Older states have none: their files are read, and
-    checked by the sums in them.
-
-    Args:
-        path: the .state file; BasicSR's own will do, too.
-        models: folder of the networks.
+    checked by the sums in them. `models` is the folder of the networks.
 
     Raises:
         WeightsError: the state or a file that belongs to it is damaged, missing, or something else.
@@ -204,10 +193,7 @@ def _require_hash(path: Path, known: str) -> None:
 def newest_valid(folder: Path, models: Path, tell: Callable[[str], object]) -> tuple[Path, dict[str, Any]] | None:
     """Return the newest training state that is whole, or None where the folder has no state at all.
 
-    Args:
-        folder: where the states are.
-        models: where the networks are.
-        tell: called with a sentence for each file that is passed over.
+    Networks are in `models`. `tell` is called with a sentence for each file that is passed over.
 
     Raises:
         WeightsError: there are states, and none of them is whole.

@@ -71,14 +71,8 @@ def plot_curves(folder: Path, better: Mapping[str, str] | None = None) -> None:
     """Draw folder/losses.png from folder/losses.csv and folder/metrics.csv; without any row nothing is written.
 
     A panel for each loss (`x_real` and `x_fake` share one), one for the learning rates, and below them one for each
-    metric with a line for each validation set.
-
-    Args:
-        folder: the experiment's folder.
-        better: "higher" or "lower" by metric; the best value of these is marked.
-
-    Raises:
-        OSError: a file cannot be read or written.
+    metric with a line for each validation set. Of metrics that are "higher" or "lower" in `better`, the best value is
+    marked. OSError where a file cannot be read or written.
     """
     losses = _loss_panels(read_log(folder / LOSSES))
     metrics = _metric_panels(read_log(folder / METRICS), better or {})
@@ -140,8 +134,7 @@ def _metric_panels(rows: Sequence[Row], better: Mapping[str, str]) -> list[Panel
 def read_curve(pairs: Iterable[tuple[str, str]]) -> Curve:
     """Return the curve of (iteration, value) as a log file has them; pairs with an empty value are left out.
 
-    Raises:
-        ValueError: a value is no number.
+    ValueError where a value is no number.
     """
     numbers = [(int(iteration), float(value)) for iteration, value in pairs if value]
     iterations, values = np.array(numbers, dtype=np.float64).reshape(-1, 2).T

@@ -80,11 +80,7 @@ def _main(is_train: bool, root: str | os.PathLike[str], argv: Sequence[str] | No
 
 
 class Run:
-    """One training or test: what stands in the place of BasicSR's option reading, and what it has read.
-
-    Args:
-        argv: arguments without the program's name; None: those of this process.
-    """
+    """One training or test: what stands in the place of BasicSR's option reading, and what it has read."""
 
     def __init__(self, argv: Sequence[str] | None) -> None:
         self.argv = argv

@@ -35,13 +35,7 @@ class Alone:
 
 
 class Ranks:
-    """Several processes that meet at a key-value store.
-
-    Args:
-        store: where they meet.
-        rank: this process.
-        world_size: number of processes.
-    """
+    """Several processes that meet at a key-value store."""
 
     def __init__(self, store: Any, rank: int, world_size: int) -> None:
         self.store = store
@@ -62,11 +56,9 @@ class Ranks:
         return bool(self.store.check([f"{index}/failed"]))
 
     def agree(self, index: int, code: int | None) -> int:
-        """Exchange exit codes; return the first that tells of a failure, else 0.
+        """Exchange exit codes of child `index`; return the first that tells of a failure, else 0.
 
-        Args:
-            index: number of the child.
-            code: exit code of this process's child; None where it was ended because another one failed.
+        None is that of a child that was ended because another process's failed.
         """
         if code:
             self.store.set(f"{index}/failed", "yes")
@@ -94,11 +86,9 @@ class Ranks:
 
 @contextmanager
 def meet(launcher: str, dist_params: Mapping[str, Any]) -> Iterator[Alone | Ranks]:
-    """Bring the launcher's processes together.
+    """Bring the processes of the launcher, "none", "pytorch" or "slurm", together.
 
-    Args:
-        launcher: "none", "pytorch" or "slurm".
-        dist_params: of the first option file; its `port` is where slurm's processes meet.
+    `dist_params` is the first option file's; its `port` is where slurm's processes meet.
     """
     if launcher == "none":
         yield Alone()

@@ -30,14 +30,9 @@ from torch import Tensor, distributed, nn
 def save_network(
     self: Any, net: nn.Module | list[nn.Module], net_label: str, current_iter: int | str, param_key: Any = "params"
 ) -> None:
-    """Save one network, or several in one file, atomically (rank 0).
+    """Save one network, or several in one file, each under its `param_key`, atomically (rank 0).
 
-    Args:
-        self: the model.
-        net: network or networks, e.g. [net_g, net_g_ema].
-        net_label: beginning of the file name, e.g. "net_g".
-        current_iter: its end; -1 means "latest".
-        param_key: key of each network in the file.
+    The file's name is `net_label`, e.g. "net_g", and the iteration; -1 means "latest".
 
     Raises:
         CheckpointError: the file cannot be written, or a network has weights that are not finite.
@@ -132,8 +127,7 @@ def _basicsr_state(model: Any, epoch: int, current_iter: int) -> dict[str, Any]:
 def resume_training(self: Any, resume_state: dict[str, Any]) -> None:
     """Put optimisers, schedulers and all that the session keeps into the saved state.
 
-    Raises:
-        WeightsError: the state was made with other networks or losses than the option file has now.
+    WeightsError where it was made with other networks or losses than the option file has now.
     """
     for name in ("optimizers", "schedulers"):
         saved, own = resume_state[name], getattr(self, name)

@@ -16,8 +16,7 @@ from torch import distributed
 def choose_on_first(choose: Callable[[], Any]) -> Any:
     """Return result of a function that rank 0 alone calls.
 
-    Raises:
-        UserError: it raised one; the other ranks leave, so that the message is told once.
+    Where it raises a UserError the other ranks leave, so that the message is told once.
     """
     if not distributed.is_initialized():
         return choose()
@@ -37,14 +36,11 @@ def choose_on_first(choose: Callable[[], Any]) -> Any:
 
 
 def leave(code: int) -> None:
-    """End this process where it is one of several; alone, do nothing.
+    """End this process, with this exit code, where it is one of several; alone, do nothing.
 
     Without the interpreter's closing steps: torch's threads for gloo now and then abort there, after all is done
     ("terminate called without an active exception"), which makes a good run a failed one; and those for nccl may wait
-    forever for a rank that has died.
-
-    Args:
-        code: exit code; 0 waits for the other ranks, so that none loses the store it meets at.
+    forever for a rank that has died. Code 0 waits for the other ranks, so that none loses the store it meets at.
     """
     if not (distributed.is_available() and distributed.is_initialized()):
         return

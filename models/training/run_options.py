@@ -24,11 +24,7 @@ TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
 
 
 def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read the command line of the launchers; `opt` is the list of option files.
-
-    Args:
-        argv: arguments without the program's name; default: those of this process.
-    """
+    """Read the command line of the launchers, by default this process's; `opt` is the list of option files."""
     parser = argparse.ArgumentParser(allow_abbrev=False)
     parser.add_argument("-opt", nargs="+", required=True, metavar="FILE", help="option file(s), run one after another")
     parser.add_argument(
@@ -55,11 +51,7 @@ def process_rank(launcher: str) -> int:
 
 
 def read_options(file: str, args: argparse.Namespace) -> LoadedOptions:
-    """Load one option file and apply `--force_yml` to it.
-
-    Raises:
-        OptionError: it cannot be read, or an override cannot be applied.
-    """
+    """Load one option file and apply `--force_yml` to it; OptionError where either cannot be done."""
     loaded = load_with_lines(file)
     apply_overrides(loaded, args.force_yml or [])
     return loaded
@@ -91,16 +83,14 @@ def parse_options(
     """Read flags and option file, check everything, start torch.distributed and seed the random generators.
 
     Takes the place of basicsr.utils.options.parse_options and returns the same keys, with these differences: relative
-    paths are made absolute from root_path, sections set to null are left out, and each dataset gets `manual_seed`.
+    paths are made absolute from root_path, sections set to null are left out, and each dataset gets `manual_seed`. The
+    flags have two more attributes: `merged`, the options as the files say them with the seed in use, and `notes`, what
+    the check found worth knowing.
 
     Args:
         root_path: folder that holds experiments/ and results/, where relative paths start from.
         is_train: whether the file is for training or for testing.
         argv: arguments without the program's name; default: those of this process.
-
-    Returns:
-        The options, and the flags with two more attributes: `merged`, the options as the files say them with the seed
-        in use, and `notes`, what the check found worth knowing.
 
     Raises:
         OptionError: all that is wrong with the option file or the flags.

@@ -40,17 +40,13 @@ class Outcome:
 
 
 def run_several(jobs: Sequence[Job], args: Namespace) -> int:
-    """Run the jobs in order and print a table of their outcomes.
+    """Run the jobs, already checked, in order and print a table of their outcomes.
 
     A job that fails does not keep the rest from running, except with `--fail-fast`. Under torchrun or slurm each
-    process does the same, and they wait for each other between the jobs.
+    process does the same, and they wait for each other between the jobs. `args`, flags of the launcher, are passed on
+    to each job.
 
-    Args:
-        jobs: what to run; already checked.
-        args: flags of the launcher, passed on to each job.
-
-    Returns:
-        Exit code: 0 if all jobs succeeded, 130 after Ctrl-C, else 1.
+    Return the exit code: 0 if all jobs succeeded, 130 after Ctrl-C, else 1.
     """
     outcomes: list[Outcome] = []
     with _terminable(), meet(args.launcher, jobs[0].dist_params) as ranks:

@@ -15,9 +15,7 @@ ECHO = 1.0
 class Interrupted(BaseException):
     """The run was asked to end; not an Exception, so that no `except Exception` holds it up.
 
-    Attributes:
-        number: the signal.
-        exit_code: 128 + number, as shells have it: 130 for Ctrl-C, 143 for SIGTERM.
+    The exit code is 128 + number, as shells have it: 130 for Ctrl-C, 143 for SIGTERM.
     """
 
     def __init__(self, number: int) -> None:

@@ -52,18 +52,12 @@ def validate(model: BaseModel, dataloader: DataLoader, current_iter: Any, tb_log
 
     The same figures, log lines and files as BasicSR's. Rank r of N takes the images r, r+N, ...; the mean is taken over
     all images in their order, so that N ranks report what one does, to the bit. Random numbers of an image (a sampler's
-    noise) come from (manual_seed, index of the image). The global generators, the networks' train/eval modes and
-    their wrappers are afterwards as they were. While training, rank 0 also keeps metrics.csv and draws losses.png.
-    A metric that fails for an image is nan there and told by a warning; its mean is over the other images.
-    With several references of an image (gt_references, (1, P, 3, H, W)), a metric that compares with GT is the mean
-    over these, then over the images. Where neither images nor metrics are wanted, a training computes none.
-
-    Args:
-        model: a model with SRModel's methods feed_data, test and get_current_visuals.
-        dataloader: loader over the validation set, whose options (`dataset.opt`) hold its name.
-        current_iter: iteration of the training; when testing, anything.
-        tb_logger: TensorBoard's SummaryWriter, or None.
-        save_img: write the images.
+    noise) come from (manual_seed, index of the image). The global generators, the networks' train/eval modes and their
+    wrappers are afterwards as they were. While training, rank 0 also keeps metrics.csv and draws losses.png. A metric
+    that fails for an image is nan there and told by a warning; its mean is over the other images. With several
+    references of an image (gt_references, (1, P, 3, H, W)), a metric that compares with GT is the mean over these, then
+    over the images. Where neither images nor metrics are wanted, a training computes none. When testing, `current_iter`
+    may be anything.
 
     Raises:
         DataError: the set is empty; also what the dataset itself raises.

@@ -19,13 +19,8 @@ Size = tuple[int, int]
 def check_validation_images(datasets: list[Any], scale: int, metrics: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Check the first images of validation sets by their headers, so that a run does not end at its first validation.
 
-    Args:
-        datasets: with `opt`, and `keys` and `sources` as our datasets have them; others are passed over.
-        scale: of the network.
-        metrics: the option file's val.metrics.
-
-    Returns:
-        A note for each metric that some images are too small for: it will be nan there.
+    Datasets have `opt`, and `keys` and `sources` as ours; others are passed over. `metrics` is the option file's
+    val.metrics. Return a note for each metric that some images are too small for: it will be nan there.
 
     Raises:
         OptionError: GT is smaller than LQ times scale, or a file is no image.

@@ -16,13 +16,7 @@ BAND = 64
 
 
 def fix_colours(image: Tensor, source: Source, kind: ColourFix) -> None:
-    """Give an image, in place, the colours of `source`, as `kind` says, with the memory of a band of rows.
-
-    Args:
-        image: RGB (B, 3, H, W).
-        source: of the enlarged LR image.
-        kind: "none", "adain" or "wavelet".
-    """
+    """Give an image, RGB (B, 3, H, W), in place, the colours of `source`, with the memory of a band of rows."""
     if kind == "adain":
         adain(image, source)
     elif kind == "wavelet":
@@ -32,10 +26,7 @@ def fix_colours(image: Tensor, source: Source, kind: ColourFix) -> None:
 def adain(image: Tensor, source: Source, eps: float = 1e-5) -> None:
     """Set mean and standard deviation of each channel to those of `source` (StableSR, SeeSR), in place.
 
-    Args:
-        image: (B, C, H, W).
-        source: of the same size.
-        eps: added to both variances.
+    Both are (B, C, H, W). `eps` is added to both variances.
     """
     height = image.shape[-2]
     mean, variance = moments(lambda top, bottom: image[..., top:bottom, :], height)
@@ -57,15 +48,10 @@ def moments(rows: Source, height: int) -> tuple[Tensor, Tensor]:
 
 
 def wavelet(image: Tensor, source: Source, levels: int = LEVELS) -> None:
-    """Put the image's high frequencies on the low ones of `source` (DiffBIR, StableSR), in place.
+    """Put the image's high frequencies on the low ones of `source` (DiffBIR, StableSR), in place; both (B, C, H, W).
 
     By an a-trous decomposition. It is linear: low frequencies of the difference are taken away, in bands that see as
-    far beyond their rows as the blurs do.
-
-    Args:
-        image: (B, C, H, W).
-        source: of the same size.
-        levels: blurs; the last spans 2^(levels + 1) - 1 pixels.
+    far beyond their rows as the blurs do. The last of `levels` blurs spans 2^(levels + 1) - 1 pixels.
     """
     height, reach = image.shape[-2], 2**levels - 1
     above = image[..., :0, :]  # rows above the band as they were

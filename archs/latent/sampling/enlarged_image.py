@@ -16,15 +16,7 @@ def enlarge(lq: Tensor, size: tuple[int, int], clamp: bool = True) -> Tensor:
 class EnlargedImage:
     """What `enlarge` returns, mirrored at its right and lower border to multiples, of which only windows exist.
 
-    Args:
-        lq: LR images, RGB (B, 3, h, w) in [0, 1].
-        size: (H, W) of HR.
-        multiple: that both sides are mirrored to.
-        clamp: to [0, 1], as `enlarge` does.
-
-    Attributes:
-        size: (H, W) without what is mirrored.
-        padded: (H, W) with it.
+    LR images are RGB (B, 3, h, w) in [0, 1]. `size` is (H, W) of HR, without what is mirrored, `padded` with it.
     """
 
     def __init__(self, lq: Tensor, size: tuple[int, int], multiple: int = 1, clamp: bool = True) -> None:
@@ -50,10 +42,7 @@ class EnlargedImage:
 def _positions(part: slice, length: int, source: int) -> Tensor:
     """Return where the pixels of a window lie in the LR image, (n,) float64, as grid_sample counts: -1 to 1.
 
-    Args:
-        part: pixels along one axis; those from `length` on are mirrored, again and again where that is short.
-        length: of the enlarged axis.
-        source: of the LR image's.
+    Those from `length`, the enlarged axis's, on are mirrored, again and again where that is short.
     """
     pixels = torch.arange(part.start, part.stop)
     period = max(2 * (length - 1), 1)

@@ -33,15 +33,8 @@ class Window(NamedTuple):
 def split_map(height: int, width: int, tile: int, overlap: int, multiple: int = 1) -> list[Window]:
     """Return tiles of at most tile x tile that cover the map, evenly, the last ones flush with its border.
 
-    Args:
-        height: of the map.
-        width: of the map.
-        tile: side at the most; 0 for one window.
-        overlap: what neighbours share at the least, up to half of `tile`.
-        multiple: grid that all tiles keep to.
-
-    Raises:
-        ValueError: see `prismsr.utils.tiling.split_axis`.
+    With tile 0 there is one window. Neighbours share at least `overlap`, up to half of `tile`; all tiles keep to a grid
+    of `multiple`. ValueError as `prismsr.utils.tiling.split_axis`.
     """
     rows, columns = (split_axis(length, tile, overlap, multiple) for length in (height, width))
     return [Window(*place) for place in product(rows, columns)]
@@ -70,21 +63,11 @@ def blend_windows(
     factor: int = 1,
     multiple: int = 1,
 ) -> Tensor:
-    """Return the weighted mean of what `run` gives for each tile; with one tile, that itself.
+    """Return the weighted mean of what `run` gives for each tile of a map; with one tile, that itself.
 
-    Beside the result, memory holds one tile at a time.
-
-    Args:
-        run: gives (B, C, factor * h, factor * w) for a window of h x w; all on one device.
-        height: of the whole map.
-        width: of the whole map.
-        tile: see `split_map`.
-        overlap: see `split_map`.
-        factor: by which the result is larger than the map.
-        multiple: see `split_map`.
-
-    Returns:
-        (B, C, factor * height, factor * width), float32 where there are several tiles.
+    Beside the result, memory holds one tile at a time. `run` gives (B, C, factor * h, factor * w) for a window of h x
+    w, all on one device. The result is (B, C, factor * height, factor * width), float32 where there are several tiles;
+    see `split_map`.
     """
     places = split_map(height, width, tile, overlap, multiple)
     if len(places) == 1:

@@ -34,12 +34,7 @@ class Prepared(Protocol):
 
 
 class Sampler:
-    """Sampling as the section `val.sampling` says.
-
-    Args:
-        options: see the network's SAMPLING.
-        scale: of the task, 1 to 8; more is possible.
-    """
+    """Sampling as the section `val.sampling` says, at a scale of 1 to 8; more is possible."""
 
     def __init__(self, options: LatentSampling, scale: int) -> None:
         self.options = options
@@ -49,10 +44,8 @@ class Sampler:
     def __call__(self, net: Any, lq: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Return HR images (B, 3, scale * h, scale * w) in [0, 1], on the CPU where they were decoded in tiles.
 
-        Args:
-            net: network on latents, e.g. LGCAANet, in evaluation mode, without a wrapper.
-            lq: RGB (B, 3, h, w) in [0, 1], on the net's device.
-            generator: on the CPU; None: one seeded by a draw from torch's own.
+        LR images are RGB (B, 3, h, w) in [0, 1], on the device of the network on latents, which has no wrapper and is
+        in evaluation mode. The generator is on the CPU; None: one seeded by a draw from torch's own.
         """
         if generator is None:
             generator = torch.Generator().manual_seed(int(torch.randint(2**62, ())))

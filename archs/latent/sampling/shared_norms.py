@@ -14,10 +14,8 @@ from torch import Tensor, nn
 class Tile(NamedTuple):
     """A tile over which statistics are gathered.
 
-    Attributes:
-        run: calls the network with it. All norms are called once, in an order that is the same for all tiles.
-        size: (h, w), of which the maps within the network are multiples or fractions.
-        core: what counts of it; the cores of all tiles cover the image once.
+    `run` calls the network with it. All norms are called once, in an order that is the same for all tiles. Maps within
+    the network are multiples or fractions of `size`, (h, w). The cores of all tiles cover the image once.
     """
 
     run: Callable[[], object]
@@ -34,11 +32,8 @@ class SharedNorms:
     norms the statistics are those of the whole image, as far as nothing sees from a tile's core beyond the tile. (Ours.
     The tiling in SeeSR and PASD gathers them layer by layer; for that all tiles' maps have to be kept.)
 
-    Args:
-        network: in evaluation mode.
-
-    Attributes:
-        sums: number, sum and sum of squares, (3, B, groups) float64, of what each norm was given.
+    The network is in evaluation mode. `sums` are number, sum and sum of squares, (3, B, groups) float64, of what each
+    norm was given.
     """
 
     def __init__(self, network: nn.Module) -> None:

@@ -20,13 +20,10 @@ from torch import Tensor
 def encode_tiled(
     vae: Any, source: EnlargedImage, options: LatentSampling, encode: Callable[[Tensor], Tensor] | None = None
 ) -> Tensor:
-    """Return scaled latents (B, 4, H / 8, W / 8), the posterior's mode, of enlarged LR images.
+    """Return scaled latents (B, 4, H / 8, W / 8), the posterior's mode, of enlarged LR images padded to multiples of 8.
 
-    Args:
-        vae: AutoencoderKL, or another with `encode`.
-        source: padded to multiples of 8.
-        options: vae_tile, vae_overlap and vae_norm_stages are read.
-        encode: gives the latents of images by the VAE in another way.
+    The VAE is an AutoencoderKL, or another with `encode`, which gives the latents of images in another way. Of the
+    options vae_tile, vae_overlap and vae_norm_stages are read.
     """
     factor = vae_factor(vae)
     encode = encode or partial(encode_images, vae, sample=False)
@@ -43,11 +40,7 @@ def decode_tiled(
 ) -> Tensor:
     """Return RGB images (B, 3, 8 h, 8 w), about [0, 1], of scaled latents (B, 4, h, w); on the CPU if there are tiles.
 
-    Args:
-        vae: AutoencoderKL, or another with `decode`.
-        latents: on the VAE's device.
-        options: vae_tile, vae_overlap and vae_norm_stages are read.
-        decode: gives the images of latents by the VAE in another way.
+    The latents are on the VAE's device. See `encode_tiled`; so `decode`.
     """
     size = latents.shape[-2], latents.shape[-1]
     decode = decode or partial(decode_latents, vae)

@@ -32,10 +32,7 @@ def find_archives(downloads: Path, patterns: Iterable[str]) -> list[Path]:
 def list_files(archive: Path) -> list[str]:
     """Return the files of an archive or folder, as "ARCHIVE/path/in/it", ARCHIVE being its name without extension.
 
-    Links, devices and paths that leave the archive are left out.
-
-    Raises:
-        DataError: it is damaged.
+    Links, devices and paths that leave the archive are left out. DataError where it is damaged.
     """
     try:
         if archive.is_dir():

@@ -23,12 +23,9 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 
 
 class Plan(NamedTuple):
-    """What will be read.
+    """What will be read: the layout that fits best, for each place in the arranged set the archive and the file in it.
 
-    Attributes:
-        layout: the layout that fits best.
-        files: for each place in the arranged set the archive and the file in it.
-        problems: what is wrong with their numbers and names.
+    `problems` is what is wrong with their numbers and names.
     """
 
     layout: Layout
@@ -94,7 +91,8 @@ def arrange(
 ) -> list[str]:
     """Fill output/NAME from the archives, all or nothing: it is made beside itself and gets its name when complete.
 
-    PNG files are kept byte for byte, unless they have to be cropped; other images become PNG.
+    PNG files are kept byte for byte, unless they have to be cropped; other images become PNG. Return what is not as
+    expected, also for a set that is there already; empty without `force`.
 
     Args:
         test_set: the set.
@@ -102,9 +100,6 @@ def arrange(
         output: folder of the arranged sets.
         force: arrange it even if it is not as expected; what was wrong is kept in the record.
         overwrite: replace the set that is there, its LR images included.
-
-    Returns:
-        What is not as expected; empty without `force`. Also for a set that is there already.
 
     Raises:
         DataError: it is not as expected, or an image or archive is damaged.

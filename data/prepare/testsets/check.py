@@ -13,14 +13,9 @@ _SHOWN = 5
 
 
 def check_names(test_set: TestSet, targets: Iterable[str]) -> list[str]:
-    """Return what is wrong with the numbers and names of the files found.
+    """Return what is wrong with the numbers and names of the files found, a line each.
 
-    Args:
-        test_set: the set.
-        targets: places of the files in the arranged set, e.g. "GT/baby".
-
-    Returns:
-        One line for each problem; empty where all is well.
+    `targets` are places of the files in the arranged set, e.g. "GT/baby".
     """
     by_folder: dict[str, set[str]] = {folder: set() for folder in test_set.counts}
     for target in targets:
@@ -54,8 +49,7 @@ def _describe_differences(where: str, wanted: set[str], held: set[str]) -> list[
 def check_sizes(test_set: TestSet, folder: Path) -> list[str]:
     """Return what is wrong with the sizes of the images in an arranged set's folder; only their headers are read.
 
-    Raises:
-        ImageReadError: a header cannot be read.
+    ImageReadError where one cannot be read.
     """
     gt, lr = read_sizes(folder / "GT"), read_sizes(folder / "LR")
     problems = _check_gt(test_set, gt)

@@ -78,8 +78,7 @@ class Recipe(NamedTuple):
         kernels: how the blur kernels are drawn.
         one: the degradation with its first order alone, None where there always is a second.
         two: with both; None where there never is a second.
-        second_order: probability of the second order.
-        bsrgan: probability of BSRGAN's degradation in its place.
+        second_order, bsrgan: probabilities of the second order, and of BSRGAN's degradation in its place.
     """
 
     scale: int
@@ -95,11 +94,10 @@ class WholeImages(RealESRGANDegradation):
 
     @torch.no_grad()
     def degrade(self, gt: Tensor, kernels: Mapping[str, Tensor]) -> Tensor:
-        """Return LR image (1, 3, H / scale, W / scale), rounded to 8 bits, in [0, 1].
+        """Return LR image (1, 3, H / scale, W / scale), rounded to 8 bits, in [0, 1], of RGB (1, 3, H, W) in [0, 1].
 
-        Args:
-            gt: (1, 3, H, W) RGB in [0, 1], sides multiples of scale.
-            kernels: kernel1 and, with two orders, kernel2 and sinc_kernel, (1, k, k) each.
+        GT's sides are multiples of scale; `kernels` are kernel1 and, with two orders, kernel2 and sinc_kernel, (1, k,
+        k) each.
         """
         size = self._lq_size(gt)
         source = gt if self.sharpen is None else self.sharpen(gt)
@@ -113,15 +111,9 @@ class WholeImages(RealESRGANDegradation):
 
 @lru_cache(maxsize=4)
 def read_recipe(name: str, scale: int) -> Recipe:
-    """Return the degradation of this name.
+    """Return the degradation of this name: "ssl" (see docs/guide/testsets.md), a key of RECIPES, or an option file.
 
-    Args:
-        name: "ssl" (see docs/guide/testsets.md), a key of RECIPES, or an option file that trains with a degradation.
-        scale: GT size / LR size.
-
-    Raises:
-        OptionError: no such name or file, or the file has no degradation.
-        OptionError: the file cannot be read.
+    OptionError where there is no such name or file, or the file cannot be read or has no degradation.
     """
     options = deepcopy(_SSL) if name == "ssl" else _recipe_file(name)
     train, section = (options.get("datasets") or {}).get("train"), options.get("degradation")
@@ -181,19 +173,9 @@ def degrade(gt: Tensor, recipe: Recipe, rng: np.random.Generator) -> Tensor:
 
 
 def write_degraded(path: Path, key: str, output: Path, scale: int, recipe: str, number: int, seed: int) -> int:
-    """Write the LR images of one GT image, unless they exist.
+    """Write `number` LR images of one GT image, unless they exist; return the number of files written.
 
-    Args:
-        path: GT image.
-        key: its name.
-        output: folder of the LR images, named KEY.png where `number` is 1, else KEY+00.png, KEY+01.png, ...
-        scale: GT size / LR size.
-        recipe: see `read_recipe`.
-        number: how many.
-        seed: of the random streams.
-
-    Returns:
-        Number of files written.
+    They are named KEY.png where `number` is 1, else KEY+00.png, KEY+01.png, ... `seed` is of the random streams.
 
     Raises:
         DataError: the GT image cannot be read or its sides are no multiples of the scale.

@@ -59,8 +59,7 @@ class Enhancement:
 def read_enhancements(sources: Sequence[str], tile: int, tile_pad: int, device: str) -> list[Enhancement]:
     """Return the enhancers of the command line, networks loaded.
 
-    Raises:
-        OptionError: unknown name, a file that is no x1 network, no such device, too many enhancers.
+    OptionError for an unknown name, a file that is no x1 network, no such device, too many enhancers.
     """
     if len(sources) > MOST_VERSIONS:
         raise OptionError(f"--enhancer: {len(sources)} of them; allowed: 1 to {MOST_VERSIONS}")

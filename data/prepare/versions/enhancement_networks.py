@@ -19,9 +19,7 @@ RGB = 3
 def load_model(path: str, device: str = "cpu") -> Any:
     """Return the network of a file as a spandrel descriptor, in eval and float32; no code of the file is run.
 
-    Args:
-        path: .pth, .pt, .ckpt or .safetensors; BasicSR's layouts ({params: ...}, {params_ema: ...}) are known.
-        device: torch device.
+    It is a .pth, .pt, .ckpt or .safetensors; BasicSR's layouts ({params: ...}, {params_ema: ...}) are known.
 
     Raises:
         WeightsError: no such file, not safe to read, of a kind that spandrel does not know, not x1, or not RGB to RGB;
@@ -45,16 +43,10 @@ def _require_enhancer(model: Any, path: str) -> None:
 
 
 def enhance(image: NDArray[np.uint8], model: Any, tile: int = 1024, tile_pad: int = 24) -> NDArray[np.uint8]:
-    """Run an enhancer over an image.
+    """Run an enhancer of `load_model` over an image (H, W, 3), BGR; the result is rounded to 8 bits.
 
-    Args:
-        image: (H, W, 3) BGR.
-        model: from `load_model`.
-        tile: side of the tiles in pixels; 0, or a network that cuts tiles itself: the image as a whole.
-        tile_pad: pixels around each tile that the network sees besides; those beyond the image are not made up.
-
-    Returns:
-        (H, W, 3) BGR, rounded to 8 bits.
+    Tiles have the side `tile`, pixels; with 0, or a network that cuts tiles itself, the image is taken as a whole. The
+    network sees `tile_pad` pixels around each tile besides; those beyond the image are not made up.
     """
     rgb = torch.from_numpy(np.ascontiguousarray(image[..., ::-1])).permute(2, 0, 1)[None]
     result = enhance_tiled(rgb.float() / 255, model, 0 if model.tiling.name == "INTERNAL" else tile, tile_pad)
@@ -63,16 +55,9 @@ def enhance(image: NDArray[np.uint8], model: Any, tile: int = 1024, tile_pad: in
 
 
 def enhance_tiled(image: Tensor, model: Any, tile: int, tile_pad: int) -> Tensor:
-    """Return the network's output over an image of any size.
+    """Return the network's output (1, 3, H, W) float32 over an RGB image of any size in [0, 1], both on the CPU.
 
-    Args:
-        image: (1, 3, H, W) RGB in [0, 1], on the CPU.
-        model: from `load_model`.
-        tile: side of the tiles, 0 for the whole image at once.
-        tile_pad: see `enhance`.
-
-    Returns:
-        (1, 3, H, W) float32 on the CPU.
+    See `enhance` for tiles; 0 takes the whole image at once.
     """
     height, width = image.shape[-2:]
     if tile == 0 or (height <= tile and width <= tile):

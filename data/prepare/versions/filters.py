@@ -19,32 +19,16 @@ _LUMA = np.array([0.114, 0.587, 0.299], np.float32)  # of BGR, BT.601
 
 
 def unsharp(image: Image, amount: float, sigma: float) -> Image:
-    """Return unsharp masking: y + amount * (y - gaussian(y)).
-
-    Args:
-        image: (H, W, 3) BGR.
-        amount: 0 changes nothing.
-        sigma: of the Gaussian, in pixels.
-
-    Returns:
-        (H, W, 3) BGR.
-    """
+    """Return unsharp masking of (H, W, 3) BGR: y + amount * (y - gaussian(y)), the Gaussian's sigma in pixels."""
     luma = _luma(image)
     return _with_luma_change(image, amount * (luma - _gaussian(luma, sigma)))
 
 
 def denoise_sharpen(image: Image, colour: float, radius: int, amount: float, sigma: float) -> Image:
-    """Return a bilateral filter against noise, then `unsharp`.
+    """Return a bilateral filter of (H, W, 3) BGR against noise, then `unsharp`.
 
-    Args:
-        image: (H, W, 3) BGR.
-        colour: sigma of the bilateral filter in levels of 0..255: steps well above it stay.
-        radius: its reach in pixels; its spatial sigma is half of it.
-        amount: of `unsharp`.
-        sigma: of `unsharp`.
-
-    Returns:
-        (H, W, 3) BGR.
+    `colour` is the filter's sigma in levels of 0..255: steps well above it stay. `radius` is its reach in pixels; its
+    spatial sigma is half of it.
     """
     smooth = cv2.bilateralFilter(image, 2 * radius + 1, colour, radius / 2)
     return unsharp(smooth, amount, sigma)
@@ -53,16 +37,8 @@ def denoise_sharpen(image: Image, colour: float, radius: int, amount: float, sig
 def local_contrast(image: Image, gain: float, radius: int, edge: float) -> Image:
     """Return what a self-guided filter (He et al. 2010) takes for detail is multiplied; large edges get no halo.
 
-    With b = guided(y): b + gain * (y - b).
-
-    Args:
-        image: (H, W, 3) BGR.
-        gain: 1 changes nothing.
-        radius: of the filter's windows, in pixels.
-        edge: contrast in levels of 0..255 (a standard deviation) from which on a window keeps its edges.
-
-    Returns:
-        (H, W, 3) BGR.
+    With b = guided(y), of (H, W, 3) BGR: b + gain * (y - b). Windows reach `radius` pixels; one keeps its edges from a
+    contrast of `edge` levels of 0..255 on (a standard deviation).
     """
     luma = _luma(image)
     size = (2 * radius + 1, 2 * radius + 1)

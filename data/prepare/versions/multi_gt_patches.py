@@ -46,14 +46,8 @@ def write_patches(
 ) -> ImageResult:
     """Enhance an image, and write those of its kept patches that do not exist yet; nothing where all is done.
 
-    Args:
-        path: HR image; alpha is refused, 16 bits become 8.
-        key: its name.
-        output: folder of the versions' folders.
-        enhancers: versions 01, 02, ...
-        rule: which patches.
-        seed: of their places.
-        run_id: of the run that the mark of a finished image has to be from.
+    Alpha is refused, 16 bits become 8. Enhancers make the versions 01, 02, ... A mark of this `run_id` says that an
+    image is finished.
 
     Raises:
         DataError: unreadable, or smaller than a patch.
@@ -128,14 +122,7 @@ def _write_mark(mark: Path, run_id: str, patches: dict[tuple[int, int], PatchFig
 def write_selection(path: Path, results: Sequence[ImageResult], rule: PatchRule, count: int) -> int:
     """Write the figures of all patches as CSV, those that the enhancers changed most in mean level first.
 
-    Args:
-        path: the CSV file.
-        results: of all images.
-        rule: which patches are kept.
-        count: number of enhanced versions.
-
-    Returns:
-        Number of patches kept.
+    Return the number of patches kept by the rule; `count` is that of the enhanced versions.
     """
     names = [ORIGINAL, *(f"{number:02d}" for number in range(1, count + 1))]
     every = [(result.key, corner, one) for result in results for corner, one in result.patches.items()]

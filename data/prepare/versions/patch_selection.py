@@ -83,12 +83,6 @@ def place_patches(height: int, width: int, rule: PatchRule, rng: np.random.Gener
     The grid starts at U{0..start_limit} on each axis; each patch is shifted by U{-jitter..jitter} on each axis, not
     beyond 0; a patch that leaves the image at the bottom or the right is left out. The order of the draws is ours, so
     that the release's own patches lie elsewhere.
-
-    Args:
-        height: of the image in pixels.
-        width: of the image in pixels.
-        rule: crop, step and jitter.
-        rng: the image's stream.
     """
     top, left = (int(rng.integers(start_limit(side, rule.crop) + 1)) for side in (height, width))
     grid = [(row, column) for row in range(top, height, rule.step) for column in range(left, width, rule.step)]
@@ -99,11 +93,7 @@ def place_patches(height: int, width: int, rule: PatchRule, rng: np.random.Gener
 
 
 def measure_patch(versions: Sequence[NDArray[np.uint8]]) -> PatchFigures:
-    """Measure one patch.
-
-    Args:
-        versions: (H, W, 3) BGR each, the original first; all of one size.
-    """
+    """Measure one patch in its versions, (H, W, 3) BGR each, the original first; all of one size."""
     grey = [_grey(version) for version in versions]
     original = versions[0].mean()
     return PatchFigures(
