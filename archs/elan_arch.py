@@ -144,8 +144,7 @@ class _ShiftedConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         shifted = F.conv2d(x, self.weight, padding=1, groups=x.shape[1])
-        features: Tensor = self.conv1x1(shifted)
-        return features
+        return self.conv1x1(shifted)
 
 
 class _LFE(nn.Module):
@@ -158,8 +157,7 @@ class _LFE(nn.Module):
         self.conv1 = nn.ModuleDict({"shift_conv": _ShiftedConv(wide, channels)})
 
     def forward(self, x: Tensor) -> Tensor:
-        features: Tensor = self.conv1["shift_conv"](F.relu(self.conv0["shift_conv"](x)))
-        return features
+        return self.conv1["shift_conv"](F.relu(self.conv0["shift_conv"](x)))
 
 
 class _GMSA(nn.Module):

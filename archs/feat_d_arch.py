@@ -93,8 +93,7 @@ class FeatD(nn.Module):
         if self.up4 is not None:
             x = _activate(self.up4(self._double(x)))
         x = _activate(self.refine2(_activate(self.refine1(x))))
-        logits: Tensor = self.last(x)
-        return logits
+        return self.last(x)
 
     def _fuse(self, x: Tensor, skip: Tensor) -> Tensor:
         return torch.cat([x, skip], dim=1) if self.fusion == "concat" else x + skip

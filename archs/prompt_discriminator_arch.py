@@ -135,8 +135,7 @@ class PromptDiscriminator(nn.Module):
             self._known = (state, self._encode())
         known = self._known[1]
         if torch.is_grad_enabled() and self.context.requires_grad and self.training:
-            features: Tensor = _ThroughSharedPass.apply(self.context, known)
-            return features
+            return _ThroughSharedPass.apply(self.context, known)
         return known.features.detach()
 
     def _encode(self) -> "TextPass":

@@ -31,5 +31,4 @@ class RankerVGG(VGGStages):
         """
         if min(x.shape[-2:]) < 2**_STAGES:
             raise ValueError(f"The images are {tuple(x.shape[-2:])}; the Ranker needs 32 x 32 pixels or more.")
-        score: Tensor = self.classifier(self.compute_features(x).mean((-2, -1)))
-        return score
+        return self.classifier(self.compute_features(x).mean((-2, -1)))

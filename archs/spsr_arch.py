@@ -126,8 +126,7 @@ class SPSRNet(nn.Module):
         for number, tap in enumerate(taps, 1):
             block, concat = getattr(self, f"b_block_{number}"), getattr(self, f"b_concat_{number}")
             x = concat(block(torch.cat([x, tap], dim=1)))
-        features: Tensor = self.b_module(self.b_LR_conv(x) + first)
-        return features
+        return self.b_module(self.b_LR_conv(x) + first)
 
 
 class GradientOperator(nn.Module):

@@ -86,5 +86,4 @@ class SRResNet(nn.Module):
         x = first + self.LRconv(self.recon_trunk(first))
         for conv in filter(None, (self.upconv1, self.upconv2)):
             x = F.relu(F.pixel_shuffle(conv(x), self.factor))
-        output: Tensor = self.conv_last(F.relu(self.HRconv(x)))
-        return output
+        return self.conv_last(F.relu(self.HRconv(x)))

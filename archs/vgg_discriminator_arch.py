@@ -76,5 +76,4 @@ class VGGDiscriminator(VGGStages):
         if tuple(x.shape[-2:]) != (self.input_size, self.input_size):
             raise ValueError(f"The images are {tuple(x.shape[-2:])}; input_size is {self.input_size}.")
         features = self.linear1(self.compute_features(x).flatten(1))
-        logits: Tensor = self.linear2(F.leaky_relu(features, 0.2))
-        return logits
+        return self.linear2(F.leaky_relu(features, 0.2))

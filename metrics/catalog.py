@@ -202,8 +202,7 @@ def _read_pyiqa_configs() -> Mapping[str, Mapping[str, Any]]:
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    found: Mapping[str, Mapping[str, Any]] = module.DEFAULT_CONFIGS
-    return found
+    return module.DEFAULT_CONFIGS
 
 
 def _find_function(spelled: str) -> Metric | None:

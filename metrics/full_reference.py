@@ -67,8 +67,7 @@ class _UnitRange(nn.Module):
         self.net = net
 
     def forward(self, sr: Tensor, gt: Tensor) -> Tensor:
-        values: Tensor = self.net(sr, gt, normalize=True)
-        return values
+        return self.net(sr, gt, normalize=True)
 
 
 def build_fr_metric(metric: str, **options: Any) -> FRMetric:

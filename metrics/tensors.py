@@ -25,10 +25,7 @@ def make_rgb_tensor(image: Image) -> Tensor:
 
 def convolve_exactly() -> AbstractContextManager[None]:
     """Return convolutions on a GPU in float32, not in TF32, and the same at every run."""
-    found: AbstractContextManager[None] = torch.backends.cudnn.flags(
-        enabled=True, benchmark=False, deterministic=True, allow_tf32=False
-    )
-    return found
+    return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
 
 
 def make_metric_tensor(image: NDArray[Any], input_order: str = "HWC", crop_border: int = 0) -> Tensor:

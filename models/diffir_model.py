@@ -77,8 +77,7 @@ class DiffIRModel(PrismSRModel):
         if self.is_train and isinstance(net, DiffIRS2):
             self.shows_images = any("sr" in input_names(loss.target) for loss in named_losses(self.opt))
             net.G.requires_grad_(self.shows_images)
-        wrapped: nn.Module = super().model_to_device(net)
-        return wrapped
+        return super().model_to_device(net)
 
     def init_training_settings(self) -> None:
         """Build what PrismSRModel does, and the encoder that teaches the second stage."""

@@ -2,19 +2,24 @@
 
 from abc import abstractmethod
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
+from prismsr.archs.latent.latent_network import LatentNetwork
 from prismsr.archs.latent.noise import sample_latents
 from prismsr.archs.latent.sampling.sampler import Sampler
 from prismsr.archs.latent.stable_diffusion import decode_latents, posterior_moments
 from prismsr.archs.latent.trained_parts import copy_sharing_frozen, trainable_state
+from prismsr.data.degradation.real_esrgan import check_lq_source
+from prismsr.models.latent.check import check_no_discriminators, check_prediction_loss, read_network
 from prismsr.models.latent.options import DecodedOptions, LatentTrainOptions
 from prismsr.models.prism_sr_model import PrismSRModel
 from prismsr.models.step.batch_parts import Batch, pick_samples
 from prismsr.models.step.loss_terms import StepInputs
 from prismsr.utils.full_precision import widen
 from prismsr.utils.loss_inputs import input_names
+from prismsr.utils.options.problems import Problem
+from prismsr.utils.options.sections import Opt
 
 import torch
 from basicsr.utils import get_root_logger
@@ -32,10 +37,31 @@ class LatentModel(PrismSRModel):
     Validation and testing sample as `val.sampling` says.
     """
 
+    NETWORK: ClassVar[type[LatentNetwork]]
+    LOSS: ClassVar = "NoiseLoss"
+    """The loss without which the network is not trained; its name begins with what the process predicts."""
     OPTIONS: ClassVar = LatentTrainOptions
     HANDS: ClassVar[Mapping[str, str]] = {**dict.fromkeys(("sr", "gt", "lq"), ""), "gt_usm": "degradation.gt_usm"}
     network_state = staticmethod(trainable_state)
     TAKES_ENLARGED_LQ: ClassVar = True  # degradation.enlarge: enlarging an LQ image to its own size changes nothing
+
+    @classmethod
+    def check_options(cls, entry: Opt, key: str, opt: Opt, is_train: bool) -> Iterator[Problem]:
+        """Check network, precision, crops and losses; latent models have no adversarial step."""
+        yield from check_lq_source(entry, key, opt, is_train)
+        network = read_network(opt, cls.NETWORK)
+        if isinstance(network, Problem):
+            yield network
+            return
+        yield from cls.check_network(network, opt, is_train)
+        if is_train:
+            yield from check_prediction_loss(opt, cls.LOSS)
+            yield from check_no_discriminators(opt)
+
+    @classmethod
+    @abstractmethod
+    def check_network(cls, network: Mapping[str, Any], opt: Opt, is_train: bool) -> Iterator[Problem]:
+        """Check what has to agree with network_g's arguments, which have all defaults."""
 
     def __init__(self, opt: dict[str, Any]) -> None:
         super().__init__(opt)

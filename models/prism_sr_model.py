@@ -295,8 +295,7 @@ class PrismSRModel(SRModel):
 
         Only here tensors become numbers: that waits for the GPU, and BasicSR does it in every step.
         """
-        log: OrderedDict[str, float] = self.reduce_loss_dict(self._log)
-        return log
+        return self.reduce_loss_dict(self._log)
 
     def training_state(self) -> dict[str, Any]:
         """Return what resuming needs beside networks, optimisers and schedulers: plain tensors and numbers."""

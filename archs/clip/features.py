@@ -149,8 +149,7 @@ def pool_attention(x: Tensor, pool: Any, pos_embedding: PosEmbedding = "none") -
 
     query, key, value = heads(pool.q_proj(tokens[:, :1])), heads(pool.k_proj(tokens)), heads(pool.v_proj(tokens))
     pooled = F.scaled_dot_product_attention(query, key, value)
-    result: Tensor = pool.c_proj(pooled.transpose(1, 2).reshape(batch, channels))
-    return result
+    return pool.c_proj(pooled.transpose(1, 2).reshape(batch, channels))
 
 
 def position_rows(embedding: Tensor, size: tuple[int, int], kind: Literal["1d", "2d"]) -> Tensor:

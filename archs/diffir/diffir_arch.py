@@ -116,8 +116,7 @@ def encode_pair(encoder: nn.Module, lq: Tensor, gt: Tensor) -> Tensor:
     """Return priors (B, 256) of LQ (B, 3, H, W) and GT (B, 3, 4 H, 4 W) by the first stage's encoder."""
     window, scale = _Stage.window_size, _Stage.SCALE
     folded = F.pixel_unshuffle(pad_to_windows(gt, window * scale), scale)
-    prior: Tensor = encoder(torch.cat([pad_to_windows(lq, window), folded], 1))
-    return prior
+    return encoder(torch.cat([pad_to_windows(lq, window), folded], 1))
 
 
 @ARCH_REGISTRY.register()

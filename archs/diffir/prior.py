@@ -32,8 +32,7 @@ class CPEN(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images (B, inputs, H, W) to priors (B, 256)."""
-        prior: Tensor = self.mlp(self.E(x).mean((2, 3)))
-        return prior
+        return self.mlp(self.E(x).mean((2, 3)))
 
 
 class _ResidualBlock(nn.Module):
@@ -42,8 +41,7 @@ class _ResidualBlock(nn.Module):
         self.body = nn.Sequential(*_activated(_conv(_WIDTH, _WIDTH)), _conv(_WIDTH, _WIDTH))
 
     def forward(self, x: Tensor) -> Tensor:
-        added: Tensor = x + self.body(x)
-        return added
+        return x + self.body(x)
 
 
 class Denoiser(nn.Module):
@@ -62,8 +60,7 @@ class Denoiser(nn.Module):
     def forward(self, noisy: Tensor, step: int, condition: Tensor) -> Tensor:
         """Map noisy priors and conditions, both (B, 256), at one step to clean priors (B, 256)."""
         level = torch.full_like(noisy[:, :1], step / self.longest)
-        clean: Tensor = self.resmlp(torch.cat([condition, level, noisy], 1))
-        return clean
+        return self.resmlp(torch.cat([condition, level, noisy], 1))
 
 
 class Schedule(NamedTuple):

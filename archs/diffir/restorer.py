@@ -73,8 +73,7 @@ class DIRformer(nn.Module):
         x = self._run(self.decoder_level2, x, prior)
         x = self._run(self.decoder_level1, torch.cat([self.up2_1(x), first], 1), prior)
         x = self._run(self.refinement, x, prior)
-        enlarged: Tensor = self.tail(x) + F.interpolate(image, scale_factor=4, mode="nearest")
-        return enlarged
+        return self.tail(x) + F.interpolate(image, scale_factor=4, mode="nearest")
 
     def _run(self, blocks: nn.ModuleList, x: Tensor, prior: Tensor) -> Tensor:
         for block in blocks:
@@ -98,8 +97,7 @@ class Block(nn.Module):
     def forward(self, x: Tensor, prior: Tensor) -> Tensor:
         """Map features (B, C, H, W) to the same shape, guided by priors (B, 256)."""
         x = x + self.attn(self.norm1(x), prior)
-        guided: Tensor = x + self.ffn(self.norm2(x), prior)
-        return guided
+        return x + self.ffn(self.norm2(x), prior)
 
 
 class _BiasFreeNorm(nn.Module):
@@ -130,8 +128,7 @@ class _Attention(nn.Module):
         q, k, v = (part.unflatten(1, (self.heads, -1)).flatten(3) for part in parts)
         weights = F.normalize(q, dim=-1) @ F.normalize(k, dim=-1).transpose(-2, -1) * self.temperature
         attended = (weights.softmax(-1) @ v).flatten(1, 2).unflatten(2, x.shape[-2:])
-        projected: Tensor = self.project_out(attended)
-        return projected
+        return self.project_out(attended)
 
 
 class _FeedForward(nn.Module):
@@ -146,8 +143,7 @@ class _FeedForward(nn.Module):
 
     def forward(self, x: Tensor, prior: Tensor) -> Tensor:
         gate, value = self.dwconv(self.project_in(_guide(x, self.kernel, prior))).chunk(2, dim=1)
-        projected: Tensor = self.project_out(F.gelu(gate) * value)
-        return projected
+        return self.project_out(F.gelu(gate) * value)
 
 
 def _kernel(channels: int) -> nn.Sequential:

@@ -190,11 +190,9 @@ def _read(network: Any, path: str, settings: Mapping[str, Any]) -> nn.Module:
         raise WeightsError(
             f"{path} lacks weights of {network.__name__}: {', '.join(missing[:4])} ({len(missing)} in all)."
         )
-    result: nn.Module = loaded
-    return result
+    return loaded
 
 
 def posterior_moments(vae: Any, images: Tensor) -> Tensor:
     """Mean and log variance of the posterior, (B, 2 C, h, w), not scaled, of RGB images (B, 3, H, W) in [0, 1]."""
-    moments: Tensor = vae.encode(2 * images - 1).latent_dist.parameters
-    return moments
+    return vae.encode(2 * images - 1).latent_dist.parameters

@@ -152,8 +152,7 @@ class LGCAABranch(nn.Module):
 
         `attended` is attn1's output, for combine "stacked" alone.
         """
-        result: Tensor = self.mlp(self.normalise_for_mlp(x, attended))
-        return result
+        return self.mlp(self.normalise_for_mlp(x, attended))
 
     def normalise_for_mlp(self, x: Tensor, attended: Tensor | None = None) -> Tensor:
         """Return what goes into the MLP: the output of the last norm, (B, N, C)."""

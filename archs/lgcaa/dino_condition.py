@@ -113,8 +113,7 @@ class DinoEncoder(FrozenOnImageNet):
     @torch.no_grad()
     def forward(self, lr: Tensor) -> Tensor:
         """Return tokens (B, 1 + patches, width) of RGB images (B, 3, h, w) in [0, 1]; 197 at 224, 16 x 16 patches."""
-        tokens: Tensor = self.vit.forward_features(self.prepare(lr.to(self.mean.dtype)))
-        return tokens
+        return self.vit.forward_features(self.prepare(lr.to(self.mean.dtype)))
 
 
 class TokenProjection(nn.Linear):

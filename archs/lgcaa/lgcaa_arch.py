@@ -210,8 +210,7 @@ class PreparedLGCAA:
     def predict(self, window: Window, latents: Tensor, t: Tensor) -> Tensor:
         """Return the noise of a window's latents."""
         condition = Condition((self.c_f.of(window),), self.tokens)
-        noise: Tensor = self.net(latents, t, condition=condition, control_scale=self.options.control_scale)[0]
-        return noise
+        return self.net(latents, t, condition=condition, control_scale=self.options.control_scale)[0]
 
     def decode(self, latents: Tensor) -> Tensor:
         """Return the images, in tiles."""

@@ -44,8 +44,7 @@ class ConditionEmbedding(Embedding):
         """Return the zero convolution of c_f (B, C, h, w); or of E's output where an image (B, 3, H, W) is given."""
         if conditioning.shape[1] != self.conv_out.in_channels:
             conditioning = self.features(conditioning)[-1]
-        added: Tensor = self.conv_out(conditioning)
-        return added
+        return self.conv_out(conditioning)
 
 
 def tap_condition(controlnet: Any) -> ConditionEmbedding:

@@ -102,8 +102,7 @@ class ResShiftNet(LatentNetwork):
         if lq.shape[-2:] != z_t.shape[-2:]:
             lq = F.interpolate(lq, z_t.shape[-2:], mode="bicubic")
         inputs = torch.cat([self.process.scale_input(z_t, t), 2 * lq - 1], 1)
-        clean: Tensor = self.unet(inputs, t.to(z_t.device), return_dict=False)[0]
-        return clean
+        return self.unet(inputs, t.to(z_t.device), return_dict=False)[0]
 
     def encode(self, images: Tensor) -> Tensor:
         """Return latents (B, C, h, w) of RGB images (B, 3, H, W) about [0, 1]."""
@@ -141,8 +140,7 @@ class PreparedResShift:
 
     def predict(self, window: Window, latents: Tensor, t: Tensor) -> Tensor:
         """Return x_0 of a window's latents."""
-        clean: Tensor = self.net(latents, t, window.of(self.lq))
-        return clean
+        return self.net(latents, t, window.of(self.lq))
 
     def decode(self, latents: Tensor) -> Tensor:
         """Return the images, in tiles."""

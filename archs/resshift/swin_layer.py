@@ -43,8 +43,7 @@ class WindowAttention(nn.Module):
         if mask is not None:
             bias = bias + mask[:, :, None].to(bias)
         attended = F.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(q.dtype))
-        result: Tensor = self.proj(attended.transpose(-3, -2).flatten(-2))
-        return result
+        return self.proj(attended.transpose(-3, -2).flatten(-2))
 
 
 class Mlp(nn.Module):
@@ -57,8 +56,7 @@ class Mlp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, H, W) to the same shape."""
-        result: Tensor = self.fc2(F.gelu(self.fc1(x)))
-        return result
+        return self.fc2(F.gelu(self.fc1(x)))
 
 
 class SwinBlock(nn.Module):
@@ -121,5 +119,4 @@ class SwinLayer(nn.Module):
         x = self.patch_embed["proj"](x)
         for block in self.blocks:
             x = block(x)
-        result: Tensor = self.patch_unembed["proj"](x)
-        return result
+        return self.patch_unembed["proj"](x)

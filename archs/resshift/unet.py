@@ -30,8 +30,7 @@ def add_swin_layers(unet: Any, make_layer: Callable[[int, bool], SwinLayer]) -> 
 
 
 def _apply_swin(block: Any, inputs: Any, output: Tensor) -> Tensor:
-    result: Tensor = block.swin(output)
-    return result
+    return block.swin(output)
 
 
 def build_unet(options: UNetOptions, swin: SwinOptions, latent_channels: int) -> Any:

@@ -31,8 +31,7 @@ class PreparedStableSR:
 
     def predict(self, window: Window, latents: Tensor, t: Tensor) -> Tensor:
         """Return the noise of a window's latents."""
-        noise: Tensor = self.net(latents, t, window.of(self.z_lr))
-        return noise
+        return self.net(latents, t, window.of(self.z_lr))
 
     def decode(self, latents: Tensor) -> Tensor:
         """Return the images, in tiles; with feature wrapping each tile is encoded as well."""

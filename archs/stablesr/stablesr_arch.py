@@ -155,8 +155,7 @@ class StableSRNet(LatentNetwork):
             raise ValueError(f"LR latents are {tuple(z_lr.shape)}, noisy latents {tuple(z_t.shape)}.")
         self.maps.levels = self.encoder(z_lr, t)
         context = self.get_buffer("context").expand(len(z_t), -1, -1)
-        noise: Tensor = self.unet(z_t, t, encoder_hidden_states=context, return_dict=False)[0]
-        return noise
+        return self.unet(z_t, t, encoder_hidden_states=context, return_dict=False)[0]
 
     def sample_lr(self, moments: Tensor, draws: Tensor | None) -> Tensor:
         """Return scaled latents (B, 4, h, w) of the LR images' posteriors, mean and log variance, (B, 8, h, w).

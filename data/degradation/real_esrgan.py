@@ -146,8 +146,7 @@ class RealESRGANDegradation(nn.Module):
         device = next(self.jpeg.parameters()).device
         names = [name for name in ("gt", *KERNELS, *self.along) if isinstance(data.get(name), Tensor)]
         given = {name: data[name].to(device, non_blocking=True) for name in names}
-        pairs: dict[str, Any] = self(**given, gt_path=data.get("gt_path", ()))
-        return pairs
+        return self(**given, gt_path=data.get("gt_path", ()))
 
     def _exchange(self, pairs: Batch, gt_path: Sequence[str]) -> dict[str, Any]:
         """Hand pairs to the pool, and finish those that it gives back."""

@@ -6,7 +6,7 @@ from typing import Any
 from prismsr.archs.latent.latent_network import LatentNetwork
 from prismsr.utils.loss_inputs import input_names
 from prismsr.utils.options.entries import find_registered
-from prismsr.utils.options.named import Named, complete_arguments
+from prismsr.utils.options.named import complete_arguments, named_losses
 from prismsr.utils.options.problems import Problem, join
 from prismsr.utils.options.sections import Opt, section
 
@@ -27,9 +27,10 @@ def check_precision(opt: Mapping[str, Any], is_train: bool, dtype: str) -> Itera
             yield Problem(join(*place, "amp"), f"is required with network_g.base.frozen_dtype {dtype}")
 
 
-def check_prediction_loss(losses: list[Named], predicts: str, loss: str) -> Iterator[Problem]:
-    """Check that a loss trains what the network predicts."""
-    if not any(f"{predicts}_prediction" in input_names(named.target) for named in losses):
+def check_prediction_loss(opt: Opt, loss: str) -> Iterator[Problem]:
+    """Check that a loss, such as NoiseLoss, trains what the network predicts."""
+    wanted = f"{loss.removesuffix('Loss').lower()}_prediction"
+    if not any(wanted in input_names(named.target) for named in named_losses(opt)):
         yield Problem("train.losses", f"needs a {loss}, which trains the network")
 
 

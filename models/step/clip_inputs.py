@@ -58,5 +58,4 @@ class ClipInputs:
         return self._encode(inputs["gt"])
 
     def _encode(self, images: Tensor) -> ClipFeatures:
-        features: ClipFeatures = self.clip.image(images, **self.wanted)
-        return features
+        return self.clip.image(images, **self.wanted)

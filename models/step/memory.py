@@ -50,8 +50,7 @@ def compile_in_place(net: nn.Module, mode: Mode, backend: str = "inductor") -> N
 
 def run_uncompiled() -> AbstractContextManager[None]:
     """Return context in which compiled networks run as they are written."""
-    context: AbstractContextManager[None] = torch.compiler.set_stance("force_eager")
-    return context
+    return torch.compiler.set_stance("force_eager")
 
 
 @contextmanager
