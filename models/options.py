@@ -1,18 +1,33 @@
 """The keys of an option file that PrismSRModel reads."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from prismsr.archs.clip.clip_arch import Clip
 from prismsr.data.degradation.options import DegradationOptions
 from prismsr.data.multi_gt.online_choice import GTChoice
-from prismsr.models.lora.options import LoraOptions
 from prismsr.models.step.clip_inputs import ClipInputs
 from prismsr.utils.options.optimizers import OPTIMIZERS
+from prismsr.utils.options.problems import Problem
 from prismsr.utils.options.schema import Count, LossEntries, Options, TopOptions, TrainOptions
+from prismsr.utils.options.sections import Opt, section
 from prismsr.utils.options.signatures import Section
 
 from pydantic import Field
+
+
+class LoraOptions(Options):
+    """`lora`: net_g is frozen, and low-rank updates of some of its layers are trained instead."""
+
+    rank: int = Field(gt=0, description="rank of each update")
+    alpha: float | None = Field(default=None, gt=0, description="factor of the updates times rank; null: rank")
+    targets: list[str] = Field(min_length=1, description="patterns of layer names, as layers.*.mlp.fc?")
+
+    @classmethod
+    def check_options(cls, entry: Opt, key: str, opt: Opt, is_train: bool) -> Iterator[Problem]:
+        """Check that there is a network to adapt."""
+        if not section(opt, "path").get("pretrain_network_g"):
+            yield Problem("path.pretrain_network_g", f"is required with {key}, which adapts a trained network")
 
 
 class PrismTop(TopOptions):

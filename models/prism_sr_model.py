@@ -13,9 +13,8 @@ from prismsr.models.options import PrismTrainOptions
 from prismsr.models.step.batch_parts import Batch, add_figures, communicating, join, split_batch
 from prismsr.models.step.clip_inputs import ClipInputs
 from prismsr.models.step.discriminators import add_gradients, build_discriminators, require_gradients
-from prismsr.models.step.finite_guard import GENERATOR, FiniteGuard
+from prismsr.models.step.finite_guard import GENERATOR, FiniteGuard, update
 from prismsr.models.step.gradient_checkpointing import checkpoint_blocks
-from prismsr.models.step.gradients import update
 from prismsr.models.step.loss_terms import StepInputs, build_terms, evaluate_term, name_outputs
 from prismsr.models.step.memory import compile_in_place, explaining_out_of_memory, run_uncompiled, to_channels_last
 from prismsr.models.step.moving_average import build_average, update_average

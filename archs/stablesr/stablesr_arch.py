@@ -4,19 +4,28 @@ Paper: SSL, table 2, StableSR (arXiv 2305.07015).
 """
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Annotated, Any, ClassVar, Literal
 
 from prismsr.archs.latent.latent_network import LatentNetwork
 from prismsr.archs.latent.noise import NoiseProcess, sample_latents
 from prismsr.archs.latent.options import fill_defaults, parse_section
 from prismsr.archs.latent.sampling.enlarged_image import EnlargedImage
-from prismsr.archs.latent.stable_diffusion import base_needs, build_unet, build_vae, vae_factor
+from prismsr.archs.latent.sampling.latent_tiling import Window
+from prismsr.archs.latent.sampling.vae_tiles import decode_tiled, encode_tiled, run_in_tiles
+from prismsr.archs.latent.stable_diffusion import (
+    base_needs,
+    build_unet,
+    build_vae,
+    decode_latents,
+    posterior_moments,
+    vae_factor,
+)
 from prismsr.archs.latent.trained_parts import choose_trained, keep_trained_alone, store_frozen
 from prismsr.archs.stablesr.empty_prompt import read_context
 from prismsr.archs.stablesr.modulation import Start, inject
 from prismsr.archs.stablesr.options import BaseOptions, SamplingOptions, StructOptions
 from prismsr.archs.stablesr.published import CFW, convert_trained
-from prismsr.archs.stablesr.sampling import PreparedStableSR
 from prismsr.utils.errors import OptionError
 from prismsr.utils.options.problems import join
 from prismsr.utils.options.signatures import Section
@@ -25,7 +34,7 @@ from prismsr.utils.weights.needs import Need, file_needs
 
 import torch
 from basicsr.utils.registry import ARCH_REGISTRY
-from torch import Tensor
+from torch import Tensor, nn
 
 RANDOM = "random"
 TOKENS = 77
@@ -165,7 +174,9 @@ class StableSRNet(LatentNetwork):
         draws = moments.new_zeros(()) if draws is None else draws
         return sample_latents(moments, draws, self.vae.config.scaling_factor)
 
-    def prepare(self, source: EnlargedImage, options: SamplingOptions, generator: torch.Generator) -> PreparedStableSR:
+    def prepare(
+        self, source: EnlargedImage, options: SamplingOptions, generator: torch.Generator
+    ) -> "PreparedStableSR":
         """Return the network as a Sampler uses it, for the images of `source`; the LR latents may be drawn."""
         return PreparedStableSR(self, source, options, generator if self.process.sampled else None)
 
@@ -181,3 +192,38 @@ class StableSRNet(LatentNetwork):
         """Compute the activations of UNet and encoder again instead of keeping them; gradients stay the same."""
         self.unet.enable_gradient_checkpointing()
         self.encoder.gradient_checkpointing = True
+
+
+class PreparedStableSR:
+    """A StableSRNet with the LR latents of a batch; see `prismsr.archs.latent.sampling.sampler.Prepared`.
+
+    The generator draws the LR latents from their posterior; None takes its mode.
+    """
+
+    def __init__(
+        self, net: Any, source: EnlargedImage, options: SamplingOptions, generator: torch.Generator | None
+    ) -> None:
+        self.net, self.source, self.options = net, source, options
+        moments = encode_tiled(net.vae, source, options, partial(posterior_moments, net.vae))
+        shape = len(moments), net.latent_channels, *moments.shape[2:]
+        draws = None if generator is None else torch.randn(shape, generator=generator).to(moments.device)
+        self.z_lr = net.sample_lr(moments, draws)
+        self.start = self.z_lr if options.start == "lr" else None
+
+    def predict(self, window: Window, latents: Tensor, t: Tensor) -> Tensor:
+        """Return the noise of a window's latents."""
+        return self.net(latents, t, window.of(self.z_lr))
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Return the images, in tiles; with feature wrapping each tile is encoded as well."""
+        net, weight = self.net, self.options.cfw_weight
+        if net.cfw is None or weight == 0:
+            return decode_tiled(net.vae, latents, self.options)
+
+        def run(window: Window) -> Tensor:
+            net.vae.encode(2 * self.source.window(window.enlarge(net.factor)) - 1)
+            return decode_latents(net.vae, window.of(latents)).float().cpu()
+
+        network = nn.ModuleList((net.vae.encoder, net.vae.decoder, net.cfw))
+        with net.cfw.wrap(net.vae, weight):
+            return run_in_tiles(network, run, (latents.shape[-2], latents.shape[-1]), net.factor, self.options)

@@ -1,24 +1,29 @@
 """Pack folders of images into an LMDB that BasicSR reads, with a manifest of sizes and checksums."""
 
 import argparse
+import shutil
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from prismsr.data.images.raw_rows import RAW_CHANNELS, encode_raw
+from prismsr.data.images.raw_rows import RAW_CHANNELS, count_raw_bytes, encode_raw
 from prismsr.data.images.source import encode_key
 from prismsr.data.prepare.common import add_run_arguments, claim_folder, find_inputs, name_input
 from prismsr.data.prepare.lmdb_store import INITIAL_MAP_SIZE, LmdbStore, clear_traces, publish
-from prismsr.data.prepare.room import require_room
 from prismsr.utils.command_line import print_list, whole_number
 from prismsr.utils.errors import JobError, OptionError
-from prismsr.utils.images import encode_png, read_image
+from prismsr.utils.image_headers import read_header
+from prismsr.utils.images import ImageReadError, encode_png, read_image
 from prismsr.utils.processes import run_jobs
 from prismsr.utils.run_record import PREPARED, read_record, remove_recorded
 
 import numpy as np
+from tqdm import tqdm
 
 KEY_BYTES = 511  # the longest key of LMDB
+_CHANNELS = {"1": 1, "L": 1, "I;16": 2, "LA": 4, "RGBA": 4}  # Pillow's modes -> bytes a pixel; 3 of any other
+_PAGE, _PAGE_HEADER = 4096, 16  # bytes; a value takes whole pages of an LMDB
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -156,3 +161,32 @@ def distinguishing_parts(folders: list[Path]) -> list[str]:
         while all(len(own) > 1 for own in parts) and len({own[end] for own in parts}) == 1:
             parts = [own[1:] if end == 0 else own[:-1] for own in parts]
     return ["/".join(own) for own in parts]
+
+
+def require_room(paths: Sequence[Path], building: Path, output: Path) -> None:
+    """Print what the images take uncompressed; JobError where the disk has less room.
+
+    What an interrupted run has stored in `building` is room that is taken already; `output` is for the messages.
+    """
+    size = sum(map(count_stored_bytes, tqdm(paths, desc="sizes", unit="image")))
+    data = building / "data.mdb"
+    missing = size - (data.stat().st_size if data.exists() else 0)
+    parent = next(folder for folder in building.absolute().parents if folder.exists())
+    free = shutil.disk_usage(parent).free
+    text = f"{output}: {len(paths)} images take {size / 1e9:.2f} GB uncompressed; {free / 1e9:.2f} GB are free"
+    if missing > free:
+        raise JobError(f"{text} on the disk of {parent}; make room, choose another disk with -o, or --store png")
+    print(f"lmdb: {text}", flush=True)
+
+
+def count_stored_bytes(path: Path) -> int:
+    """Return the bytes of an image in an LMDB of --store raw, from its header.
+
+    Of an image that is stored as PNG it is an estimate. One that cannot be read counts 0; the step names it later.
+    """
+    try:
+        header = read_header(path, str(path))
+    except ImageReadError:
+        return 0
+    value = count_raw_bytes(*header.upright_size, _CHANNELS.get(header.mode, 3))
+    return -(-(value + _PAGE_HEADER) // _PAGE) * _PAGE

@@ -13,8 +13,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
-from prismsr.losses.self_similarity.setting import EPS, Setting
-from prismsr.losses.self_similarity.sweep import Sweep
+from prismsr.losses.self_similarity.sweep import EPS, Setting, Sweep
 from prismsr.losses.self_similarity.tiles import Tiling, Unit
 from prismsr.losses.self_similarity.triton_loss import takes_triton, try_kernels
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from prismsr.losses.edges import edge_mask
 from prismsr.losses.self_similarity.autograd import FusedLoss, LogSimilarity
 from prismsr.losses.self_similarity.plan import SearchPlan
-from prismsr.losses.self_similarity.setting import EPS, Setting
+from prismsr.losses.self_similarity.sweep import EPS, Setting
 from prismsr.losses.self_similarity.tiles import LIMITS
 from prismsr.utils.registry import LOSS_REGISTRY
 

@@ -17,6 +17,9 @@ from prismsr.losses.self_similarity.plan import Block, SearchPlan
 import torch
 from torch import Tensor
 
+EPS = 1e-10
+"""Added to the sum of a row of the graph, and the least value that a logarithm sees."""
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -29,6 +32,17 @@ class Limits:
     area: int
     pixels: int
     work: int
+
+
+class Setting(NamedTuple):
+    """Limits, and arguments of `self_similarity_loss`; the mask holds no pixel that `mask_stride` leaves out."""
+
+    plan: SearchPlan
+    limits: Limits
+    h: float
+    alpha: float = 1.0
+    kl_weight: float = 1.0
+    mask_stride: int = 1
 
 
 class Layout:

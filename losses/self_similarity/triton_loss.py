@@ -11,7 +11,7 @@ import sys
 import warnings
 from functools import lru_cache
 
-from prismsr.losses.self_similarity.setting import EPS, Setting
+from prismsr.losses.self_similarity.sweep import EPS, Setting
 from prismsr.losses.self_similarity.tiles import Tiling
 
 import torch

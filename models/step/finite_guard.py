@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from prismsr.models.step.batch_parts import Batch, split_batch
 from prismsr.models.step.precision import Precision
@@ -12,6 +13,7 @@ from prismsr.utils.errors import NonFiniteError
 import torch
 from basicsr.utils import get_root_logger
 from torch import Tensor, distributed, nn
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 
 @dataclass
@@ -172,3 +174,29 @@ def _gather_causes(cause: Cause) -> Cause:
     guilty = [one for one in causes if one.losses] or causes
     losses = dict.fromkeys(name for one in guilty for name in one.losses)
     return Cause(list(losses), [sample for one in guilty for sample in one.samples])
+
+
+def update(model: Any, name: str, optimizer: torch.optim.Optimizer, losses: Mapping[str, Tensor]) -> bool:
+    """Update a network by the gradients it has, clipped; or not at all, where they are not finite.
+
+    Return whether it is updated, or whether that is left to the device (see FiniteGuard).
+
+    Args:
+        model: a PrismSRModel, whose log gets the norm where there is a limit to it.
+        name: "g", or a discriminator's.
+        optimizer: the network's.
+        losses: what the gradient is of, by log name, scalars.
+    """
+    model.precision.unscale(optimizer)
+    parameters = [tensor for group in optimizer.param_groups for tensor in group["params"] if tensor.grad is not None]
+    norm = get_total_norm([tensor.grad for tensor in parameters])
+    if model.grad_clip is not None:
+        model._log[f"grad_norm_{name}"] = norm
+    if model.guard.deferred:
+        optimizer.found_inf = model.guard.judge(name, norm, losses)  # type: ignore[attr-defined]
+    elif not model.guard.accepts(name, norm, losses):
+        return False
+    if model.grad_clip is not None:
+        clip_grads_with_norm_(parameters, model.grad_clip, norm)
+    optimizer.step()
+    return True

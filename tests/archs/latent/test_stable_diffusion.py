@@ -8,7 +8,7 @@ from prismsr.archs.latent.stable_diffusion import (
     encode_images,
     vae_factor,
 )
-from prismsr.archs.lgcaa.controlnet import build_controlnet
+from prismsr.archs.lgcaa.lr_condition import build_controlnet
 from prismsr.archs.lgcaa.options import BaseOptions
 from prismsr.utils.errors import OptionError
 from prismsr.utils.weights.files import WeightsError

@@ -1,6 +1,6 @@
 from prismsr.archs.latent.sampling.enlarged_image import EnlargedImage
 from prismsr.archs.latent.sampling.latent_tiling import Window, split_map
-from prismsr.archs.lgcaa.condition_tiles import ConditionFeatures
+from prismsr.archs.lgcaa.lgcaa_arch import ConditionFeatures
 
 import pytest
 import torch

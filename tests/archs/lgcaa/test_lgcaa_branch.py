@@ -3,9 +3,16 @@
 import math
 
 from prismsr.archs.lgcaa import branch as lgcaa_branch
-from prismsr.archs.lgcaa.branch import LGCAABranch, cosine_attention, normalise, split_heads, token_variation
+from prismsr.archs.lgcaa.branch import (
+    LGCAABranch,
+    cosine_attention,
+    from_windows,
+    normalise,
+    split_heads,
+    to_windows,
+    token_variation,
+)
 from prismsr.archs.lgcaa.options import LgcaaOptions
-from prismsr.archs.lgcaa.token_windows import from_windows, to_windows
 
 import pytest
 import torch

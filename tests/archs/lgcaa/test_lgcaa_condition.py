@@ -1,7 +1,7 @@
 """c_f and X_RGB: the map before the zero convolution, and the four readings of "an image from it"."""
 
 from prismsr.archs.latent.stable_diffusion import build_unet
-from prismsr.archs.lgcaa.controlnet import build_controlnet
+from prismsr.archs.lgcaa.lr_condition import build_controlnet
 from prismsr.archs.lgcaa.options import BaseOptions
 
 import pytest

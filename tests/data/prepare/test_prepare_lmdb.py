@@ -5,7 +5,7 @@ from types import SimpleNamespace
 from prismsr.data.images.source import close_lmdb, open_source
 from prismsr.data.prepare import make_lmdb
 from prismsr.data.prepare.lmdb_store import COMMIT_BYTES, LmdbStore, hash_value
-from prismsr.data.prepare.room import count_stored_bytes
+from prismsr.data.prepare.make_lmdb import count_stored_bytes
 from prismsr.utils.files import list_images
 from prismsr.utils.images import decode_image, encode_png
 
