@@ -3,27 +3,26 @@
 import os
 import subprocess
 import sys
+from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-from prismsr.tools.benchmarks.measure import measure
+from prismsr.tools.benchmarks.measure import crop_photographs, format_header, format_row, measure, shrink
 from prismsr.utils.processes import count_cores
 
 import torch
 from basicsr.archs import build_network
-from torch import Tensor
 from torch.nn import functional as F
 
 STEPS = 15
 LOOPS = (0, 1, 3)
 NETWORKS = {
-    "beside-convolutions": {"type": "SRVGGNetCompact", "num_feat": 48, "num_conv": 8, "upscale": 4},
-    "beside-small-operations": {
+    "convolutions": {"type": "SRVGGNetCompact", "num_feat": 48, "num_conv": 8, "upscale": 4},
+    "small-operations": {
         **{"type": "SwinIR", "upscale": 4, "img_size": 32, "window_size": 8, "depths": [2, 2], "embed_dim": 24},
         **{"num_heads": [2, 2], "upsampler": "pixelshuffledirect"},
     },
 }
-"""A workload's name -> its network."""
 UNSET = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
 SETTINGS: dict[str, Mapping[str, str]] = {
     "OpenMP's own": {"OMP_NUM_THREADS": str(count_cores()), "GOMP_SPINCOUNT": "300000"},
@@ -32,37 +31,30 @@ SETTINGS: dict[str, Mapping[str, str]] = {
 }
 
 
-def compare_beside(repeat: int) -> None:
+def compare_beside(args: Namespace) -> None:
     """Print the time of a step in each setting, and the part of its fair share that the chosen one gets.
 
     The fair share is the time of one thread alone, with as much of the cores as one of all processes gets, at most one.
-
-    Args:
-        repeat: runs of which the best counts.
     """
     print(f"\n{count_cores()} cores; seconds a step, and the part of its fair share\n")
-    print(f"| network | busy loops | {' | '.join(SETTINGS)} |\n|---|---|{'---|' * len(SETTINGS)}")
-    for workload in NETWORKS:
-        alone = _time_step(workload, "one thread", repeat)
+    print(format_header("network", "busy loops", *SETTINGS))
+    for network in NETWORKS:
+        alone = _time_step(network, "one thread", args.repeat)
         for loops in LOOPS:
             with _run_loops(loops):
-                times = [_time_step(workload, setting, repeat) for setting in SETTINGS]
+                times = [_time_step(network, setting, args.repeat) for setting in SETTINGS]
             fair = alone / min(1, count_cores() / (loops + 1))
-            cells = " | ".join(f"{seconds:.3f} ({fair / seconds:.2f})" for seconds in times)
-            print(f"| {workload.removeprefix('beside-')} | {loops} | {cells} |", flush=True)
+            cells = [f"{seconds:.3f} ({fair / seconds:.2f})" for seconds in times]
+            print(format_row(network, loops, *cells), flush=True)
 
 
-def build_steps(workload: str, gt: Tensor) -> Callable[[], None]:
-    """Return a function that trains a network for `STEPS` steps.
-
-    Args:
-        workload: which network.
-        gt: (B, 3, H, W) in [0, 1].
-    """
+def build_steps(device: torch.device, network: str) -> Callable[[], None]:
+    """Return a function that trains one of NETWORKS for `STEPS` steps."""
     torch.manual_seed(0)
-    net = build_network(dict(NETWORKS[workload]))
+    net = build_network(dict(NETWORKS[network])).to(device)
     optimizer = torch.optim.Adam(net.parameters())
-    lq = F.interpolate(gt, scale_factor=0.25, mode="bicubic", antialias=True)
+    gt = crop_photographs(128, 8).to(device)
+    lq = shrink(gt)
 
     def run() -> None:
         for _ in range(STEPS):
@@ -73,11 +65,11 @@ def build_steps(workload: str, gt: Tensor) -> Callable[[], None]:
     return run
 
 
-def _time_step(workload: str, setting: str, repeat: int) -> float:
+def _time_step(network: str, setting: str, repeat: int) -> float:
     before = {name: os.environ.pop(name, None) for name in UNSET}
     os.environ.update(SETTINGS[setting])
     try:
-        return float(measure(workload, repeat, size=128, batch=8, device="cpu")["seconds"]) / STEPS
+        return float(measure("beside", repeat, network=network, device="cpu")["seconds"]) / STEPS
     finally:
         for name in UNSET:
             os.environ.pop(name, None)

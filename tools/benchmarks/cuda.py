@@ -12,11 +12,11 @@ import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from prismsr.tools.benchmarks.command import CUDA_PARTS
+from prismsr.tools.benchmarks.measure import PROGRAM, format_header, format_row
 from prismsr.utils.errors import OptionError
-from prismsr.utils.places import HOME
 
 import torch
 
@@ -42,23 +42,14 @@ class Part(NamedTuple):
 
     title: str
     columns: tuple[str, ...]
-    jobs: Callable[[str], list[dict[str, str]]]
+    jobs: Callable[[str], list[dict[str, Any]]]
 
 
 PARTS: dict[str, Part] = {
     "loss": Part(
         "The self-similarity loss, value and gradient",
-        (
-            "images",
-            "mask_stride",
-            "mask pixels",
-            "by",
-            "time",
-            "extra peak memory",
-            "value differs",
-            "gradient differs",
-        ),
-        lambda sizes: [{"--batch": str(count), "--size": str(side)} for count, side in LOSS_SIZES[sizes]],
+        ("images", "stride", "mask pixels", "by", "time", "extra peak memory", "value differs", "gradient differs"),
+        lambda sizes: [{"batch": count, "size": side} for count, side in LOSS_SIZES[sizes]],
     ),
     "equal": Part(
         "Losses on the device beside the CPU's, float32",
@@ -73,12 +64,12 @@ PARTS: dict[str, Part] = {
     "step": Part(
         "Training steps on made-up batches, random weights",
         ("option file", "run", "batch", "it/s", "peak memory", "SSL, share of the step", "waits a step", "left out"),
-        lambda sizes: [{"--file": file} for file in FILES[sizes]],
+        lambda sizes: [{"file": file, "sizes": sizes} for file in FILES[sizes]],
     ),
     "sampling": Part(
         "Sampling one image, random weights",
         ("option file", "pixels", "steps", "time", "peak memory"),
-        lambda sizes: [{"--file": file} for file in SAMPLED[sizes]],
+        lambda sizes: [{"file": file, "sizes": sizes} for file in SAMPLED[sizes]],
     ),
 }
 assert tuple(PARTS) == CUDA_PARTS
@@ -104,27 +95,26 @@ def run_cuda(args: Namespace) -> None:
         write(describe_software(device))
         for name in args.parts or PARTS:
             part = PARTS[name]
-            write(f"\n## {part.title}\n\n{_row(part.columns)}\n{'|---' * len(part.columns)}|")
-            for job in part.jobs(args.sizes):
-                for row in run_job(name, {**job, "--device": device, "--sizes": args.sizes}, end):
-                    write(_row([*row, *[""] * (len(part.columns) - len(row))]))
+            write(f"\n## {part.title}\n\n{format_header(*part.columns)}")
+            for job in part.jobs("tiny" if args.tiny else "full"):
+                for row in run_job(name, {**job, "device": device}, end):
+                    write(format_row(*row, *[""] * (len(part.columns) - len(row))))
 
 
-def run_job(part: str, arguments: dict[str, str], end: float) -> Iterator[list[str]]:
+def run_job(part: str, settings: dict[str, Any], end: float) -> Iterator[list[str]]:
     """Yield the rows of a job as it prints them, and one that says what went wrong.
 
     Args:
         part: a key of PARTS.
-        arguments: of the process.
+        settings: of the job; the first is the title of a row that fails.
         end: by time.monotonic, when the process is ended.
     """
-    title = next(iter(arguments.values()))
+    title = str(next(iter(settings.values())))
     left = end - time.monotonic()
     if left <= 0:
         yield [title, "not run: the time is over (--minutes)"]
         return
-    command = [sys.executable, str(HOME / "tools" / "benchmark.py"), "--workload", f"cuda-{part}"]
-    command += [word for pair in arguments.items() for word in pair]
+    command = [*PROGRAM, json.dumps({"name": f"cuda-{part}", **settings})]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None and process.stderr is not None
         told: list[str] = []
@@ -151,8 +141,3 @@ def describe_software(device: str) -> str:
     triton = ".".join(map(str, triton_version())) if triton_version() > (0,) else "none"
     python = ".".join(map(str, sys.version_info[:3]))
     return f"{time.strftime('%Y-%m-%d')}, {where}, Python {python}, torch {torch.__version__}, Triton {triton}"
-
-
-def _row(cells: object) -> str:
-    assert isinstance(cells, list | tuple)
-    return f"| {' | '.join(str(cell).replace('|', '/') for cell in cells)} |"

@@ -1,27 +1,25 @@
 """What the processes of the benchmark `cuda` measure; each prints its rows as JSON lists, one a line."""
 
-import json
 import os
 import time
 import warnings
-from argparse import Namespace
 from collections.abc import Callable, Iterator
 from functools import partial
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from prismsr.losses.self_similarity.self_similarity_loss import SelfSimilarityLoss, edge_mask, self_similarity_loss
+from prismsr.losses.self_similarity.self_similarity_loss import SelfSimilarityLoss, self_similarity_loss
 from prismsr.losses.self_similarity.triton_loss import VARIABLE
-from prismsr.tools.benchmarks.clock import PartClock
 from prismsr.tools.benchmarks.measure import (
     PeakMemory,
     crop_photographs,
+    format_megabytes,
     load_reference,
     synchronize,
     time_run,
 )
+from prismsr.tools.benchmarks.pairs import REFERENCE, make_ssl_case
 from prismsr.tools.benchmarks.random_training import build_random, load_random
-from prismsr.tools.benchmarks.ssl import REFERENCE
 from prismsr.utils.errors import shorten_error
 
 import torch
@@ -45,12 +43,6 @@ SIDE = 512
 Row = list[str]
 
 
-def print_rows(rows: Iterator[Row]) -> None:
-    """Print rows as they come."""
-    for row in rows:
-        print(json.dumps(row), flush=True)
-
-
 def attempt(title: Row, measure: Callable[[], Row]) -> Row:
     """Return title and measured cells, or what went wrong."""
     try:
@@ -65,20 +57,16 @@ def attempt(title: Row, measure: Callable[[], Row]) -> Row:
 # ------------------------------------------------------------------------------------------------------ the loss
 
 
-def measure_loss(args: Namespace, device: torch.device) -> Iterator[Row]:
+def measure_loss(device: torch.device, size: int, batch: int, repeat: int = 5) -> Iterator[Row]:
     """Yield time, memory and distance from the sweep by form of the loss and mask_stride."""
-    gt = crop_photographs(args.size, args.batch).to(device)
-    small = F.interpolate(gt, scale_factor=0.25, mode="bicubic", antialias=True)
-    sr, mask = F.interpolate(small, size=gt.shape[2:], mode="bicubic").clamp(0, 1), edge_mask(gt)
     for stride in (1, 3):
-        diagonal = torch.arange(args.size, device=device) % stride
-        kept = mask & (diagonal[:, None] == diagonal)
-        title = [f"{args.batch} x {args.size}x{args.size}", str(stride), str(int(kept.sum()))]
+        sr, gt, kept = make_ssl_case(size, batch, stride, device)
+        title = [f"{batch} x {size}x{size}", str(stride), str(int(kept.sum()))]
         swept = _evaluate("sweep", sr, gt, kept)
         for form in ("triton", "sweep", "unfolded"):
             if form == "triton" and device.type == "cpu":
                 continue
-            yield attempt([*title, form], partial(_measure_form, form, sr, gt, kept, swept, args.repeat))
+            yield attempt([*title, form], partial(_measure_form, form, sr, gt, kept, swept, repeat))
 
 
 def _evaluate(form: str, sr: Tensor, gt: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -95,7 +83,7 @@ def _measure_form(form: str, sr: Tensor, gt: Tensor, mask: Tensor, expected: tup
     differences = [_differ(*pair) for pair in zip(found, expected, strict=True)]
     del found
     result = time_run(lambda: _evaluate(form, sr, gt, mask)[0], repeat, sr.device)
-    return [f"{1e3 * result['seconds']:.2f} ms", _megabytes(result["bytes"]), *differences]
+    return [f"{1e3 * result['seconds']:.2f} ms", format_megabytes(result["bytes"]), *differences]
 
 
 def _differ(one: Tensor, other: Tensor) -> str:
@@ -103,19 +91,15 @@ def _differ(one: Tensor, other: Tensor) -> str:
     return f"{((one.double() - other.double()).abs().max() / scale).item():.1e}"
 
 
-def _megabytes(count: float) -> str:
-    return f"{count / 1e6:,.0f} MB"
-
-
 # ------------------------------------------------------------------------------------------------------ steps
 
 
-def measure_steps(args: Namespace, device: torch.device) -> Iterator[Row]:
+def measure_steps(device: torch.device, file: str, sizes: str) -> Iterator[Row]:
     """Yield speed and memory of an option file's training step by precision and what else changes it."""
     for name, train in RUNS.items():
-        if "compile" in train and args.file != COMPILED:
+        if "compile" in train and file != COMPILED:
             continue
-        yield attempt([args.file, name], partial(_measure_step, args.file, train, STEPS[args.sizes], device))
+        yield attempt([file, name], partial(_measure_step, file, train, STEPS[sizes], device))
 
 
 def _measure_step(file: str, train: dict[str, Any], steps: tuple[int, int], device: torch.device) -> Row:
@@ -134,7 +118,7 @@ def _measure_step(file: str, train: dict[str, Any], steps: tuple[int, int], devi
         step()
     synchronize(device)
     seconds = (time.perf_counter() - start) / steps[1]
-    peak = _megabytes(memory.before + memory.measure_extra())
+    peak = format_megabytes(memory.before + memory.measure_extra())
     model.guard.catch_up()
     if model.guard.skipped_in_row:
         left_out = [*left_out, "updates: gradients were not finite"]
@@ -151,10 +135,16 @@ def _share_of_ssl(model: Any, step: Callable[[], None], seconds: float) -> str:
     terms = [term for term in model.terms.values() if isinstance(term, SelfSimilarityLoss)]
     if not terms:
         return "-"
-    clock = PartClock(model.device)
-    clock.watch(terms[0], "forward", "SSL")
+    times: list[float] = []
+
+    def note_time(*_: Any) -> None:
+        synchronize(model.device)
+        times.append(time.perf_counter())
+
+    terms[0].register_forward_pre_hook(note_time)
+    terms[0].register_forward_hook(note_time)
     step()
-    taken = clock.seconds.get("SSL", 0.0)
+    taken = sum(times[1::2]) - sum(times[::2])
     return f"{1e3 * taken:.1f} ms, {taken / seconds:.1%}"
 
 
@@ -177,10 +167,10 @@ def _count_waits(step: Callable[[], None], device: torch.device) -> str:
 # ------------------------------------------------------------------------------------------------------ sampling
 
 
-def measure_sampling(args: Namespace, device: torch.device) -> Iterator[Row]:
+def measure_sampling(device: torch.device, file: str, sizes: str) -> Iterator[Row]:
     """Yield time and memory of one image."""
-    side = SIDE if args.sizes == "full" else 64
-    yield attempt([args.file, f"{side}x{side}"], partial(_measure_sampling, args.file, side, device))
+    side = SIDE if sizes == "full" else 64
+    yield attempt([file, f"{side}x{side}"], partial(_measure_sampling, file, side, device))
 
 
 def _measure_sampling(file: str, side: int, device: torch.device) -> Row:
@@ -197,13 +187,13 @@ def _measure_sampling(file: str, side: int, device: torch.device) -> Row:
         times.append(time.perf_counter() - start)
     sampling = (opt.get("val") or {}).get("sampling") or {}
     steps = sampling.get("steps") or opt["network_g"].get("schedule", {}).get("steps", "-")
-    return [str(steps), f"{times[-1]:.2f} s", _megabytes(memory.before + memory.measure_extra())]
+    return [str(steps), f"{times[-1]:.2f} s", format_megabytes(memory.before + memory.measure_extra())]
 
 
 # ------------------------------------------------------------------------------------------------------ equality
 
 
-def compare_losses(args: Namespace, device: torch.device) -> Iterator[Row]:
+def compare_losses(device: torch.device) -> Iterator[Row]:
     """Yield how far value and gradient of each loss are from the CPU's."""
     from prismsr import functional
 
@@ -233,7 +223,7 @@ def _compare_loss(loss: Callable[[Tensor, Tensor], Tensor], sr: Tensor, gt: Tens
     return [_differ(*pair) for pair in zip(results[1], results[0], strict=True)]
 
 
-def compare_resumed(args: Namespace, device: torch.device) -> Iterator[Row]:
+def compare_resumed(device: torch.device) -> Iterator[Row]:
     """Yield how far weights and optimiser states of a resumed training are from those of one that ran through."""
     torch.use_deterministic_algorithms(True, warn_only=True)
     file = "demo/gan_ssl_x4.yml"
@@ -271,12 +261,3 @@ def _train(
         "weights and buffers": [value.cpu() for net in nets for value in net.state_dict().values()],
         "optimisers' states": [value.cpu() for values in states for value in values.values()],
     }
-
-
-WORKLOADS: dict[str, Callable[[Namespace, torch.device], Iterator[Row]]] = {
-    "cuda-loss": measure_loss,
-    "cuda-step": measure_steps,
-    "cuda-sampling": measure_sampling,
-    "cuda-equal": compare_losses,
-    "cuda-resume": compare_resumed,
-}

@@ -1,7 +1,6 @@
 """What the benchmarks share: a process for each measurement, its time and peak memory, photographs, the machine."""
 
 import contextlib
-import ctypes
 import importlib.util
 import json
 import logging
@@ -9,33 +8,36 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from prismsr.models.training.basicsr_patches import patch_basicsr
+from prismsr.utils.images import read_image
 from prismsr.utils.places import HOME
 
+import cv2
 import numpy as np
 import skimage
 import torch
 from basicsr.models import build_model
 from basicsr.utils import set_random_seed
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
+from torch.nn import functional as F
 
 PHOTOGRAPHS = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg", "motorcycle_left.png", "retina.jpg")
-
-M_MMAP_THRESHOLD = -3
-"""Of glibc's mallopt: bytes from which on a block is mapped, and unmapped when it is freed."""
+FOLDER = Path(skimage.__file__).parent / "data"
+PROGRAM = (sys.executable, str(HOME / "tools" / "benchmark.py"), "--job")
+"""The command of a measuring process; behind it comes the job, as JSON."""
 
 
 def crop_photographs(size: int, batch: int) -> Tensor:
     """Return crops of scikit-image's photographs, from their middle on, (batch, 3, size, size) in [0, 1]."""
     crops = []
     for number in range(batch):
-        path = Path(skimage.__file__).parent / "data" / PHOTOGRAPHS[number % len(PHOTOGRAPHS)]
-        image = np.asarray(Image.open(path).convert("RGB"))
+        image = np.asarray(Image.open(FOLDER / PHOTOGRAPHS[number % len(PHOTOGRAPHS)]).convert("RGB"))
         beside = number // len(PHOTOGRAPHS) * size // 4  # the second crop of a photograph lies beside its first
         room = [max(0, size - side) for side in image.shape[:2]]
         image = np.pad(image, ((0, room[0]), (0, room[1]), (0, 0)), mode="reflect")
@@ -45,20 +47,45 @@ def crop_photographs(size: int, batch: int) -> Tensor:
     return torch.stack(crops).permute(0, 3, 1, 2).float() / 255
 
 
-def measure(workload: str, repeat: int, **settings: Any) -> dict[str, Any]:
-    """Run a workload in a new process.
+def cut_crops(number: int = 32, side: int = 512) -> Iterator[NDArray[np.uint8]]:
+    """Yield random crops of the photographs, which are enlarged where they are smaller, (side, side, 3) BGR."""
+    rng = np.random.default_rng(0)
+    images = [read_image(FOLDER / name) for name in PHOTOGRAPHS]
+    for count in range(number):
+        image = images[count % len(images)]
+        if (shortest := min(image.shape[:2])) < side:
+            size = [round(length * side / shortest) for length in image.shape[1::-1]]
+            image = cv2.resize(image, size, interpolation=cv2.INTER_CUBIC)
+        top, left = (int(rng.integers(length - side + 1)) for length in image.shape[:2])
+        yield image[top : top + side, left : left + side, :3]
+
+
+def shrink(gt: Tensor) -> Tensor:
+    """Return images (B, 3, H, W) shrunk to a quarter of their sides."""
+    return F.interpolate(gt, scale_factor=0.25, mode="bicubic", antialias=True)
+
+
+def enlarge_again(gt: Tensor) -> Tensor:
+    """Return images (B, 3, H, W) that are shrunk and enlarged by bicubic interpolation."""
+    return F.interpolate(shrink(gt), size=gt.shape[2:], mode="bicubic")
+
+
+def measure(name: str, repeat: int, **settings: Any) -> dict[str, Any]:
+    """Run a job in a new process.
+
+    Args:
+        name: of the job.
+        repeat: runs of which the best counts, after one for the memory.
+        settings: arguments of the job.
 
     Returns:
-        seconds (best of `repeat` runs after one for the memory), bytes (peak memory of the first run beyond what was
-        held before it), value (what the workload returns), and what the workload counted (pixels, trained parameters).
+        seconds (of the best run), bytes (peak memory of the first run beyond what was held before it), value (what the
+        job returns).
     """
-    program = [sys.executable, str(HOME / "tools" / "benchmark.py")]
-    command = [*program, "--workload", workload, "--repeat", str(repeat)]
-    for key, value in settings.items():
-        command += [f"--{key.replace('_', '-')}", str(value)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    job = {"name": name, "repeat": repeat, **settings}
+    done = subprocess.run([*PROGRAM, json.dumps(job)], capture_output=True, text=True, check=False)
     if done.returncode:
-        raise SystemExit(f"benchmark.py: error: {workload} with {settings} failed:\n{done.stderr}")
+        raise SystemExit(f"benchmark.py: error: {name} with {settings} failed:\n{done.stderr}")
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result
 
@@ -104,15 +131,6 @@ def time_run(run: Callable[[], Tensor | None], repeat: int, device: torch.device
         synchronize(device)
         times.append(time.perf_counter() - start)
     return {"seconds": min(times, default=0.0), "bytes": peak, "value": 0.0 if value is None else float(value.detach())}
-
-
-def give_memory_back() -> None:
-    """Let glibc return freed memory to the system at once from now on, so that what is resident is in use.
-
-    By default it keeps freed blocks of up to 32 MB, in pieces that later ones do not always fit into.
-    """
-    with contextlib.suppress(OSError, AttributeError):  # another C library
-        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 2**17)
 
 
 class PeakMemory:
@@ -161,6 +179,16 @@ def find_processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def format_megabytes(result: dict[str, Any]) -> str:
-    """Return the bytes of a result as text."""
-    return f"{result['bytes'] / 1e6:.0f} MB"
+def format_megabytes(count: float) -> str:
+    """Return a number of bytes as text."""
+    return f"{count / 1e6:,.0f} MB"
+
+
+def format_row(*cells: object) -> str:
+    """Return a row of a Markdown table."""
+    return f"| {' | '.join(str(cell).replace('|', '/') for cell in cells)} |"
+
+
+def format_header(*columns: str) -> str:
+    """Return the head of a Markdown table whose rows are printed as they come."""
+    return f"{format_row(*columns)}\n{'|---' * len(columns)}|"
