@@ -16,6 +16,7 @@ from prismsr.models.step.discriminators import add_gradients, build_discriminato
 from prismsr.models.step.finite_guard import GENERATOR, FiniteGuard, update
 from prismsr.models.step.gradient_checkpointing import checkpoint_blocks
 from prismsr.models.step.loss_terms import StepInputs, build_terms, evaluate_term, name_outputs
+from prismsr.models.step.mean_figures import MeanFigures
 from prismsr.models.step.memory import compile_in_place, explaining_out_of_memory, run_uncompiled, to_channels_last
 from prismsr.models.step.moving_average import build_average, update_average
 from prismsr.models.step.partial_training import build_partial_training
@@ -84,6 +85,7 @@ class PrismSRModel(SRModel):
         self.grad_clip: float | None = train_opt.get("grad_clip")
         self.channels_last: bool = train_opt.get("channels_last") or False
         self.precision = Precision(train_opt.get("amp"), self.device)
+        self.figures = MeanFigures()
         self.lora = add_lora(self)
         self.only = build_partial_training(self)
         if self.ema_decay > 0:
@@ -173,6 +175,7 @@ class PrismSRModel(SRModel):
         with explaining_out_of_memory(current_iter, lambda: {"lq": self.lq, "gt": self.gt}):
             self.guard.begin(current_iter)
             self._step(current_iter)
+            self.figures.add(self._log)
             self.precision.end_step(keep_scale=not self.guard.losses_finite)
             self.guard.end()
 
@@ -290,17 +293,19 @@ class PrismSRModel(SRModel):
         self.output = self.output[..., : height * scale, : width * scale]
 
     def get_current_log(self) -> "OrderedDict[str, float]":
-        """Return figures of the last step, averaged over processes; all processes have to call it.
+        """Return means of the steps since the last reading, and over processes; all processes have to call it.
 
-        Only here tensors become numbers: that waits for the GPU, and BasicSR does it in every step.
+        BasicSR returns the last step alone. Only here tensors become numbers: that waits for the GPU, and BasicSR does
+        it in every step.
         """
-        return self.reduce_loss_dict(self._log)
+        return self.reduce_loss_dict(self.figures.read())
 
     def training_state(self) -> dict[str, Any]:
         """Return what resuming needs beside networks, optimisers and schedulers: plain tensors and numbers."""
         degradation = None if self.degradation is None else self.degradation.training_state()
         return {
             "skipped_in_row": self.guard.skipped_in_row,
+            "figures": self.figures.state(),
             "scaler": self.precision.state(),
             "degradation": degradation,
         }
@@ -308,6 +313,7 @@ class PrismSRModel(SRModel):
     def load_training_state(self, state: dict[str, Any]) -> None:
         """Take over what `training_state` returned."""
         self.guard.skipped_in_row = state["skipped_in_row"]
+        self.figures.load_state(state.get("figures", {}), self.device)
         self.precision.load_state(state["scaler"])
         if self.degradation is not None and state.get("degradation") is not None:
             self.degradation.load_training_state(state["degradation"])

@@ -32,7 +32,7 @@ def _experiment(**changes):
     options["train"] |= {"total_iter": TOTAL, "scheduler": {"type": "MultiStepLR", "milestones": [10, 30]}}
     options["datasets"]["train"] |= {"num_worker_per_gpu": 2, "dataset_enlarge_ratio": 5}
     options["val"] |= {"val_freq": 20, "save_img": False, "save_best": "psnr"}
-    options["logger"] |= {"save_checkpoint_freq": 4, "keep_checkpoints": 3}
+    options["logger"] |= {"print_freq": 3, "save_checkpoint_freq": 4, "keep_checkpoints": 3}
     return options | changes
 
 
@@ -224,8 +224,9 @@ def test_constant_images_train_on(training_workplace, server, train):
         for value in (0, 90, 200, 255):
             image = np.full((side, side, 3), value, np.uint8)
             assert cv2.imwrite(str(training_workplace / folder / f"{value}.png"), image)
-    data = ("datasets:train:dataroot_gt=HR_flat", "datasets:train:dataroot_lq=LR_flat", "train:total_iter=4")
-    assert train("flat", *data) == 0, server.log.read_text()
+    data = ("datasets:train:dataroot_gt=HR_flat", "datasets:train:dataroot_lq=LR_flat")
+    settings = ("train:total_iter=4", "logger:print_freq=1")
+    assert train("flat", *data, *settings) == 0, server.log.read_text()
     assert "is skipped" not in server.log.read_text()
     rows = (training_workplace / "experiments" / "flat" / "losses.csv").read_text().splitlines()
     column = rows[0].split(",").index("l_g_ssl")
@@ -233,7 +234,7 @@ def test_constant_images_train_on(training_workplace, server, train):
 
 
 def test_other_seed_other_run(training_workplace, train, whole):
-    assert train("seed", "manual_seed=1", "train:total_iter=2") == 0
+    assert train("seed", "manual_seed=1", "train:total_iter=3") == 0
     other = checkpoint(training_workplace / "experiments" / "seed")
     assert other["losses.csv"].splitlines()[1] != whole["losses.csv"].splitlines()[1]
 

@@ -115,7 +115,8 @@ def test_the_scale_of_fp16_falls_without_counting_and_is_saved(make_model, make_
     torch.save(state, tmp_path / "scaler.state")
     resumed = make_model(None, amp="fp16")
     resumed.load_training_state(torch.load(tmp_path / "scaler.state", weights_only=True))
-    assert resumed.training_state() == state
+    for name in ("scaler", "skipped_in_row"):
+        assert resumed.training_state()[name] == state[name]
     for iteration in range(4, 40):
         resumed.feed_data(make_batch())
         resumed.optimize_parameters(iteration)
