@@ -6,8 +6,7 @@ from dataclasses import asdict
 from html.parser import HTMLParser
 
 from prismsr.tools import report
-from prismsr.tools.evaluation.results import write_results
-from prismsr.tools.evaluation.summary import MetricSummary, Summary
+from prismsr.tools.evaluation.summary import MetricSummary, Summary, write_results
 
 import numpy as np
 from PIL import Image

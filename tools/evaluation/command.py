@@ -6,7 +6,7 @@ from pathlib import Path
 
 from prismsr.metrics.catalog import TABLE
 from prismsr.tools.evaluation.matching import REFERENCES
-from prismsr.tools.evaluation.results import SCORES, SUMMARY, format_markdown
+from prismsr.tools.evaluation.summary import SCORES, SUMMARY, format_markdown
 from prismsr.utils.command_line import add_workers, whole_number
 from prismsr.utils.errors import OptionError
 
@@ -59,7 +59,7 @@ def _add_matching(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Evaluate and print; returns 0, or 1 where images failed."""
     from prismsr.tools.evaluation.folder import evaluate_folder
-    from prismsr.tools.evaluation.settings import choose_protocol
+    from prismsr.tools.evaluation.protocols import choose_protocol
 
     protocol = choose_protocol(args)
     if args.explain:

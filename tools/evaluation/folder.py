@@ -10,8 +10,7 @@ from prismsr.tools.evaluation.columns import MetricSpec, Scorer, make_scorers
 from prismsr.tools.evaluation.image_scores import ImageScores
 from prismsr.tools.evaluation.matching import Item, MatchingError, list_first, match, read_sizes
 from prismsr.tools.evaluation.protocols import CUSTOM, Protocol
-from prismsr.tools.evaluation.results import write_results
-from prismsr.tools.evaluation.summary import MetricSummary, Summary, average_groups, list_versions
+from prismsr.tools.evaluation.summary import MetricSummary, Summary, average_groups, list_versions, write_results
 from prismsr.tools.inference.plan import find_leftovers
 from prismsr.utils.devices import find_device
 from prismsr.utils.errors import OptionError, UserError

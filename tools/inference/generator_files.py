@@ -60,22 +60,39 @@ def build_from_options(file: Path, weights: Path | None, param_key: ParamKey, ro
     raise_problems(fill_from_files(loaded, shown(file), root), loaded, file)
     net = build_network_g(loaded, file)
     options = loaded.options["network_g"]
-    path = weights or find_checkpoint(loaded.options, file, root)
-    state, key = state_dict(path, param_key)
-    require_same_options(net, path, strict=section(loaded.options, "path").get("strict_load_g") is not False)
-    load_strictly(net, state, path)
-    net.eval().requires_grad_(False)
+    name, settings = load_weights(
+        net, loaded.options, file, weights or find_checkpoint(loaded.options, file, root), param_key
+    )
     multiple = _find_multiple(options, net)
-    settings = {"network": json.loads(json.dumps(options)), "weights": hash_file(path), "param_key": key}
     found = find_argument(options)
     channels = 1 if found is not None and found[1] == 1 else 3
     luma = channels == 1 and _trains_on_luma(loaded.options)
     settings |= {"color": "y"} if luma else {}
     scale = _measure_scale(net, multiple, channels, file)
-    name = str(loaded.options.get("name") or file.stem)
     facts = getattr(net, "facts", None)  # of spandrel's networks
     more = {} if facts is None else {"whole": facts.whole, "precisions": facts.precisions}
     return Built(net, name, scale, multiple, settings, channels, luma=luma, **more)
+
+
+def load_weights(
+    net: nn.Module,
+    options: Mapping[str, Any],
+    file: Path,
+    path: Path,
+    param_key: ParamKey,
+    load: Callable[[Any, dict[str, Tensor], Path], None] = load_strictly,
+) -> tuple[str, dict[str, Any]]:
+    """Load the checkpoint at `path` into the `network_g` of an option file, for inference alone.
+
+    Returns:
+        The name of the network, and its settings; see `Built`.
+    """
+    state, key = state_dict(path, param_key)
+    require_same_options(net, path, strict=section(options, "path").get("strict_load_g") is not False)
+    load(net, state, path)
+    net.eval().requires_grad_(False)
+    network = json.loads(json.dumps(options["network_g"]))
+    return str(options.get("name") or file.stem), {"network": network, "weights": hash_file(path), "param_key": key}
 
 
 def _trains_on_luma(options: Mapping[str, Any]) -> bool:

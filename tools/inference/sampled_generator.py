@@ -1,19 +1,23 @@
 """A network on latents as a generator for inference: each image is sampled as the option file's `val.sampling` says."""
 
-import json
 from pathlib import Path
 from typing import Any
 
-from prismsr.tools.inference.generator_files import Built, build_network_g, find_checkpoint, raise_problems
+from prismsr.tools.inference.generator_files import (
+    Built,
+    build_network_g,
+    find_checkpoint,
+    load_weights,
+    raise_problems,
+)
 from prismsr.utils.errors import OptionError
-from prismsr.utils.files import hash_file
 from prismsr.utils.options.entries import find_registered
 from prismsr.utils.options.files import load_options, load_with_lines
 from prismsr.utils.options.named import Named, ask_hook, find_model
 from prismsr.utils.options.problems import show
-from prismsr.utils.options.sections import count, section
+from prismsr.utils.options.sections import count
 from prismsr.utils.rng import derive_seed
-from prismsr.utils.weights.spandrel import ParamKey, state_dict
+from prismsr.utils.weights.spandrel import ParamKey
 
 import torch
 from torch import Tensor
@@ -64,7 +68,6 @@ def build_from_sampling_options(file: Path, weights: Path | None, param_key: Par
     from prismsr.archs.latent.options import parse_section
     from prismsr.archs.latent.sampling.sampler import Sampler
     from prismsr.archs.latent.trained_parts import load_trainable
-    from prismsr.utils.weights.network_notes import require_same_options
 
     loaded = load_with_lines(file)
     options = loaded.options
@@ -84,11 +87,7 @@ def build_from_sampling_options(file: Path, weights: Path | None, param_key: Par
     raise_problems(ask_hook(model, options, False), loaded, file)
     if net.sections.get("base", {}).get("frozen_dtype", "float32") != "float32" and sampler.options.amp is None:
         raise OptionError(f"{file}: val.sampling.amp: is required with network_g.base.frozen_dtype below float32")
-    state, key = state_dict(path, param_key)
-    require_same_options(net, path, strict=section(options, "path").get("strict_load_g") is not False)
-    load_trainable(net, state, path)
-    settings = {"network": json.loads(json.dumps(options["network_g"])), "weights": hash_file(path), "param_key": key}
+    name, settings = load_weights(net, options, file, path, param_key, load_trainable)
     settings |= {"sampling": sampling, "seed": seed}
-    sampled = SampledNetwork(net.eval().requires_grad_(False), sampler, seed)
-    name = str(options.get("name") or file.stem)
+    sampled = SampledNetwork(net, sampler, seed)
     return Built(sampled, name, sampler.scale, 1, settings, whole=True, precisions=("fp32",))

@@ -31,8 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Score, correlate, write the results and print them."""
     from prismsr.tools.evaluation.columns import MetricSpec, make_scorer
-    from prismsr.tools.iqa.opinions import correlate_set, limit_set
-    from prismsr.tools.iqa.opinions_report import write_opinions
+    from prismsr.tools.iqa.opinions import correlate_set, limit_set, write_opinions
     from prismsr.utils.devices import find_device
 
     find_device(args.device)

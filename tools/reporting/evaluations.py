@@ -7,8 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from prismsr.tools.evaluation.results import SCORES, SUMMARY
-from prismsr.tools.evaluation.summary import Summary
+from prismsr.tools.evaluation.summary import SCORES, SUMMARY, Summary
 from prismsr.utils.command_line import ROOT
 from prismsr.utils.csv_files import read_rows
 from prismsr.utils.errors import OptionError

@@ -12,11 +12,9 @@ from prismsr.data.test_sets.sets import count_images
 from prismsr.metrics.correlation import CorrelationError
 from prismsr.tools.evaluation.columns import MetricSpec, Scorer, make_scorer
 from prismsr.tools.evaluation.folder import evaluate_folder
-from prismsr.tools.evaluation.results import format_markdown
-from prismsr.tools.evaluation.summary import Summary, average_best
+from prismsr.tools.evaluation.summary import Summary, average_best, format_markdown
 from prismsr.tools.inference.folder import Generator, infer_folder, load_generator
-from prismsr.tools.iqa.opinions import correlate_set
-from prismsr.tools.iqa.opinions_report import write_opinions
+from prismsr.tools.iqa.opinions import correlate_set, write_opinions
 from prismsr.tools.iqa.people import compare_choices
 from prismsr.tools.iqa.people_report import report_pairs
 from prismsr.tools.iqa.preference_pairs import read_pairs

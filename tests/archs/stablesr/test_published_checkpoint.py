@@ -1,6 +1,6 @@
 """A published checkpoint at a small size: converted by tools/weights.py, it predicts what the release predicts."""
 
-from prismsr.tools.weight_files.command import add_arguments, run
+from prismsr.tools.weights import add_arguments, run
 from prismsr.utils.command_line import command
 from prismsr.utils.options.files import load_options
 from prismsr.utils.weights.files import network_weights

@@ -14,8 +14,8 @@ from prismsr.tools.evaluation.columns import MetricSpec, make_scorer
 from prismsr.tools.evaluation.folder import evaluate_folder, resolve_devices
 from prismsr.tools.evaluation.matching import MatchingError, match
 from prismsr.tools.evaluation.protocols import Protocol
-from prismsr.tools.evaluation.results import format_markdown
 from prismsr.tools.evaluation.scoring import Outcome, Unit, split_batches
+from prismsr.tools.evaluation.summary import format_markdown
 from prismsr.utils.errors import OptionError, UserError
 from prismsr.utils.images import write_png_atomic
 from prismsr.utils.weights.files import WeightsError

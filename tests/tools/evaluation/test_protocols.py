@@ -5,12 +5,12 @@ from decimal import ROUND_HALF_UP, Decimal
 from prismsr.tools.evaluation.command import add_arguments
 from prismsr.tools.evaluation.protocols import (
     PROTOCOLS,
+    choose_protocol,
     find_protocol,
     make_protocol,
     narrow,
     override,
 )
-from prismsr.tools.evaluation.settings import choose_protocol
 from prismsr.tools.paper_tables import find_protocols, read_mapping
 from prismsr.utils.errors import OptionError
 

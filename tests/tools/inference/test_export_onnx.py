@@ -5,7 +5,7 @@ from pathlib import Path
 from types import ModuleType
 
 from prismsr.tools import export
-from prismsr.tools.inference import export_command, onnx_export
+from prismsr.tools.inference import onnx_export
 from prismsr.tools.inference.generator import load_generator
 from prismsr.utils.options.entries import find_registered
 
@@ -21,7 +21,7 @@ INSTALLED = all(importlib.util.find_spec(name) is not None for name in onnx_expo
 
 @pytest.fixture
 def tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.setattr(export_command, "ROOT", tmp_path)
+    monkeypatch.setattr(export, "ROOT", tmp_path)
     return export
 
 

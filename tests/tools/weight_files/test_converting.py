@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 
-from prismsr.tools.weight_files.command import add_arguments, run
+from prismsr.tools.weights import add_arguments, run
 from prismsr.utils.command_line import command
 from prismsr.utils.weights.files import WeightsError, network_weights
 

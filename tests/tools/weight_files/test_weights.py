@@ -8,7 +8,7 @@ from prismsr.archs.latent.options import SD2_BASE
 from prismsr.archs.latent.stable_diffusion import build_unet, build_vae
 from prismsr.archs.lgcaa.options import BaseOptions
 from prismsr.metrics.catalog import find_metric
-from prismsr.tools.weight_files.command import add_arguments, run
+from prismsr.tools.weights import add_arguments, run
 from prismsr.utils.command_line import command
 from prismsr.utils.options.files import load_options
 from prismsr.utils.weights.needs import needs_of
