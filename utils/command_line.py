@@ -76,16 +76,7 @@ def _describe(error: UserError, args: argparse.Namespace) -> tuple[str, int]:
 
 
 def fail(program: str, message: object, code: int) -> int:
-    """Print what went wrong on stderr.
-
-    Args:
-        program: name of the tool, as `infer.py`.
-        message: what is wrong and what to do, or the error that says so.
-        code: exit code.
-
-    Returns:
-        The exit code.
-    """
+    """Print on stderr what went wrong with the tool `program` (`infer.py`), a message or an error; return the code."""
     print(f"{program}: error: {message}", file=sys.stderr)
     return code
 

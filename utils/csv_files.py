@@ -67,11 +67,7 @@ def _guard(cell: object) -> object:
 
 
 def write_rows(path: Path, header: Sequence[str], rows: Iterable[Iterable[object]]) -> None:
-    """Write a header and rows; the file is never half there.
-
-    Raises:
-        OSError: it cannot be written.
-    """
+    """Write a header and rows; the file is never half there. OSError where it cannot be written."""
     atomic_write(path, format_rows([header, *rows]).encode("utf8", "surrogateescape"))
 
 
@@ -82,11 +78,9 @@ def append_rows(path: Path, rows: Iterable[Iterable[object]]) -> None:
 
 
 def prepare_to_append(path: Path, columns: list[str]) -> None:
-    """Write the header into a new file; cut off the last line where a run was killed while it wrote it.
+    """Write the header into a new file, in a new folder where there is none.
 
-    Args:
-        path: the file; its folder is made where there is none.
-        columns: the header.
+    Where a run was killed while it wrote the last line, that is cut off.
     """
     if not path.is_file() or not path.stat().st_size:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -40,11 +40,9 @@ def _walk(folder: Path, above: tuple[tuple[int, int], ...]) -> Iterator[Path]:
 
 
 def list_images(root: Path, suffixes: Collection[str]) -> list[Path]:
-    """List the files with these extensions as `list_visible_files` does; images of other kinds are named on stderr.
+    """List the files with these extensions (lower case, as ".png") as `list_visible_files` does.
 
-    Args:
-        root: the folder; one that is not there has no images.
-        suffixes: extensions in lower case, as ".png".
+    Images of other kinds are named on stderr; a folder that is not there has no images.
     """
     files = list_visible_files(root)
     unread = Counter(suffix for path in files if (suffix := path.suffix.lower()) in UNREAD_SUFFIXES)
@@ -57,8 +55,7 @@ def list_images(root: Path, suffixes: Collection[str]) -> list[Path]:
 def atomic_write(path: Path, data: bytes) -> None:
     """Write `data` under a hidden temporary name beside `path`, then rename it, so that `path` is never half a file.
 
-    Raises:
-        OSError: the file cannot be written; the temporary file is removed.
+    The temporary file is removed where it cannot be written, which is an OSError.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(_temporary_name(path.name))
@@ -71,11 +68,7 @@ def atomic_write(path: Path, data: bytes) -> None:
 
 
 def write_figure(path: Path, figure: Any, dpi: float | str = "figure") -> None:
-    """Write a figure of matplotlib as PNG; the file is never half there.
-
-    Raises:
-        OSError: the file cannot be written.
-    """
+    """Write a figure of matplotlib as PNG; the file is never half there. OSError where it cannot be written."""
     data = io.BytesIO()
     figure.savefig(data, format="png", dpi=dpi)
     atomic_write(path, data.getvalue())
@@ -89,11 +82,7 @@ def _temporary_name(name: str) -> str:
 
 
 def set_aside(path: str | Path) -> Path:
-    """Rename a file or folder to PATH_archived_TIME, with a number behind the second where that is taken already.
-
-    Returns:
-        The new name.
-    """
+    """Rename a file or folder to PATH_archived_TIME, with a number where that is taken already; return the new name."""
     name = f"{path}_archived_{time.strftime('%Y%m%d_%H%M%S')}"
     new, number = Path(name), 1
     while os.path.lexists(new):
@@ -104,10 +93,6 @@ def set_aside(path: str | Path) -> Path:
 
 
 def hash_file(path: Path) -> str:
-    """Return the SHA-256 of a file, hexadecimal.
-
-    Raises:
-        OSError: the file cannot be read.
-    """
+    """Return the SHA-256 of a file, hexadecimal; OSError where it cannot be read."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -29,12 +29,10 @@ class ImageReadError(DataError):
 
 @dataclass(frozen=True)
 class ImageHeader:
-    """What a file says of its image before it is decoded.
+    """What a file says of its image before it is decoded: (height, width) in pixels as stored, and kind.
 
-    Attributes:
-        size: (height, width) in pixels as they are stored.
-        orientation: EXIF's, 1 to 8; 1 is upright.
-        mode: Pillow's name of the kind of pixels, such as "RGB", "LA" or "CMYK".
+    `orientation` is EXIF's, 1 to 8; 1 is upright. `mode` is Pillow's name of the kind of pixels, as "RGB", "LA",
+    "CMYK".
     """
 
     size: tuple[int, int]
@@ -76,11 +74,7 @@ def read_header(source: bytes | Path, where: str) -> ImageHeader:
 
 
 def read_bytes(path: Path) -> bytes:
-    """Return the content of a file.
-
-    Raises:
-        ImageReadError: the file is missing or cannot be read.
-    """
+    """Return the content of a file; ImageReadError where it is missing or cannot be read."""
     try:
         return path.read_bytes()
     except OSError as error:

@@ -66,12 +66,8 @@ def read_image(path: str | Path) -> NDArray[Any]:
 def eight_bit_bgr(image: NDArray[Any], where: str) -> NDArray[np.uint8]:
     """Return (H, W, 3) uint8 BGR of an image as `decode_image` gives it: grey is repeated, 16 bits are rounded to 8.
 
-    Args:
-        image: uint8 or uint16, with 1 or 3 channels.
-        where: name for messages.
-
     Raises:
-        DataError: it has an alpha channel.
+        DataError: it has an alpha channel; the message begins with `where`.
     """
     if image.dtype == np.uint16:
         image = np.round(image / 257).astype(np.uint8)
@@ -85,24 +81,16 @@ def eight_bit_bgr(image: NDArray[Any], where: str) -> NDArray[np.uint8]:
 def image_size(path: Path) -> tuple[int, int]:
     """Read the (height, width) in pixels of an image file as it is seen; only its header is decoded.
 
-    Raises:
-        ImageReadError: the file or its header cannot be read, or the image is larger than allowed.
+    ImageReadError: the file or its header cannot be read, or the image is larger than allowed.
     """
     return read_header(path, str(path)).upright_size
 
 
 def decode_mask(data: bytes, where: str) -> NDArray[np.bool_]:
-    """Decode a mask: an 8-bit grey image (True above 127) or a MATLAB file with the variable `mat` (True above 0).
-
-    Args:
-        data: content of the file.
-        where: name for messages.
-
-    Returns:
-        (H, W) bool.
+    """Decode a mask (H, W) bool: an 8-bit grey image (True above 127) or a MATLAB file's variable `mat` (True above 0).
 
     Raises:
-        ImageReadError: not decodable, or not one channel of 8 bits.
+        ImageReadError: not decodable, or not one channel of 8 bits; it begins with `where`.
     """
     if data.startswith(b"MATLAB"):
         return _decode_mat(data, where)
@@ -129,11 +117,9 @@ def _decode_mat(data: bytes, where: str) -> NDArray[np.bool_]:
 
 
 def encode_png(image: NDArray[Any], compression: int = PNG_COMPRESSION) -> bytes:
-    """Return PNG file of an image.
+    """Return the PNG file of an image: (H, W), (H, W, 3) BGR or (H, W, 4) BGRA; uint8 or uint16.
 
-    Args:
-        image: (H, W), (H, W, 3) BGR or (H, W, 4) BGRA; uint8 or uint16.
-        compression: 0 (fast, large) to 9 (slow, small); lossless in any case.
+    `compression` is 0 (fast, large) to 9 (slow, small); lossless in any case.
 
     Raises:
         ValueError: another depth (OpenCV would turn it into 8 bits in silence).

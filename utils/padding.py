@@ -7,13 +7,8 @@ from torch.nn import functional as F
 def pad_to_windows(image: Tensor, window_size: int, minimum: int = 0, square: bool = False) -> Tensor:
     """Return the image (B, C, H, W), mirrored at its right and lower border until it has a size that a network takes.
 
-    A side is mirrored again where it is too short to be mirrored once; a side of one pixel is repeated.
-
-    Args:
-        image: of any size.
-        window_size: both sides become multiples of it.
-        minimum: pixels that a side has at least.
-        square: whether both sides become equal.
+    A side is mirrored again where it is too short to be mirrored once; a side of one pixel is repeated. Both sides
+    become multiples of `window_size` with at least `minimum` pixels, and equal where `square`.
     """
     wanted = [max(side, minimum) for side in image.shape[-2:]]
     wanted = [-(-side // window_size) * window_size for side in ([max(wanted)] * 2 if square else wanted)]

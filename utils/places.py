@@ -17,11 +17,9 @@ def find_root() -> Path:
 
 
 def find_option_file(name: str, root: Path) -> Path:
-    """Return the option file `name` below `root`, else the one that comes with prismsr.
+    """Return the option file `name` (as "options/ssl/esrgan_ssl_x4.yml") below `root`, else prismsr's own.
 
-    Args:
-        name: path that begins with options/, as "options/ssl/esrgan_ssl_x4.yml"; the file need not exist.
-        root: see find_root.
+    It need not exist; for `root` see find_root.
     """
     shipped = HOME / name
     return shipped if shipped.is_file() and not (root / name).is_file() else root / name

@@ -32,8 +32,7 @@ def add_import(parser: argparse.ArgumentParser) -> None:
 def import_named(names: Sequence[str]) -> None:
     """Import what `--import` names, in this process and in all that it starts.
 
-    Raises:
-        OptionError: one of them cannot be imported; the message says where and why.
+    An OptionError says what cannot be imported, where and why.
     """
     for name in names:
         _import(name)

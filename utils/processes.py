@@ -174,14 +174,10 @@ def _describe_failure(job: tuple[Any, ...], error: Exception) -> JobError:
 def iterate_in_processes(
     work: Callable[..., Iterable[Any]], shares: Sequence[tuple[Any, ...]], advice: str
 ) -> Iterator[Any]:
-    """Iterate over `work(*share)` in a process for each share; items come as they are ready, in no order.
+    """Iterate over picklable items of `work(*share)`, a module's function, in a process for each share.
 
-    The processes begin without threads or CUDA of this one, so that each may use a GPU.
-
-    Args:
-        work: picklable function of a module; iterates over picklable items.
-        shares: its arguments in each process.
-        advice: what to do where a process died, for the message.
+    Items come as they are ready, in no order. The processes begin without threads or CUDA of this one, so that each may
+    use a GPU. `advice` tells what to do where a process died.
 
     Raises:
         UserError: raised by `work`.

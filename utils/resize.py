@@ -39,16 +39,10 @@ def make_antialiased_weights(scale: int) -> tuple[int, NDArray[np.float64]]:
 
 @lru_cache(maxsize=256)
 def resize_matrix(length: int, scale: int, channels: int, dtype: str) -> Any:
-    """Return sparse matrix that downsamples one axis, with the border mirrored (edge pixel repeated).
+    """Return the CSR array (ceil(length / scale) * channels, length * channels) that downsamples one axis.
 
-    Args:
-        length: pixels along the axis.
-        scale: the factor.
-        channels: interleaved values per pixel; the axis holds length * channels values.
-        dtype: "float32" or "float64".
-
-    Returns:
-        scipy CSR array (ceil(length / scale) * channels, length * channels).
+    The border is mirrored (edge pixel repeated). The axis interleaves the channels of `length` pixels; dtype is
+    "float32" or "float64".
     """
     from scipy import sparse
 

@@ -48,13 +48,9 @@ _registered: list[bool] = []
 
 
 def import_room(package: str, suffix: str) -> None:
-    """Import each module of `package` whose file name ends in `suffix`, in alphabetical order.
+    """Import each module of `package`, a room's dotted name, whose file name ends in `suffix`, in alphabetical order.
 
     This is BasicSR's own habit (a file `x_arch.py` in archs/ is found without being listed anywhere).
-
-    Args:
-        package: dotted name of the room, e.g. "prismsr.archs".
-        suffix: end of the file names to import, e.g. "_arch.py".
     """
     room = Path(importlib.import_module(package).__path__[0])
     for path in sorted(room.rglob(f"*{suffix}")):

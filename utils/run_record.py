@@ -19,11 +19,7 @@ def simplify_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
-    """Return what a record holds, None where there is none.
-
-    Raises:
-        OptionError: it is damaged.
-    """
+    """Return what a record holds, None where there is none; OptionError where it is damaged."""
     try:
         return dict(json.loads(path.read_text(encoding="utf8")))
     except FileNotFoundError:
@@ -33,11 +29,7 @@ def read_record(path: Path) -> dict[str, Any] | None:
 
 
 def write_record(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a record.
-
-    Raises:
-        OSError: it cannot be written.
-    """
+    """Write a record; OSError where it cannot be written."""
     atomic_write(path, json.dumps(content, indent=1).encode())
 
 

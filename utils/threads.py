@@ -63,11 +63,8 @@ def count_idle(seconds: float, used: float, own: float) -> int:
 def keep_threads(number: int | None) -> bool:
     """Use the number of threads that a run began with, since sums in another order end in other bits.
 
-    Args:
-        number: what its checkpoint says; None of an older one.
-
-    Returns:
-        Whether this is another number than before. OMP_NUM_THREADS is kept, and so is the number on CUDA.
+    `number` is what its checkpoint says, None an older one's. Returns whether this is another number than before.
+    OMP_NUM_THREADS is kept, and so is the number on CUDA.
     """
     import torch
 

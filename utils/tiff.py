@@ -20,8 +20,7 @@ _ASSOCIATED = 1  # value of the tag ExtraSamples: colour is multiplied by alpha
 def decode_tiff(data: bytes, where: str) -> NDArray[Any]:
     """Decode the first page of a TIFF, upright; see `prismsr.utils.images.decode_image` for the result.
 
-    Raises:
-        ImageReadError: damaged, or of a kind that is not read; the message says which.
+    An ImageReadError says that it is damaged, or of which kind that is not read.
     """
     import tifffile
 

@@ -76,10 +76,8 @@ assert tuple(PARTS) == CUDA_PARTS
 
 
 def run_cuda(args: Namespace) -> None:
-    """Measure what `args.parts` names, all by default, and write it to `args.out`.
-
-    Raises:
-        OptionError: there is no CUDA device and `--device cpu` is not given.
+    """Measure what `args.parts` names, all by default, and write it to `args.out`; OptionError without CUDA or
+    --device.
     """
     device = args.device or "cuda"
     if device == "cuda" and not torch.cuda.is_available():
@@ -102,12 +100,9 @@ def run_cuda(args: Namespace) -> None:
 
 
 def run_job(part: str, settings: dict[str, Any], end: float) -> Iterator[list[str]]:
-    """Yield the rows of a job as it prints them, and one that says what went wrong.
+    """Yield the rows of a job of a key of PARTS as it prints them, and one that says what went wrong.
 
-    Args:
-        part: a key of PARTS.
-        settings: of the job; the first is the title of a row that fails.
-        end: by time.monotonic, when the process is ended.
+    The first of the job's settings is the title of a row that fails. At `end`, by time.monotonic, it is ended.
     """
     title = str(next(iter(settings.values())))
     left = end - time.monotonic()

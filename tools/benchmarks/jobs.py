@@ -37,13 +37,10 @@ ROWS: dict[str, Callable[..., Iterator[list[str]]]] = {
 
 
 def run_job(name: str, device: str = "", repeat: int = 5, **settings: Any) -> None:
-    """Measure in this process and print the result as JSON: rows as they come, one a line, or a mapping.
+    """Measure in this process and print the result as JSON: a mapping of a key of RUNS, or rows of ROWS as they come.
 
-    Args:
-        name: a key of RUNS or ROWS.
-        device: where to run; "" is CUDA, or the CPU where there is none.
-        repeat: runs of which the best counts.
-        settings: arguments of the job's function.
+    The device "" is CUDA, or the CPU where there is none; of `repeat` runs the best counts. `settings` are the
+    function's.
     """
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     if name in RUNS:

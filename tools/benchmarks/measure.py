@@ -71,16 +71,11 @@ def enlarge_again(gt: Tensor) -> Tensor:
 
 
 def measure(name: str, repeat: int, **settings: Any) -> dict[str, Any]:
-    """Run a job in a new process.
-
-    Args:
-        name: of the job.
-        repeat: runs of which the best counts, after one for the memory.
-        settings: arguments of the job.
+    """Run a job with its settings in a new process.
 
     Returns:
-        seconds (of the best run), bytes (peak memory of the first run beyond what was held before it), value (what the
-        job returns).
+        seconds (best of `repeat` runs after one for the memory), bytes (peak memory of the first run beyond what was
+        held before it), value (what the job returns).
     """
     job = {"name": name, "repeat": repeat, **settings}
     done = subprocess.run([*PROGRAM, json.dumps(job)], capture_output=True, text=True, check=False)
@@ -91,11 +86,7 @@ def measure(name: str, repeat: int, **settings: Any) -> dict[str, Any]:
 
 
 def load_reference(file: str) -> Any:
-    """Return a module of the tests' folder, which an installed copy does not have.
-
-    Raises:
-        OSError: it is not there.
-    """
+    """Return a module of the tests' folder, which an installed copy lacks: OSError where it is not there."""
     path = HOME / "tests" / file
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None and spec.loader is not None
@@ -105,12 +96,7 @@ def load_reference(file: str) -> Any:
 
 
 def build_training(opt: dict[str, Any], device: torch.device) -> Any:
-    """Build the model of an option file as one process trains it on a device, with random weights.
-
-    Args:
-        opt: the options, without what a launcher fills in.
-        device: CUDA or the CPU.
-    """
+    """Build the model of options, without a launcher's, as one process trains it on a device, with random weights."""
     machine = {"num_gpu": int(device.type == "cuda"), "dist": False, "rank": 0, "world_size": 1}
     logging.getLogger("basicsr").setLevel(logging.WARNING)
     set_random_seed(0)

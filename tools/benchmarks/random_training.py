@@ -23,10 +23,8 @@ RANDOM_NETWORKS: dict[str, dict[str, Any]] = {
 
 
 def load_random(file: str) -> tuple[dict[str, Any], list[str]]:
-    """Return the options of a file for random weights, one part of its batch, and what had to be left out.
-
-    Args:
-        file: path below options/.
+    """Return the options of a file below options/ for random weights, one part of its batch, and what had to be left
+    out.
     """
     opt: dict[str, Any] = load_options(OPTIONS / file)
     for key, value in RANDOM_NETWORKS.get(opt["network_g"]["type"], {}).items():

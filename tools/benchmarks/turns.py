@@ -41,13 +41,9 @@ def compare_in_turn(
     rounds: int,
     clock: Callable[[], float] = time.perf_counter,
 ) -> None:
-    """Print a table of how much a second ours and the other do, and their ratio: medians of the rounds.
+    """Print how much a second ours and the other do, and their ratio: medians of the rounds, either first in turn.
 
-    Args:
-        columns: of the cases' first cells, then names of ours and of the other.
-        cases: what is measured; either is first in turn.
-        rounds: how often both run.
-        clock: gives seconds.
+    The columns are those of the cases' first cells, then names of ours and of the other. `clock` gives seconds.
     """
     print(format_header(*columns, "ratio", "its middle half"))
     for title, *builders in cases:
@@ -87,11 +83,9 @@ def compare_gan_step(args: Namespace) -> None:
 
 
 def build_step(model_type: str, cuda: bool) -> Work:
-    """Return an ESRGAN training step (L1 and relativistic GAN) on a fixed batch.
+    """Return an ESRGAN training step (L1 and relativistic GAN) of PrismSRModel or ESRGANModel on a fixed batch.
 
-    Args:
-        model_type: PrismSRModel or ESRGANModel.
-        cuda: the paper's networks on the GPU instead of small ones on the CPU.
+    On a GPU (`cuda`) it has the paper's networks, else small ones.
     """
     features, blocks, growth = (64, 23, 32) if cuda else (16, 2, 8)
     adam = {"type": "Adam", "lr": 1e-4, "betas": [0.9, 0.99]}

@@ -58,10 +58,8 @@ class MetricSpec:
         return self.known.column
 
     def fill_settings(self) -> dict[str, Any]:
-        """Return the settings with the defaults filled in.
-
-        Raises:
-            OptionError: a setting that the metric does not have, or a value that it does not take.
+        """Return the settings with the defaults filled in; OptionError where the metric does not take one, or its
+        value.
         """
         known = self.known
         if known.function and known.pixels:
@@ -138,11 +136,7 @@ class Scorer:
 
 
 def make_scorer(spec: MetricSpec, *references: Reference) -> Scorer:
-    """Build a metric.
-
-    Args:
-        spec: what is asked for.
-        references: the kinds of metrics that the caller can use; nothing for any.
+    """Build a metric, of the kinds `references` that the caller can use, nothing for any.
 
     Raises:
         OptionError: no such metric, one of another kind, or the settings do not suit it.
@@ -172,11 +166,7 @@ def build_network(spec: MetricSpec) -> NRMetric | FRMetric:
 
 
 def make_scorers(specs: Sequence[MetricSpec], skip_missing: bool = False) -> tuple[list[Scorer], dict[str, str]]:
-    """Build all metrics before anything is computed.
-
-    Args:
-        specs: the columns.
-        skip_missing: go on without metrics whose weights or packages are not there.
+    """Build all metrics before anything is computed; with `skip_missing` without those whose weights or packages lack.
 
     Returns:
         The scorers, and for each column that is missing the reason.
@@ -213,11 +203,7 @@ def _require_different_columns(specs: Sequence[MetricSpec]) -> None:
 
 
 def read_metric_settings(texts: Iterable[str], flag: str) -> dict[str, dict[str, Any]]:
-    """Return the settings of METRIC.KEY=VALUE texts by the metric's name in the catalogue.
-
-    Args:
-        texts: of the command line.
-        flag: the option that they were given to, for messages.
+    """Return the settings of METRIC.KEY=VALUE texts, given to the option `flag`, by the metric's name in the catalogue.
 
     Raises:
         OptionError: a text of another form, or no such metric.

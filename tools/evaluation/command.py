@@ -78,10 +78,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def choose_output(sr: Path, protocol: str) -> Path:
-    """Return results/evaluation/NAME; folders of several methods often have one name, that of the test set.
+    """Return results/evaluation/NAME; OptionError where results of another folder are there.
 
-    Raises:
-        OptionError: results of another folder are there.
+    Folders of several methods often have one name, that of the test set.
     """
     output = Path("results/evaluation") / f"{sr.resolve().name}_{protocol}"
     try:

@@ -97,11 +97,7 @@ def _match_images(plan: Protocol, sr: Path, gt: Path | None, suffix: str | None,
 
 
 def resolve_devices(device: str | None) -> list[str]:
-    """Return torch devices: "cuda" is all GPUs, None these or the CPU; "cuda:0,cuda:1" is as it says.
-
-    Raises:
-        OptionError: there is no such device.
-    """
+    """Return torch devices: "cuda" is all GPUs, None these or the CPU; OptionError where there is no such device."""
     if device in (None, "cuda") and torch.cuda.is_available():
         return [f"cuda:{index}" for index in range(torch.cuda.device_count())]
     names = (device or "cpu").split(",")

@@ -44,13 +44,11 @@ class ImageScores:
         self.failed: dict[str, list[str]] = {}
 
     def make(self, sizes: Mapping[str, tuple[int, int]], workers: int, devices: Sequence[str], batch: int) -> None:
-        """Make the scores that are missing, and keep each as it is made.
+        """Make the scores that are missing by `workers` processes and a process on each device; keep each as it is
+        made.
 
         Args:
-            sizes: (height, width) by name; an image without is in no batch with others.
-            workers: processes for metrics without a network.
-            devices: of the networks, a process each.
-            batch: images of equal size at once.
+            sizes: (height, width) by name; images of equal size are scored `batch` at once, one without a size alone.
 
         Raises:
             JobError: a process died. UserError: a metric lacks something, or the device's memory is too small.
@@ -116,14 +114,12 @@ def list_references(scorer: Scorer, item: Item) -> range:
 def score_images(
     images: Mapping[str, Path], scorer: Scorer, path: Path, *, workers: int, device: str, on_error: OnError
 ) -> tuple[dict[str, float], list[str]]:
-    """Score images by a no-reference metric, one at a time; what an earlier run kept is not made again.
+    """Score images by a no-reference metric, one at a time; what an earlier run kept in the store `path` is not made
+    again.
 
     Args:
         images: files by name.
-        scorer: the metric.
-        path: file of the store.
-        workers: processes for a metric without a network.
-        device: of a network.
+        workers, device: processes for a metric without a network, or the network's device.
         on_error: whether an image without a score ends the run, or is left out.
 
     Returns:

@@ -168,11 +168,10 @@ def _find_positives(gt: Path, labels: Path | None) -> dict[str, list[str]]:
 
 
 def read_sizes(items: Sequence[Item], align: Align) -> dict[str, tuple[int, int]]:
-    """Return (height, width) by name of those SR images whose header can be read.
+    """Return (height, width) by name of those SR images whose header can be read; the others are left to the run.
 
     Raises:
-        MatchingError: sizes differ (see `metrics.images.read_pair`); it names the files. Images that cannot be read are
-            left to the run.
+        MatchingError: sizes differ (see `metrics.images.read_pair`); it names the files.
     """
     found, wrong = {}, []
     for item in items:

@@ -192,11 +192,7 @@ PROTOCOLS: dict[str, Protocol] = {protocol.name: protocol for protocol in _ALL}
 
 
 def find_protocol(name: str) -> Protocol:
-    """Return a protocol by its name or by its table, such as ssl or ssl-1.
-
-    Raises:
-        OptionError: there is none.
-    """
+    """Return a protocol by its name or by its table, such as ssl or ssl-1; OptionError where there is none."""
     tables = find_protocols()
     known = PROTOCOLS.get(tables.get(name, name))
     if known is None:
@@ -205,15 +201,12 @@ def find_protocol(name: str) -> Protocol:
 
 
 def make_protocol(metrics: Sequence[str]) -> Protocol:
-    """Return the metrics with their defaults: RGB, no border cut, pyiqa's default networks, FID clean on whole
-    images.
-    """
+    """Return the metrics with their defaults: RGB, no border cut, pyiqa's networks, FID clean on whole images."""
     return Protocol(CUSTOM, "no paper's protocol", tuple(MetricSpec(name, {}) for name in metrics))
 
 
 def narrow(protocol: Protocol, metrics: Sequence[str]) -> Protocol:
-    """Return the protocol with these columns alone, in this order; a metric that it lacks is added with the default
-    settings.
+    """Return the protocol with these columns alone, in this order; a metric that it lacks is added with its defaults.
 
     Raises:
         OptionError: no such metric, or the protocol has another one in its column, such as pyiqa's NIQE.
@@ -231,10 +224,8 @@ def narrow(protocol: Protocol, metrics: Sequence[str]) -> Protocol:
 
 
 def override(protocol: Protocol, settings: Mapping[str, Mapping[str, Any]]) -> Protocol:
-    """Return the protocol with other settings, which are by the metric's name in the catalogue.
-
-    Raises:
-        OptionError: a metric that the protocol does not have.
+    """Return the protocol with other settings, by names of the catalogue; OptionError for a metric that it does not
+    have.
     """
     names = {spec.known.name for spec in protocol.metrics}
     for name in settings:

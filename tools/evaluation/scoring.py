@@ -203,13 +203,12 @@ def run_networks(
     devices: Sequence[str],
     consume: Callable[[Outcome], None],
 ) -> None:
-    """Make all scores by networks: in this process on one device, in a process of its own on each of several.
+    """Make all scores of the batches `work` by networks: in this process on one device, or a process on each of
+    several.
 
     Args:
-        work: what is to be made.
         scorers: those with a network, but not of sets.
         align: see `read_pair`.
-        devices: torch devices.
         consume: called in this process with each outcome.
 
     Raises:

@@ -92,12 +92,9 @@ def average_groups(values: Mapping[str, float], items: Sequence[Item]) -> tuple[
 
 
 def average_best(values: Mapping[str, float], groups: Sequence[Sequence[str]], better: str) -> float:
-    """Return the mean over groups of the best value in each, as AMO's Gold Standard (caption of its table 7).
+    """Return the mean over groups of images of the best value in each, as AMO's Gold Standard (caption of its table 7).
 
-    Args:
-        values: by image.
-        groups: names of the images of each group, all of which have a value.
-        better: "higher" or "lower".
+    `better` is "higher" or "lower"; all images of a group have a value.
 
     Example:
         >>> average_best({"a1": 3.0, "a2": 5.0, "b1": 2.0, "b2": 1.0}, [("a1", "a2"), ("b1", "b2")], "higher")
@@ -134,11 +131,7 @@ _SHOWN = 20
 
 
 def write_results(output: Path, summary: Summary) -> None:
-    """Write scores.csv (image, metric, value) and summary.json.
-
-    Raises:
-        OSError: they cannot be written.
-    """
+    """Write scores.csv (image, metric, value) and summary.json; OSError where they cannot be written."""
     rows = [
         [image, column, repr(value)] for column, values in summary.values.items() for image, value in values.items()
     ]

@@ -54,11 +54,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def split_devices(device: str, workers: int) -> list[str]:
-    """Return the device of each process; empty where this process does the work.
-
-    Raises:
-        OptionError: `all` where there is no GPU.
-    """
+    """Return the device of each process, none where this one does the work; OptionError for `all` without a GPU."""
     import torch
 
     if device == "all":

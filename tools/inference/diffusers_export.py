@@ -28,11 +28,9 @@ _INSIDE = ".lgcaa."
 
 
 def export_network(net: Any, folder: Path) -> None:
-    """Write an LGCAANet. Without lgcaa.json, and the module's share, unet/ is an ordinary UNet of diffusers.
+    """Write an LGCAANet without a wrapper to a folder, which is made.
 
-    Args:
-        net: LGCAANet on any device, without a wrapper.
-        folder: written to, created where missing.
+    Without lgcaa.json, and the module's share, unet/ is an ordinary UNet of diffusers.
     """
     state = net.state_dict()
     extra = {name: value.cpu() for name, value in state.items() if _is_extra(name)}
@@ -47,10 +45,9 @@ def export_network(net: Any, folder: Path) -> None:
 
 
 def load_exported(folder: Path) -> Any:
-    """Read the LGCAANet that export_network wrote; the image encoder comes from where its section says.
+    """Read the LGCAANet that export_network wrote; WeightsError where a file lacks or is not of the others.
 
-    Raises:
-        WeightsError: a file is missing or does not belong to the others.
+    The image encoder comes from where its section says.
     """
     try:
         sections = json.loads((folder / SECTIONS).read_text(encoding="utf8"))

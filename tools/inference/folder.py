@@ -132,10 +132,7 @@ def infer_folder(
 
 
 def infer_files(upscaler: Upscaler, jobs: Sequence[Job]) -> Iterator[Outcome]:
-    """Super-resolve images one by one; the next is read, and the last written, while the network works.
-
-    Yields:
-        An outcome for each image, in order.
+    """Yield an outcome for each image, in order; the next is read, and the last written, while the network works.
 
     Raises:
         JobError: an output cannot be written.
@@ -190,13 +187,8 @@ def _set_newer(job: Job) -> None:
 def infer_in_processes(upscaler: Upscaler, jobs: Sequence[Job], devices: Sequence[str]) -> Iterator[Outcome]:
     """Infer as `infer_files` does, in one process for each device; outcomes come as they are ready, in no order.
 
-    Args:
-        upscaler: its generator is one of `load_generator`, and is loaded again in each process.
-        jobs: the images.
-        devices: torch devices; one may stand here more than once.
-
     Raises:
-        InferenceError: the generator cannot be loaded again.
+        InferenceError: the generator is none of `load_generator`, so that it cannot be loaded again in each process.
         JobError: a process died, or an output cannot be written; the others end after the image they are at.
     """
     source = upscaler.generator.source

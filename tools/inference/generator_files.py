@@ -82,11 +82,7 @@ def load_weights(
     param_key: ParamKey,
     load: Callable[[Any, dict[str, Tensor], Path], None] = load_strictly,
 ) -> tuple[str, dict[str, Any]]:
-    """Load the checkpoint at `path` into the `network_g` of an option file, for inference alone.
-
-    Returns:
-        The name of the network, and its settings; see `Built`.
-    """
+    """Load the checkpoint at `path` into an option file's `network_g`; return its name and settings, see `Built`."""
     state, key = state_dict(path, param_key)
     require_same_options(net, path, strict=section(options, "path").get("strict_load_g") is not False)
     load(net, state, path)
@@ -124,11 +120,7 @@ def raise_problems(problems: Iterable[Problem], loaded: LoadedOptions, file: Pat
 
 
 def find_checkpoint(options: Mapping[str, Any], file: Path, root: Path) -> Path:
-    """Find the weights that belong to an option file; see `prismsr.tools.inference.generator.load_generator`.
-
-    Raises:
-        WeightsError: there are none.
-    """
+    """Find the weights that belong to an option file, see `load_generator`; WeightsError where there are none."""
     pretrained = (options.get("path") or {}).get("pretrain_network_g")
     if options.get("train") is None and pretrained:
         return Path(resolve_path(pretrained, root))

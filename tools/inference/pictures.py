@@ -44,13 +44,9 @@ def read_picture(path: Path) -> Picture:
 
 
 def decode_picture(data: bytes, where: str) -> Picture:
-    """Decode an image file's bytes; see `prismsr.utils.images.decode_image`.
+    """Decode an image file's bytes, named `where` in messages; see `prismsr.utils.images.decode_image`.
 
     Palettes become RGB (with alpha where an entry is transparent), CMYK becomes RGB.
-
-    Args:
-        data: content of the file.
-        where: name for messages.
 
     Raises:
         ImageReadError: it cannot be decoded.
@@ -75,10 +71,9 @@ def describe_losses(picture: Picture, suffix: str) -> list[str]:
 
 
 def encode_picture(picture: Picture, suffix: str, where: str) -> bytes:
-    """Encode a picture: PNG, TIFF, BMP and WebP without loss, JPEG with quality 95.
+    """Encode a picture: PNG, TIFF, BMP and WebP without loss, JPEG with quality 95; grey with alpha as RGBA.
 
     Args:
-        picture: grey with alpha is written as RGBA.
         suffix: `.png`, `.jpg`, ... in lower case.
         where: name for messages.
 

@@ -24,15 +24,10 @@ from torch import Tensor
 
 
 class SampledNetwork:
-    """Network and sampler as one map from image to image.
+    """A network on latents, frozen and in eval mode, and its `Sampler` as one map from image to image.
 
-    The noise of an image is seeded by `seed` and the image itself, so that neither the order of the images nor what is
-    done already changes a result.
-
-    Args:
-        net: network on latents, e.g. LGCAANet, frozen, in eval mode.
-        sampler: see `prismsr.archs.latent.sampling.sampler.Sampler`.
-        seed: of the run.
+    The noise of an image is seeded by the run's `seed` and the image itself, so that neither the order of the images
+    nor what is done already changes a result.
     """
 
     def __init__(self, net: Any, sampler: Any, seed: int) -> None:

@@ -141,13 +141,9 @@ class Upscaler:
 
 
 def fill_transparent(colour: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
-    """Give pixels of no opacity the colour of the nearest visible pixel.
+    """Give pixels (H, W, C) where alpha (H, W) is 0 the colour of the nearest visible pixel.
 
     What lies under full transparency is mostly black; the network would draw it into the edge of what is seen.
-
-    Args:
-        colour: (H, W, C).
-        alpha: (H, W), 0 where nothing is seen.
 
     Example:
         >>> fill_transparent(np.array([[[9], [0], [0]]]), np.array([[255, 0, 0]])).tolist()

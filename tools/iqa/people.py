@@ -61,18 +61,11 @@ def build_scorers(names: Sequence[str], settings: Mapping[str, Mapping[str, Any]
 def score_all(
     scorers: Sequence[Scorer], images: Mapping[str, Path], folder: Path, device: str, on_error: OnError
 ) -> tuple[dict[str, dict[str, float]], list[str]]:
-    """Score images by several metrics; what an earlier run kept is not made again.
-
-    Args:
-        scorers, images, device, on_error: see `score_images`.
-        folder: where the scores are kept.
+    """Score images by several metrics; what an earlier run kept in `folder` is not made again. See `score_images`.
 
     Returns:
         Scores by metric and name, negated where lower is better, so that higher is better; and a note for each metric
         with images that have none.
-
-    Raises:
-        DataError: an image has no score and `on_error` is "stop".
     """
     found, notes = {}, []
     for scorer in scorers:
@@ -108,8 +101,7 @@ def group_images(root: Path, files_needed: bool = True) -> tuple[Groups, dict[st
     """Return groups of a set in HGGT's layout, and the files of their images by key (none of an LMDB).
 
     Raises:
-        ImageSourceError: no such set, or versions that do not fit together.
-        OptionError: an LMDB, where files are needed.
+        ImageSourceError: no such set, or versions that do not fit. OptionError: an LMDB, where files are needed.
     """
     source = open_source(root)
     paths = source.paths if isinstance(source, FolderSource) else {}
@@ -120,11 +112,7 @@ def group_images(root: Path, files_needed: bool = True) -> tuple[Groups, dict[st
 
 
 def encode_labels(groups: Groups, labels: Labels) -> NDArray[np.int_]:
-    """Return (groups, versions) codes of `preference.measure_misalignment`.
-
-    Raises:
-        OptionError: no group of the set has a label.
-    """
+    """Return (groups, versions) codes of `preference.measure_misalignment`; OptionError where no group has a label."""
     codes = np.full((len(groups.names), len(groups.versions)), preference.UNKNOWN)
     codes[:, 0] = preference.ORIGINAL
     for row, name in enumerate(groups.names):
@@ -145,9 +133,5 @@ def arrange_scores(groups: Groups, scores: Mapping[str, float]) -> NDArray[np.fl
 
 
 def read_quality(groups: Groups, table: ScoreTable) -> NDArray[np.float64]:
-    """Return (groups, versions) quality from a score file.
-
-    Raises:
-        ScoreFileError: an image has none there.
-    """
+    """Return (groups, versions) quality from a score file; ScoreFileError where an image has none there."""
     return np.stack([table.find_quality(name, groups.versions) for name in groups.names])

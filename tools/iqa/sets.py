@@ -47,13 +47,9 @@ class IqaSetError(UserError, ValueError):
 
 @dataclass(frozen=True)
 class IqaRecord:
-    """One image.
+    """One image: its path below the set's folder as a name, with slashes, its file, its MOS, and its sub-type or split.
 
-    Attributes:
-        name: path below the set's folder, with slashes; unique in the set.
-        path: the image file.
-        mos: mean opinion score on the set's own scale, higher is better.
-        kind: sub-type or split; empty where the set has none.
+    The mean opinion score is on the set's own scale, higher is better; `kind` is empty where the set has none.
     """
 
     name: str
@@ -90,11 +86,11 @@ class IqaSet:
 
 
 def load_iqa_set(name: str, root: Path, labels: Path | None = None, mos_column: str | None = None) -> IqaSet:
-    """Read the list of a data set and check that every image is there.
+    """Read the list of a data set in its published layout and check that every image is there.
 
     Args:
         name: key in `READERS`.
-        root: the set's folder, in the published layout.
+        root: the set's folder.
         labels: file of the scores, where it is not at its published place.
         mos_column: header of the MOS column, for files that have several ("MOS" by default).
 

@@ -25,10 +25,8 @@ class PaperValue:
 
 
 def read_mapping(paper: str) -> dict[str, Any]:
-    """Return what makes the rows of a paper's tables, by table, such as "sfd-1", as PAPER.yml has it.
-
-    Raises:
-        OptionError: the file is no YAML.
+    """Return what makes the rows of a paper's tables, by table, such as "sfd-1", as PAPER.yml has it; OptionError for
+    no YAML.
     """
     file = FOLDER / f"{paper}.yml"
     return dict(read_yaml(file.read_text(encoding="utf8"), file.name)[0])

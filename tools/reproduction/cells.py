@@ -181,11 +181,7 @@ def _list_todo(cells: Sequence[Cell]) -> list[str]:
 
 
 def write_report(folder: Path, name: str, table: Table, cells: Sequence[Cell], found: Sequence[Found]) -> str:
-    """Write NAME.md, .csv and .json; return the Markdown.
-
-    Raises:
-        OSError: they cannot be written.
-    """
+    """Write NAME.md, .csv and .json, OSError where they cannot be written; return the Markdown."""
     text = format_markdown(name, table, cells)
     atomic_write(folder / f"{name}.md", text.encode())
     atomic_write(folder / f"{name}.csv", _format_csv(cells).encode())

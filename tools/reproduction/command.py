@@ -64,10 +64,9 @@ def run(args: argparse.Namespace, root: Path = ROOT) -> int:
 
 
 def _choose_tables(args: argparse.Namespace, tables: dict[str, Table]) -> dict[str, tuple[Table, list[str], list[str]]]:
-    """Return each table with the rows and sets that are asked for; tables that have none of them are left out.
+    """Return each table with the rows and sets that are asked for, without tables that have none of them.
 
-    Raises:
-        OptionError: a row or set that no table has.
+    An OptionError names a row or set that no table has.
     """
     methods = {name: table.list_methods() for name, table in tables.items()}
     for option, wanted, known in (

@@ -61,8 +61,7 @@ class Needs:
 def find_needs(job: Job, root: Path, checkpoints: Mapping[str, Path]) -> Needs:
     """Look for all that a job needs; `checkpoints` are files by method, in place of those of the experiments.
 
-    Raises:
-        OptionError: an option file that is there is wrong.
+    An option file that is there and wrong is an OptionError.
     """
     needs = Needs()
     if job.use.protocol is not None:

@@ -148,11 +148,7 @@ class Job:
 
 @lru_cache(maxsize=1)
 def read_tables() -> dict[str, Table]:
-    """Return all tables by name, in the order of the files.
-
-    Raises:
-        OptionError: a file is no YAML, or has wrong keys, or does not cover its CSV.
-    """
+    """Return all tables by name, in the files' order; OptionError for no YAML, wrong keys, or a CSV not covered."""
     found: dict[str, Table] = {}
     for paper in paper_tables.PAPERS:
         for name, content in paper_tables.read_mapping(paper).items():
@@ -164,11 +160,7 @@ def read_tables() -> dict[str, Table]:
 
 
 def find_tables(names: Sequence[str]) -> dict[str, Table]:
-    """Return tables by name; `all` is all of them.
-
-    Raises:
-        OptionError: there is no such table.
-    """
+    """Return tables by name; `all` is all of them; OptionError where there is no such table."""
     known = read_tables()
     for name in names:
         if name not in known and name != "all":

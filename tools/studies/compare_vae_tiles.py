@@ -71,8 +71,7 @@ def _read(path: Path, factor: int) -> Tensor:
 def decode_all(vae: Any, image: Tensor, options: Sequence[LatentSampling]) -> dict[str, Tensor]:
     """Return the decoded latents of an image (1, 3, H, W) in [0, 1], by name: "whole" first, then as each option says.
 
-    Raises:
-        OptionError: the image is not larger than a tile.
+    An image that is not larger than a tile is an OptionError.
     """
     latents = encode_images(vae, image, sample=False)
     if options[0].vae_tile >= max(latents.shape[-2:]) or options[0].vae_tile == 0:

@@ -78,12 +78,9 @@ def check_output(output: Path, overwrite: bool, suffixes: Sequence[str] = (".pth
 
 
 def find_base(path: Path, key: str | None, sha256: Any) -> dict[str, Tensor]:
-    """Return the state dict of the base: the one of its file, or the one under `key`, whose hash is right.
+    """Return the state dict of the base file `path`, in any layout, whose `state_hash` is `sha256`, None for any.
 
-    Args:
-        path: file of the base, in any layout.
-        key: where in the file; None: params, else params_ema, state_dict or the top level.
-        sha256: what `state_hash` has to give; None: anything.
+    It stands under `key`; None: params, else params_ema, state_dict or the top level.
     """
     found = [network_weights(path, name) for name in ((key,) if key else (*KEYS, "state_dict"))]
     if key is not None and found[0][1] != key:

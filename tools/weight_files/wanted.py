@@ -38,16 +38,12 @@ def collect_wanted(
     root: Path,
     entries: Sequence[Weights] | None = None,
 ) -> Wanted:
-    """Sort out who needs what.
+    """Sort out who needs what; OptionError for a metric of which no weights are known.
 
     Args:
-        options: merged option files; None for all of the repository.
+        options: merged option files; None for all of the repository `root`.
         metrics: names of metrics; None for none where `options` is given, else for all.
-        root: the repository's folder.
         entries: the list of weights; None for the repository's.
-
-    Raises:
-        OptionError: a metric of which no weights are known.
     """
     entries, everything = read_list() if entries is None else entries, options is None and metrics is None
     makers = load_option_files([root / "options"]) if (root / "options").is_dir() else {}

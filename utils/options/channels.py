@@ -19,9 +19,7 @@ _INPUT, _OUTPUT = ("num_in_ch", *_BOTH), ("num_out_ch", *_BOTH)
 def find_argument(entry: Mapping[str, Any], output: bool = False) -> tuple[str, int] | None:
     """Return the argument that holds the channels of a network's images, and its value; None where none is known.
 
-    Args:
-        entry: {type: X, **arguments} of a network.
-        output: of the images that it makes, not of those that it takes.
+    The images are those that it takes, or with `output` those that it makes; `entry` is {type: X, **arguments}.
     """
     arch = find_registered("arch", str(entry.get("type")))
     for name in _OUTPUT if output else _INPUT:

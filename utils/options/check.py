@@ -48,19 +48,16 @@ def check_options(
     root: str | os.PathLike[str] = ".",
     lines: Mapping[str, str] | None = None,
 ) -> list[Problem]:
-    """Find everything that is wrong with an option file.
+    """Return everything that is wrong with merged options, errors and notes mixed, in the order of the sections.
 
     Args:
-        opt: the merged options, as load_options returns them.
+        opt: as load_options returns them.
         source: name of the file for messages.
         missing_paths: whether data and weights that are not there are errors, or notes (for a file that is checked
             on another machine than the one it will run on).
         is_train: whether the file is for training or for testing.
         root: folder that relative paths in the file start from.
         lines: file and line of each key path (load_with_lines), for messages.
-
-    Returns:
-        The problems in the order of the sections, errors and notes mixed; empty where all is well.
     """
     check = _Check(opt, is_train, missing_paths, Path(root), model_schema(opt))
     return [_locate(problem, source, lines or {}) for problem in check.problems()]

@@ -31,11 +31,9 @@ _SUFFIX = "_basicsr"  # BasicSR finds RealESRGANModel_basicsr as RealESRGANModel
 
 
 def find_registered(kind: str, name: str) -> Any:
-    """Return the registered class or function, or None.
+    """Return the registered class or function, or None, by the `type` (or `model_type`) that an option file gives.
 
-    Args:
-        kind: "arch", "dataset", "loss", "metric", "model", "optimizer" or "scheduler".
-        name: what an option file gives as `type` (or `model_type`).
+    `kind` is "arch", "dataset", "loss", "metric", "model", "optimizer" or "scheduler".
     """
     found = _registered(kind)
     return found.get(name) or found.get(name + _SUFFIX) or (_find_lent(name) if kind == "arch" else None)
@@ -53,13 +51,9 @@ def known_names(kind: str) -> set[str]:
 
 
 def check_entry(kind: str, entry: Any, prefix: str, *, optimizers: Collection[str] = ()) -> Iterator[Problem]:
-    """Check one {type: X, **arguments} mapping.
+    """Check one {type: X, **arguments} mapping at the key path `prefix`; of a dataset the keys are not arguments.
 
-    Args:
-        kind: "arch", "loss", "metric", "optimizer", "scheduler", or "dataset" (whose keys are not arguments).
-        entry: what the option file has.
-        prefix: its key path.
-        optimizers: for an optimiser, the types that the model knows.
+    `optimizers` are, for an optimiser, the types that the model knows.
     """
     if not isinstance(entry, dict):
         yield Problem(prefix, f"must be a mapping with a type; got {show(entry)}")

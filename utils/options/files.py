@@ -104,12 +104,9 @@ def _copy(value: Any) -> Any:
 
 
 def apply_overrides(loaded: LoadedOptions, entries: Iterable[str]) -> None:
-    """Set keys from the command line, in place.
+    """Set keys from the command line, in place: entries `a:b:c=value`, each value read as YAML.
 
-    Args:
-        loaded: options to change.
-        entries: `a:b:c=value` each; the value is read as YAML. Sections that are not there are made, unless one of a
-            similar name is there.
+    Sections that are not there are made, unless one of a similar name is there.
 
     Raises:
         OptionError: all entries that cannot be applied, one line each.
@@ -152,10 +149,7 @@ def _override(loaded: LoadedOptions, entry: str) -> None:
 def save_options(options: Mapping[str, Any], path: Path, versions: str) -> None:
     """Write merged options as one YAML file that needs no `_base_`, with how and when the run was started.
 
-    Args:
-        options: what to write.
-        path: file to write; it appears whole or not at all.
-        versions: one line on the software in use.
+    It appears whole or not at all. `versions` is one line on the software in use.
     """
     command = shlex.join([Path(sys.executable).name, *sys.argv])
     header = f"# {time.strftime('%Y-%m-%d %H:%M:%S')}\n# {command}\n# {versions}\n\n"

@@ -21,12 +21,9 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class Named(NamedTuple):
-    """What an option file names.
+    """What an option file names: the registered class or function, its entry {type: X, **arguments}, and its key path.
 
-    Attributes:
-        target: the registered class or function; of a section in SECTIONS, who has its hooks.
-        entry: what the file has there, {type: X, **arguments}; the whole file for the model.
-        key: the entry's key path; "" for the model.
+    Of a section in SECTIONS the target is who has its hooks. The model's entry is the whole file, and its key "".
     """
 
     target: Any
@@ -37,9 +34,7 @@ class Named(NamedTuple):
 def named_parts(opt: Mapping[str, Any], is_train: bool) -> Iterator[Named]:
     """Yield what an option file names and what is registered: the model, networks, sections, datasets, losses, metrics.
 
-    Args:
-        opt: the merged options.
-        is_train: whether to yield what only a training uses.
+    What only a training uses comes with `is_train`.
     """
     schema = model_schema(opt)
     yield Named(find_model(opt), opt, "")

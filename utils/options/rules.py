@@ -57,10 +57,7 @@ def patch_sizes(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOption
 def check_patch(size: Any, key: str, opt: Mapping[str, Any]) -> Iterator[Problem]:
     """Yield where a GT patch is no multiple of the scale, or not as large as a discriminator of fixed size expects.
 
-    Args:
-        size: side of the patch; anything but a number is passed over.
-        key: its key path.
-        opt: the option file.
+    `size` is the side at the key path `key`; anything but a number is passed over.
     """
     scale = number(opt.get("scale"))
     if number(size) is None:

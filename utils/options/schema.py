@@ -35,8 +35,7 @@ class Options(BaseModel):
     def read(cls, opt: Mapping[str, Any]) -> Self:
         """Return the settings of a section, without the keys of others, such as what the trainer adds to it.
 
-        Raises:
-            pydantic.ValidationError: a key has a wrong value.
+        A wrong value is a pydantic.ValidationError.
         """
         return cls.model_validate({key: value for key, value in opt.items() if key in cls.model_fields})
 

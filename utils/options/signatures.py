@@ -55,16 +55,11 @@ class Section:
 def check_arguments(
     target: Callable[..., Any], given: Mapping[str, Any], prefix: str, *, supplied: tuple[str, ...] = ()
 ) -> list[Problem]:
-    """Compare arguments from an option file with a signature.
+    """Compare arguments from an option file, which stand at the key path `prefix`, with a signature.
 
     Unknown names, missing ones, and values that plainly do not fit: against the annotation, or, where there is none,
-    against the kind of the default value. What neither tells is left to the code itself.
-
-    Args:
-        target: registered class or function.
-        given: the arguments.
-        prefix: key path of the mapping they stand in.
-        supplied: parameters that the caller in the code passes, such as an optimiser's `params`.
+    against the kind of the default value. What neither tells is left to the code itself. `supplied` are parameters that
+    the caller in the code passes, such as an optimiser's `params`.
     """
     schema = arguments_of(target, supplied)
     problems = validate_section(schema, dict(given), prefix, is_train=False)

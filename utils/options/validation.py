@@ -26,13 +26,10 @@ class JsonSchema(GenerateJsonSchema):
 
 
 def validate_section(schema: type[Options], data: Any, prefix: str, *, is_train: bool) -> list[Problem]:
-    """Check one mapping of an option file against its schema.
+    """Check one mapping of an option file, whatever it has there, against its schema.
 
-    Args:
-        schema: the declared keys.
-        data: what the file has there.
-        prefix: key path of the mapping, e.g. `datasets.train`; empty for the top level.
-        is_train: whether keys that only training needs are required.
+    `prefix` is its key path, as `datasets.train`; "" for the top level. With `is_train` also keys that only training
+    needs are required.
     """
     problems: dict[str, Problem] = {}
     try:

@@ -51,11 +51,7 @@ OptionDumper.yaml_implicit_resolvers = OptionLoader.yaml_implicit_resolvers
 
 
 def read_yaml(text: str, source: str) -> tuple[Any, dict[str, str]]:
-    """Parse YAML text.
-
-    Args:
-        text: the YAML document.
-        source: name of the file for messages.
+    """Parse YAML text; `source` is the name of the file for messages.
 
     Returns:
         The data, and for each key path (`train.optim_g.lr`) where it stands (`file.yml:12`).
@@ -88,11 +84,7 @@ def read_yaml(text: str, source: str) -> tuple[Any, dict[str, str]]:
 
 
 def read_settings(texts: Iterable[str], flag: str) -> dict[str, Any]:
-    """Return the values of KEY=VALUE texts of a command line, each read as in an option file.
-
-    Args:
-        texts: of the command line.
-        flag: the option that they were given to, for messages.
+    """Return the values of KEY=VALUE texts, given to the option `flag`, each read as in an option file.
 
     Raises:
         OptionError: a text without "=", or a value that is not YAML.

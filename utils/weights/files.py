@@ -122,8 +122,7 @@ def _bare_name(name: str) -> str:
 def load_strictly(net: nn.Module, state: Mapping[str, Tensor], path: str | os.PathLike[str]) -> None:
     """Load a state dict, in the network's names or in those of another project (see renamings.py).
 
-    Raises:
-        WeightsError: a key is missing, unknown or of another size, or the network's own hook refuses the state dict.
+    A key that is missing, unknown or of another size is a WeightsError, and what the network's own hook refuses.
     """
     try:
         state = rename_to_fit(net, state)
@@ -157,11 +156,7 @@ def _listed(what: str, items: list[str]) -> str:
 
 
 def load_state_dict(path: str | os.PathLike[str]) -> dict[str, Tensor]:
-    """Read a bare state dict from a local file, tensors only (no code is run).
-
-    Raises:
-        WeightsError: the file is missing or holds anything but tensors and plain containers.
-    """
+    """Read a local file's bare state dict, tensors only (no code is run); WeightsError for anything else."""
     return network_weights(path, None)[0]
 
 

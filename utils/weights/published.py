@@ -79,23 +79,13 @@ class Finding:
 
 @lru_cache(maxsize=4)
 def read_list(path: Path = LIST) -> tuple[Weights, ...]:
-    """Return all entries.
-
-    Raises:
-        OptionError: it is no YAML.
-        pydantic.ValidationError: an entry has wrong keys or values.
-    """
+    """Return all entries; OptionError for no YAML, pydantic.ValidationError for an entry's wrong keys or values."""
     data, _ = read_yaml(path.read_text(encoding="utf8"), path.name)
     return tuple(Weights.model_validate(entry) for entry in data)
 
 
 def place(weights: Weights, root: Path) -> Path | None:
-    """Return where the file belongs; in the Hugging Face cache where it lies, None if it is not there.
-
-    Args:
-        weights: an entry.
-        root: the repository's folder.
-    """
+    """Return where the file belongs below the repository `root`; None if the Hugging Face cache does not have it."""
     if weights.hub is not None:
         from huggingface_hub import try_to_load_from_cache
 
@@ -142,12 +132,7 @@ def _agree(published: str) -> str:
 
 
 def maker_of(what: str, options: dict[str, dict[str, Any]]) -> str | None:
-    """Return the option file whose training writes a checkpoint, or None.
-
-    Args:
-        what: a need.
-        options: merged option files by their path.
-    """
+    """Return the option file, of merged ones by their path, whose training writes the checkpoint of a need, or None."""
     parts = Path(what.removeprefix("file:")).parts
     if not what.startswith("file:experiments/") or len(parts) != 4 or parts[2] != "models":
         return None

@@ -45,8 +45,7 @@ def read_spandrel(path: Path, param_key: ParamKey = "auto", hint: str = "") -> A
 def read_arguments(path: Path) -> dict[str, Any]:
     """Return {type: X, **arguments} of the network in a weights file, as an option file names it.
 
-    Raises:
-        WeightsError: see `read_spandrel`; or an argument is nothing that an option file can write.
+    For errors see `read_spandrel`; an argument that no option file can write is a WeightsError, too.
     """
     net = read_spandrel(path, hint="Name the network by `type` and its arguments instead of `from`.").model
     from prismsr.utils.options.spandrel_networks import list_networks
@@ -75,11 +74,7 @@ _OPTION_FILE = (
 
 
 def state_dict(path: Path, param_key: ParamKey) -> tuple[dict[str, Tensor], str | None]:
-    """State dict of a checkpoint and the key it was found under.
-
-    Raises:
-        WeightsError: unreadable, or without the key that is asked for by name.
-    """
+    """Return a checkpoint's state dict and its key; WeightsError: unreadable, or without the key asked for by name."""
     state, key = network_weights(path, "params_ema" if param_key == "auto" else param_key)
     if param_key not in ("auto", key):
         held = key or "a bare state dict"

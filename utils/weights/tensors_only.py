@@ -28,10 +28,8 @@ _DANGEROUS = re.compile(r"\b(?:save|from_file|classes|getattr)\b|\bops\b(?!\.pri
 def tensors_only() -> Iterator[None]:
     """Refuse what this thread reads by torch.load or torch.jit.load where it is more than tensors; also a decorator.
 
-    An explicit weights_only=False is overridden. torch.hub's and torchvision's loaders are held as well: they use it.
-
-    Raises:
-        WeightsError: a file was refused, whatever the package made of that; it names the file and what to do.
+    An explicit weights_only=False is overridden. torch.hub's and torchvision's loaders are held as well: they use it. A
+    WeightsError names the refused file and what to do, whatever the package made of the refusal.
     """
     outer = getattr(_THREAD, "refusals", None)
     refusals: list[WeightsError] = []
