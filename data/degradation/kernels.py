@@ -45,25 +45,16 @@ def random_blur_kernel(settings: KernelSettings) -> Tensor:
     size = settings.random_size()
     if np.random.uniform() < settings.sinc_prob:
         return _pad(_sinc(size, math.pi / (3 if size < SMALL else 5)), settings.blur_kernel_size)
-    kernel = random_mixed_kernels(
-        settings.kernel_list,
-        settings.kernel_prob,
-        size,
-        settings.blur_sigma,
-        settings.blur_sigma,
-        [-math.pi, math.pi],
-        settings.betag_range,
-        settings.betap_range,
-        noise_range=None,
-    )
+    kinds, widths = (settings.kernel_list, settings.kernel_prob), (settings.blur_sigma, settings.blur_sigma)
+    shapes = (settings.betag_range, settings.betap_range)
+    kernel = random_mixed_kernels(*kinds, size, *widths, [-math.pi, math.pi], *shapes, noise_range=None)
     return _pad(kernel, settings.blur_kernel_size)
 
 
 def random_sinc_kernel(settings: KernelSettings, probability: float) -> Tensor:
     """Return a sinc filter with this probability, else the identity; (k, k), k = blur_kernel_size."""
-    if np.random.uniform() < probability:
-        return _pad(_sinc(settings.random_size(), math.pi / 3), settings.blur_kernel_size)
-    return _pad(np.ones((1, 1)), settings.blur_kernel_size)
+    drawn = np.random.uniform() < probability
+    return _pad(_sinc(settings.random_size(), math.pi / 3) if drawn else np.ones((1, 1)), settings.blur_kernel_size)
 
 
 class ItemKernels(NamedTuple):

@@ -21,8 +21,7 @@ class TrainingPool:
     """
 
     def __init__(self, size: int) -> None:
-        self.size = size
-        self.filled = 0
+        self.size, self.filled = size, 0
         self._samples: Batch = {}
         self._names: list[str] = []
         self._order = torch.arange(size)

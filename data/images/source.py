@@ -82,18 +82,14 @@ class FolderSource(ImageSource):
             raise ImageSourceError(f"{self.root}: no such folder")
         self.paths: dict[str, Path] = {}
         for path in list_images(self.root, suffixes):
-            self._add(path)
+            key = path.relative_to(self.root).with_suffix("").as_posix()
+            if (other := self.paths.setdefault(key, path)) is not path:
+                raise ImageSourceError(
+                    f"{path} and {other.name} differ only in their extension, so that both are image {key!r}; rename "
+                    "or remove one of them"
+                )
         if not self.paths:
             raise ImageSourceError(f"{self.root}: no image in this folder; looked for {', '.join(suffixes)}")
-
-    def _add(self, path: Path) -> None:
-        key = path.relative_to(self.root).with_suffix("").as_posix()
-        if key in self.paths:
-            raise ImageSourceError(
-                f"{path} and {self.paths[key].name} differ only in their extension, so that both are image {key!r}; "
-                "rename or remove one of them"
-            )
-        self.paths[key] = path
 
     def keys(self) -> list[str]:
         """Return keys of all images, sorted."""
@@ -133,7 +129,8 @@ def _open(path: Path) -> Any:
         ) from error
     held = (path / "data.mdb").stat().st_size
     needed = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
-    if held < needed and not _readable(path):
+    command = [sys.executable, "-c", _READ_ALL, str(path)]  # in another process: reading beyond its end kills it
+    if held < needed and subprocess.run(command, capture_output=True, check=False).returncode:
         environment.close()
         raise DamagedSourceError(
             f"{path}: data.mdb is truncated: it has {held} of {needed} bytes; copy it again or make it anew"
@@ -147,12 +144,6 @@ with lmdb.open(sys.argv[1], readonly=True, lock=False, create=False).begin(buffe
     for key, value in transaction.cursor():
         value[-1:].tobytes()
 """
-
-
-def _readable(path: Path) -> bool:
-    """Return whether all values of an LMDB can be read, tried in another process: reading beyond its end kills it."""
-    command = [sys.executable, "-c", _READ_ALL, str(path)]
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def close_lmdb(path: Path) -> None:

@@ -28,16 +28,11 @@ class Feed:
         step_done: Callable[[], bool],
         starting: Callable[[], None],
     ) -> None:
-        self.loader = loader
+        self.loader, self.unwrap, self.step_done, self.starting = loader, unwrap, step_done, starting
         self.sampler: SeededBatchSampler = loader.batch_sampler
-        self.unwrap = unwrap
-        self.step_done = step_done
-        self.starting = starting
-        self.started = False
-        self.go_on = True
-        self.epoch = 0
+        self.started, self.go_on = False, True
         self.iterator: Iterator[Any] | None = None
-        self.left = 0
+        self.epoch = self.left = 0
         self.taken = 0  # samples of this epoch, over all processes
         self._next_epoch: int | None = None  # where the iterator stands
         self._in_step = False

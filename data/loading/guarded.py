@@ -26,35 +26,28 @@ READ_ERRORS = (
 """What datasets raise for a missing or damaged file: BasicSR's own get None from OpenCV and go on with it."""
 
 
-class LoadedSample(NamedTuple):
-    """A sample, or None where there is none, and a message for each bad one that was met on the way to it."""
+class Loaded(NamedTuple):
+    """A sample or batch, None where there is none or one is missing, and a message for each bad sample on the way."""
 
     data: Any
     bad: list[str]
 
 
-class LoadedBatch(NamedTuple):
-    """A batch, or None where a sample is missing, and a message for each bad sample."""
-
-    data: Any
-    bad: list[str]
-
-
-def collate(samples: list[LoadedSample]) -> LoadedBatch:
+def collate(samples: list[Loaded]) -> Loaded:
     """Put samples together; what does not fit together is a bad batch."""
     bad = [message for sample in samples for message in sample.bad]
     if any(sample.data is None for sample in samples):
-        return LoadedBatch(None, bad)
+        return Loaded(None, bad)
     try:
-        return LoadedBatch(default_collate([sample.data for sample in samples]), bad)
+        return Loaded(default_collate([sample.data for sample in samples]), bad)
     except (RuntimeError, TypeError, KeyError, ValueError) as error:
-        return LoadedBatch(None, [*bad, f"the samples of a batch do not fit together: {_one_line(error)}"])
+        return Loaded(None, [*bad, f"the samples of a batch do not fit together: {_one_line(error)}"])
 
 
 class GuardedDataset(Dataset):
     """A dataset whose samples depend on (seed, epoch, draw) alone, and whose errors name the sample.
 
-    In training an item is a `LoadedSample`, since an exception loses its message on the way from a worker process.
+    In training an item is a `Loaded`, since an exception loses its message on the way from a worker process.
     Attributes are those of the dataset (`opt`, `paths`, ...).
 
     Args:
@@ -86,10 +79,10 @@ class GuardedDataset(Dataset):
         bad: list[str] = []
         for attempt in range(ATTEMPTS if self.on_bad == "skip" else 1):
             try:
-                return LoadedSample(self._read(self._candidate(index, attempt), attempt), bad)
+                return Loaded(self._read(self._candidate(index, attempt), attempt), bad)
             except DataError as error:
                 bad.append(str(error))
-        return LoadedSample(None, bad)
+        return Loaded(None, bad)
 
     def _candidate(self, index: int, attempt: int) -> int:
         """Return the index itself, then replacements of the same epoch and draw."""
@@ -184,7 +177,7 @@ class BadSamples:
                 f"max_bad_samples: {self.max_bad_samples}. The first:\n{_list_messages(list(self.messages))}"
             )
 
-    def unwrap(self, batch: LoadedBatch) -> Any:
+    def unwrap(self, batch: Loaded) -> Any:
         """Return the batch's data, after `take`; DataError also where there are none, since no sample could be read."""
         self.take(batch.bad)
         if batch.data is None:

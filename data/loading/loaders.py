@@ -20,7 +20,7 @@ class Loaders(NamedTuple):
     """What BasicSR's training loop starts from.
 
     Attributes:
-        train_loader: endless; gives `LoadedBatch`es.
+        train_loader: endless; gives `Loaded` batches.
         train_sampler: its batch sampler; `set_epoch` says where the next iteration begins.
         val_loaders: one for each validation set, of one image a batch.
         total_epochs: epochs in which total_iters are done, the last one perhaps in part.
@@ -90,20 +90,11 @@ def create_train_loader(dataset_opt: dict[str, Any], opt: dict[str, Any]) -> Tra
         seed,
     )
     _require_a_batch(dataset_opt, sampler, gpus * opt["world_size"])
-    workers = dataset_opt["num_worker_per_gpu"] * gpus
-    settings: dict[str, Any] = {}
-    if workers:
+    settings = {"num_workers": dataset_opt["num_worker_per_gpu"] * gpus, **_common(dataset_opt)}
+    if settings["num_workers"]:
         settings["persistent_workers"] = bool(dataset_opt.get("persistent_workers"))
         settings["prefetch_factor"] = max(2, dataset_opt.get("num_prefetch_queue", 1))
-    return TrainLoader(
-        dataset,
-        batch_sampler=sampler,
-        num_workers=workers,
-        collate_fn=collate,
-        worker_init_fn=start_worker,
-        **_common(dataset_opt),
-        **settings,
-    )
+    return TrainLoader(dataset, batch_sampler=sampler, collate_fn=collate, worker_init_fn=start_worker, **settings)
 
 
 def create_val_loader(dataset_opt: dict[str, Any]) -> DataLoader[Any]:

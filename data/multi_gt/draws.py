@@ -67,14 +67,9 @@ def choose_groups(rule: Rule, negatives: bool, codes: NDArray[np.int8]) -> NDArr
     With negatives those with any label but Similar; otherwise, where the ground truth is a positive version, those that
     have one; else all.
     """
-    enhanced = codes[:, 1:]
     if negatives:
-        kept = (enhanced != SIMILAR).any(1)
-    elif rule in LABELLED:
-        kept = (enhanced == POSITIVE).any(1)
-    else:
-        kept = np.ones(len(codes), bool)
-    return np.flatnonzero(kept)
+        return np.flatnonzero((codes[:, 1:] != SIMILAR).any(1))
+    return np.flatnonzero((codes[:, 1:] == POSITIVE).any(1)) if rule in LABELLED else np.arange(len(codes))
 
 
 def list_candidates(rule: Rule, codes: NDArray[np.int8]) -> NDArray[np.bool_]:
@@ -86,22 +81,18 @@ def list_candidates(rule: Rule, codes: NDArray[np.int8]) -> NDArray[np.bool_]:
     return chosen
 
 
-class VersionDraws:
+class VersionDraws(NamedTuple):
     """Draws of the kept groups, each from three uniform numbers.
 
-    Args:
+    Attributes:
         candidates: (groups, V) bool, the versions that may become the ground truth.
         weights: (groups, V) probabilities of them; None where the model chooses.
         codes: (groups, V) effective labels, for negatives; None without.
     """
 
-    def __init__(
-        self,
-        candidates: NDArray[np.bool_],
-        weights: NDArray[np.float64] | None,
-        codes: NDArray[np.int8] | None,
-    ) -> None:
-        self.candidates, self.weights, self.codes = candidates, weights, codes
+    candidates: NDArray[np.bool_]
+    weights: NDArray[np.float64] | None
+    codes: NDArray[np.int8] | None
 
     def of(self, row: int, uniforms: Sequence[float]) -> Taken:
         """Return the versions of a group's sample by three numbers in [0, 1): ground truth, negative and positive.

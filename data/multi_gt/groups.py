@@ -78,13 +78,10 @@ def _column(version: str, names: list[str], held: set[str], root: str) -> list[s
     """Return the version's key of each group."""
     styles = [names, [f"{name}_{version}" for name in names]]
     wanted = max(styles, key=lambda style: len(held.intersection(style)))
-    missing, extra = [name for name in wanted if name not in held], held.difference(wanted)
-    if missing or extra:
-        told = []
-        if missing:
-            told.append(f"{len(missing)} groups lack their image in {version}, first {_show(missing)}")
-        if extra:
-            told.append(f"{len(extra)} images in {version} belong to no original, first {_show(extra)}")
+    missing, extra = set(wanted) - held, held.difference(wanted)
+    told = [f"{len(missing)} groups lack their image in {version}, first {_show(missing)}"] if missing else []
+    told += [f"{len(extra)} images in {version} belong to no original, first {_show(extra)}"] if extra else []
+    if told:
         raise ImageSourceError(f"{root}: {'; '.join(told)}")
     return [f"{version}/{name}" for name in wanted]
 

@@ -57,11 +57,8 @@ def read_labels(root: str | Path) -> Labels:
     """
     path = Path(root)
     if path.is_dir():
-        votes = _collect(path)
-        return {
-            name: {version: decide_label(given) for version, given in versions.items()}
-            for name, versions in votes.items()
-        }
+        votes = _collect(path).items()
+        return {name: {version: decide_label(one) for version, one in given.items()} for name, given in votes}
     if not path.is_file():
         raise DataError(f"{path}: no such file or folder; labels are a CSV or a folder of the annotators' JSON files.")
     return _read_csv(path)
@@ -71,9 +68,8 @@ def read_labels(root: str | Path) -> Labels:
 
 
 def _collect(root: Path) -> dict[str, dict[str, list[str]]]:
-    files = _annotations(root)
     votes: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
-    for path, name in tqdm(files, desc=f"labels of {root.name}", unit="file", delay=2, disable=None):
+    for path, name in tqdm(_annotations(root), desc=f"labels of {root.name}", unit="file", delay=2, disable=None):
         for version, label in read_annotations(path, name).items():
             votes[name][version].append(label)
     return votes

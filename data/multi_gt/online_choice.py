@@ -43,9 +43,7 @@ class GTChoice:
             yield Problem(key, "scores no crop: datasets.train chooses its versions without it", "note")
 
     def __init__(self, rule: Rule, tau: float, metric: NRMetric) -> None:
-        self.rule = rule
-        self.tau = tau
-        self.metric = metric
+        self.rule, self.tau, self.metric = rule, tau, metric
         self._told = 0
 
     @torch.no_grad()

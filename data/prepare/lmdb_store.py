@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from prismsr.data.images.source import MANIFEST, META_INFO, close_lmdb
@@ -58,9 +57,7 @@ class LmdbStore:
     def __enter__(self) -> "LmdbStore":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         try:
             self.commit()
         finally:

@@ -29,9 +29,7 @@ VAL = {
 MULTIPLE = 12  # sides of the HR images are multiples of it, so that scales 2, 3, 4 and 6 divide them
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command line of the step."""
-    add_run_arguments(parser)
+add_arguments = add_run_arguments
 
 
 def run(args: argparse.Namespace) -> int:

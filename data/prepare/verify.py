@@ -106,9 +106,7 @@ def check_set(kind: str, root: Path, workers: int, problems: list[str]) -> dict[
 def _open(root: str) -> tuple[ImageSource, dict[str, str]]:
     """Return a set and the checksums of its manifest by key, opened once per process."""
     source = open_source(root)
-    if not isinstance(source, LmdbSource):
-        return source, {}
-    manifest = source.manifest()
+    manifest = source.manifest() if isinstance(source, LmdbSource) else {}
     return source, {stored: entry["sha256"] for stored, entry in manifest.items()}
 
 
@@ -140,13 +138,9 @@ def check_listing(source: LmdbSource, keys: list[str]) -> list[str]:
         lists["manifest"] = set(source.manifest())
     problems = []
     for name, listed in lists.items():
-        problems += [
-            f"{source.root}, key {key}: listed in the {name}, but not stored" for key in sorted(listed - stored)
-        ]
-        problems += [
-            f"{source.root}, key {key}: stored, but not listed in the {name}" for key in sorted(stored - listed)
-        ]
-    return problems
+        problems += [f"{key}: listed in the {name}, but not stored" for key in sorted(listed - stored)]
+        problems += [f"{key}: stored, but not listed in the {name}" for key in sorted(stored - listed)]
+    return [f"{source.root}, key {problem}" for problem in problems]
 
 
 def compare(kind: str, gt: dict[str, Size], other: dict[str, Size], scale: int) -> list[str]:

@@ -36,10 +36,11 @@ def list_files(archive: Path) -> list[str]:
     """
     try:
         if archive.is_dir():
-            paths = [path.relative_to(archive).as_posix() for path in _files_below(archive)]
+            paths = [path.relative_to(archive).as_posix() for path in list_visible_files(archive)]
         elif zipfile.is_zipfile(archive):
             with zipfile.ZipFile(archive) as file:
-                paths = [item.filename for item in file.infolist() if not (item.is_dir() or _is_link(item))]
+                items = [item for item in file.infolist() if not stat.S_ISLNK(item.external_attr >> 16)]
+                paths = [item.filename for item in items if not item.is_dir()]
         else:
             with tarfile.open(archive) as file:
                 paths = [item.name for item in file if item.isfile()]
@@ -72,8 +73,7 @@ def read_files(archive: Path, wanted: Collection[str]) -> Iterator[tuple[str, by
 
 def fingerprint(archive: Path) -> list[int]:
     """Return files, bytes and newest time of change (ns) of an archive or folder: others where it was replaced."""
-    files = _files_below(archive) if archive.is_dir() else [archive]
-    states = [path.stat() for path in files]
+    states = [path.stat() for path in (list_visible_files(archive) if archive.is_dir() else [archive])]
     newest = max((state.st_mtime_ns for state in states), default=0)
     return [len(states), sum(state.st_size for state in states), newest]
 
@@ -104,14 +104,6 @@ def _read_tar(archive: Path, paths: Collection[str]) -> Iterator[tuple[str, byte
 def _require_small(archive: Path, path: str, size: int) -> None:
     if size > MAX_BYTES:
         raise DataError(f"{archive}: {path} has {size:,} bytes; an image of a test set has less than {MAX_BYTES:,}")
-
-
-def _files_below(folder: Path) -> list[Path]:
-    return list_visible_files(folder)
-
-
-def _is_link(item: zipfile.ZipInfo) -> bool:
-    return stat.S_ISLNK(item.external_attr >> 16)
 
 
 def _inside(path: str) -> bool:

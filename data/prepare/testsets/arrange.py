@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -50,21 +50,16 @@ def make_plan(test_set: TestSet, downloads: Path) -> Plan:
     """
     archives = find_archives(downloads, test_set.archives)
     listings = {archive: list_files(archive) for archive in archives}
+    groups = [[archive] for archive in archives] + ([archives] if len(archives) > 1 else [])
     plans = [
         Plan(layout, files, check_names(test_set, files))
-        for group in _groups(archives)
+        for group in groups
         for layout in test_set.layouts
         if (files := _sort_files(layout, {archive: listings[archive] for archive in group}))
     ]
     if not plans:
         raise OptionError(_nothing_found(test_set, downloads, archives))
     return next((plan for plan in plans if not plan.problems), max(plans, key=lambda plan: len(plan.files)))
-
-
-def _groups(archives: list[Path]) -> Iterator[list[Path]]:
-    yield from ([archive] for archive in archives)
-    if len(archives) > 1:
-        yield archives
 
 
 def _sort_files(layout: Layout, listings: Mapping[Path, list[str]]) -> dict[str, tuple[Path, str]]:
@@ -113,7 +108,10 @@ def arrange(
     plan = make_plan(test_set, downloads)
     _refuse(test_set, plan.problems, force)
     read = {str(archive): fingerprint(archive) for archive in sorted({place[0] for place in plan.files.values()})}
-    staging = _staging(output / f"{test_set.name}.partial", {**plan.record(test_set), "read": read})
+    staging, record = output / f"{test_set.name}.partial", {**plan.record(test_set), "read": read}
+    if read_record(staging / PREPARED) not in (None, record):  # what an interrupted run that read the same has is kept
+        remove_recorded(staging)
+    claim_folder(staging, record, overwrite=False)
     _extract(test_set, plan, staging)
     problems = plan.problems + check_sizes(test_set, staging)
     _refuse(test_set, problems, force)
@@ -130,7 +128,8 @@ def _check_arranged(test_set: TestSet, folder: Path) -> list[str]:
             "folder with -o"
         )
     accepted = record.get("problems") or []
-    held = [path.relative_to(folder).with_suffix("").as_posix() for path in _list_arranged(test_set, folder)]
+    files = [path for name in test_set.counts for path in list_visible_files(folder / name)]
+    held = [path.relative_to(folder).with_suffix("").as_posix() for path in files]
     problems = [*check_names(test_set, held), *check_sizes(test_set, folder)]
     new = [problem for problem in problems if problem not in accepted]
     if new:
@@ -140,24 +139,11 @@ def _check_arranged(test_set: TestSet, folder: Path) -> list[str]:
     return problems
 
 
-def _list_arranged(test_set: TestSet, folder: Path) -> list[Path]:
-    places = [folder / name for name in test_set.counts]
-    return [path for place in places for path in list_visible_files(place)]
-
-
 def _refuse(test_set: TestSet, problems: list[str], force: bool) -> None:
     if problems and not force:
         raise DataError(
             f"{test_set.name} is not as published: {'; '.join(problems)}. Check the download; --force takes it as it is"
         )
-
-
-def _staging(folder: Path, record: Mapping[str, object]) -> Path:
-    """Return an empty folder, or that of an interrupted run that read the same."""
-    if read_record(folder / PREPARED) not in (None, record):
-        remove_recorded(folder)
-    claim_folder(folder, dict(record), overwrite=False)
-    return folder
 
 
 def _extract(test_set: TestSet, plan: Plan, staging: Path) -> None:
@@ -185,8 +171,7 @@ def _content(data: bytes, where: str, multiple: int) -> bytes:
     height, width = image.shape[:2]
     if min(height, width) < multiple:
         raise DataError(f"{where}: {height} x {width} pixels (height x width); {multiple} or more are needed")
-    fits = height % multiple == 0 and width % multiple == 0
-    if fits and data.startswith(_PNG):
+    if height % multiple == width % multiple == 0 and data.startswith(_PNG):
         return data
     return encode_png(image[: height - height % multiple, : width - width % multiple])
 

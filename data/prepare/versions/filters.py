@@ -21,7 +21,7 @@ _LUMA = np.array([0.114, 0.587, 0.299], np.float32)  # of BGR, BT.601
 def unsharp(image: Image, amount: float, sigma: float) -> Image:
     """Return unsharp masking of (H, W, 3) BGR: y + amount * (y - gaussian(y)), the Gaussian's sigma in pixels."""
     luma = _luma(image)
-    return _with_luma_change(image, amount * (luma - _gaussian(luma, sigma)))
+    return _with_luma_change(image, amount * (luma - cv2.GaussianBlur(luma, (0, 0), sigma)))
 
 
 def denoise_sharpen(image: Image, colour: float, radius: int, amount: float, sigma: float) -> Image:
@@ -30,8 +30,7 @@ def denoise_sharpen(image: Image, colour: float, radius: int, amount: float, sig
     `colour` is the filter's sigma in levels of 0..255: steps well above it stay. `radius` is its reach in pixels; its
     spatial sigma is half of it.
     """
-    smooth = cv2.bilateralFilter(image, 2 * radius + 1, colour, radius / 2)
-    return unsharp(smooth, amount, sigma)
+    return unsharp(cv2.bilateralFilter(image, 2 * radius + 1, colour, radius / 2), amount, sigma)
 
 
 def local_contrast(image: Image, gain: float, radius: int, edge: float) -> Image:
@@ -65,10 +64,6 @@ def list_parameters(name: str) -> dict[str, Any]:
 
 def _luma(image: Image) -> NDArray[np.float32]:
     return np.asarray(image.astype(np.float32) @ _LUMA)
-
-
-def _gaussian(luma: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
-    return np.asarray(cv2.GaussianBlur(luma, (0, 0), sigma))
 
 
 def _with_luma_change(image: Image, change: NDArray[np.float32]) -> Image:

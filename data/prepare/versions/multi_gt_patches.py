@@ -19,9 +19,6 @@ from prismsr.utils.errors import DataError
 from prismsr.utils.files import atomic_write
 from prismsr.utils.images import eight_bit_bgr, read_image, write_png_atomic
 
-import numpy as np
-from numpy.typing import NDArray
-
 ORIGINAL = "original"
 DONE = ".selection"  # hidden folder with a JSON file for each image that is done
 
@@ -36,13 +33,7 @@ class ImageResult:
 
 
 def write_patches(
-    path: Path,
-    key: str,
-    output: Path,
-    enhancers: Sequence[Enhancer],
-    rule: PatchRule,
-    seed: int,
-    run_id: str,
+    path: Path, key: str, output: Path, enhancers: Sequence[Enhancer], rule: PatchRule, seed: int, run_id: str
 ) -> ImageResult:
     """Enhance an image, and write those of its kept patches that do not exist yet; nothing where all is done.
 
@@ -56,16 +47,24 @@ def write_patches(
     done = _read_mark(mark, run_id)
     if done is not None and _all_there(done, rule, output, key, len(enhancers)):
         return ImageResult(key, done, 0)
-    original = _large_enough(eight_bit_bgr(read_image(path), str(path)), path, rule.crop)
+    original = eight_bit_bgr(read_image(path), str(path))
+    height, width = original.shape[:2]
+    if min(height, width) < rule.crop:
+        text = f"hold no patch of {rule.crop} x {rule.crop}; use a smaller --crop"
+        raise DataError(f"{path}: {height} x {width} pixels (height x width) {text}")
     versions = [original, *(enhancement(original) for enhancement in enhancers)]
     patches: dict[tuple[int, int], PatchFigures] = {}
     written = 0
-    for row, column in place_patches(original.shape[0], original.shape[1], rule, make_image_rng(seed, key)):
+    for row, column in place_patches(height, width, rule, make_image_rng(seed, key)):
         cut = [version[row : row + rule.crop, column : column + rule.crop] for version in versions]
         figures = patches[row, column] = measure_patch(cut)
         if is_kept(figures, rule):
-            written += _write_missing(list_targets(output, key, (row, column), len(enhancers)), cut)
-    _write_mark(mark, run_id, patches)
+            targets = zip(list_targets(output, key, (row, column), len(enhancers)), cut, strict=True)
+            for target, version in [(target, version) for target, version in targets if not target.exists()]:
+                write_png_atomic(target, version)
+                written += 1
+    rows = [[*corner, one.stds, one.laplacians, one.difference] for corner, one in patches.items()]
+    atomic_write(mark, json.dumps({"run": run_id, "patches": rows}).encode())
     return ImageResult(key, patches, written)
 
 
@@ -77,27 +76,11 @@ def _all_there(
     return all(target.exists() for corner in kept for target in list_targets(output, key, corner, count))
 
 
-def _large_enough(image: NDArray[np.uint8], path: Path, crop: int) -> NDArray[np.uint8]:
-    height, width = image.shape[:2]
-    if min(height, width) < crop:
-        raise DataError(
-            f"{path}: {height} x {width} pixels (height x width) hold no patch of {crop} x {crop}; use a smaller --crop"
-        )
-    return image
-
-
 def list_targets(output: Path, key: str, corner: tuple[int, int], count: int) -> list[Path]:
     """Return files of a patch, the original and `count` versions, named as HGGT's."""
     stem = f"{key}-{corner[0]}-{corner[1]}"
     names = [f"{number:02d}" for number in range(1, count + 1)]
     return [output / ORIGINAL / f"{stem}.png", *(output / name / f"{stem}_{name}.png" for name in names)]
-
-
-def _write_missing(paths: Sequence[Path], images: Sequence[NDArray[np.uint8]]) -> int:
-    missing = [(path, image) for path, image in zip(paths, images, strict=True) if not path.exists()]
-    for path, image in missing:
-        write_png_atomic(path, image)
-    return len(missing)
 
 
 def _read_mark(mark: Path, run_id: str) -> dict[tuple[int, int], PatchFigures] | None:
@@ -112,11 +95,6 @@ def _read_mark(mark: Path, run_id: str) -> dict[tuple[int, int], PatchFigures] |
         }
     except (OSError, ValueError, KeyError, TypeError):  # not there, or damaged: the image is done anew
         return None
-
-
-def _write_mark(mark: Path, run_id: str, patches: dict[tuple[int, int], PatchFigures]) -> None:
-    rows = [[*corner, one.stds, one.laplacians, one.difference] for corner, one in patches.items()]
-    atomic_write(mark, json.dumps({"run": run_id, "patches": rows}).encode())
 
 
 def write_selection(path: Path, results: Sequence[ImageResult], rule: PatchRule, count: int) -> int:

@@ -57,10 +57,8 @@ class PatchFigures:
 
     def passes(self, std: float, laplacian: float) -> bool:
         """Return whether any version has both, contrast and detail."""
-        return any(
-            own_std >= std and own_laplacian >= laplacian
-            for own_std, own_laplacian in zip(self.stds, self.laplacians, strict=True)
-        )
+        pairs = zip(self.stds, self.laplacians, strict=True)
+        return any(own_std >= std and own_laplacian >= laplacian for own_std, own_laplacian in pairs)
 
 
 def make_image_rng(seed: int, key: str) -> np.random.Generator:

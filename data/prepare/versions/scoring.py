@@ -38,12 +38,9 @@ class Scoring:
         """Score the images in batches of those that follow one another and are of equal size."""
         with tqdm(total=len(jobs), desc=f"score {self.metric.name}", unit="img") as bar:
             for chunk in self._read_ahead(jobs, batch, threads):
-                images = []
-                for job, image in chunk:
-                    if isinstance(image, DataError):
-                        self._refuse(image)
-                    else:
-                        images.append((job, image))
+                images = [(job, image) for job, image in chunk if isinstance(image, Tensor)]
+                for bad in (image for _, image in chunk if isinstance(image, DataError)):
+                    self._refuse(bad)
                 for _, same in groupby(images, key=lambda pair: pair[1].shape):
                     self._score([*same])
                 bar.update(len(chunk))

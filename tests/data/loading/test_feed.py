@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from prismsr.data.loading.feed import Feed
-from prismsr.data.loading.guarded import GuardedDataset, LoadedBatch, collate
+from prismsr.data.loading.guarded import GuardedDataset, Loaded, collate
 from prismsr.data.loading.sampler import SeededBatchSampler
 
 import torch
@@ -103,7 +103,7 @@ def test_start_is_told_once_and_before_the_first_batch():
 def test_a_batch_that_raises_is_not_counted():
     feed, _ = _feed()
 
-    def refuse(batch: LoadedBatch):
+    def refuse(batch: Loaded):
         raise ValueError("bad")
 
     feed.sampler.set_epoch(0)

@@ -7,8 +7,7 @@ from prismsr.data.loading.guarded import (
     ATTEMPTS,
     BadSamples,
     GuardedDataset,
-    LoadedBatch,
-    LoadedSample,
+    Loaded,
     collate,
     seed_generators,
 )
@@ -168,7 +167,7 @@ def test_skip_replaces_a_bad_sample_by_another_of_the_stream(workers):
 def test_skip_gives_up_where_nothing_can_be_read():
     sample = GuardedDataset(Noise(broken=range(12)), 0, "skip")[SampleIndex(0, 0, 0)]
     assert sample.data is None and len(sample.bad) == ATTEMPTS and len(set(sample.bad)) == 12
-    assert collate([LoadedSample({"lq": torch.ones(1)}, []), sample]).data is None
+    assert collate([Loaded({"lq": torch.ones(1)}, []), sample]).data is None
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -180,22 +179,22 @@ def test_stop_hands_over_the_message(workers):
 
 
 def test_samples_that_do_not_fit_together_are_a_bad_batch():
-    samples = [LoadedSample({"lq": torch.zeros(size)}, []) for size in (2, 3)]
+    samples = [Loaded({"lq": torch.zeros(size)}, []) for size in (2, 3)]
     batch = collate(samples)
     assert batch.data is None and "do not fit together: stack expects each tensor to be equal size" in batch.bad[0]
 
 
 def test_a_batch_survives_pinning():
     """pin_memory rebuilds what it is given; without a GPU only what holds no tensor can go through it."""
-    batch = LoadedBatch(None, ["a", "b"])
-    assert pin_memory(batch) == batch and type(pin_memory(batch)) is LoadedBatch
+    batch = Loaded(None, ["a", "b"])
+    assert pin_memory(batch) == batch and type(pin_memory(batch)) is Loaded
     if torch.cuda.is_available():
-        pinned = pin_memory(LoadedBatch({"lq": torch.ones(2), "path": ["x"]}, ["a"]))
-        assert type(pinned) is LoadedBatch and pinned.data["lq"].is_pinned() and pinned.bad == ["a"]
+        pinned = pin_memory(Loaded({"lq": torch.ones(2), "path": ["x"]}, ["a"]))
+        assert type(pinned) is Loaded and pinned.data["lq"].is_pinned() and pinned.bad == ["a"]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # no accelerator: torch says that nothing is pinned
         loader = DataLoader(GuardedDataset(Noise(), 0), batch_sampler=_indices(0), collate_fn=collate, pin_memory=True)
-        assert type(next(iter(loader))) is LoadedBatch
+        assert type(next(iter(loader))) is Loaded
 
 
 def test_each_bad_sample_is_logged_once_and_counted():
@@ -216,8 +215,8 @@ def test_each_bad_sample_is_logged_once_and_counted():
 
 
 def test_unwrap():
-    assert BadSamples("skip").unwrap(LoadedBatch({"x": 1}, ["a"])) == {"x": 1}
+    assert BadSamples("skip").unwrap(Loaded({"x": 1}, ["a"])) == {"x": 1}
     with pytest.raises(DataError, match="\na"):
-        BadSamples("skip").unwrap(LoadedBatch(None, ["a"]))
+        BadSamples("skip").unwrap(Loaded(None, ["a"]))
     with pytest.raises(DataError, match=r"^a\n"):
-        BadSamples("stop").unwrap(LoadedBatch(None, ["a"]))
+        BadSamples("stop").unwrap(Loaded(None, ["a"]))
