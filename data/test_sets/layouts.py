@@ -98,10 +98,10 @@ class TestSet:
     gt: str | None
     lq: str
     counts: Mapping[str, int]
-    note: str
     source: str
-    licence: str
     tables: tuple[str, ...]
+    licence: str = "none stated by those who distribute it; for research by custom"
+    note: str = ""
     archives: tuple[str, ...] = ()
     layouts: tuple[Layout, ...] = ()
     scale: int = 4

@@ -39,7 +39,8 @@ def _stablesr(name: str, count: int, folder: str, gt: bool = True, **more: objec
 _BASICSR = "https://github.com/XPixelGroup/BasicSR/blob/master/docs/DatasetPreparation.md#Common-Image-SR-Datasets"
 _EDSR = "https://cv.snu.ac.kr/research/EDSR/benchmark.tar"
 _SELFEXSR = "https://github.com/jbhuang0604/SelfExSR"
-_UNKNOWN = "none stated by those who distribute it; for research by custom"
+_CAMERAS = r"(?:Canon|Nikon)/Test/4/(?P<name>[^/]+)"
+_DIV2K = r"(?P<name>08(?!00)\d\d|0900)\.png$"
 _STABLESR_FILES = ("StableSR_testsets*", "StableSR-TestSets*")
 
 SETS = (
@@ -48,9 +49,7 @@ SETS = (
         5,
         ("Set5*", "benchmark*"),
         classic("Set5", "png|bmp"),
-        note="",
         source=f"{_BASICSR} (Set5); {_EDSR}; {_SELFEXSR}",
-        licence=_UNKNOWN,
         tables=("ssl-1", "sfd-1"),
         sizes=Sizes(all=((504, 504), (288, 288), (252, 252), (276, 276), (336, 228))),
     ),
@@ -61,7 +60,6 @@ SETS = (
         classic("Set14", "png|bmp"),
         note="some images are grey",
         source=f"{_BASICSR} (Set14); {_EDSR}; {_SELFEXSR}",
-        licence=_UNKNOWN,
         tables=("ssl-1", "sfd-1"),
         sizes=Sizes(
             all=(
@@ -86,9 +84,7 @@ SETS = (
         100,
         ("Urban100*", "benchmark*"),
         classic("Urban100", "png"),
-        note="",
         source=f"{_SELFEXSR}; {_EDSR}; {_BASICSR} (urban100)",
-        licence=_UNKNOWN,
         tables=("ssl-1", "sfd-1"),
     ),
     _bicubic(
@@ -106,9 +102,7 @@ SETS = (
         100,
         ("General100*", "General-100*"),
         classic("General-?100", "png|bmp"),
-        note="",
         source=f"http://mmlab.ie.cuhk.edu.hk/projects/FSRCNN.html; {_BASICSR} (General100)",
-        licence=_UNKNOWN,
         tables=("ssl-1",),
     ),
     _bicubic(
@@ -116,10 +110,8 @@ SETS = (
         100,
         ("DIV2K_valid_HR*", "DIV2K100*", "DIV2K", "DIV2K.*"),
         (
-            Layout("official", {"GT": r"DIV2K_valid_HR/(?P<name>08(?!00)\d\d|0900)\.png$"}),
-            Layout(
-                "EDSR, images 0801 to 0900 of DIV2K.tar", {"GT": r"DIV2K_train_HR/(?P<name>08(?!00)\d\d|0900)\.png$"}
-            ),
+            Layout("official", {"GT": f"DIV2K_valid_HR/{_DIV2K}"}),
+            Layout("EDSR, images 0801 to 0900 of DIV2K.tar", {"GT": f"DIV2K_train_HR/{_DIV2K}"}),
             *classic("DIV2K100", "png"),
         ),
         note="DIV2K's validation images",
@@ -176,18 +168,9 @@ SETS = (
         counts={"GT": 100, "LR": 100},
         note="whole test images of two cameras, Canon 5D3 and Nikon D810",
         source="https://github.com/csjcai/RealSR (Version 3)",
-        licence=_UNKNOWN,
         tables=("amo-8",),
         archives=("RealSR(V3)*", "RealSR*V3*", "RealSR (ICCV2019)*"),
-        layouts=(
-            Layout(
-                "official",
-                {
-                    "GT": r"(?:Canon|Nikon)/Test/4/(?P<name>[^/]+)_HR\.png$",
-                    "LR": r"(?:Canon|Nikon)/Test/4/(?P<name>[^/]+)_LR4\.png$",
-                },
-            ),
-        ),
+        layouts=(Layout("official", {"GT": rf"{_CAMERAS}_HR\.png$", "LR": rf"{_CAMERAS}_LR4\.png$"}),),
         names=tuple(f"{camera}_{number:03}" for camera in ("Canon", "Nikon") for number in range(1, 51)),
     ),
     TestSet(
