@@ -44,20 +44,15 @@ def frechet_distance(first: Features, second: Features) -> float:
     if min(len(first), len(second)) < 2:
         raise ValueError(f"FID needs at least 2 images on each side; got {len(first)} and {len(second)}")
     means = [features.mean(0) for features in (first, second)]
-    roots = [
-        (features - mean) / np.sqrt(len(features) - 1) for features, mean in zip((first, second), means, strict=True)
-    ]
-    root_trace = np.linalg.svd(_multiply_small(*roots), compute_uv=False).sum()
+    roots = [(part - mean) / np.sqrt(len(part) - 1) for part, mean in zip((first, second), means, strict=True)]
+    small = [_reduce_rows(root) for root in roots]
+    root_trace = np.linalg.svd(small[0] @ small[1].T, compute_uv=False).sum()
     traces = sum(np.square(root).sum() for root in roots)
     return float(np.square(means[0] - means[1]).sum() + traces - 2 * root_trace)
 
 
-def _multiply_small(first: Features, second: Features) -> Features:
-    """Return a B^T; a factor of more rows than columns is replaced by its triangle, with the same A^T A."""
-    return np.asarray(_reduce_rows(first) @ _reduce_rows(second).T, np.float64)
-
-
 def _reduce_rows(root: Features) -> Features:
+    """Return a factor A of more rows than columns as its triangle, with the same A^T A."""
     return np.asarray(np.linalg.qr(root, mode="r"), np.float64) if len(root) > root.shape[1] else root
 
 

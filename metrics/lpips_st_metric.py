@@ -3,21 +3,17 @@
 from functools import lru_cache
 from typing import Any, Literal
 
-from prismsr.metrics.tensors import make_metric_tensor
-from prismsr.utils.compat import import_stlpips
-from prismsr.utils.weights.tensors_only import tensors_only
+from prismsr.metrics.full_reference import LPIPS_ST, FRMetric, build_fr_metric
+from prismsr.metrics.tensors import choose_device, make_metric_tensor
 
 import numpy as np
 import torch
 from basicsr.utils.registry import METRIC_REGISTRY
-from torch import nn
 
 
 @lru_cache(maxsize=4)
-@tensors_only()
-def _load_network(net: str, device: str) -> nn.Module:
-    lpips = import_stlpips().stlpips.LPIPS(net=net, variant="shift_tolerant", verbose=False)
-    return lpips.to(device).eval().requires_grad_(False)
+def _load_network(net: str, device: str) -> FRMetric:
+    return build_fr_metric(LPIPS_ST, net=net).to(device)
 
 
 @METRIC_REGISTRY.register()
@@ -50,6 +46,5 @@ def calculate_lpips_st(
     """
     if img.shape != img2.shape:
         raise ValueError(f"calculate_lpips_st: image shapes differ: {img.shape} and {img2.shape}.")
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    tensors = [make_metric_tensor(image, input_order, crop_border).to(device) for image in (img, img2)]
-    return _load_network(net, device)(*tensors, normalize=True).item()
+    tensors = [make_metric_tensor(image, input_order, crop_border).to(choose_device()) for image in (img, img2)]
+    return _load_network(net, choose_device())(*tensors).item()

@@ -50,22 +50,11 @@ class NRMetric(Frozen):
         score_range: the lowest and the highest score; None for an end that is not known.
     """
 
-    def __init__(
-        self,
-        net: nn.Module,
-        name: str,
-        version: str,
-        lower_better: bool,
-        score_range: tuple[float | None, float | None],
-    ) -> None:
+    def __init__(self, net: nn.Module, name: str, version: str, lower_better: bool, score_range: Range) -> None:
         super().__init__()
-        self.net = net
-        self.name = name
-        self.version = version
-        self.lower_better = lower_better
+        self.net, self.name, self.version, self.lower_better = net, name, version, lower_better
         self._range = score_range
-        self.requires_grad_(False)
-        self.eval()
+        self.eval().requires_grad_(False)
 
     @property
     def score_range(self) -> tuple[float, float]:
@@ -95,10 +84,9 @@ class NRMetric(Frozen):
 
     def gives_gradient(self) -> bool:
         """Return whether a gradient that is finite and not 0 reaches an image, tried on one of random pixels."""
-        side = _PROBE_SIDE
-        probe = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(_SEED))
-        tensors = [*self.parameters(), *self.buffers()]
-        probe = probe.to(tensors[0].device if tensors else "cpu").requires_grad_()
+        probe = torch.rand(1, 3, _PROBE_SIDE, _PROBE_SIDE, generator=torch.Generator().manual_seed(_SEED))
+        tensors = [*self.parameters(), *self.buffers(), probe]
+        probe = probe.to(tensors[0].device).requires_grad_()
         with torch.enable_grad():
             score = self(probe).sum()
             if not score.requires_grad:
@@ -212,9 +200,15 @@ def build_nr_metric(metric: str = "musiq", **options: Any) -> NRMetric:
     """
     known = find_metric(metric, "none")
     score_range = _read_range(options.pop("score_range", None))
-    build = _build_pyiqa if known.pyiqa else _build_function if known.function else _OWN[known.name]
+    net: nn.Module
     with _fix_draws():
-        net, found_range = build(known, options)
+        if known.pyiqa:
+            made = create_pyiqa(known.pyiqa, options, options.pop("weights", None))
+            net, found_range = made.net, parse_range(made.score_range)
+        elif known.function:
+            net, found_range = build_image_function(known, options), (None, None)
+        else:
+            net, found_range = _OWN[known.name](known, options)
     return NRMetric(net, known.name, known.version, known.lower_better, score_range or found_range)
 
 
@@ -260,15 +254,6 @@ def _build_sfd_iqa(known: Metric, options: dict[str, Any]) -> tuple[nn.Module, R
 
 
 _OWN = {"natural_scene": _build_natural_scene, "sfd_iqa": _build_sfd_iqa}
-
-
-def _build_pyiqa(known: Metric, options: dict[str, Any]) -> tuple[nn.Module, Range]:
-    made = create_pyiqa(known.pyiqa, options, options.pop("weights", None))
-    return made.net, parse_range(made.score_range)
-
-
-def _build_function(known: Metric, options: dict[str, Any]) -> tuple[nn.Module, Range]:
-    return build_image_function(known, options), (None, None)
 
 
 def _require_arguments(

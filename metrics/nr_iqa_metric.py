@@ -7,8 +7,7 @@ from typing import Any, Literal
 
 from prismsr.metrics.catalog import check_no_reference
 from prismsr.metrics.no_reference import NRMetric, build_nr_metric, list_nr_metric_needs
-from prismsr.metrics.preloading import register_loader
-from prismsr.metrics.tensors import make_metric_tensor
+from prismsr.metrics.tensors import choose_device, make_metric_tensor
 from prismsr.utils.options.named import declares
 
 import numpy as np
@@ -16,8 +15,14 @@ import torch
 from basicsr.utils.registry import METRIC_REGISTRY
 
 
+def _load_network(
+    metric: str = "musiq", metric_options: dict[str, Any] | None = None, device: str | None = None, **kwargs: Any
+) -> NRMetric:
+    return keep_metric(metric, metric_options or {}, choose_device(device))
+
+
 @METRIC_REGISTRY.register()
-@declares(check_options=check_no_reference, weights_needed=list_nr_metric_needs)
+@declares(check_options=check_no_reference, weights_needed=list_nr_metric_needs, load=_load_network)
 @torch.no_grad()
 def calculate_nr_iqa(
     img: np.ndarray,
@@ -49,18 +54,7 @@ def calculate_nr_iqa(
         21.4347
     """
     network = _load_network(metric, metric_options, device)
-    return float(network(make_metric_tensor(img, input_order, crop_border).to(_device(device))))
-
-
-@register_loader("calculate_nr_iqa")
-def _load_network(
-    metric: str = "musiq", metric_options: dict[str, Any] | None = None, device: str | None = None, **kwargs: Any
-) -> NRMetric:
-    return keep_metric(metric, metric_options or {}, _device(device))
-
-
-def _device(device: str | None) -> str:
-    return device or ("cuda" if torch.cuda.is_available() else "cpu")
+    return float(network(make_metric_tensor(img, input_order, crop_border).to(choose_device(device))))
 
 
 def keep_metric(metric: str, options: dict[str, Any], device: str) -> NRMetric:

@@ -16,7 +16,7 @@ LEFT, TIE, RIGHT = 1, 0, -1
 """A person's choice in a pair."""
 ORIGINAL, POSITIVE, SIMILAR, NEGATIVE, UNKNOWN = 0, 1, 2, 3, -1
 """What an image of a group is: HGGT's codes, and -1 where there is no label."""
-_RANK = {POSITIVE: 2, ORIGINAL: 1, SIMILAR: 1, NEGATIVE: 0}  # as the annotators saw them, against the original
+_CLASSES = (POSITIVE, ORIGINAL, SIMILAR, NEGATIVE)  # as the annotators saw them; original and similar are alike
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,6 @@ def measure_misalignment(quality: ArrayLike, labels: ArrayLike) -> Misalignment:
         (1.0, 1.0, 1.0)
     """
     scores, codes = np.asarray(quality, np.float64), np.asarray(labels)
-    lower, higher = _classes_below(POSITIVE), _classes_above(NEGATIVE)
     whole = ((codes == UNKNOWN) | ~np.isnan(scores)).all(axis=1) & (codes != UNKNOWN).any(axis=1)
     usable = np.where((codes == UNKNOWN) | np.isnan(scores), -np.inf, scores)
     top = np.take_along_axis(codes, usable.argmax(axis=1)[:, None], axis=1)[:, 0][whole]
@@ -160,20 +159,12 @@ def measure_misalignment(quality: ArrayLike, labels: ArrayLike) -> Misalignment:
     return Misalignment(
         positive=_count_below(scores, codes, POSITIVE, [ORIGINAL]),
         negative=_count_below(-scores, codes, NEGATIVE, [ORIGINAL]),
-        positive_all=_count_below(scores, codes, POSITIVE, lower),
-        negative_all=_count_below(-scores, codes, NEGATIVE, higher),
-        top={code: Share(int((top == code).sum()), len(top)) for code in _RANK},
+        positive_all=_count_below(scores, codes, POSITIVE, _CLASSES[1:]),
+        negative_all=_count_below(-scores, codes, NEGATIVE, _CLASSES[:-1]),
+        top={code: Share(int((top == code).sum()), len(top)) for code in _CLASSES},
         holding=Share(int(holds.sum()), len(holds)),
         negative_on_top=Share(int((top[holds] == NEGATIVE).sum()), int(holds.sum())),
     )
-
-
-def _classes_below(code: int) -> list[int]:
-    return [other for other, rank in _RANK.items() if rank < _RANK[code]]
-
-
-def _classes_above(code: int) -> list[int]:
-    return [other for other, rank in _RANK.items() if rank > _RANK[code]]
 
 
 def _count_below(scores: NDArray[np.float64], codes: NDArray[np.int_], code: int, others: Sequence[int]) -> Share:

@@ -14,7 +14,7 @@ from urllib.error import URLError
 from urllib.parse import urlparse
 from urllib.request import getproxies
 
-from prismsr.utils.errors import OptionError, UserError
+from prismsr.utils.errors import OptionError, UserError, shorten_error
 from prismsr.utils.weights.files import WeightsError, network_weights, read_file, require_fit
 from prismsr.utils.weights.tensors_only import tensors_only
 
@@ -132,13 +132,10 @@ def _explain_unreachable(name: str, said: str, error: Exception) -> WeightsError
     else:
         hub = re.search(r"https?://\S*?/([\w.-]+/[\w.-]+)/resolve/\S*?/([\w.-]+)", f"{error} {error.__cause__} {said}")
         where = f"{hub[2]} of {hub[1]}" if hub else "the network's backbone"
-        what = (
-            f"It comes from a model hub: fetch {where} into the cache of huggingface_hub (HF_HOME) where there is one"
-        )
-    reason = (str(error).splitlines() or [type(error).__name__])[0]
+        what = f"It comes from a model hub: fetch {where} into the cache of huggingface_hub (HF_HOME) if there is one"
     return WeightsError(
-        f"Weights of pyiqa:{name} are not on this machine and could not be downloaded ({reason}). {what}; where only "
-        "the metric's own weights are missing, the option `weights` may name a local file instead."
+        f"Weights of pyiqa:{name} are not on this machine and could not be downloaded ({shorten_error(error)}). "
+        f"{what}; where only the metric's own weights are missing, the option `weights` may name a local file instead."
     )
 
 

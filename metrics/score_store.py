@@ -20,9 +20,7 @@ class ScoreStore:
     """A CSV file with a line per score: its key, and the score last. Lines with other keys stay and are not used."""
 
     def __init__(self, path: Path, columns: Sequence[str] = COLUMNS) -> None:
-        self.path = path
-        self.columns = list(columns)
-        self._ready = False
+        self.path, self.columns, self._ready = path, list(columns), False
 
     def read(self) -> dict[Key, float]:
         """Return all scores by key; of equal keys the last, without a line that was cut off.

@@ -8,19 +8,28 @@ from typing import Annotated, Any, Literal
 from prismsr.archs.clip.clip_arch import Clip
 from prismsr.archs.feat_d_arch import FeatD
 from prismsr.archs.prompt_discriminator_arch import PromptDiscriminator
-from prismsr.metrics.preloading import register_loader
 from prismsr.metrics.sfd_iqa import ANTONYMS, SFDIQA, list_sfd_iqa_needs, load_sfd_iqa
-from prismsr.metrics.tensors import make_metric_tensor
+from prismsr.metrics.tensors import choose_device, make_metric_tensor
 from prismsr.utils.options.named import declares
 from prismsr.utils.options.signatures import Section
 
 import numpy as np
-import torch
 from basicsr.utils.registry import METRIC_REGISTRY
 
 
+def _load_scorer(
+    *networks: Any,
+    device: str | None = None,
+    antonyms: tuple[str, str] = ANTONYMS,
+    crop_border: int = 0,
+    input_order: str = "HWC",
+    **options: Any,
+) -> SFDIQA:
+    return load_sfd_iqa(*networks, device=choose_device(device), antonyms=list(antonyms), **options)
+
+
 @METRIC_REGISTRY.register()
-@declares(weights_needed=list_sfd_iqa_needs)
+@declares(weights_needed=list_sfd_iqa_needs, load=_load_scorer)
 def calculate_sfd_iqa(
     img: np.ndarray,
     feat_d: str | None,
@@ -64,26 +73,6 @@ def calculate_sfd_iqa(
         WeightsError, OptionError, ValueError: see load_sfd_iqa; the image is smaller than 32 x 32.
     """
     scoring: Any = {"alpha_1": alpha_1, "alpha_2": alpha_2, "logit_scale": logit_scale, "max_side": max_side}
-    scorer = _load_scorer(feat_d, prompts, clip, feat_d_options, prompt_options, device, antonyms, **scoring)
-    return float(scorer(make_metric_tensor(img, input_order, crop_border).to(_device(device))))
-
-
-@register_loader("calculate_sfd_iqa")
-def _load_scorer(
-    feat_d: str | None,
-    prompts: str,
-    clip: dict[str, Any] | None = None,
-    feat_d_options: dict[str, Any] | None = None,
-    prompt_options: dict[str, Any] | None = None,
-    device: str | None = None,
-    antonyms: tuple[str, str] = ANTONYMS,
-    crop_border: int = 0,
-    input_order: str = "HWC",
-    **scoring: Any,
-) -> SFDIQA:
-    options = (clip, feat_d_options, prompt_options, _device(device))
-    return load_sfd_iqa(feat_d, prompts, *options, antonyms=list(antonyms), **scoring)
-
-
-def _device(device: str | None) -> str:
-    return device or ("cuda" if torch.cuda.is_available() else "cpu")
+    networks = (feat_d, prompts, clip, feat_d_options, prompt_options)
+    scorer = _load_scorer(*networks, device=device, antonyms=antonyms, **scoring)
+    return float(scorer(make_metric_tensor(img, input_order, crop_border).to(choose_device(device))))

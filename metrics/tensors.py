@@ -28,6 +28,16 @@ def convolve_exactly() -> AbstractContextManager[None]:
     return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
 
 
+def choose_device(device: str | None = None) -> str:
+    """Return the device, or where none is given the current GPU if there is one, else the CPU.
+
+    Example:
+        >>> choose_device("cpu")
+        'cpu'
+    """
+    return device or ("cuda" if torch.cuda.is_available() else "cpu")
+
+
 def make_metric_tensor(image: NDArray[Any], input_order: str = "HWC", crop_border: int = 0) -> Tensor:
     """Return RGB (1, 3, H, W) float32 in [0, 1] of an image as BasicSR hands it to a metric; grey is repeated.
 

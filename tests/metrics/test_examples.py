@@ -13,7 +13,7 @@ MODULES = [module.name for module in pkgutil.iter_modules(metrics.__path__, "pri
 WITHOUT = {
     *("read_bgr", "read_pair", "read_tensor", "extract_features", "convolve_exactly"),  # of files, networks and GPUs
     *("build_inception", "create_pyiqa", "import_pyiqa", "load_sfd_iqa", "calculate_sfd_iqa"),  # need weights
-    *("keep_metric", "load_metrics", "register_loader", "build_image_function", "hash_loose"),  # inner parts
+    *("keep_metric", "load_metrics", "build_image_function", "hash_loose"),  # inner parts
     *("normalise_contrast", "fit_aggd", "describe_blocks", "describe_images"),
 }
 

@@ -1,10 +1,12 @@
 """Validation metrics load their networks before a training starts."""
 
-from prismsr.metrics.preloading import load_metrics, register_loader
+from prismsr.metrics.preloading import load_metrics
+from prismsr.utils.options.named import declares
 from prismsr.utils.weights.files import WeightsError
 
 import pytest
 import torch
+from basicsr.utils.registry import METRIC_REGISTRY
 
 
 def test_missing_weights_are_told_without_an_image(tmp_path):
@@ -16,14 +18,15 @@ def test_missing_weights_are_told_without_an_image(tmp_path):
         load_metrics({"sfd_iqa": options})
 
 
-def test_a_loader_gets_the_options_and_leaves_the_generators():
+def test_what_loads_gets_the_options_and_leaves_the_generators(monkeypatch):
     given = []
 
-    @register_loader("calculate_for_this_test")
     def load(**options):
         given.append(options)
         torch.rand(3)
 
+    measure = declares(load=load)(lambda img: 0.0)
+    monkeypatch.setitem(METRIC_REGISTRY._obj_map, "calculate_for_this_test", measure)
     state = torch.get_rng_state()
     load_metrics({"a": {"type": "calculate_for_this_test", "crop_border": 4, "better": "lower"}, "b": {"type": "none"}})
     assert given == [{"crop_border": 4}]
