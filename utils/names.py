@@ -1,8 +1,8 @@
-"""Find the known name that a misspelt one is meant to be."""
+"""Find the known name that a misspelt one is meant to be; list names in a message."""
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 _SHORT, _LONG = 5, 9
 """Letters from which on a word may have one typo of any kind, and two."""
@@ -37,6 +37,17 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
         alike = ", ".join(difflib.get_close_matches(name, names, n=len(names), cutoff=0))
         listed = f"{alike[:_LISTED].rpartition(', ')[0]}, ... ({len(names)} in all)"
     return f"; known: {listed}" if names else ""
+
+
+def list_first(names: Sequence[str], shown: int = 10) -> str:
+    """Return the first names, and the number of the others.
+
+    Example:
+        >>> list_first(["a", "b", "c"], 2)
+        'a, b and 1 more'
+    """
+    rest = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return ", ".join(names[:shown]) + rest
 
 
 def _count_edits(name: str, known: str) -> int | None:

@@ -8,13 +8,14 @@ from prismsr.metrics.fid import extract_features, frechet_distance
 from prismsr.metrics.score_store import ScoreStore
 from prismsr.tools.evaluation.columns import MetricSpec, Scorer, make_scorers
 from prismsr.tools.evaluation.image_scores import ImageScores
-from prismsr.tools.evaluation.matching import Item, MatchingError, list_first, match, read_sizes
+from prismsr.tools.evaluation.matching import Item, MatchingError, match, read_sizes
 from prismsr.tools.evaluation.protocols import CUSTOM, Protocol
 from prismsr.tools.evaluation.summary import MetricSummary, Summary, average_groups, list_versions, write_results
 from prismsr.tools.inference.plan import find_leftovers
 from prismsr.utils.devices import find_device
 from prismsr.utils.errors import OptionError, UserError
 from prismsr.utils.folder_lock import folder_lock
+from prismsr.utils.names import list_first
 from prismsr.utils.processes import count_cores
 from prismsr.utils.run_record import INFERRED
 

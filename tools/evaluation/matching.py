@@ -12,6 +12,7 @@ from prismsr.data.multi_gt.labels import read_labels
 from prismsr.metrics.images import Align, check_sizes
 from prismsr.utils.errors import OptionError
 from prismsr.utils.images import IMAGE_SUFFIXES, ImageReadError, image_size
+from prismsr.utils.names import list_first
 
 References = Literal["single", "positives", "original", "all"]
 REFERENCES = ("single", "positives", "original", "all")
@@ -194,9 +195,3 @@ def read_sizes(items: Sequence[Item], align: Align) -> dict[str, tuple[int, int]
         )
         raise MatchingError(f"{len(wrong)} pairs have different sizes ({hint}): {'; '.join(wrong[:SHOWN])}{rest}")
     return found
-
-
-def list_first(names: Sequence[str]) -> str:
-    """Return the first names, and the number of the others."""
-    rest = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + rest

@@ -67,9 +67,7 @@ def list_image_settings(job: Job, needs: Needs, how: How) -> dict[str, Any]:
     if job.row.ground_truths:
         assert needs.gt is not None
         return {"experiment": needs.experiment, "gt": hash_folder(needs.gt)}
-    assert needs.options is not None
-    assert needs.checkpoint is not None
-    assert needs.lq is not None
+    assert needs.options and needs.checkpoint and needs.lq
     options = {key: value for key, value in load_options(needs.options).items() if key not in _NOT_FOR_IMAGES}
     if isinstance(options.get("val"), Mapping):
         options["val"] = {key: value for key, value in options["val"].items() if key not in _NOT_FOR_IMAGES_IN_VAL}
@@ -102,8 +100,8 @@ def find_result_folder(results: Path, job: Job, needs: Needs, settings: Mapping[
 
 def hash_column(spec: MetricSpec, needs: Needs, root: Path) -> str:
     """Hash of what a figure depends on besides the images."""
-    assert needs.protocol is not None
     plan = needs.protocol
+    assert plan is not None
     places = [place(entry, root) for entry in list_metric_weights(spec.metric)]
     weights = [[path.name, *_read_state(path)] for path in places if path is not None and path.is_file()]
     about = [spec.metric, spec.fill_settings(), plan.references, plan.several, plan.align, weights, _list_versions()]

@@ -16,7 +16,7 @@ from prismsr.utils.options.files import load_options
 from prismsr.utils.places import find_option_file
 from prismsr.utils.run_record import PREPARED, read_record
 from prismsr.utils.weights import needs as weight_needs
-from prismsr.utils.weights.published import Weights, place, read_list
+from prismsr.utils.weights.published import Weights, is_there, read_list
 
 Kind = Literal["option file", "checkpoint", "network weights", "test set", "metric weights"]
 _TRAINING = ("train", "degradation", "scoring", "lora", "network_g", "network_d", "network_d_feat", "network_d_tg")
@@ -64,17 +64,18 @@ def find_needs(job: Job, root: Path, checkpoints: Mapping[str, Path]) -> Needs:
     An option file that is there and wrong is an OptionError.
     """
     needs = Needs()
-    if job.use.protocol is not None:
-        if job.row.ground_truths:
-            needs.experiment = "ground_truths"
-        else:
-            _look_for_network(needs, job, root, checkpoints)
-        _look_for_test_set(needs, job, root)
-        needs.protocol = _choose_protocol(job)
-        found = {spec.column: find_metric_lack(spec.metric, root) for spec in needs.protocol.metrics}
-        needs.metrics = {column: lack for column, lack in found.items() if lack is not None}
-    else:
+    if job.use.protocol is None:
         _look_for_quality_metric(needs, job, root)
+        return needs
+    if job.row.ground_truths:
+        needs.experiment = "ground_truths"
+    else:
+        _look_for_network(needs, job, root, checkpoints)
+    _look_for_test_set(needs, job, root)
+    whole = find_protocol(job.use.protocol)
+    needs.protocol = replace(whole, metrics=tuple(spec for spec in whole.metrics if spec.column in job.columns))
+    found = {spec.column: find_metric_lack(spec.metric, root) for spec in needs.protocol.metrics}
+    needs.metrics = {column: lack for column, lack in found.items() if lack is not None}
     return needs
 
 
@@ -84,8 +85,7 @@ def find_needs(job: Job, root: Path, checkpoints: Mapping[str, Path]) -> Needs:
 def _look_for_network(needs: Needs, job: Job, root: Path, checkpoints: Mapping[str, Path]) -> None:
     file = job.row.find_options(job.dataset)
     maker = job.row.checkpoint_of or file
-    assert file is not None
-    assert maker is not None
+    assert file and maker
     places = {name: find_option_file(name, root) for name in (file, maker)}
     absent = [name for name, path in places.items() if not path.is_file()]
     if absent:
@@ -95,19 +95,17 @@ def _look_for_network(needs: Needs, job: Job, root: Path, checkpoints: Mapping[s
     options = load_options(needs.options)
     needs.experiment = str(options.get("name") or needs.options.stem)
     needs.lacks += _find_network_lacks(options, file, root)
-    models = root / "experiments" / str(load_options(places[maker]).get("name")) / "models"
-    own = [models / "net_g_latest.pth", models / "net_g_latest.safetensors"]
-    otherwise = "" if job.method in checkpoints else _find_difference(models.parent, places[maker])
+    experiment = root / "experiments" / str(load_options(places[maker]).get("name"))
+    own = [experiment / "models" / f"net_g_latest{suffix}" for suffix in (".pth", ".safetensors")]
     candidates = [checkpoints[job.method]] if job.method in checkpoints else own
     needs.checkpoint = next((path for path in candidates if path.is_file()), None)
+    training = _explain_training(candidates[0], root, maker)
     if needs.checkpoint is None:
-        needs.lacks.append(
-            Lack("checkpoint", f"{_shorten_path(candidates[0], root)}; {_explain_training(candidates[0], root, maker)}")
-        )
-    elif otherwise:
+        needs.lacks.append(Lack("checkpoint", f"{_shorten_path(candidates[0], root)}; {training}"))
+    elif job.method not in checkpoints and (otherwise := _find_difference(experiment, places[maker])):
         told = f"{_shorten_path(needs.checkpoint, root)} was trained with other options: {otherwise}"
         take = f'--checkpoint "{job.method}=FILE" takes it as it is'
-        needs.lacks.append(Lack("checkpoint", f"{told}; {_explain_training(candidates[0], root, maker)}; or {take}"))
+        needs.lacks.append(Lack("checkpoint", f"{told}; {training}; or {take}"))
 
 
 def _find_network_lacks(options: Mapping[str, Any], file: str, root: Path) -> list[Lack]:
@@ -201,19 +199,12 @@ def _find_problem(name: str, needs: Needs) -> str | None:
     return None
 
 
-def _choose_protocol(job: Job) -> Protocol:
-    """Return the protocol with the table's columns alone."""
-    assert job.use.protocol is not None
-    whole = find_protocol(job.use.protocol)
-    return replace(whole, metrics=tuple(spec for spec in whole.metrics if spec.column in job.columns))
-
-
 # --------------------------------------------------------------------------------------------------- quality metrics
 
 
 def _look_for_quality_metric(needs: Needs, job: Job, root: Path) -> None:
     use, row = job.use, job.row
-    assert use.root is not None
+    assert use.root and row.metric
     places = [use.root, *filter(None, (use.pairs, use.labels))]
     absent = [place for place in places if not (root / place).exists()]
     if absent:
@@ -223,9 +214,7 @@ def _look_for_quality_metric(needs: Needs, job: Job, root: Path) -> None:
         is_name = isinstance(value, str) and Path(value).suffix in (".pth", ".safetensors")
         if is_name and not (root / value).is_file():
             needs.lacks.append(Lack("checkpoint", f"{value}; train it: python basicsr/train.py -opt {row.options}"))
-    assert row.metric is not None
-    lack = find_metric_lack(row.metric, root)
-    if lack is not None:
+    if lack := find_metric_lack(row.metric, root):
         needs.lacks.append(lack)
 
 
@@ -249,12 +238,6 @@ def find_metric_lack(metric: str, root: Path) -> Lack | None:
 def list_metric_weights(metric: str) -> list[Weights]:
     """Return the entries of the list of weights that a metric needs."""
     return [entry for need in find_metric(metric).needs for entry in read_list() if entry.serves(need)]
-
-
-def is_there(entry: Weights, root: Path) -> bool:
-    """Return whether the file of an entry is at its place; its content is not read."""
-    path = place(entry, root)
-    return path is not None and path.is_file()
 
 
 def _shorten_path(path: Path, root: Path) -> str:

@@ -4,8 +4,9 @@ Planes of perception and distortion (the subject of SFD's figure 1 and LGCAA's f
 are from the papers' tables; data sets, axes and forms of the pictures are ours.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +30,9 @@ _ARROW = {"arrowstyle": "-", "color": "#bbbbbb", "linewidth": 0.6, "shrinkA": 0,
 
 @dataclass(frozen=True)
 class Plane:
-    """A picture with one panel per perceptual metric.
+    """A picture of one data set of a table: distortion on the x axis, a panel for each perceptual metric.
 
-    Attributes:
-        table, dataset: where the figures are.
-        distortion: metric of the x axis.
-        perception: metrics of the y axes.
-        joined: suffix of methods that are joined to those without it by an arrow.
+    Methods with the suffix `joined` are joined to those without it by an arrow.
     """
 
     table: str
@@ -66,25 +63,22 @@ RADARS = (
 def draw_plots(cells: Mapping[str, Sequence[Cell]], folder: Path) -> list[Path]:
     """Draw the pictures of the tables that are there, as PNG in a folder; return the files. `cells` are by table."""
     drawn = []
+
+    def draw(name: str, dataset: str, draw_cells: Callable[[list[Cell]], Figure], **chosen: Sequence[str]) -> None:
+        own = [cell for cell in cells.get(name.partition("_")[0], ()) if cell.dataset == dataset]
+        own = [cell for cell in own if all(getattr(cell, key) in values for key, values in chosen.items())]
+        if own:
+            drawn.append(folder / f"{name}.png")
+            write_figure(drawn[-1], draw_cells(own), 120)
+
     for plane in PLANES:
-        own = [cell for cell in cells.get(plane.table, ()) if cell.dataset == plane.dataset]
-        if own:
-            drawn.append(_save(_draw_plane(plane, own), folder / f"{plane.table}_plane.png"))
+        draw(f"{plane.table}_plane", plane.dataset, partial(_draw_plane, plane))
     for table, dataset, metric in BARS:
-        own = [cell for cell in cells.get(table, ()) if (cell.dataset, cell.metric) == (dataset, metric)]
-        if own:
-            drawn.append(_save(_draw_bars(f"{table}: {metric}, {dataset}", own), folder / f"{table}_bars.png"))
+        draw(f"{table}_bars", dataset, partial(_draw_bars, f"{table}: {metric}, {dataset}"), metric=(metric,))
     for name, dataset, methods in RADARS:
-        table = name.partition("_")[0]
-        own = [cell for cell in cells.get(table, ()) if cell.dataset == dataset and cell.method in methods]
-        if own:
-            drawn.append(_save(_draw_radar(f"{table}: {dataset}", own, methods), folder / f"{name}.png"))
+        title = f"{name.partition('_')[0]}: {dataset}"
+        draw(name, dataset, partial(_draw_radar, title, methods=methods), method=methods)
     return drawn
-
-
-def _save(figure: Figure, path: Path) -> Path:
-    write_figure(path, figure, 120)
-    return path
 
 
 def _find_values(cells: Sequence[Cell], metric: str, ours: bool) -> dict[str, float]:
@@ -124,14 +118,10 @@ def _has_option_file(cells: Sequence[Cell], method: str) -> bool:
 
 
 def _draw_points(axes: Axes, points: Sequence[tuple[float, float]], own: Sequence[bool], ours: bool) -> None:
-    if ours:
-        if points:
-            axes.plot(*zip(*points, strict=True), "*", color=OURS_COLOUR, markersize=13, label="made here", zorder=4)
-        return
-    for colour, wanted, label in (
-        (PAPER_COLOUR, False, "paper, other methods"),
-        (TARGET_COLOUR, True, "paper, with an option file"),
-    ):
+    if ours and points:
+        axes.plot(*zip(*points, strict=True), "*", color=OURS_COLOUR, markersize=13, label="made here", zorder=4)
+    kinds = ((PAPER_COLOUR, False, "paper, other methods"), (TARGET_COLOUR, True, "paper, with an option file"))
+    for colour, wanted, label in () if ours else kinds:
         chosen = [point for point, is_own in zip(points, own, strict=True) if is_own == wanted]
         if chosen:
             axes.plot(*zip(*chosen, strict=True), "o", color=colour, markersize=6, label=label, zorder=3)
@@ -219,9 +209,7 @@ def _draw_bars(title: str, cells: Sequence[Cell]) -> Figure:
 
 
 def _draw_radar(title: str, cells: Sequence[Cell], methods: Sequence[str]) -> Figure:
-    """Return one spoke per metric, from the worst (centre) to the best (rim) of the drawn methods; dashed lines are
-    ours.
-    """
+    """Return a spoke per metric, from the worst (centre) to the best (rim) of the drawn methods; ours are dashed."""
     metrics = list(dict.fromkeys(cell.metric for cell in cells))
     series = {(name, ours): _list_values(cells, name, metrics, ours) for ours in (False, True) for name in methods}
     drawn = {key: line for key, line in series.items() if not np.isnan(line).any()}

@@ -19,18 +19,8 @@ from prismsr.tools.iqa.people import compare_choices
 from prismsr.tools.iqa.people_report import report_pairs
 from prismsr.tools.iqa.preference_pairs import read_pairs
 from prismsr.tools.iqa.sets import load_iqa_set
-from prismsr.tools.reproduction.kept_results import (
-    IMAGES,
-    How,
-    Result,
-    find_result_folder,
-    has_older_results,
-    hash_column,
-    list_image_settings,
-    list_quality_settings,
-    read_record,
-    write_record,
-)
+from prismsr.tools.reproduction import kept_results
+from prismsr.tools.reproduction.kept_results import How, Result, read_record
 from prismsr.tools.reproduction.needs import Lack, Needs, find_needs
 from prismsr.tools.reproduction.tables import Job, Row, is_file
 from prismsr.utils.devices import find_device
@@ -43,6 +33,8 @@ OPINION_COLUMNS = {"PLCC": "plcc_cubic", "SRCC": "srcc", "KRCC": "krcc"}
 """Correlations of the paper's columns; the paper does not say which PLCC it prints, and prints no signs."""
 FAILURES = (UserError, OptionError, JobError, CorrelationError, OSError, RuntimeError, ValueError)
 """What ends a job and lets the others go on; RuntimeError is torch's, such as no memory."""
+Loaded = dict[tuple[Path, Path | None], Generator]
+"""The last generator, by its option file and checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +64,7 @@ class Found:
 
     Attributes:
         job, needs: the job, and what it needs.
-        folder: of its results; None where something that they depend on is missing.
+        folder: of its results, unless something that they depend on is missing.
         settings: what the folder's results are made from.
         keys: what each column would be made with today.
         kept: figures that are up to date.
@@ -82,7 +74,7 @@ class Found:
 
     job: Job
     needs: Needs
-    folder: Path | None = None
+    folder: Path = Path()
     settings: dict[str, Any] = field(default_factory=dict)
     keys: dict[str, str] = field(default_factory=dict)
     kept: dict[str, Result] = field(default_factory=dict)
@@ -110,17 +102,19 @@ def examine(job: Job, setup: Setup) -> Found:
 def _look_at_results(found: Found, setup: Setup) -> None:
     job, needs = found.job, found.needs
     if needs.protocol is not None:
-        found.settings = list_image_settings(job, needs, setup.how)
+        found.settings = kept_results.list_image_settings(job, needs, setup.how)
         specs = {spec.column: spec for spec in needs.protocol.metrics}
-        found.keys = {name: hash_column(specs[name], needs, setup.root) for name in job.columns if name in specs}
+        found.keys = {
+            name: kept_results.hash_column(specs[name], needs, setup.root) for name in job.columns if name in specs
+        }
     else:
-        found.settings = list_quality_settings(job, setup.root)
+        found.settings = kept_results.list_quality_settings(job, setup.root)
         found.keys = dict.fromkeys(job.columns, job.use.group)
-    found.folder = find_result_folder(setup.results, job, needs, found.settings)
+    found.folder = kept_results.find_result_folder(setup.results, job, needs, found.settings)
     record = read_record(found.folder)
     stored = {name: record.get(_name_column(job, name)) for name in found.keys}
     found.kept = {name: one for name, one in stored.items() if one is not None and one.key == found.keys[name]}
-    found.stale = not found.kept and (bool(record) or has_older_results(found.folder))
+    found.stale = not found.kept and (bool(record) or kept_results.has_older_results(found.folder))
 
 
 def _name_column(job: Job, column: str) -> str:
@@ -128,67 +122,57 @@ def _name_column(job: Job, column: str) -> str:
     return column if job.use.protocol is not None or job.use.group == "all" else f"{job.use.group}: {column}"
 
 
-class Runner:
-    """Runs jobs one by one; the generator of the last one is kept for the next."""
+def run_all(found: Sequence[Found], setup: Setup) -> None:
+    """Run all jobs one by one, those of one network after one another; its generator is kept for the next."""
+    loaded: Loaded = {}
+    for one in sorted(found, key=lambda each: str(each.needs.options)):
+        if one.todo and not one.needs.lacks:
+            _run(one, setup, loaded)
 
-    def __init__(self, setup: Setup) -> None:
-        self.setup = setup
-        self._loaded: tuple[tuple[Path | None, ...], Generator] | None = None
 
-    def run(self, found: Found) -> None:
-        """Make the columns that can be made, keep them, and note what went wrong."""
-        if found.needs.lacks or not found.todo or found.folder is None:
-            return
-        job = found.job
-        print(f"{job.table}: {job.method} on {job.dataset}", file=sys.stderr)
-        try:
-            with folder_lock(found.folder):
-                columns = self._make_columns(found)
-                kept = {**read_record(found.folder), **{_name_column(job, name): one for name, one in columns.items()}}
-                write_record(found.folder, found.settings, kept)
-            found.kept |= columns
-            found.stale = False
-        except FAILURES as error:
-            found.errors[""] = str(error) or type(error).__name__
+def _run(found: Found, setup: Setup, loaded: Loaded) -> None:
+    """Make the columns that can be made, keep them, and note what went wrong."""
+    job = found.job
+    print(f"{job.table}: {job.method} on {job.dataset}", file=sys.stderr)
+    try:
+        with folder_lock(found.folder):
+            columns = _make_columns(found, setup, loaded)
+            kept = {**read_record(found.folder), **{_name_column(job, name): one for name, one in columns.items()}}
+            kept_results.write_record(found.folder, found.settings, kept)
+        found.kept |= columns
+        found.stale = False
+    except FAILURES as error:
+        found.errors[""] = str(error) or type(error).__name__
 
-    def _make_columns(self, found: Found) -> dict[str, Result]:
-        if found.needs.protocol is None:
-            return (_compare_with_people if found.job.use.pairs else _correlate_with_opinions)(found, self.setup)
-        if found.job.row.ground_truths:
-            return _score_ground_truths(found, self.setup)
-        self._make_images(found)
-        assert found.folder is not None
-        return _complete(found, _evaluate(found, self.setup, found.folder / IMAGES, found.needs.gt))
 
-    def _make_images(self, found: Found) -> None:
-        assert found.folder is not None
-        assert found.needs.lq is not None
-        folder = found.folder / IMAGES
-        if read_record(found.folder) and count_images(folder) == count_images(found.needs.lq):
-            return  # only written when the images are complete, and nothing that they depend on has changed
-        generator = self._load_generator(found.needs)
-        report = infer_folder(generator, [found.needs.lq], folder, tile=self.setup.how.tile, ext="png")
-        if report.failed:
-            raise JobError(f"{len(report.failed)} images have no result, first: {report.failed[0]}")
+def _make_columns(found: Found, setup: Setup, loaded: Loaded) -> dict[str, Result]:
+    if found.needs.protocol is None:
+        return (_compare_with_people if found.job.use.pairs else _correlate_with_opinions)(found, setup)
+    if found.job.row.ground_truths:
+        return _score_ground_truths(found, setup)
+    images = found.folder / kept_results.IMAGES
+    _make_images(found, setup, loaded, images)
+    return _complete(found, _evaluate(found, setup, images, found.needs.gt))
 
-    def _load_generator(self, needs: Needs) -> Generator:
-        key = (needs.options, needs.checkpoint)
-        assert needs.options is not None
-        if self._loaded is None or self._loaded[0] != key:
-            self._loaded = None  # frees the last one first
-            setup, how = self.setup, self.setup.how
-            made = load_generator(
-                needs.options, needs.checkpoint, device=setup.device, precision=how.precision, root=setup.root
-            )
-            self._loaded = (key, made)
-        return self._loaded[1]
+
+def _make_images(found: Found, setup: Setup, loaded: Loaded, folder: Path) -> None:
+    needs, how = found.needs, setup.how
+    assert needs.lq and needs.options
+    if read_record(found.folder) and count_images(folder) == count_images(needs.lq):
+        return  # only written when the images are complete, and nothing that they depend on has changed
+    key = (needs.options, needs.checkpoint)
+    if key not in loaded:
+        loaded.clear()  # frees the last one first
+        loaded[key] = load_generator(*key, device=setup.device, precision=how.precision, root=setup.root)
+    report = infer_folder(loaded[key], [needs.lq], folder, tile=how.tile, ext="png")
+    if report.failed:
+        raise JobError(f"{len(report.failed)} images have no result, first: {report.failed[0]}")
 
 
 def _evaluate(found: Found, setup: Setup, images: Path, gt: Path | None, **changes: Any) -> Summary:
     """Evaluate images by the table's protocol with these changes, without the columns that lack something."""
     plan = found.needs.protocol
     assert plan is not None
-    assert found.folder is not None
     able = tuple(spec for spec in plan.metrics if spec.column not in found.needs.metrics)
     device = None if setup.device == "auto" else setup.device
     summary = evaluate_folder(
@@ -231,7 +215,6 @@ def _complete(found: Found, summary: Summary) -> dict[str, Result]:
 def _correlate_with_opinions(found: Found, setup: Setup) -> dict[str, Result]:
     """Return the correlations of a quality metric with opinion scores; the reports stay in the folder."""
     job, use, row = found.job, found.job.use, found.job.row
-    assert found.folder is not None
     scorer = _make_scorer(row, setup.root)
     iqa_set = load_iqa_set(str(use.reader), setup.root / str(use.root), setup.root / use.labels if use.labels else None)
     workers, device = setup.workers or count_cores(), str(find_device(setup.device))
@@ -252,7 +235,6 @@ def _correlate_with_opinions(found: Found, setup: Setup) -> dict[str, Result]:
 def _compare_with_people(found: Found, setup: Setup) -> dict[str, Result]:
     """Return the agreement of a quality metric with people's choices in percent; the reports stay in the folder."""
     use, row = found.job.use, found.job.row
-    assert found.folder is not None
     root, folder, device = setup.root / str(use.root), found.folder / "pairs", str(find_device(setup.device))
     pairs = read_pairs(setup.root / str(use.pairs), root)
     scorer = _make_scorer(row, setup.root)
@@ -268,20 +250,13 @@ def _make_scorer(row: Row, root: Path) -> Scorer:
     return make_scorer(MetricSpec(str(row.metric), {**row.metric_options, **files}), "none")
 
 
-def run_all(found: Sequence[Found], setup: Setup) -> None:
-    """Run all jobs, those of one network after one another."""
-    runner = Runner(setup)
-    for one in sorted(found, key=lambda each: str(each.needs.options)):
-        runner.run(one)
-
-
 def describe_origin(found: Found) -> dict[str, Any]:
     """Return what the figures of a job are made from, for the JSON report."""
     return {
         "table": found.job.table,
         "method": found.job.method,
         "dataset": found.job.dataset,
-        "folder": None if found.folder is None else str(found.folder),
+        "folder": str(found.folder),
         "made_from": found.settings,
         "columns": {name: asdict(one) for name, one in found.kept.items()},
     }

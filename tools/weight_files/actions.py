@@ -1,13 +1,13 @@
 """What tools/weights.py does with the weights that are wanted: show, check or fetch them."""
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from prismsr.tools.weight_files.wanted import Wanted
 from prismsr.utils.errors import UserError
+from prismsr.utils.names import list_first
 from prismsr.utils.weights.downloads import DownloadError, download
-from prismsr.utils.weights.published import FULL, Weights, examine, place, shown_place
+from prismsr.utils.weights.published import FULL, Weights, examine, is_there, place, shown_place
 
 SHOWN = 3
 
@@ -15,16 +15,15 @@ SHOWN = 3
 def show(want: Wanted, root: Path) -> int:
     """Print what is wanted, where it belongs and where it comes from; files are not read."""
     for weights, users in want.entries.items():
-        path = place(weights, root)
-        print(f"{weights.name}: {'there' if path is not None and path.is_file() else 'not there'}")
+        print(f"{weights.name}: {'there' if is_there(weights, root) else 'not there'}")
         size = f"{weights.size:,} bytes" if weights.size else ""
         facts = ", ".join(part for part in (size, _find_published(weights)) if part)
         rows = {"to": shown_place(weights, root), "from": weights.source, "is": facts, "terms": weights.licence}
-        rows["for"] = _find_users(users) or ", ".join(weights.needed_by).replace("metric:", "the metric ")
+        rows["for"] = list_first(users, SHOWN) or ", ".join(weights.needed_by).replace("metric:", "the metric ")
         print("\n".join(f"  {name:6}{value}" for name, value in rows.items() if value))
     for file, (maker, users) in want.made.items():
         state = "there" if (root / file).is_file() else "not there"
-        print(f"{file}: {state}\n  made by {maker}\n  for   {_find_users(users)}")
+        print(f"{file}: {state}\n  made by {maker}\n  for   {list_first(users, SHOWN)}")
     _tell_unknown(want)
     return 0
 
@@ -110,9 +109,4 @@ def _fetch_from_hub(weights: Weights) -> None:
 
 def _tell_unknown(want: Wanted) -> None:
     for what, users in want.unknown.items():
-        print(f"{what}: nothing is known of it; for {_find_users(users)}")
-
-
-def _find_users(users: Sequence[str]) -> str:
-    more = f" and {len(users) - SHOWN} more" if len(users) > SHOWN else ""
-    return ", ".join(users[:SHOWN]) + more
+        print(f"{what}: nothing is known of it; for {list_first(users, SHOWN)}")

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.error import URLError
 
 from prismsr.utils.errors import UserError
+from prismsr.utils.names import list_first
 from prismsr.utils.weights.renamings import rename_to_fit
 
 import torch
@@ -137,22 +138,17 @@ def require_fit(net: nn.Module, state: Mapping[str, Tensor], path: str | os.Path
     own = {name: tuple(value.shape) for name, value in net.state_dict().items()}
     given = {name: tuple(value.shape) for name, value in state.items()}
     sizes = [f"{name} {given[name]} instead of {own[name]}" for name in own if given.get(name, own[name]) != own[name]]
-    parts = [
-        _listed("missing", sorted(own.keys() - given.keys())),
-        _listed("unknown", sorted(given.keys() - own.keys())),
-        _listed("of another size", sizes),
-    ]
-    if any(parts):
-        differences = "; ".join(part for part in parts if part)
+    found = {
+        "missing": sorted(own.keys() - given.keys()),
+        "unknown": sorted(given.keys() - own.keys()),
+        "of another size": sizes,
+    }
+    if any(found.values()):
+        differences = "; ".join(f"{what}: {list_first(items, _SHOWN)}" for what, items in found.items() if items)
         raise WeightsError(
             f"{path} does not fit {type(net).__name__}: {differences}. Compare the network's options with those it was "
             "trained with, or set strict_load_... to false."
         )
-
-
-def _listed(what: str, items: list[str]) -> str:
-    more = f" and {len(items) - _SHOWN} more" if len(items) > _SHOWN else ""
-    return f"{what}: {', '.join(items[:_SHOWN])}{more}" if items else ""
 
 
 def load_state_dict(path: str | os.PathLike[str]) -> dict[str, Tensor]:

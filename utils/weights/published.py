@@ -96,6 +96,12 @@ def place(weights: Weights, root: Path) -> Path | None:
     return root / weights.path
 
 
+def is_there(weights: Weights, root: Path) -> bool:
+    """Return whether the file of an entry is at its place; its content is not read."""
+    path = place(weights, root)
+    return path is not None and path.is_file()
+
+
 def shown_place(weights: Weights, root: Path) -> str:
     """Return where the file belongs, for people."""
     path = place(weights, root)
