@@ -1,30 +1,43 @@
 """The columns of a table: a metric with its settings, and what is ready to compute it."""
 
 import importlib.util
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from prismsr.metrics.catalog import Metric, Reference, find_metric, list_metrics
-from prismsr.metrics.fid import MODES, InceptionFeatures
+from prismsr.metrics.fid import InceptionFeatures, Mode
 from prismsr.metrics.full_reference import FRMetric, build_fr_metric, build_inception
 from prismsr.metrics.no_reference import NRMetric, build_image_function, build_nr_metric, hash_loose
 from prismsr.metrics.score_store import make_score_key
 from prismsr.utils.errors import OptionError, UserError
-from prismsr.utils.names import did_you_mean
+from prismsr.utils.options.schema import Options
+from prismsr.utils.options.validation import validate_section
 from prismsr.utils.options.yaml_loader import read_settings
 from prismsr.utils.weights.files import hash_weights
 
+from pydantic import Field
 from torch import nn
 
 Better = Literal["higher", "lower"]
-VARIANTS = ("basicsr", "pyiqa")
-"""Of psnr and ssim: pyiqa adds 1e-8 to the MSE in [0, 1], and for SSIM rounds Y and clips the structure term at 0."""
-_SETTINGS: dict[str, dict[str, Any]] = {
-    "psnr": {"y_channel": False, "crop_border": 0, "variant": "basicsr"},
-    "ssim": {"y_channel": False, "crop_border": 0, "variant": "basicsr"},
-    "fid": {"mode": "clean", "patches": None},
-}
+
+
+class _Border(Options):
+    crop_border: int = Field(default=0, ge=0)
+
+
+class _Pixels(_Border):
+    y_channel: bool = False
+    variant: Literal["basicsr", "pyiqa"] = "basicsr"
+
+
+class _Fid(Options):
+    mode: Mode = "clean"
+    patches: int | None = Field(default=None, gt=0, description="a side in pixels; null: whole images")
+
+
+_SETTINGS: dict[str, type[Options]] = {"psnr": _Pixels, "ssim": _Pixels, "fid": _Fid}
+"""Schemas of metrics that have no further settings."""
 _PYIQAS = {
     "psnr": "pyiqa's (MSE + 1e-8)",
     "ssim": "pyiqa's (rounded, structure term not below 0)",
@@ -37,8 +50,9 @@ class MetricSpec:
 
     Attributes:
         metric: name in the catalogue, in any spelling.
-        settings: crop_border (not of fid); of psnr and ssim y_channel and variant (see VARIANTS); of fid mode and
-            patches; else options of the network or function. What is not given has its default: crop_border 0, RGB,
+        settings: crop_border (not of fid); of psnr and ssim y_channel and variant (pyiqa's adds 1e-8 to the MSE in
+            [0, 1], and for SSIM rounds Y and clips the structure term at 0); of fid mode and patches; else options of
+            the network or function. What is not given has its default: crop_border 0, RGB,
             BasicSR's.
         basis: where the settings come from: the paper, its release, or our reconstruction.
     """
@@ -62,14 +76,14 @@ class MetricSpec:
         value.
         """
         known = self.known
+        schema = _SETTINGS.get(known.name, _Border)
         if known.function and known.pixels:
             settings = build_image_function(known, self.settings).options
         else:
-            defaults = _SETTINGS.get(known.name, {"crop_border": 0})
-            settings = {**defaults, **self.settings}
-            if unknown := sorted(settings.keys() - defaults.keys()) if known.name in _SETTINGS else []:
-                raise OptionError(f"{known.name} has no setting {unknown[0]!r}{did_you_mean(unknown[0], defaults)}")
-        _check_values(known.name, settings)
+            settings = {**schema().model_dump(), **self.settings}
+        checked = {key: value for key, value in settings.items() if schema is not _Border or key == "crop_border"}
+        if problems := validate_section(schema, checked, "", is_train=False):
+            raise OptionError("; ".join(f"{known.name}: {problem.key}: {problem.message}" for problem in problems))
         return settings
 
     def describe(self) -> str:
@@ -83,25 +97,6 @@ class MetricSpec:
             patches = settings.pop("patches")
             parts.append(f"patches of {patches} x {patches}" if patches else "whole images")
         return ", ".join([*parts, *(f"{key} {value}" for key, value in settings.items())])
-
-
-_ALLOWED: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    "crop_border": ("a whole number of 0 or more", lambda value: type(value) is int and value >= 0),
-    "y_channel": ("true or false", lambda value: isinstance(value, bool)),
-    "variant": (f"one of {', '.join(VARIANTS)}", lambda value: value in VARIANTS),
-    "mode": (f"one of {', '.join(MODES)}", lambda value: value in MODES),
-    "patches": (
-        "a side in pixels, or null for whole images",
-        lambda value: value is None or (type(value) is int and value >= 1),
-    ),
-}
-
-
-def _check_values(metric: str, settings: Mapping[str, Any]) -> None:
-    for key in _SETTINGS.get(metric, ("crop_border",)):
-        allowed, fits = _ALLOWED[key]
-        if not fits(settings.get(key, 0)):
-            raise OptionError(f"{metric}: {key}: must be {allowed}; got {settings[key]!r}")
 
 
 @dataclass(frozen=True)

@@ -132,15 +132,14 @@ class _Pair:
         self.planes = cache(lambda *how: [planes(image, *how) for image in (sr, gt) if image is not None])
 
     def score(self, units: Sequence[Unit]) -> list[float]:
-        return [self._score(self.specs[unit.column]) for unit in units]
-
-    def _score(self, spec: MetricSpec) -> float:
+        """Return the score of one unit."""
+        spec = self.specs[units[0].column]
         known, settings = spec.known, spec.fill_settings()
         if known.function:
-            return ImageFunction(find_registered("metric", known.function), settings).score(self.sr, self.gt)
+            return [ImageFunction(find_registered("metric", known.function), settings).score(self.sr, self.gt)]
         of_pyiqa = settings["variant"] == "pyiqa"
         sr, gt = self.planes(settings["crop_border"], settings["y_channel"], of_pyiqa and known.name == "ssim")
-        return psnr(sr, gt, offset=1e-8 * of_pyiqa) if known.name == "psnr" else ssim(sr, gt, clipped=of_pyiqa)
+        return [psnr(sr, gt, offset=1e-8 * of_pyiqa) if known.name == "psnr" else ssim(sr, gt, clipped=of_pyiqa)]
 
 
 def run_pixels(

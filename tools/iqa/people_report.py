@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from itertools import chain, product
 from pathlib import Path
 from typing import Any
 
@@ -66,15 +67,9 @@ def report_pairs(folder: Path, pairs: PreferencePairs, found: Choices) -> str:
     names = list(agreements)
     header = ["metric", "compared", "equal scores", "no score", "human ties", "accuracy %", "paper %"]
     rows = [_format_row(name, one) for name, one in agreements.items()]
-    matrix = [
-        [name, *(f"{format_percent(share)} ({count})" for share, count in zip(*line, strict=True))]
-        for name, *line in zip(names, shares, counts, strict=True)
-    ]
-    flat = [
-        [first, second, format_percent(shares[i, j]), str(counts[i, j])]
-        for i, first in enumerate(names)
-        for j, second in enumerate(names)
-    ]
+    cells = [[(format_percent(shares[i, j]), str(counts[i, j])) for j in range(len(names))] for i in range(len(names))]
+    matrix = [[name, *(f"{share} ({count})" for share, count in row)] for name, row in zip(names, cells, strict=True)]
+    flat = [[*pair, *cell] for pair, cell in zip(product(names, repeat=2), chain(*cells), strict=True)]
     write_table(folder / "accuracy.csv", header, rows)
     write_table(folder / "complementarity.csv", ["wrong", "metric", "accuracy", "pairs"], flat)
     draw_complementarity(folder / "complementarity.png", names, shares)
@@ -113,10 +108,8 @@ def report_hggt(folder: Path, title: str, found: Mapping[str, Misalignment], not
     lines += [line for note in HGGT_NOTES for line in (note, "")]
     write_table(folder / "misalignment.csv", header, rows)
     content = {name: _simplify(one) for name, one in found.items()}
-    write_json(
-        folder / "report.json",
-        {"title": title, "metrics": content, "paper_percent": PAPER_SHARES, "notes": list(notes)},
-    )
+    report = {"title": title, "metrics": content, "paper_percent": PAPER_SHARES, "notes": list(notes)}
+    write_json(folder / "report.json", report)
     return _finish(folder, lines, notes)
 
 
@@ -125,14 +118,12 @@ def draw_complementarity(path: Path, names: Sequence[str], shares: NDArray[np.fl
     side = 2.2 + 0.55 * len(names)
     figure = Figure(figsize=(side + 1, side), layout="constrained")
     axes = figure.subplots()
-    picture = axes.imshow(
-        100 * np.where(np.eye(len(names), dtype=bool), np.nan, shares), cmap="viridis", vmin=0, vmax=100
-    )
-    for row, column in np.argwhere(~np.isnan(shares)):
-        if row != column:
-            colour = "white" if shares[row, column] < 0.6 else "black"
-            text = f"{100 * shares[row, column]:.0f}"
-            axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=8)
+    percent = 100 * np.where(np.eye(len(names), dtype=bool), np.nan, shares)
+    picture = axes.imshow(percent, cmap="viridis", vmin=0, vmax=100)
+    for row, column in np.argwhere(~np.isnan(percent)):
+        value = percent[row, column]
+        colour = "white" if value < 60 else "black"
+        axes.text(column, row, f"{value:.0f}", ha="center", va="center", color=colour, fontsize=8)
     axes.set_xticks(range(len(names)), names, rotation=60, ha="right", fontsize=8)
     axes.set_yticks(range(len(names)), names, fontsize=8)
     axes.set(xlabel="accuracy of", ylabel="where wrong:")

@@ -3,12 +3,12 @@
 Paper: AMO, table 6.
 """
 
-import csv
 import math
 from dataclasses import dataclass
 from pathlib import Path
 
 from prismsr.metrics.preference import LEFT, RIGHT, TIE
+from prismsr.tools.iqa.sets import read_cells
 from prismsr.utils.errors import UserError
 
 import numpy as np
@@ -24,12 +24,9 @@ class PairsError(UserError, ValueError):
 
 @dataclass(frozen=True)
 class PreferencePairs:
-    """Pairs of images.
+    """Pairs of images: paths of the left and the right ones below the set's folder, with slashes.
 
-    Attributes:
-        left: paths of the left images below the set's folder, with slashes.
-        right: paths of the right images.
-        choices: (N,) LEFT, TIE or RIGHT of `prismsr.metrics.preference`.
+    `choices` are (N,) LEFT, TIE or RIGHT of `prismsr.metrics.preference`.
     """
 
     left: list[str]
@@ -49,18 +46,19 @@ def read_pairs(path: Path, root: Path) -> PreferencePairs:
     Raises:
         PairsError: no such file, columns or values, an image that is not there, no pair at all, or ties alone.
     """
-    lines = _read_rows(path)
-    has_votes = "choice" not in lines[0]
+    first, *rows = read_cells(path, PairsError)
+    header = [cell.lower() for cell in first]
+    has_votes = "choice" not in header
     columns = VOTE_COLUMNS if has_votes else CHOICE_COLUMNS
-    missing = [column for column in columns if column not in lines[0]]
+    missing = [column for column in columns if column not in header]
     if missing:
         raise PairsError(
-            f"{path}: no column {' or '.join(missing)} among {', '.join(lines[0]) or 'none'}; needed are "
+            f"{path}: no column {' or '.join(missing)} among {', '.join(header) or 'none'}; needed are "
             f"{', '.join(CHOICE_COLUMNS)}, or {', '.join(VOTE_COLUMNS)}"
         )
-    places = [lines[0].index(column) for column in columns]
+    places = [header.index(column) for column in columns]
     left, right, choices = [], [], []
-    for number, row in enumerate(lines[1:], start=2):
+    for number, row in enumerate(rows, start=2):
         where = f"{path}, row {number}"
         if len(row) <= max(places):
             raise PairsError(f"{where}: {len(row)} cells; {', '.join(columns)} are needed")
@@ -73,19 +71,6 @@ def read_pairs(path: Path, root: Path) -> PreferencePairs:
     if not any(choice != TIE for choice in choices):
         raise PairsError(f"{path}: all {len(choices)} pairs are ties; there is nothing to agree with")
     return PreferencePairs(left, right, np.array(choices))
-
-
-def _read_rows(path: Path) -> list[list[str]]:
-    """Return cells of all rows that are not blank, the header in lower case."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = [[cell.strip() for cell in row] for row in csv.reader(file)]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise PairsError(f"{path}: cannot be read ({error})") from error
-    rows = [row for row in rows if any(row)]
-    if not rows:
-        raise PairsError(f"{path}: is empty")
-    return [[cell.lower() for cell in rows[0]], *rows[1:]]
 
 
 def _check_image(text: str, root: Path, where: str) -> str:

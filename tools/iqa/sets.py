@@ -141,11 +141,8 @@ def _read_koniq(root: Path, labels: Path | None, mos_column: str | None) -> IqaS
 
 def _read_livec(root: Path, labels: Path | None, mos_column: str | None) -> IqaSet:
     data = labels.parent if labels else root / "Data"
-    names = [
-        str(cell.item())
-        for cell in _read_variable(data / "AllImages_release.mat", "AllImages_release", "livec").ravel()
-    ]
-    scores = _read_variable(data / "AllMOS_release.mat", "AllMOS_release", "livec").ravel()
+    names = [str(cell.item()) for cell in _read_variable(data, "AllImages_release", "livec")]
+    scores = _read_variable(data, "AllMOS_release", "livec")
     if len(names) != len(scores):
         raise IqaSetError(f"{data}: {len(names)} names of images, but {len(scores)} scores")
     records = []
@@ -222,45 +219,37 @@ def _read_ma_mat(file: Path) -> list[tuple[str, float, str]]:
     return [(str(cell.item()), _parse_number(mos, str(cell)), "") for cell, mos in zip(*pairs[0], strict=True)]
 
 
-def _read_variable(file: Path, variable: str, name: str) -> Any:
+def _read_variable(folder: Path, variable: str, name: str) -> Any:
     from scipy.io import loadmat
 
+    file = folder / f"{variable}.mat"
     if not file.is_file():
         raise IqaSetError(f"{file}: no such file; {name} is to be had from {SOURCES[name]}")
     try:
-        return loadmat(file, variable_names=[variable])[variable]
+        return loadmat(file, variable_names=[variable])[variable].ravel()
     except Exception as error:  # KeyError, and the many kinds that scipy and zlib raise for a damaged file
         raise IqaSetError(f"{file}: the variable {variable} cannot be read ({error})") from error
 
 
 def _find_file(name: str, root: Path, labels: Path | None, *places: str) -> Path:
     candidates = [labels] if labels else [root / place for place in places]
-    found = next((path for path in candidates if path.is_file()), None)
-    if found is None:
-        looked = str(candidates[0]) if candidates else f"{root}/*.csv, *.txt or *.mat"
-        raise IqaSetError(f"{looked}: no such file with the scores; {name} is to be had from {SOURCES[name]}")
-    return found
+    for path in candidates:
+        if path.is_file():
+            return path
+    looked = candidates[0] if candidates else f"{root}/*.csv, *.txt or *.mat"
+    raise IqaSetError(f"{looked}: no such file with the scores; {name} is to be had from {SOURCES[name]}")
 
 
 def _find_folder(name: str, root: Path, *places: str) -> Path:
-    found = next((root / place for place in places if (root / place).is_dir()), None)
-    if found is None:
-        raise IqaSetError(f"{root / places[0]}: no such folder; {name} is to be had from {SOURCES[name]}")
-    return found
+    for place in places:
+        if (root / place).is_dir():
+            return root / place
+    raise IqaSetError(f"{root / places[0]}: no such folder; {name} is to be had from {SOURCES[name]}")
 
 
 def _read_table(file: Path, mos_column: str | None) -> list[tuple[str, float, str]]:
-    """Return (file, MOS, kind) of each row of a text table, with a header or, where the second cell is a number,
-    without.
-    """
-    try:
-        lines = [line for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise IqaSetError(f"{file}: cannot be read ({error})") from error
-    if not lines:
-        raise IqaSetError(f"{file}: is empty")
-    delimiter = next((mark for mark in DELIMITERS if mark in lines[0].strip()), ",")
-    rows = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=delimiter)]
+    """Return (file, MOS, kind) of each row of a text table; its header may lack where the second cell is a number."""
+    rows = read_cells(file, IqaSetError, DELIMITERS)
     columns, first = _find_columns(rows[0], mos_column, file)
     found = []
     for number, row in enumerate(rows[first:], start=first + 1):
@@ -274,21 +263,34 @@ def _read_table(file: Path, mos_column: str | None) -> list[tuple[str, float, st
     return found
 
 
+def read_cells(file: Path, failure: type[UserError], delimiters: Iterable[str] = ",") -> list[list[str]]:
+    """Return the stripped cells of all rows of a text table that are not blank.
+
+    The delimiter is the first one that the first line has. What cannot be read, or is empty, is a `failure`.
+    """
+    try:
+        lines = [line for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+        delimiter = next((mark for mark in delimiters if lines and mark in lines[0].strip()), ",")
+        rows = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=delimiter)]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise failure(f"{file}: cannot be read ({error})") from error
+    if not rows:
+        raise failure(f"{file}: is empty")
+    return rows
+
+
 def _find_columns(header: list[str], mos_column: str | None, file: Path) -> tuple[tuple[int, int, int | None], int]:
     """Return indices of the columns file, MOS and kind, and the index of the first row of data."""
     with suppress(ValueError, IndexError):
         float(header[1])
         return (0, 1, 2 if len(header) > 2 else None), 0
     lower = [cell.strip('"').lower() for cell in header]
-
-    def find(names: Iterable[str]) -> int | None:
-        return next((lower.index(name) for name in names if name in lower), None)
-
-    columns = find(FILE_HEADERS), find((mos_column.lower(),) if mos_column else MOS_HEADERS)
-    if columns[0] is None or columns[1] is None:
-        wanted = f"{' or '.join(FILE_HEADERS)}; {mos_column or ' or '.join(MOS_HEADERS)}"
-        raise IqaSetError(f"{file}: no columns for the file and its MOS ({wanted}) among {', '.join(header)}")
-    return (columns[0], columns[1], find(KIND_HEADERS)), 1
+    wanted = (FILE_HEADERS, (mos_column.lower(),) if mos_column else MOS_HEADERS, KIND_HEADERS)
+    name, mos, kind = (next((lower.index(word) for word in words if word in lower), None) for words in wanted)
+    if name is None or mos is None:
+        words = f"{' or '.join(FILE_HEADERS)}; {mos_column or ' or '.join(MOS_HEADERS)}"
+        raise IqaSetError(f"{file}: no columns for the file and its MOS ({words}) among {', '.join(header)}")
+    return (name, mos, kind), 1
 
 
 def _parse_number(value: Any, where: str) -> float:
