@@ -15,6 +15,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, suppress
+from functools import partial
 from typing import Any, Literal, TypeVar
 
 from prismsr.utils.errors import DataError, JobError, UserError
@@ -63,9 +64,14 @@ def run_jobs(
 
     skipped: list[str] = []
     workers = min(workers, len(jobs))
-    outcomes = _run_in_processes(work, jobs, workers) if workers > 1 else _run_here(work, jobs)
+    here = ((job, partial(_try_job, work, job)) for job in jobs)
+    outcomes = _run_in_processes(work, jobs, workers) if workers > 1 else here
     with closing(outcomes), tqdm(total=len(jobs), desc=label, unit="image") as bar:
-        for outcome in outcomes:
+        for job, find_outcome in outcomes:
+            try:
+                outcome = find_outcome()
+            except Exception as error:
+                raise _describe_failure(job, error) from error
             if not isinstance(outcome, DataError):
                 consume(outcome)
             elif on_error == "stop":
@@ -84,38 +90,23 @@ def _try_job(work: Callable[..., Any], job: tuple[Any, ...]) -> Any:
         return error
 
 
-def _run_here(work: Callable[..., Any], jobs: Sequence[tuple[Any, ...]]) -> Generator[Any]:
-    for job in jobs:
-        try:
-            outcome = _try_job(work, job)
-        except Exception as error:
-            raise _describe_failure(job, error) from error
-        yield outcome
-
-
-def _run_in_processes(work: Callable[..., Any], jobs: Sequence[tuple[Any, ...]], workers: int) -> Generator[Any]:
+def _run_in_processes(
+    work: Callable[..., Any], jobs: Sequence[tuple[Any, ...]], workers: int
+) -> Generator[tuple[tuple[Any, ...], Callable[[], Any]]]:
+    """Yield the jobs in order, each with what waits for its outcome."""
     import cv2
 
     opencv_threads = cv2.getNumThreads()
     cv2.setNumThreads(1)  # ends OpenCV's threads: a forked worker would wait for threads that it does not have
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
-    waiting: deque[tuple[tuple[Any, ...], Any]] = deque()
-
-    def next_outcome() -> Any:
-        job, future = waiting.popleft()
-        try:
-            return future.result()
-        except Exception as error:
-            raise _describe_failure(job, error) from error
-
+    waiting: deque[tuple[tuple[Any, ...], Callable[[], Any]]] = deque()
     try:
         for job in jobs:
-            waiting.append((job, pool.submit(_try_job, work, job)))
+            waiting.append((job, pool.submit(_try_job, work, job).result))
             if len(waiting) >= JOBS_IN_FLIGHT * workers:
-                yield next_outcome()
-        while waiting:
-            yield next_outcome()
+                yield waiting.popleft()
+        yield from waiting
     finally:
         pool.shutdown(wait=True, cancel_futures=True)  # what has begun is finished, so nothing is left half-written
         cv2.setNumThreads(opencv_threads)

@@ -88,9 +88,8 @@ def _to_bgr(pixels: NDArray[Any]) -> NDArray[Any]:
     if pixels.ndim == 2:
         return pixels
     order = {1: [0], 2: [0, 0, 0, 1], 3: [2, 1, 0], 4: [2, 1, 0, 3]}[pixels.shape[2]]
-    return (
-        np.ascontiguousarray(pixels[..., order])[..., 0] if order == [0] else np.ascontiguousarray(pixels[..., order])
-    )
+    ordered = np.ascontiguousarray(pixels[..., order])
+    return ordered[..., 0] if order == [0] else ordered
 
 
 def _divide_by_alpha(pixels: NDArray[Any]) -> NDArray[Any]:

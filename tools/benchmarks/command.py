@@ -28,20 +28,17 @@ def describe() -> str:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments; the one without help is for the measuring processes."""
-    parser.add_argument("name", nargs="?", choices=BENCHMARKS, help="what to measure")
-    parser.add_argument("--size", type=int, default=128, help="side of the images in pixels (default: %(default)s)")
-    parser.add_argument("--batch", type=int, default=4, help="images in a batch (default: %(default)s)")
-    parser.add_argument(
-        "--repeat", type=int, default=5, help="runs of which the best counts, or of `loader` the median (default: 5)"
-    )
-    parser.add_argument("--parts", nargs="+", choices=CUDA_PARTS, help="of cuda: which of its tables (default: all)")
-    parser.add_argument("--tiny", action="store_true", help="of cuda: small sizes, to try it")
-    parser.add_argument("--device", choices=["cuda", "cpu"], help="of cuda: cpu to try it (default: cuda)")
-    parser.add_argument(
-        "--minutes", type=float, default=6, help="of cuda: what is not done by then is left (default: 6)"
-    )
-    parser.add_argument("--out", default="benchmark_cuda.md", help="of cuda: file of the tables (default: %(default)s)")
-    parser.add_argument("--job", type=json.loads, help=argparse.SUPPRESS)
+    add = parser.add_argument
+    add("name", nargs="?", choices=BENCHMARKS, help="what to measure")
+    add("--size", type=int, default=128, help="side of the images in pixels (default: %(default)s)")
+    add("--batch", type=int, default=4, help="images in a batch (default: %(default)s)")
+    add("--repeat", type=int, default=5, help="runs: the best counts, or in turn the median (default: 5)")
+    add("--parts", nargs="+", choices=CUDA_PARTS, help="of cuda: which of its tables (default: all)")
+    add("--tiny", action="store_true", help="of cuda: small sizes, to try it")
+    add("--device", choices=["cuda", "cpu"], help="of cuda: cpu to try it (default: cuda)")
+    add("--minutes", type=float, default=6, help="of cuda: what is not done by then is left (default: 6)")
+    add("--out", default="benchmark_cuda.md", help="of cuda: file of the tables (default: %(default)s)")
+    add("--job", type=json.loads, help=argparse.SUPPRESS)
 
 
 def run(args: argparse.Namespace) -> None:

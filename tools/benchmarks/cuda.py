@@ -12,6 +12,7 @@ import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, NamedTuple
 
 from prismsr.tools.benchmarks.command import CUDA_PARTS
@@ -110,21 +111,19 @@ def run_job(part: str, settings: dict[str, Any], end: float) -> Iterator[list[st
         yield [title, "not run: the time is over (--minutes)"]
         return
     command = [*PROGRAM, json.dumps({"name": f"cuda-{part}", **settings})]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None and process.stderr is not None
-        told: list[str] = []
-        reader = threading.Thread(target=told.extend, args=(process.stderr,))
+    with TemporaryFile("w+") as told, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=told) as process:
+        assert process.stdout is not None
         timer = threading.Timer(left, process.kill)
-        reader.start()
         timer.start()
         for line in process.stdout:
-            if line.startswith("["):
+            if line.startswith(b"["):
                 yield json.loads(line)
         code = process.wait()
         timer.cancel()
-        reader.join()
+        told.seek(0)
+        last = told.read().splitlines()[-1:] or [f"exit code {code}"]
     if code:
-        reason = "the time is over (--minutes)" if time.monotonic() >= end else (told or [f"exit code {code}"])[-1]
+        reason = "the time is over (--minutes)" if time.monotonic() >= end else last[0]
         yield [title, f"ended: {reason.strip()[:160]}"]
 
 

@@ -13,16 +13,14 @@ from prismsr.utils.errors import OptionError
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("--sr", type=Path, help="folder of SR images")
-    parser.add_argument("--gt", type=Path, help="folder of ground truths")
-    parser.add_argument("--protocol", help="a paper's, such as ssl, or a table's, such as ssl-1")
-    parser.add_argument(
-        "--metrics",
-        nargs="+",
-        help=f"{', '.join(one.name for one in TABLE)}, or another of pyiqa; with --protocol, only these of it",
-    )
-    parser.add_argument("--explain", action="store_true", help="print exactly what is done, and stop")
-    parser.add_argument("-o", "--output", type=Path, help="folder of the results (default: results/evaluation/NAME)")
+    add = parser.add_argument
+    add("--sr", type=Path, help="folder of SR images")
+    add("--gt", type=Path, help="folder of ground truths")
+    add("--protocol", help="a paper's, such as ssl, or a table's, such as ssl-1")
+    names = ", ".join(one.name for one in TABLE)
+    add("--metrics", nargs="+", help=f"{names}, or another of pyiqa; with --protocol, only these of it")
+    add("--explain", action="store_true", help="print exactly what is done, and stop")
+    add("-o", "--output", type=Path, help="folder of the results (default: results/evaluation/NAME)")
     _add_settings(parser)
     _add_matching(parser)
     parser.add_argument("--device", help="cpu, cuda (all GPUs, a process each), cuda:1 ... (default: what is there)")
@@ -46,14 +44,12 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_matching(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("which image belongs to which")
-    group.add_argument("--suffix", help="what SR names have beyond the GT's, such as _x4 (default: found by itself)")
-    group.add_argument("--references", choices=REFERENCES, help="which versions of several GTs per image count")
-    group.add_argument("--labels", type=Path, help="annotators' folder or CSV (default: labels beside the GT folder)")
-    group.add_argument(
-        "--several", action=argparse.BooleanOptionalAction, help="SR images NAME+ANYTHING belong to the GT NAME"
-    )
-    group.add_argument("--align", choices=["equal", "crop"], help="crop: a larger GT is cut to the SR image's size")
+    add = parser.add_argument_group("which image belongs to which").add_argument
+    add("--suffix", help="what SR names have beyond the GT's, such as _x4 (default: found by itself)")
+    add("--references", choices=REFERENCES, help="which versions of several GTs per image count")
+    add("--labels", type=Path, help="annotators' folder or CSV (default: labels beside the GT folder)")
+    add("--several", action=argparse.BooleanOptionalAction, help="SR images NAME+ANYTHING belong to the GT NAME")
+    add("--align", choices=["equal", "crop"], help="crop: a larger GT is cut to the SR image's size")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -33,20 +33,14 @@ TONE = 32
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("--vae", required=True, help="a folder in diffusers' layout, or a hub id")
-    parser.add_argument("-i", "--input", type=Path, required=True, help="image")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="PNG to write")
-    parser.add_argument("--tile", type=int, default=DEFAULTS.vae_tile, help="in latents (default: %(default)s)")
-    parser.add_argument(
-        "--overlap", type=int, help=f"in latents (default: {DEFAULTS.vae_overlap}, or half a small tile)"
-    )
-    parser.add_argument(
-        "--stages",
-        type=int,
-        nargs="+",
-        default=[0, DEFAULTS.vae_norm_stages],
-        help="values of vae_norm_stages (default: %(default)s)",
-    )
+    add = parser.add_argument
+    add("--vae", required=True, help="a folder in diffusers' layout, or a hub id")
+    add("-i", "--input", type=Path, required=True, help="image")
+    add("-o", "--output", type=Path, required=True, help="PNG to write")
+    add("--tile", type=int, default=DEFAULTS.vae_tile, help="in latents (default: %(default)s)")
+    add("--overlap", type=int, help=f"in latents (default: {DEFAULTS.vae_overlap}, or half a small tile)")
+    stages = [0, DEFAULTS.vae_norm_stages]
+    add("--stages", type=int, nargs="+", default=stages, help="values of vae_norm_stages (default: %(default)s)")
 
 
 def run(args: argparse.Namespace) -> None:

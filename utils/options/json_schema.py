@@ -11,14 +11,7 @@ from typing import Any
 
 from prismsr.utils.options.entries import FROM, SUPPLIED, find_registered, known_names, registered_names
 from prismsr.utils.options.named import dataset_schema, model_schema
-from prismsr.utils.options.schema import (
-    DistOptions,
-    LoggerOptions,
-    Options,
-    PathOptions,
-    TopOptions,
-    TrainOptions,
-)
+from prismsr.utils.options.schema import DistOptions, LoggerOptions, Options, PathOptions, TopOptions, TrainOptions
 from prismsr.utils.options.signatures import arguments_of
 from prismsr.utils.options.tensors import LOSS_GTS, chooses_gt
 from prismsr.utils.options.validation import JsonSchema

@@ -1,6 +1,7 @@
 """Download a file: resumed where it was cut, compared with what is published, in its place only when it is whole."""
 
 import os
+import re
 import urllib.request
 from email.message import Message
 from http.client import HTTPException
@@ -72,28 +73,21 @@ def _transfer(url: str, partial: Path, timeout: float, size: int | None) -> int 
     except HTTPError as error:
         if error.code != _RANGE_BEYOND_END or not held:
             raise
-        if _whole_size(error.headers) == held:  # all had arrived
+        if _read_range(error.headers)[1] == held:  # all had arrived
             return held
         partial.unlink()
         return _transfer(url, partial, timeout, size)
     with response:
-        first = _first_byte(response.headers)
+        first, _ = _read_range(response.headers)
         if held and first not in (None, held):  # another part than was asked for
             partial.unlink()
             return _transfer(url, partial, timeout, size)
         goes_on = held > 0 and first == held
         length = response.headers.get("Content-Length", "")
         total = int(length) + (held if goes_on else 0) if length.isdecimal() else None
-        with (
-            partial.open("ab" if goes_on else "wb") as file,
-            tqdm(
-                total=total,
-                initial=held if goes_on else 0,
-                unit="B",
-                unit_scale=True,
-                desc=partial.name[: -len(PARTIAL)],
-            ) as bar,
-        ):
+        shown: Any = {"unit": "B", "unit_scale": True, "desc": partial.name.removesuffix(PARTIAL)}
+        bar = tqdm(total=total, initial=held if goes_on else 0, **shown)
+        with partial.open("ab" if goes_on else "wb") as file, bar:
             while block := response.read(_BLOCK):
                 file.write(block)
                 bar.update(len(block))
@@ -102,16 +96,11 @@ def _transfer(url: str, partial: Path, timeout: float, size: int | None) -> int 
     return total
 
 
-def _first_byte(headers: Message) -> int | None:
-    """Return where the answer to a request for a range begins; None where the server sends the whole file."""
-    text = headers.get("Content-Range", "")
-    first = text.removeprefix("bytes ").split("-")[0]
-    return int(first) if text.startswith("bytes ") and first.isdecimal() else None
-
-
-def _whole_size(headers: Message) -> int | None:
-    total = headers.get("Content-Range", "").rpartition("/")[2]
-    return int(total) if total.isdecimal() else None
+def _read_range(headers: Message) -> tuple[int | None, int | None]:
+    """Return where the answer to a request for a range begins, and the size of the whole, as far as the server says."""
+    found = re.fullmatch(r"bytes (?:(\d+)-\d+|\*)/(?:(\d+)|\*)", headers.get("Content-Range", ""))
+    first, total = found.groups() if found else (None, None)
+    return first and int(first), total and int(total)
 
 
 def _require_published(url: str, partial: Path, size: int | None, sha256: str) -> None:
