@@ -43,9 +43,8 @@ def check_diffir(entry: Opt, key: str, opt: Opt, is_train: bool) -> Iterator[Pro
 
 def _check_teacher(own: Opt, taught: Opt, opt: Opt) -> Iterator[Problem]:
     if taught.get("type") != DiffIRS1.__name__:
-        yield Problem(
-            "network_s1", "must be a DiffIRS1: a DiffIRS2 is trained from the prior that the first stage tells"
-        )
+        text = "must be a DiffIRS1: a DiffIRS2 is trained from the prior that the first stage tells"
+        yield Problem("network_s1", text)
         return
     if not section(opt, "path").get("pretrain_network_s1"):
         yield Problem("path.pretrain_network_s1", "is required: it names the first stage's checkpoint")

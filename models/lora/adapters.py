@@ -69,7 +69,10 @@ def find_layers(net: nn.Module, targets: Sequence[str]) -> dict[str, nn.Module]:
         if others:
             raise OptionError(_say_other_kinds(target, matched, others))
         if not layers:
-            raise OptionError(_matches_nothing(net, target, [name for name in modules if adaptable(modules[name])]))
+            names = [name for name in modules if adaptable(modules[name])]
+            hint = did_you_mean(target, names) if names else "; it has none"
+            what = f"no linear layer or convolution of network_g, {type(net).__name__}"
+            raise OptionError(f"lora.targets: {target!r} matches {what}{hint}")
         chosen |= layers
     return chosen
 
@@ -91,12 +94,6 @@ def _say_other_kinds(target: str, matched: Mapping[str, nn.Module], others: Sequ
         f"lora.targets: {target!r} also matches {kinds}{more}; only nn.Linear and nn.Conv2d with groups 1 can "
         "be adapted, where no spectral norm or other parametrization makes their weight. Write a narrower pattern."
     )
-
-
-def _matches_nothing(net: nn.Module, target: str, names: list[str]) -> str:
-    hint = did_you_mean(target, names)
-    what = f"no linear layer or convolution of network_g, {type(net).__name__}"
-    return f"lora.targets: {target!r} matches {what}{hint if names else '; it has none'}"
 
 
 # ---------------------------------------------------------------------------------------------------- a network
@@ -135,11 +132,8 @@ def adapters(net: nn.Module) -> Iterator[tuple[str, nn.Module, LowRank]]:
 
 def adapter_state(net: nn.Module) -> dict[str, Tensor]:
     """Return the adapters' tensors, `<layer>.lora_A` and `<layer>.lora_B`."""
-    return {
-        f"{name}.{key}": tensor.detach()
-        for name, _, adapter in adapters(net)
-        for key, tensor in adapter.named_parameters()
-    }
+    found = ((name, *named) for name, _, adapter in adapters(net) for named in adapter.named_parameters())
+    return {f"{name}.{key}": tensor.detach() for name, key, tensor in found}
 
 
 @torch.no_grad()
@@ -181,8 +175,7 @@ def merge(base: Mapping[str, Tensor], adapter: Mapping[str, Tensor], scale: floa
         WeightsError: the adapter is for layers that the base does not have, or of other sizes.
     """
     merged = dict(base)
-    names = dict.fromkeys(key.rpartition(".")[0] for key in adapter)
-    for name in names:
+    for name in dict.fromkeys(key.rpartition(".")[0] for key in adapter):
         key = f"{name}.weight"
         weight, a, b = base.get(key), adapter.get(f"{name}.{A}"), adapter.get(f"{name}.{B}")
         if weight is None or a is None or b is None or (len(b), a.shape[1]) != (len(weight), weight[0].numel()):

@@ -9,7 +9,6 @@ from typing import Any
 from prismsr.archs.clip.clip_arch import Clip
 from prismsr.archs.clip.features import ClipFeatures
 from prismsr.losses.adversarial_loss import AdversarialLoss
-from prismsr.models.step.loss_terms import StepInputs
 from prismsr.utils.options.named import complete_arguments
 from prismsr.utils.weights.needs import Need
 
@@ -48,14 +47,11 @@ class ClipInputs:
 
     def entries(self) -> dict[str, Any]:
         """Return the inputs, each computed when a term asks for it first."""
-        return {"sr_clip": self._encode_sr, "gt_clip": self._encode_gt}
-
-    def _encode_sr(self, inputs: StepInputs) -> ClipFeatures:
-        return self._encode(inputs["sr"])
-
-    @torch.no_grad()
-    def _encode_gt(self, inputs: StepInputs) -> ClipFeatures:
-        return self._encode(inputs["gt"])
+        encode_gt = torch.no_grad()(self._encode)
+        return {
+            "sr_clip": lambda inputs: self._encode(inputs["sr"]),
+            "gt_clip": lambda inputs: encode_gt(inputs["gt"]),
+        }
 
     def _encode(self, images: Tensor) -> ClipFeatures:
         return self.clip.image(images, **self.wanted)

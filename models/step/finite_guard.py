@@ -43,10 +43,7 @@ class FiniteGuard:
     def __init__(
         self, networks: Mapping[str, nn.Module], limit: int, precision: Precision, batch: Callable[[], Batch]
     ) -> None:
-        self.networks = networks
-        self.limit = limit
-        self.precision = precision
-        self.batch = batch
+        self.networks, self.limit, self.precision, self.batch = networks, limit, precision, batch
         self.deferred = False
         self._present: Verdicts | None = None
         self._last: Verdicts | None = None
@@ -127,7 +124,9 @@ class FiniteGuard:
         if not self.counted and not (self.losses_finite and self.precision.searching):
             self.counted = True
             self.skipped_in_row += 1
-        self.message = _describe(name, cause)
+        gradient = f"All losses are finite, the gradient of net_{name} is not."
+        what = f"Not finite: {', '.join(cause.losses)}." if cause.losses else gradient
+        self.message = f"{what} Samples: {', '.join(cause.samples)}."
         whole = "the update" if name == GENERATOR else f"the update of net_{name}"
         number = f"{self.skipped_in_row} in a row" if self.counted else "the fp16 loss scale is lowered"
         get_root_logger().warning(f"Iteration {self.iteration}: {whole} is skipped ({number}). {self.message}")
@@ -156,14 +155,6 @@ def _is_finite(batch: Batch) -> bool:
 def _copy(to: list[Tensor], values: list[Tensor]) -> None:
     if to:
         torch._foreach_copy_(to, values)
-
-
-def _describe(name: str, cause: Cause) -> str:
-    if cause.losses:
-        what = f"Not finite: {', '.join(cause.losses)}."
-    else:
-        what = f"All losses are finite, the gradient of net_{name} is not."
-    return f"{what} Samples: {', '.join(cause.samples)}."
 
 
 def _gather_causes(cause: Cause) -> Cause:

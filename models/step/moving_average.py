@@ -38,18 +38,16 @@ def update_average(average: nn.Module, net: nn.Module, decay: float, refused: Te
     scalar on the device, 1 where net was not updated and the average shall stay as it is.
     """
     trained = {name: value for name, value in net.named_parameters() if value.requires_grad or decay == 0}
-    kept = dict(average.named_parameters())
-    if trained and refused is None:
-        torch._foreach_mul_([kept[name] for name in trained], decay)
-        torch._foreach_add_([kept[name] for name in trained], list(trained.values()), alpha=1 - decay)
-    elif trained and refused is not None:
+    own, kept = list(trained.values()), dict(average.named_parameters())
+    averages = [kept[name] for name in trained]
+    if own and refused is None:
+        torch._foreach_mul_(averages, decay)
+        torch._foreach_add_(averages, own, alpha=1 - decay)
+    elif refused is not None:
         weight = (1 - decay) * (1 - refused)
-        names = list(trained)
-        for some in (names[at : at + 64] for at in range(0, len(names), 64)):  # not a copy of all at once
-            torch._foreach_mul_([kept[name] for name in some], 1 - weight)
-            torch._foreach_add_(
-                [kept[name] for name in some], torch._foreach_mul([trained[name] for name in some], weight)
-            )
+        for some in (slice(at, at + 64) for at in range(0, len(own), 64)):  # not a copy of all at once
+            torch._foreach_mul_(averages[some], 1 - weight)
+            torch._foreach_add_(averages[some], torch._foreach_mul(own[some], weight))
     current = dict(net.named_buffers())
     for name, buffer in average.named_buffers():
         buffer.copy_(current[name])

@@ -52,11 +52,7 @@ def patch_basicsr() -> None:
         setattr(BaseModel, name, getattr(model_files, name))
     # Rank 0 validates alone; see prismsr.models.training.validation. A subclass's own nondist_validation still applies.
     SRModel.nondist_validation = validate
-    SRModel.dist_validation = _dist_validation
-
-
-def _dist_validation(self: Any, dataloader: Any, current_iter: Any, tb_logger: Any, save_img: bool) -> None:
-    self.nondist_validation(dataloader, current_iter, tb_logger, save_img)
+    SRModel.dist_validation = lambda self, *arguments: self.nondist_validation(*arguments)
 
 
 def mkdir_and_rename(path: str) -> None:

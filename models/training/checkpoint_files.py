@@ -3,7 +3,7 @@
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -127,11 +127,6 @@ def states(folder: Path) -> list[Path]:
     return sorted(found, key=lambda path: int(path.stem), reverse=True)
 
 
-def strangers(folder: Path) -> list[Path]:
-    """Return files of a folder that are called *.state but not after an iteration."""
-    return sorted(path for path in folder.glob("*.state") if not path.stem.isdigit())
-
-
 def rank_file(state: Path, rank: int) -> Path:
     """Return where the process `rank` of several keeps its own part of a training state."""
     return state.with_suffix(f".rank{rank}")
@@ -198,7 +193,7 @@ def newest_valid(folder: Path, models: Path, tell: Callable[[str], object]) -> t
     Raises:
         WeightsError: there are states, and none of them is whole.
     """
-    for path in strangers(folder):
+    for path in sorted(path for path in folder.glob("*.state") if not path.stem.isdigit()):
         tell(f"Passing over {path}: a training state is called by its iteration.")
     reasons = []
     for path in states(folder):
@@ -222,11 +217,7 @@ def prune(folder: Path, models: Path, keep: int) -> None:
     """Remove all but the newest `keep` training states, and the networks saved with those removed."""
     for state in states(folder)[keep:]:
         state.unlink(missing_ok=True)  # first: a state on disk means that what belongs to it is there
-        ours = [hash_beside(state), *folder.glob(f"{state.stem}.rank*")]
-        for path in [*_list_iteration(models, state.stem), *ours]:
+        pattern = re.compile(rf"net_.+_{state.stem}\.(pth|safetensors)")
+        networks = [path for path in models.glob("net_*") if pattern.fullmatch(path.name)]
+        for path in [*networks, hash_beside(state), *folder.glob(f"{state.stem}.rank*")]:
             path.unlink(missing_ok=True)
-
-
-def _list_iteration(models: Path, iteration: str) -> Iterator[Path]:
-    pattern = re.compile(rf"net_.+_{iteration}\.(pth|safetensors)")
-    return (path for path in models.glob("net_*") if pattern.fullmatch(path.name))

@@ -107,12 +107,10 @@ def _loss_panels(rows: Sequence[Row]) -> list[Panel]:
     panels: dict[str, Panel] = {}
     names = [name for name in (rows[0] if rows else {}) if name not in ("iter", "epoch")]
     for name in sorted(names, key=lambda name: name.startswith("lr_")):  # losses first, in the order of the log
-        title, _, part = name.rpartition("_")
+        title, _, label = name.rpartition("_")
         if name.startswith("lr_"):
-            title, label = "learning rate", f"group {part}" if "lr_1" in names else ""
-        elif part in ("real", "fake"):
-            label = part
-        else:
+            title, label = "learning rate", f"group {label}" if "lr_1" in names else ""
+        elif label not in ("real", "fake"):
             title, label = name, ""
         panel = panels.setdefault(title, Panel(title, smooth=title != "learning rate"))
         panel.curves[label] = read_curve((row["iter"], row[name]) for row in rows)
@@ -165,14 +163,8 @@ def draw_panel(axes: Axes, panel: Panel) -> None:
         if panel.better is not None and np.isfinite(curve.values).any():
             best = int(np.nanargmax(curve.values) if panel.better == "higher" else np.nanargmin(curve.values))
             style["label"] = f"{name}: best {curve.values[best]:#.4g} at {curve.iterations[best]:,.0f}"
-            star: dict[str, Any] = {
-                "marker": "*",
-                "markersize": 10,
-                "markeredgecolor": "black",
-                "markeredgewidth": 0.6,
-                "zorder": 4,
-            }
-            axes.plot(curve.iterations[best], curve.values[best], color=colour, **star)
+            star: dict[str, Any] = {"marker": "*", "markersize": 10, "markeredgecolor": "black", "markeredgewidth": 0.6}
+            axes.plot(curve.iterations[best], curve.values[best], color=colour, zorder=4, **star)
         axes.plot(curve.iterations, curve.values, **style)
     _lay_out(axes, panel)
 

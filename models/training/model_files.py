@@ -107,21 +107,14 @@ def save_training_state(self: Any, epoch: int, current_iter: int) -> None:
         saved = self.__dict__.pop("saved_files", {})
         networks = {name: known for name, known in saved.items() if name.endswith(f"_{current_iter}.pth")}
         known = {"networks": networks, "world_size": world_size, "ranks": dict(enumerate(ranks))}
-        ours = {**shared, **known, "local": local}
-        save_state(path, {**_basicsr_state(self, epoch, current_iter), OURS: ours})
+        state: dict[str, Any] = {"epoch": epoch, "iter": current_iter}
+        for name in ("optimizers", "schedulers"):
+            state[name] = [part.state_dict() for part in getattr(self, name)]
+        save_state(path, {**state, OURS: {**shared, **known, "local": local}})
         if keep := self.opt.get("logger", {}).get("keep_checkpoints"):
             prune(path.parent, Path(self.opt["path"]["models"]), keep)
     if session is not None:
         session.saved_iter = current_iter
-
-
-def _basicsr_state(model: Any, epoch: int, current_iter: int) -> dict[str, Any]:
-    return {
-        "epoch": epoch,
-        "iter": current_iter,
-        "optimizers": [optimizer.state_dict() for optimizer in model.optimizers],
-        "schedulers": [scheduler.state_dict() for scheduler in model.schedulers],
-    }
 
 
 def resume_training(self: Any, resume_state: dict[str, Any]) -> None:

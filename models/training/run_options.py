@@ -126,9 +126,8 @@ def _drop_null_sections(opt: dict[str, Any]) -> None:
     for section in (opt["datasets"], val.get("metrics") or {}, train.get("losses") or {}):
         for key in [key for key, value in section.items() if value is None]:
             del section[key]
-    for key in [key for key in opt if key == "val" or key.startswith("network_")]:
-        if opt[key] is None:
-            del opt[key]
+    for key in [key for key in opt if (key == "val" or key.startswith("network_")) and opt[key] is None]:
+        del opt[key]
 
 
 def _start_distributed(opt: dict[str, Any], launcher: str) -> None:

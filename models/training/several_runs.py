@@ -8,9 +8,8 @@ import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 from prismsr.models.training.launcher_ranks import Alone, Ranks, meet
 
@@ -19,18 +18,15 @@ PATIENCE = 25.0
 """Seconds a process is given to save and end after a signal; torchrun gives its own 30."""
 
 
-@dataclass(frozen=True)
-class Job:
-    """One option file to run."""
+class Job(NamedTuple):
+    """One option file to run, with its experiment's name."""
 
     file: str
     name: str
-    """Experiment name."""
     dist_params: dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How a job went."""
 
     job: Job

@@ -72,9 +72,3 @@ def handle_signals() -> Iterator[None]:
 def defer() -> None:
     """Only note the first signal from now on (`stop_requested`): there is something to save."""
     _WATCH.deferred = True
-
-
-def raise_if_requested() -> None:
-    """Raise `Interrupted` where a signal was noted."""
-    if _WATCH.requested is not None:
-        raise Interrupted(_WATCH.requested)

@@ -168,8 +168,7 @@ def _measure_image(model: BaseModel, batch: Any, path: Path | None) -> tuple[dic
 def _metric(data: Mapping[str, Any], references: Sequence[Any], options: Mapping[str, Any]) -> float:
     """Return a metric of one image; the mean over the ground truths where it compares and there are several."""
     if references and takes(METRIC_REGISTRY.get(options["type"]), METRIC_DATA[1]):
-        values = [float(calculate_metric({**data, "img2": image}, options)) for image in references]
-        return _mean(values)
+        return _mean([float(calculate_metric({**data, "img2": image}, options)) for image in references])
     return float(calculate_metric(data, options))
 
 
@@ -288,9 +287,7 @@ def _keep(model: BaseModel, dataset: str, current_iter: int, counts: Mapping[str
     if metrics:
         append_metrics(model.opt, dataset, current_iter, model.metric_results, counts)
     try:
-        from prismsr.models.training.curves import (
-            plot_curves,  # matplotlib takes its time, in every process that imports prismsr
-        )
+        from prismsr.models.training.curves import plot_curves  # matplotlib takes its time: not in every process
 
         better = {name: options.get("better", "higher") for name, options in metrics.items()}
         plot_curves(Path(model.opt["path"]["experiments_root"]), better)
