@@ -75,4 +75,4 @@ def _st_alexnet() -> nn.ModuleList:
     net = package.stlpips.inv_net.alexnet(variant="shift_tolerant")
     state = load_state_dict(package.weights / "alex_shift_tolerant.pth")
     net.load_state_dict({key.removeprefix("net."): value for key, value in state.items() if key.startswith("net.")})
-    return nn.ModuleList([net.slice1, net.slice2, net.slice3, net.slice4, net.slice5])
+    return nn.ModuleList(getattr(net, f"slice{number}") for number in range(1, 6))

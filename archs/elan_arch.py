@@ -70,14 +70,10 @@ class ELAN(nn.Module):
         # no part of the state dict: no release has it there
         self.register_buffer("mean", torch.tensor(list(rgb_mean)).view(1, -1, 1, 1), persistent=False)
         self.head = nn.Sequential(nn.Conv2d(colors, c_elan, 3, padding=1))
-        self.body = nn.Sequential(
-            *(
-                _ELAB(c_elan, r_expand, window_sizes, 1 + n_share, shifted=bool(number % 2), norm=norm)
-                for number in range(m_elan // (1 + n_share))
-            )
-        )
-        last = nn.Conv2d(c_elan, colors * scale**2, 3, padding=1)
-        self.tail = nn.Sequential(last, nn.PixelShuffle(scale))
+        shifts = (bool(number % 2) for number in range(m_elan // (1 + n_share)))
+        blocks = (_ELAB(c_elan, r_expand, window_sizes, 1 + n_share, shifted=shifted, norm=norm) for shifted in shifts)
+        self.body = nn.Sequential(*blocks)
+        self.tail = nn.Sequential(nn.Conv2d(c_elan, colors * scale**2, 3, padding=1), nn.PixelShuffle(scale))
 
     @classmethod
     def read_arguments(cls, state: Mapping[str, Tensor]) -> dict[str, Any] | None:

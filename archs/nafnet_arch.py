@@ -31,8 +31,7 @@ def _sliding_mean(x: Tensor, size: int, dim: int) -> Tensor:
     The mean of the whole is taken off first, so that differences of the running sums stay exact on large images.
     """
     centre = x.mean(dim, keepdim=True)
-    sums = (x - centre).cumsum(dim)
-    sums = F.pad(sums, (1, 0) if dim == -1 else (0, 0, 1, 0))
+    sums = F.pad((x - centre).cumsum(dim), (1, 0) if dim == -1 else (0, 0, 1, 0))
     length = sums.shape[dim] - size
     return (sums.narrow(dim, size, length) - sums.narrow(dim, 0, length)) / size + centre
 

@@ -82,11 +82,7 @@ def _load_st_vgg16() -> "OrderedDict[str, nn.Module]":
     # the file has no weights beyond relu5_3, the last map that ST-LPIPS compares
     named = OrderedDict(list(named.items())[: names.index("relu5_3") + 1])
     state = load_state_dict(stlpips.weights / "vgg_shift_tolerant.pth")
-    layer_of = dict(enumerate(names))
-    renamed = {}
-    for key, value in state.items():
-        match = re.fullmatch(r"net\.slice\d\.(\d+)\.(.+)", key)
-        if match:
-            renamed[f"{layer_of[int(match[1])]}.{match[2]}"] = value
+    found = [(re.fullmatch(r"net\.slice\d\.(\d+)\.(.+)", key), value) for key, value in state.items()]
+    renamed = {f"{names[int(match[1])]}.{match[2]}": value for match, value in found if match}
     nn.Sequential(named).load_state_dict(renamed)
     return named

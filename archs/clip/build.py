@@ -71,8 +71,7 @@ def _weights_file(model: str, pretrained: str) -> Path:
     path = Path(pretrained).expanduser()
     if path.is_file():
         return path
-    package = open_clip()
-    tags = package.list_pretrained_tags_by_model(model)
+    tags = open_clip().list_pretrained_tags_by_model(model)
     if pretrained in tags:
         return _fetch(model, pretrained)
     if path.suffix or os.sep in pretrained:

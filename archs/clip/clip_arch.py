@@ -35,11 +35,8 @@ class ClipTextEncoder(Frozen):
 
     def __init__(self, clip: Any) -> None:
         super().__init__()
-        self.token_embedding = clip.token_embedding
-        self.positional_embedding = clip.positional_embedding
-        self.transformer = clip.transformer
-        self.ln_final = clip.ln_final
-        self.text_projection = clip.text_projection
+        for name in ("token_embedding", "positional_embedding", "transformer", "ln_final", "text_projection"):
+            setattr(self, name, getattr(clip, name))
         self.register_buffer("attn_mask", clip.attn_mask, persistent=False)
         self.context_length, self.width = map(int, self.positional_embedding.shape)
         self.embed_dim = int(self.text_projection.shape[1])

@@ -85,9 +85,7 @@ class ClipImageEncoder(Frozen):
         self.layers = tuple(layers)
         if self.layers not in ((1, 2, 3), (1, 2, 4), (1, 3, 4), (2, 3, 4)):
             raise ValueError(f"layers is {list(layers)}; allowed: three of 1, 2, 3, 4 in rising order.")
-        self.visual = visual
-        self.pos_embedding = pos_embedding
-        self.autocast = autocast
+        self.visual, self.pos_embedding, self.autocast = visual, pos_embedding, autocast
         self.channels = tuple(self._level(number)[-1].conv3.out_channels for number in self.layers)
         self.embed_dim: int = self.visual.attnpool.c_proj.out_features
         self.register_buffer("mean", torch.tensor(CLIP_MEAN).view(1, 3, 1, 1), persistent=False)

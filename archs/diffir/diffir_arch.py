@@ -216,5 +216,4 @@ class DiffIRS2(_Stage):
         if torch.compiler.is_exporting():
             raise UserError("a start that is seeded by the image cannot be exported: set network_g.start to zeros")
         seeds = (derive_seed(image[None], 0) for image in lq)
-        rows = [torch.randn(PRIOR, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
-        return torch.stack(rows).to(lq)
+        return torch.stack([torch.randn(PRIOR, generator=torch.Generator().manual_seed(seed)) for seed in seeds]).to(lq)

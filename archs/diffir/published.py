@@ -28,12 +28,10 @@ def drop_doubled(state: Mapping[str, Tensor], betas: tuple[float, ...]) -> dict[
         WeightsError: a tensor is not equal to its double, or the file was trained with another schedule.
     """
     kept = {key: value for key, value in state.items() if not key.startswith("diffusion.")}
-    others = []
-    for double, own in _DOUBLED.items():
-        for key in (key for key in state if key.startswith(double)):
-            name = own + key.removeprefix(double)
-            if name not in kept or not torch.equal(kept[name], state[key]):
-                others.append(f"{key} and {name}")
+    twins = ((key, twin, own) for twin, own in _DOUBLED.items() for key in state if key.startswith(twin))
+    names = {key: own + key.removeprefix(twin) for key, twin, own in twins}
+    unequal = [key for key, name in names.items() if name not in kept or not torch.equal(kept[name], state[key])]
+    others = [f"{key} and {names[key]}" for key in unequal]
     if others:
         more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
         raise WeightsError(

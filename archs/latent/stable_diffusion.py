@@ -7,6 +7,7 @@ import importlib
 import inspect
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -121,17 +122,21 @@ def vae_factor(vae: Any) -> int:
 
 
 def _random(kind: str, config: Mapping[str, Any], seed: int, key: str) -> Any:
-    network = getattr(diffusers(), kind)
-    known = list(inspect.signature(network.__init__).parameters)[1:]
+    known = list(inspect.signature(getattr(diffusers(), kind).__init__).parameters)[1:]
     unknown = [f"{key}.{name}: unknown{did_you_mean(name, known)}" for name in config if name not in known]
     if unknown:
         raise OptionError("; ".join(unknown))
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # not CUDA's, which fork_rng leaves out
-        try:
-            return network(**config)
-        except (TypeError, ValueError, RuntimeError, LookupError, ArithmeticError) as error:
-            raise OptionError(f"{key} does not suit diffusers' {kind}: {error}") from error
+        return build_diffusers(kind, config, key)
+
+
+def build_diffusers(kind: str, config: Mapping[str, Any], key: str) -> Any:
+    """Return a network of diffusers with its own random weights; OptionError where sizes do not go together."""
+    try:
+        return getattr(diffusers(), kind)(**config)
+    except (TypeError, ValueError, RuntimeError, LookupError, ArithmeticError) as error:
+        raise OptionError(f"{key} does not suit diffusers' {kind}: {error}") from error
 
 
 def is_on_hub(path: str) -> bool:
@@ -164,10 +169,8 @@ def load_pretrained(kind: str, path: str, subfolder: str, revision: str | None) 
     if not is_on_hub(path):
         raise WeightsError(f"No folder at {path}; it is to have diffusers' layout, with {subfolder}/config.json.")
     settings = {"subfolder": subfolder, "revision": revision}
-    try:
+    with suppress(WeightsError):
         return _read(network, path, {**settings, "local_files_only": True})
-    except WeightsError:
-        pass
     try:
         return _read(network, path, settings)
     except WeightsError as error:

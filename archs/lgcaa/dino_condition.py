@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from prismsr.archs.frozen import FrozenOnImageNet
 from prismsr.archs.lgcaa.options import DinoOptions
-from prismsr.utils.errors import OptionError
+from prismsr.utils.errors import OptionError, shorten_error
 from prismsr.utils.names import did_you_mean
 from prismsr.utils.options.problems import join
 from prismsr.utils.weights.files import WeightsError, load_state_dict, require_fit
@@ -73,7 +73,7 @@ def _build_by_name(model: str, pretrained: bool) -> Any:
             f"The weights of {model} are not on this machine and could not be downloaded. On a machine with a network, "
             f"run: hf download timm/{model} model.safetensors. Then copy its cache (HF_HOME, by default "
             "~/.cache/huggingface) here, or the file anywhere and name it by dino.weights; dino.pretrained: false "
-            f"makes random weights. ({(str(error).splitlines() or [type(error).__name__])[0]})"
+            f"makes random weights. ({shorten_error(error)})"
         ) from error
     if not hasattr(net, "patch_embed") or not hasattr(net, "forward_features"):
         raise OptionError(f"dino.model: {model} gives no tokens; take a ViT, such as vit_base_patch16_224.dino")

@@ -82,13 +82,8 @@ class LGCAANet(LatentNetwork):
         base_options = parse_section(BaseOptions, base, "base")
         dino_options = parse_section(DinoOptions, dino, "dino")
         lgcaa_options = parse_section(LgcaaOptions, lgcaa, "lgcaa")
-        self.sections: dict[str, Any] = {
-            "base": base_options.model_dump(),
-            "dino": dino_options.model_dump(),
-            "lgcaa": lgcaa_options.model_dump(),
-            "rgb": rgb,
-        }
-        self.gradient_checkpointing = False
+        sections = {"base": base_options, "dino": dino_options, "lgcaa": lgcaa_options}
+        self.sections = {**{name: options.model_dump() for name, options in sections.items()}, "rgb": rgb}
         self.process = NoiseProcess()
         self.dino = DinoEncoder(dino_options)
         self.vae = build_vae(base_options)
@@ -96,12 +91,8 @@ class LGCAANet(LatentNetwork):
         self.projection = TokenProjection(  # from the global generator; DDP hands out process 0's
             self.dino.width, self.unet.config.cross_attention_dim, dino_options.context == "dino_zero"
         )
-        keep_trained_alone(
-            self,
-            choose_trained(
-                self, ("controlnet", "projection", "rgb_head"), train_pattern or ["attn1", "attn2"], "attn1, attn2"
-            ),
-        )
+        whole, patterns = ("controlnet", "projection", "rgb_head"), train_pattern or ["attn1", "attn2"]
+        keep_trained_alone(self, choose_trained(self, whole, patterns, "attn1, attn2"))
         store_frozen(self.unet, getattr(torch, base_options.frozen_dtype))
 
     def _build_denoiser(self, base: BaseOptions, lgcaa: LgcaaOptions, rgb: Any) -> None:

@@ -104,12 +104,7 @@ class ResidualShift:
         return lq_latents + self.options.kappa * self.root[-1].item() * noise
 
     def denoise(
-        self,
-        predict: Predict,
-        start: Tensor | None,
-        shape: torch.Size,
-        options: Any,
-        generator: torch.Generator,
+        self, predict: Predict, start: Tensor | None, shape: torch.Size, options: Any, generator: torch.Generator
     ) -> Tensor:
         """Return latents x_0 (B, C, h, w) after all steps, of which the schedule alone says how many there are.
 

@@ -72,12 +72,8 @@ class ResShiftNet(LatentNetwork):
         unet_options, swin_options = parse_section(UNetOptions, unet, "unet"), parse_section(SwinOptions, swin, "swin")
         vq_options = parse_section(VQOptions, vq, "vq")
         self.process = ResidualShift(parse_section(ScheduleOptions, schedule, "schedule"))
-        self.sections = {
-            "unet": unet_options.model_dump(),
-            "swin": swin_options.model_dump(),
-            "vq": vq_options.model_dump(),
-            "schedule": self.process.options.model_dump(),
-        }
+        sections = {"unet": unet_options, "swin": swin_options, "vq": vq_options, "schedule": self.process.options}
+        self.sections = {name: options.model_dump() for name, options in sections.items()}
         self.latent_channels, self.quantize = vq_options.latents, vq_options.quantize
         self.factor = vq_factor(self.sections)
         self.multiple = self.factor * (latent_multiple(self.sections) or 1)

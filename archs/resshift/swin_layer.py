@@ -3,6 +3,8 @@
 Paper: SSL, table 2, ResShift.
 """
 
+from typing import Any
+
 from prismsr.archs.resshift.windows import Mask, join_windows, make_mask, split_windows
 
 import torch
@@ -93,26 +95,13 @@ class SwinLayer(nn.Module):
     There are `depth` blocks of `width` channels; every second one has the shift. See SwinBlock for the others.
     """
 
-    def __init__(
-        self,
-        channels: int,
-        width: int,
-        *,
-        depth: int,
-        heads: int,
-        window: int,
-        shift: int,
-        mask: Mask,
-        groups: int,
-        ratio: float,
-    ) -> None:
+    def __init__(self, channels: int, width: int, depth: int, *, shift: int, **block: Any) -> None:
         super().__init__()
         self.patch_embed, self.patch_unembed = (
             nn.ModuleDict({"proj": nn.Conv2d(*sizes, 1)}) for sizes in ((channels, width), (width, channels))
         )
-        self.blocks = nn.ModuleList(
-            SwinBlock(width, heads, window, shift if number % 2 else 0, mask, groups, ratio) for number in range(depth)
-        )
+        shifts = (shift if number % 2 else 0 for number in range(depth))
+        self.blocks = nn.ModuleList(SwinBlock(width, shift=each, **block) for each in shifts)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, H, W) to the same shape; sides are multiples of the window."""

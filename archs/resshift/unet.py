@@ -6,9 +6,9 @@ Paper: SSL, table 2, ResShift.
 from collections.abc import Callable
 from typing import Any
 
+from prismsr.archs.latent.stable_diffusion import build_diffusers
 from prismsr.archs.resshift.options import SwinOptions, UNetOptions
 from prismsr.archs.resshift.swin_layer import SwinLayer
-from prismsr.archs.resshift.vq_model import build_diffusers
 from prismsr.utils.errors import OptionError
 
 from torch import Tensor, nn
@@ -59,17 +59,9 @@ def build_unet(options: UNetOptions, swin: SwinOptions, latent_channels: int) ->
         raise OptionError(f"swin.dim: {swin.dim} must be a multiple of swin.head, {swin.head}, and of unet.groups")
 
     def make_layer(channels: int, deepest: bool) -> SwinLayer:
-        return SwinLayer(
-            channels,
-            swin.dim,
-            depth=swin.depth,
-            heads=swin.dim // swin.head,
-            window=swin.window,
-            shift=0 if deepest else swin.window // 2,
-            mask=swin.mask,
-            groups=options.groups,
-            ratio=swin.ratio,
-        )
+        blocks = {"heads": swin.dim // swin.head, "window": swin.window, "shift": 0 if deepest else swin.window // 2}
+        norms = {"mask": swin.mask, "groups": options.groups, "ratio": swin.ratio}
+        return SwinLayer(channels, swin.dim, swin.depth, **blocks, **norms)
 
     add_swin_layers(unet, make_layer)
     return unet

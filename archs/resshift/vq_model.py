@@ -1,12 +1,10 @@
 """LDM's autoencoder with a codebook as diffusers' VQModel: built, loaded, and decoded through its codes."""
 
-import importlib
-from collections.abc import Mapping
 from typing import Any
 
+from prismsr.archs.latent.stable_diffusion import build_diffusers
 from prismsr.archs.resshift.options import VQOptions
 from prismsr.archs.resshift.published_names import rename_vq
-from prismsr.utils.errors import OptionError
 from prismsr.utils.full_precision import widen
 from prismsr.utils.weights.files import network_weights, require_fit
 
@@ -51,18 +49,6 @@ def build_vq(options: VQOptions) -> Any:
         vq.load_state_dict(state)
     vq._supports_gradient_checkpointing = True  # its parts do, and diffusers does not say so
     return vq
-
-
-def build_diffusers(kind: str, config: Mapping[str, Any], key: str) -> Any:
-    """Return a network of diffusers with its own random weights; OptionError where sizes do not go together."""
-    try:
-        return getattr(importlib.import_module("diffusers"), kind)(**config)
-    except ImportError as error:
-        raise OptionError(
-            f"ResShift needs the package diffusers, which cannot be imported: pip install diffusers ({error})"
-        ) from error
-    except (TypeError, ValueError, RuntimeError, LookupError, ArithmeticError) as error:
-        raise OptionError(f"{key} does not suit diffusers' {kind}: {error}") from error
 
 
 def encode_images(vq: Any, images: Tensor) -> Tensor:

@@ -122,7 +122,9 @@ class StableSRNet(LatentNetwork):
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(base_options.seed)  # not CUDA's, whose state differs between processes
             self._build_control(struct_options, init)
-            self._set_context(context)
+            width = self.unet.config.cross_attention_dim
+            tokens = torch.randn(TOKENS, width) if context == RANDOM else read_context(context, width)
+            self.register_buffer("context", tokens, persistent=False)
             self._build_wrapping(cfw)  # last: its own start is thrown away, and nothing else shall depend on it
         keep_trained_alone(self, choose_trained(self, ("encoder",), train_pattern or ["spade"], "spade"))
         store_frozen(self.unet, getattr(torch, base_options.frozen_dtype))
@@ -143,11 +145,6 @@ class StableSRNet(LatentNetwork):
         from prismsr.archs.stablesr.cfw import read_wrapping
 
         self.cfw = None if path is None else read_wrapping(self.vae, path)
-
-    def _set_context(self, context: str) -> None:
-        width = self.unet.config.cross_attention_dim
-        tokens = torch.randn(TOKENS, width) if context == RANDOM else read_context(context, width)
-        self.register_buffer("context", tokens, persistent=False)
 
     def forward(self, z_t: Tensor, t: Tensor, z_lr: Tensor) -> Tensor:
         """Predict the noise (B, 4, h, w).
@@ -183,10 +180,9 @@ class StableSRNet(LatentNetwork):
     def store_frozen_parts(self) -> None:
         """Keep VAE and feature wrapping as the UNet's frozen weights are kept (network_g.base.frozen_dtype)."""
         dtype = getattr(torch, self.sections["base"]["frozen_dtype"])
-        if dtype != torch.float32:
-            for part in (self.vae, self.cfw):
-                if part is not None:
-                    part.to(dtype)
+        for part in (self.vae, self.cfw) if dtype != torch.float32 else ():
+            if part is not None:
+                part.to(dtype)
 
     def enable_gradient_checkpointing(self) -> None:
         """Compute the activations of UNet and encoder again instead of keeping them; gradients stay the same."""

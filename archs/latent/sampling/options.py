@@ -20,9 +20,7 @@ class LatentSampling(Options):
     vae_tile: int = Field(default=64, ge=0, description="longest side of the VAE's tiles; 0: the whole image at once")
     vae_overlap: int = Field(default=16, ge=0, description="latents that its tiles share, likewise")
     vae_norm_stages: int = Field(
-        default=8,
-        ge=0,
-        description="in which its norms' statistics over all tiles are gathered; 0: each tile's own",
+        default=8, ge=0, description="in which its norms' statistics over all tiles are gathered; 0: each tile's own"
     )
     min_side: int | None = Field(
         default=None, gt=0, description="an output with a shorter side is sampled at this one, then reduced"

@@ -10,6 +10,8 @@ from prismsr.archs.latent.sampling.latent_tiling import Window
 import torch
 from torch import Tensor, nn
 
+Sums = dict[nn.GroupNorm, Tensor]
+
 
 class Tile(NamedTuple):
     """A tile over which statistics are gathered.
@@ -38,14 +40,14 @@ class SharedNorms:
 
     def __init__(self, network: nn.Module) -> None:
         self.norms = [module for module in network.modules() if isinstance(module, nn.GroupNorm)]
-        self.sums: dict[nn.GroupNorm, Tensor] = {}
+        self.sums: Sums = {}
 
     def measure(self, tiles: Sequence[Tile], stages: int) -> None:
         """Gather statistics of the tiles, in so many stages."""
         stages = min(stages, len(self.norms))
         order: dict[nn.GroupNorm, int] = {}
         for stage in range(1, stages + 1):
-            gathered: dict[nn.GroupNorm, Tensor] = {}
+            gathered: Sums = {}
             last = len(self.norms) * stage // stages - 1
             for tile in tiles:
                 forward = partial(self._measure, tile, order, gathered, last)
@@ -60,13 +62,7 @@ class SharedNorms:
             yield
 
     def _measure(
-        self,
-        tile: Tile,
-        order: dict[nn.GroupNorm, int],
-        gathered: dict[nn.GroupNorm, Tensor],
-        last: int,
-        norm: nn.GroupNorm,
-        x: Tensor,
+        self, tile: Tile, order: dict[nn.GroupNorm, int], gathered: Sums, last: int, norm: nn.GroupNorm, x: Tensor
     ) -> Tensor:
         if norm in self.sums:
             return self._apply(norm, x)
