@@ -66,14 +66,9 @@ def build_steps(device: torch.device, network: str) -> Callable[[], None]:
 
 
 def _time_step(network: str, setting: str, repeat: int) -> float:
-    before = {name: os.environ.pop(name, None) for name in UNSET}
-    os.environ.update(SETTINGS[setting])
-    try:
-        return float(measure("beside", repeat, network=network, device="cpu")["seconds"]) / STEPS
-    finally:
-        for name in UNSET:
-            os.environ.pop(name, None)
-        os.environ.update({name: value for name, value in before.items() if value is not None})
+    kept = {name: value for name, value in os.environ.items() if name not in UNSET}
+    result = measure("beside", repeat, {**kept, **SETTINGS[setting]}, network=network, device="cpu")
+    return float(result["seconds"]) / STEPS
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +70,7 @@ def enlarge_again(gt: Tensor) -> Tensor:
     return F.interpolate(shrink(gt), size=gt.shape[2:], mode="bicubic")
 
 
-def measure(name: str, repeat: int, **settings: Any) -> dict[str, Any]:
+def measure(name: str, repeat: int, environment: Mapping[str, str] | None = None, **settings: Any) -> dict[str, Any]:
     """Run a job with its settings in a new process.
 
     Returns:
@@ -78,7 +78,7 @@ def measure(name: str, repeat: int, **settings: Any) -> dict[str, Any]:
         held before it), value (what the job returns).
     """
     job = {"name": name, "repeat": repeat, **settings}
-    done = subprocess.run([*PROGRAM, json.dumps(job)], capture_output=True, text=True, check=False)
+    done = subprocess.run([*PROGRAM, json.dumps(job)], env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"benchmark.py: error: {name} with {settings} failed:\n{done.stderr}")
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])

@@ -10,7 +10,6 @@ from prismsr.utils.options.files import load_options
 from prismsr.utils.places import OPTIONS
 
 import torch
-from torch import Tensor
 from torch.nn import functional as F
 
 KERNEL = 21
@@ -67,17 +66,15 @@ def _random_vgg19() -> Path:
         with torch.device("meta"):
             shapes = {key: value.shape for key, value in vgg19().state_dict().items()}
         state = {
-            key: torch.zeros(1).expand(shape) if key.startswith("classifier") else _draw_weight(shape)
+            key: torch.zeros(1).expand(shape)
+            if key.startswith("classifier")
+            else torch.randn(shape) * (2 / max(1, shape[1:].numel())) ** 0.5
             for key, shape in shapes.items()
         }
         unfinished = path.with_suffix(".part")
         torch.save(state, unfinished)
         unfinished.replace(path)
     return path
-
-
-def _draw_weight(shape: torch.Size) -> Tensor:
-    return torch.randn(shape) * (2 / max(1, shape[1:].numel())) ** 0.5
 
 
 def build_random(opt: dict[str, Any], device: torch.device) -> tuple[Any, dict[str, Any]]:

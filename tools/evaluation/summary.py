@@ -19,6 +19,10 @@ from prismsr.version import __version__
 import cv2
 import numpy as np
 
+SCORES = "scores.csv"
+SUMMARY = "summary.json"
+_HASH = 12  # characters of a hash that are printed
+_SHOWN = 20
 _PACKAGES = ("basicsr", "torch", "torchvision", "numpy", "scipy", "pillow", "pyiqa", "stlpips_pytorch")
 
 
@@ -118,18 +122,6 @@ def list_versions() -> dict[str, str]:
     return found
 
 
-SCORES = "scores.csv"
-
-
-SUMMARY = "summary.json"
-
-
-_HASH = 12  # characters of a hash that are printed
-
-
-_SHOWN = 20
-
-
 def write_results(output: Path, summary: Summary) -> None:
     """Write scores.csv (image, metric, value) and summary.json; OSError where they cannot be written."""
     rows = [
@@ -140,18 +132,13 @@ def write_results(output: Path, summary: Summary) -> None:
 
 
 def make_json(summary: Summary) -> dict[str, Any]:
-    """Return the summary without the single values, for JSON; an infinite number is the text "inf", as float() reads
-    it.
-    """
+    """Return the summary without the single values, for JSON; an infinite number is text, "inf" as float() reads it."""
     content = asdict(summary)
     del content["values"]
     for metric in content["metrics"].values():
-        metric.update({key: _convert_number(metric[key]) for key in ("mean", "std")})
+        infinite = [key for key in ("mean", "std") if metric[key] is not None and not math.isfinite(metric[key])]
+        metric.update({key: repr(metric[key]) for key in infinite})
     return content
-
-
-def _convert_number(value: float | None) -> float | str | None:
-    return repr(value) if value is not None and not math.isfinite(value) else value
 
 
 def format_markdown(summary: Summary) -> str:

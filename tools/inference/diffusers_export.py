@@ -98,15 +98,7 @@ def _is_extra(name: str) -> bool:
 def export_trained(
     what: str, options: Path, checkpoint: Path, output: Path, param_key: str = "params_ema", images: Path | None = None
 ) -> None:
-    """Load a trained network into its arch, write it as diffusers does, and print where.
-
-    Args:
-        what: "net", or "vae" for the demo's small VAE.
-        options: option file with the network_g that was trained.
-        checkpoint: net_g_*.pth.
-        output: folder to write.
-        param_key: params or params_ema.
-        images: of a VAE: folder of images that the scaling factor is measured on.
+    """Load a trained network into its arch, write it as diffusers does, and print where; see tools/export.py.
 
     Raises:
         OptionError: the option file has another network, or `images` has no image.

@@ -100,12 +100,9 @@ def infer_folder(
         generator: from `load_generator`.
         inputs: image files and folders; of a folder the subfolders are kept.
         output: folder; or, for one image file, a file name.
-        tile: side of the tiles in input pixels at the most, 0 for whole images; halved where memory runs out.
-        overlap: input pixels that neighbouring tiles share at the least; default: 32, or half of a smaller tile.
+        tile, overlap, alpha, scale: see `Upscaler`; the tile is halved where memory runs out.
         suffix: put between stem and extension of each name.
         ext: `auto`: the input's where it is lossless (PNG, BMP, TIFF), else png; `same`; or png, jpg, tif, bmp, webp.
-        alpha: how an alpha channel is enlarged: `bicubic`, or by the network (`net`).
-        scale: enlargement of the output, a divisor of the generator's scale, which is its default.
         overwrite: do again what is done, and what was made with other settings.
         devices: a process on each shares the work; one may stand here more than once. Default: this process alone.
         progress: show a bar.
@@ -169,19 +166,14 @@ def _write(upscaled: tuple[Job, Picture | str]) -> Outcome:
         return Outcome(job, f"{job.source}: {error}")
     try:
         atomic_write(job.target, data)
-        _set_newer(job)
+        least = max(job.since, job.source.stat().st_mtime_ns)
+        if job.target.stat().st_mtime_ns < least:  # not before its input and settings, though the clock went back
+            os.utime(job.target, ns=(least, least))
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:  # this image alone
             return Outcome(job, f"{job.source}: {job.target.name} is too long a name for this disk; shorten it")
         raise JobError(f"{job.target} cannot be written ({error.strerror}); what was done before is whole") from error
     return Outcome(job, notes=tuple(describe_losses(picture, suffix)))
-
-
-def _set_newer(job: Job) -> None:
-    """Give an output a time that is not before its input's and its settings', though the clock may have gone back."""
-    least = max(job.since, job.source.stat().st_mtime_ns)
-    if job.target.stat().st_mtime_ns < least:
-        os.utime(job.target, ns=(least, least))
 
 
 def infer_in_processes(upscaler: Upscaler, jobs: Sequence[Job], devices: Sequence[str]) -> Iterator[Outcome]:

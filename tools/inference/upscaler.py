@@ -35,7 +35,7 @@ class Upscaler:
         generator: the network.
         tile: side of the tiles in input pixels at the most, rounded down to the generator's window; 0: whole pictures.
         overlap: input pixels that neighbouring tiles share at the least, up to half of `tile`; default: `fit_overlap`.
-        alpha: how an alpha channel is enlarged.
+        alpha: how an alpha channel is enlarged: `bicubic`, or by the network (`net`).
         scale: enlargement of the result, a divisor of the generator's scale (its default): the network's output is
             reduced by MATLAB's bicubic.
 

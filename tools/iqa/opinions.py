@@ -21,6 +21,17 @@ from prismsr.utils.tables import markdown_table
 import numpy as np
 from matplotlib.figure import Figure
 
+PAPER_SETS = {"koniq10k": "KonIQ-10k", "livec": "LIVE-itW", "pipal": "PIPAL", "ma": "Ma's dataset"}
+"""What SFD's Table 3 calls the sets; Table 4 puts the sub-type behind, as in "PIPAL. GAN.SR"."""
+OURS = ["PLCC raw", "PLCC cubic", "PLCC logistic", "SRCC", "KRCC"]
+PAPER = ["PLCC", "SRCC", "KRCC"]
+SMALL_SHARE = 0.02  # of the picture's range, left free around the points
+PROTOCOLS = (
+    "PLCC raw: of the scores as they are. PLCC cubic: after a polynomial of degree 3 (PIPAL, RecycleD, DualFormer). "
+    "PLCC logistic: after a monotone logistic of 4 parameters (VQEG). Both fits turn a lower-is-better metric around; "
+    "raw PLCC, SRCC and KRCC keep its sign. The paper does not say which PLCC it prints, and prints no signs."
+)
+
 
 @dataclass(frozen=True)
 class Group:
@@ -98,26 +109,6 @@ def make_vectors(records: Sequence[IqaRecord], scores: Mapping[str, float]) -> t
     pairs = [(scores[record.name], record.mos) for record in records if record.name in scores]
     table = np.array(pairs, np.float64).reshape(-1, 2)
     return table[:, 0], table[:, 1]
-
-
-PAPER_SETS = {"koniq10k": "KonIQ-10k", "livec": "LIVE-itW", "pipal": "PIPAL", "ma": "Ma's dataset"}
-"""What SFD's Table 3 calls the sets; Table 4 puts the sub-type behind, as in "PIPAL. GAN.SR"."""
-
-
-OURS = ["PLCC raw", "PLCC cubic", "PLCC logistic", "SRCC", "KRCC"]
-
-
-PAPER = ["PLCC", "SRCC", "KRCC"]
-
-
-SMALL_SHARE = 0.02  # of the picture's range, left free around the points
-
-
-PROTOCOLS = (
-    "PLCC raw: of the scores as they are. PLCC cubic: after a polynomial of degree 3 (PIPAL, RecycleD, DualFormer). "
-    "PLCC logistic: after a monotone logistic of 4 parameters (VQEG). Both fits turn a lower-is-better metric around; "
-    "raw PLCC, SRCC and KRCC keep its sign. The paper does not say which PLCC it prints, and prints no signs."
-)
 
 
 def write_opinions(folder: Path, stem: str, opinions: Opinions, table: Path | None = None) -> str:

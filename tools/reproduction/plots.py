@@ -92,12 +92,13 @@ def _find_values(cells: Sequence[Cell], metric: str, ours: bool) -> dict[str, fl
 
 def _draw_plane(plane: Plane, cells: Sequence[Cell]) -> Figure:
     figure = Figure(figsize=(6.2 * len(plane.perception), 5.4), layout="constrained")
+    made = {cell.method for cell in cells if cell.state not in ("paper only", "not made")}
     for axes, metric in zip(np.atleast_1d(figure.subplots(1, len(plane.perception))), plane.perception, strict=True):
         texts: list[tuple[float, float, str, str]] = []
         for ours in (False, True):
             x, y = _find_values(cells, plane.distortion, ours), _find_values(cells, metric, ours)
             both = [method for method in x if method in y]
-            _draw_points(axes, [(x[m], y[m]) for m in both], [_has_option_file(cells, m) for m in both], ours)
+            _draw_points(axes, [(x[m], y[m]) for m in both], [m in made for m in both], ours)
             texts += [(x[m], y[m], m, OURS_COLOUR if ours else "black") for m in both]
             _join(axes, {m: (x[m], y[m]) for m in both}, plane.joined, ours)
         lower = next(cell.better for cell in cells if cell.metric == metric) == "lower"
@@ -111,10 +112,6 @@ def _draw_plane(plane: Plane, cells: Sequence[Cell]) -> Figure:
         _place_labels(figure, axes, texts)
     figure.suptitle(f"{plane.table}: {plane.dataset}", fontsize=11)
     return figure
-
-
-def _has_option_file(cells: Sequence[Cell], method: str) -> bool:
-    return any(cell.method == method and cell.state not in ("paper only", "not made") for cell in cells)
 
 
 def _draw_points(axes: Axes, points: Sequence[tuple[float, float]], own: Sequence[bool], ours: bool) -> None:
@@ -211,7 +208,10 @@ def _draw_bars(title: str, cells: Sequence[Cell]) -> Figure:
 def _draw_radar(title: str, cells: Sequence[Cell], methods: Sequence[str]) -> Figure:
     """Return a spoke per metric, from the worst (centre) to the best (rim) of the drawn methods; ours are dashed."""
     metrics = list(dict.fromkeys(cell.metric for cell in cells))
-    series = {(name, ours): _list_values(cells, name, metrics, ours) for ours in (False, True) for name in methods}
+    series = {}
+    for ours in (False, True):
+        by_metric = [_find_values(cells, metric, ours) for metric in metrics]
+        series |= {(name, ours): np.array([values.get(name, np.nan) for values in by_metric]) for name in methods}
     drawn = {key: line for key, line in series.items() if not np.isnan(line).any()}
     every = np.array(list(drawn.values()))
     low, high = every.min(0), every.max(0)
@@ -237,7 +237,3 @@ def _draw_radar(title: str, cells: Sequence[Cell], methods: Sequence[str]) -> Fi
     figure.suptitle(f"{title} (rim: best, centre: worst of these)", fontsize=10)
     axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.24, 0.5), frameon=False)
     return figure
-
-
-def _list_values(cells: Sequence[Cell], method: str, metrics: Sequence[str], ours: bool) -> np.ndarray:
-    return np.array([_find_values(cells, metric, ours).get(method, np.nan) for metric in metrics], np.float64)

@@ -17,6 +17,11 @@ from prismsr.utils.weights.published import read_list
 from torch import Tensor
 
 KEYS = ("params", "params_ema")
+_TRUSTED = (
+    " It is a checkpoint with more than weights, as Lightning writes them. On a machine that you trust it with: "
+    "python -c \"import torch; torch.save(torch.load('{}', weights_only=False, map_location='cpu')['state_dict'], "
+    "'weights.pth')\", then convert weights.pth."
+)
 
 
 def merge_file(
@@ -29,16 +34,7 @@ def merge_file(
     overwrite: bool = False,
     force: bool = False,
 ) -> None:
-    """Merge, write the file, and print what was merged.
-
-    Args:
-        base_file: path.pretrain_network_g of the training.
-        lora_file: net_g_lora_... of the training.
-        output: a .pth or .safetensors file.
-        param_key: merge this one alone; it is saved as params.
-        base_key: key in the base file; None for the one that the adapter was trained on.
-        overwrite: replace the output.
-        force: merge into another base than the adapter was trained on.
+    """Merge, write the file, and print what was merged; the arguments are those that tools/merge_lora.py describes.
 
     Raises:
         OptionError: the files or keys do not fit together.
@@ -96,24 +92,12 @@ def find_base(path: Path, key: str | None, sha256: Any) -> dict[str, Tensor]:
     )
 
 
-_TRUSTED = (
-    " It is a checkpoint with more than weights, as Lightning writes them. On a machine that you trust it with: "
-    "python -c \"import torch; torch.save(torch.load('{}', weights_only=False, map_location='cpu')['state_dict'], "
-    "'weights.pth')\", then convert weights.pth."
-)
-
-
 def convert_file(source: Path, output: Path, options: Path, overwrite: bool = False) -> None:
-    """Convert, write the file, and print what was converted and on which terms.
+    """Convert the authors' file, write the .pth file, and print what was converted and on which terms.
 
-    The network's class says how, by `convert_published(state)`; a class without it has the published names. The result
-    is loaded strictly into the network of the option file before it is written.
-
-    Args:
-        source: the authors' file; params and params_ema are converted both where it has both.
-        output: a .pth file.
-        options: option file whose network_g it is for.
-        overwrite: replace the output.
+    The class of the option file's network_g says how, by `convert_published(state)`; a class without it has the
+    published names. The result is loaded strictly into that network before it is written. params and params_ema are
+    converted both where the file has both.
 
     Raises:
         OptionError: the output is there already, or the option file is wrong.
@@ -136,7 +120,10 @@ def convert_file(source: Path, output: Path, options: Path, overwrite: bool = Fa
     if hasattr(net, "NOTES"):  # as a checkpoint of a training of it has them
         content[net.NOTES] = net.sections
     _write(output, lambda: save_file(output, content))
-    print(f"{output}: written\nterms: {_find_terms(source)}")
+    terms = next(
+        (known.licence for known in read_list() if Path(known.path).name == source.name), "those of its authors"
+    )
+    print(f"{output}: written\nterms: {terms}; they hold for the converted file, too")
 
 
 def _read_states(source: Path) -> dict[str, Mapping[str, Tensor]]:
@@ -160,8 +147,3 @@ def _rename(net: Any, state: Mapping[str, Tensor], source: Path) -> Mapping[str,
             f"({error})."
         ) from error
     return renamed
-
-
-def _find_terms(source: Path) -> str:
-    known = [weights.licence for weights in read_list() if Path(weights.path).name == source.name]
-    return f"{known[0] if known else 'those of its authors'}; they hold for the converted file, too"

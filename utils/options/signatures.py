@@ -85,7 +85,10 @@ def arguments_of(target: Callable[..., Any], supplied: tuple[str, ...]) -> type[
             # pydantic has attributes of its own, such as `copy`, and reads leading underscores in its own way
             field = f"argument_{key}" if hasattr(Options, key) or key[0] == "_" else key
             fields[field] = (hint, Field(default, alias=key, description=about.get(key)))
-    leads_on = any(item.kind is item.VAR_KEYWORD for item in parameters.values()) and not _only_swallows(target)
+    # `**kwargs` of BasicSR's and of our own classes and functions takes what the caller passes to all of them and
+    # drops it, so that a misspelt argument would pass unseen; elsewhere it may lead on to further arguments.
+    foreign = str(getattr(target, "__module__", "")).split(".")[0] not in ("basicsr", "prismsr")
+    leads_on = foreign and any(item.kind is item.VAR_KEYWORD for item in parameters.values())
     base = _Further if leads_on else Arguments
     checks: dict[str, Any] = {"check": model_validator(mode="after")(CHECKS[name])} if name in CHECKS else {}
     purpose = (inspect.getdoc(target) or "").partition("\n")[0]
@@ -101,12 +104,6 @@ def default_of(target: Callable[..., Any], name: str) -> Any:
 def takes(target: Callable[..., Any], name: str) -> bool:
     """Tell whether the signature names this parameter."""
     return name in inspect.signature(target).parameters
-
-
-def _only_swallows(target: Callable[..., Any]) -> bool:
-    # `**kwargs` of BasicSR's and of our own classes and functions takes what the caller passes to all of them and
-    # drops it, so that a misspelt argument would pass unseen; elsewhere it may lead on to further arguments.
-    return str(getattr(target, "__module__", "")).split(".")[0] in ("basicsr", "prismsr")
 
 
 def _hints(target: Callable[..., Any]) -> dict[str, Any]:

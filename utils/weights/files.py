@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 _LAYOUTS = ("params", "params_ema", "params-ema", "state_dict", "model_state_dict", "model", "net")
 """Keys under which files of BasicSR, ELAN and others hold the state dict."""
-_WRAPPERS = ("module.", "_orig_mod.", "netG.")
+_WRAPPERS = re.compile(r"^(?:module\.)?(?:_orig_mod\.)?(?:netG\.)?")
 """What DistributedDataParallel, torch.compile and Lightning modules put before each name."""
 _SHOWN = 4
 _DOS_FOLDER = 0x10
@@ -111,13 +111,7 @@ def network_weights(path: str | os.PathLike[str], key: str | None = "params") ->
     if not state or not all(isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()):
         held = ", ".join(map(str, list(entries)[:_SHOWN])) or type(content).__name__
         raise WeightsError(f"{path} holds no network under {key or 'its top level'} (it holds {held}, ...).")
-    return {_bare_name(name): value for name, value in state.items()}, found
-
-
-def _bare_name(name: str) -> str:
-    for prefix in _WRAPPERS:
-        name = name.removeprefix(prefix)
-    return name
+    return {_WRAPPERS.sub("", name): value for name, value in state.items()}, found
 
 
 def load_strictly(net: nn.Module, state: Mapping[str, Tensor], path: str | os.PathLike[str]) -> None:

@@ -54,9 +54,5 @@ def backbone_needs(arguments: Mapping[str, Any], key: str, downloaded: str) -> I
         yield Need(downloaded, join(key, "backbone"))
 
 
-def _perceptual_loss(arguments: Mapping[str, Any], key: str) -> Iterator[Need]:
-    yield Need(str(arguments["vgg_type"]), join(key, "vgg_type"))
-
-
-_OF_BASICSR = {"PerceptualLoss": _perceptual_loss}
+_OF_BASICSR = {"PerceptualLoss": lambda arguments, key: [Need(str(arguments["vgg_type"]), join(key, "vgg_type"))]}
 """Of BasicSR's classes, which declare nothing."""
