@@ -35,13 +35,11 @@ Run = Callable[[], Tensor | None]
 
 
 class Pair(NamedTuple):
-    """Two ways of a computation.
+    """Two ways of a computation, with names of ours and of the other.
 
-    Args:
-        names: of ours and of the other.
-        build: prepares `other` or ours on a device and returns what is to be measured, and `settings` beside it.
-        cases: by the command's arguments, settings of the lines of the table, and whether ours is measured alone.
-        tolerance: the least relative difference of the two values that is told.
+    `build` prepares ours, or the `other`, on a device by the settings of a case, and returns what is to be measured.
+    `cases` lists by the command's arguments the settings of each line, and whether ours is measured alone. A relative
+    difference of the two values above the tolerance is told.
     """
 
     names: tuple[str, str]

@@ -101,15 +101,10 @@ class MetricSpec:
 
 @dataclass(frozen=True)
 class Scorer:
-    """A metric that is ready to run.
+    """A metric that is ready to run, with all its settings and the direction of its scores that means better quality.
 
-    Attributes:
-        spec: what was asked for.
-        settings: all of them.
-        better: which direction of its scores means better quality.
-        version: package and version.
-        weights: SHA-256 of the weights; "" where there are none.
-        network: on the CPU; None for what is computed without one.
+    `version` is package and version, `weights` their SHA-256, "" for none. The network is on the CPU; None for what is
+    computed without one.
     """
 
     spec: MetricSpec

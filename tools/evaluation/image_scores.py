@@ -14,18 +14,10 @@ from prismsr.utils.processes import OnError
 
 
 class ImageScores:
-    """The scores of one call.
+    """The scores of one call: `values`, every score that there is, and `failed`, what went wrong by image.
 
-    Attributes:
-        values: every score that there is.
-        failed: what went wrong, by image.
-
-    Args:
-        items: the images.
-        scorers: the metrics; those of sets are left out.
-        store: where scores are kept.
-        align: see `metrics.images.read_pair`.
-        refuse: called with the message of each failure, in place of noting it.
+    Metrics of sets are left out. For `align` see `metrics.images.read_pair`. `refuse` is called with the message of
+    each failure, in place of noting it.
     """
 
     def __init__(

@@ -26,13 +26,10 @@ class MatchingError(OptionError):
 
 @dataclass(frozen=True)
 class Item:
-    """An SR image and what it is compared with.
+    """An SR image, named by its key without the suffix, and files of the ground truths that it is compared with.
 
-    Attributes:
-        name: key of the SR image without the suffix.
-        group: key of the ground truth; images of one group are averaged first.
-        sr: its file.
-        references: files of the ground truths, several where the metric is the mean over them; none without GT.
+    There are several where the metric is the mean over them, none without GT. Images of one `group`, the ground truth's
+    key, are averaged first.
     """
 
     name: str

@@ -64,15 +64,9 @@ Batch = Sequence[tuple[Item, Wanted]]
 class Loaded:
     """The decoded images of a batch, and what became of them.
 
-    Attributes:
-        images: by name and index of the reference, -1 for the SR image.
-        units: the scores that can be made.
-        outcome: what was made, and what went wrong.
-
-    Args:
-        batch: the images with the scores that are wanted.
-        align: see `read_pair`.
-        convert: called with each image (H, W, 3), BGR uint8.
+    `convert` is called with each image (H, W, 3), BGR uint8; for `align` see `read_pair`. `images` are by name and
+    index of the reference, -1 for the SR image. `units` are the scores that can be made; `outcome` is what was made,
+    and what went wrong.
     """
 
     def __init__(self, batch: Batch, align: Align, convert: Callable[[Image], Any] = lambda image: image) -> None:

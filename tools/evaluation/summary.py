@@ -28,15 +28,10 @@ _PACKAGES = ("basicsr", "torch", "torchvision", "numpy", "scipy", "pillow", "pyi
 
 @dataclass(frozen=True)
 class MetricSummary:
-    """One column.
+    """One column: its mean over images, those of one group averaged first; None where no image has a value.
 
-    Attributes:
-        mean: over images, those of one group averaged first; None where no image has a value.
-        std: standard deviation of what the mean is over (divided by n); None for metrics of the whole set.
-        count: images with a value.
-        expected: images there are; where count is less, the mean is not over the whole set.
-        better: "higher" or "lower".
-        version, weights, device, settings: how it was made.
+    `std` is the standard deviation of what the mean is over (divided by n), None for metrics of the whole set. Where
+    `count`, the images with a value, is less than `expected`, the mean is not over the whole set.
     """
 
     mean: float | None
@@ -52,16 +47,10 @@ class MetricSummary:
 
 @dataclass
 class Summary:
-    """What an evaluation found.
+    """What an evaluation of the folders found, by the `protocol` in words, line by line.
 
-    Attributes:
-        sr, gt: the folders.
-        protocol: what was done, in words, line by line.
-        metrics: by column.
-        values: by column and image.
-        failed: by image what went wrong.
-        missing: columns that cannot run here, with the reason.
-        versions: of the packages.
+    `metrics` are by column, `values` by column and image; `failed` says by image what went wrong. `missing` are columns
+    that cannot run here, with the reason. `versions` are those of the packages.
     """
 
     sr: str

@@ -28,12 +28,9 @@ class GeneratorError(UserError, ValueError):
 
 @dataclass(eq=False)
 class Generator(Built):
-    """A network that enlarges images, on its device.
+    """A network that enlarges images, on its device, in a precision that the settings name.
 
-    Attributes:
-        device: where it runs.
-        precision: that it runs in; the settings name it.
-        source: the arguments of `load_generator` that made it, for loading it again elsewhere; empty where none did.
+    `source` are the arguments of `load_generator` that made it, for loading it again elsewhere; empty where none did.
     """
 
     device: torch.device = torch.device("cpu")  # noqa: RUF009  (it is immutable)

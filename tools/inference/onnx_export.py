@@ -3,7 +3,6 @@
 import importlib
 import importlib.util
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,36 +23,15 @@ class ExportError(UserError, RuntimeError):
     """A generator cannot be exported, or the file does not compute what it does; the message says why."""
 
 
-@dataclass(frozen=True)
-class ExportReport:
-    """What was written and how it was checked."""
-
-    path: Path
-    bytes: int
-    difference: float
-    """Largest absolute difference from torch's output over the images of the check; values are in [0, 1]."""
-    sizes: tuple[tuple[int, int], ...]
-    """(height, width) of these images."""
-    checked_by: str
-    """Name and version of what ran the file."""
-
-    def __str__(self) -> str:
-        sizes = ", ".join(f"{height}x{width}" for height, width in self.sizes)
-        return (
-            f"{self.path}: {self.bytes / 2**20:.1f} MiB; differs from torch by at most {self.difference:.1e} on noise "
-            f"of {sizes} ({self.checked_by})"
-        )
-
-
-def export_onnx(generator: Generator, path: Path, *, dynamic: bool = False, size: int = 64) -> ExportReport:
-    """Write a generator as one ONNX file and check it; a file that fails the check is not left behind.
+def export_onnx(generator: Generator, path: Path, *, dynamic: bool = False, size: int = 64) -> str:
+    """Write a generator as one ONNX file, check it, and return in words what was written and how it was checked.
 
     The graph maps `image` (1, C, H, W), RGB in [0, 1], to `output` (1, C, scale * H, scale * W), float32. The mirroring
     to a multiple of the generator's window is not part of it: H and W have to be such multiples.
 
     Args:
         generator: of load_generator, in fp32.
-        path: the .onnx file; it appears whole or not at all.
+        path: the .onnx file; it appears whole or, also where the check fails, not at all.
         dynamic: H and W are free; otherwise both are `size`.
         size: side of the image that is traced, rounded up to a multiple of the window.
 
@@ -125,7 +103,7 @@ def _export(net: nn.Module, image: Tensor, path: Path, dynamic: bool, window: in
         raise ExportError(f"torch cannot export {type(net).__name__} ({shorten_error(error)}){hint}") from error
 
 
-def _check(generator: Generator, file: Path, path: Path, sizes: tuple[tuple[int, int], ...]) -> ExportReport:
+def _check(generator: Generator, file: Path, path: Path, sizes: tuple[tuple[int, int], ...]) -> str:
     """Compare on noise, which shows every frequency."""
     noise = torch.Generator().manual_seed(0)
     run, name = _find_runner(file)
@@ -138,7 +116,8 @@ def _check(generator: Generator, file: Path, path: Path, sizes: tuple[tuple[int,
     worst = max(differences)
     if not worst <= TOLERANCE:
         raise ExportError(f"{path} was not written: {name} differs from torch by {worst:.1e}, allowed are {TOLERANCE}")
-    return ExportReport(path, file.stat().st_size, worst, sizes, name)
+    written = f"{path}: {file.stat().st_size / 2**20:.1f} MiB; differs from torch by at most {worst:.1e} on noise of "
+    return written + f"{', '.join(f'{height}x{width}' for height, width in sizes)} ({name})"
 
 
 def _find_runner(file: Path) -> tuple[Any, str]:

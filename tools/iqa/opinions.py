@@ -45,14 +45,9 @@ class Group:
 
 @dataclass(frozen=True)
 class Opinions:
-    """How a metric follows the opinions on a set.
+    """How a metric follows the opinions on a set: scores by name of the image, and groups by name, "all" the whole set.
 
-    Attributes:
-        iqa_set: the set.
-        scorer: the metric.
-        scores: by name of the image.
-        groups: the whole set, "all", and its groups, by name.
-        skipped: messages of the images without a score.
+    `skipped` are messages of the images without a score.
     """
 
     iqa_set: IqaSet

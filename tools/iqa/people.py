@@ -31,10 +31,8 @@ CODES = {"Positive": preference.POSITIVE, "Similar": preference.SIMILAR, "Negati
 class Choices:
     """How metrics agree with people's choices in pairs, each by the metric's name in the catalogue.
 
-    Attributes:
-        agreements: with the choices.
-        shares, counts: (M, M) of `preference.compute_complementarity`, in the order of the agreements.
-        notes: on images without a score.
+    `shares` and `counts` are (M, M) of `preference.compute_complementarity`, in the order of the `agreements`. `notes`
+    are on images without a score.
     """
 
     agreements: Mapping[str, preference.Agreement]

@@ -60,13 +60,10 @@ class IqaRecord:
 
 @dataclass(frozen=True)
 class IqaSet:
-    """A data set.
+    """A data set, by its key in `READERS`, and its images.
 
-    Attributes:
-        name: key in `READERS`.
-        records: its images.
-        notes: what differs from the set as published, or is uncertain about it.
-        unions: further groups, as tuples of kinds.
+    `notes` say what differs from the set as published, or is uncertain about it. `unions` are further groups, as tuples
+    of kinds.
     """
 
     name: str

@@ -28,14 +28,10 @@ _SLACK = 1e-9  # of differences of decimal numbers
 
 @dataclass(frozen=True)
 class Cell:
-    """One figure of a table.
+    """One figure of a table: the paper's, None in rows that it does not have, and ours, None where it was not made.
 
-    Attributes:
-        paper: the printed figure; None in rows that the paper does not have.
-        ours: what was made here, in the paper's unit; None where it was not made.
-        tolerance: in the paper's unit.
-        state: see `State`; `ready` and `stale` are made by --run.
-        todo: each thing that is missing or went wrong, and what to do.
+    Both and the tolerance are in the paper's unit. Of the states `ready` and `stale` are made by --run. `todo` says
+    each thing that is missing or went wrong, and what to do.
     """
 
     table: str

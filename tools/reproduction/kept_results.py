@@ -35,13 +35,9 @@ _NOT_FOR_IMAGES_IN_VAL = {"val_freq", "save_img", "pbar", "metrics", "suffix"}
 
 @dataclass(frozen=True)
 class Result:
-    """A figure that was made here.
+    """A figure that was made here, over `count` images and in the metric's own unit, with how the metric was made.
 
-    Attributes:
-        key: hash of what it was made with besides the images.
-        value: the figure, in the metric's own unit.
-        count: images that it is over.
-        settings, version, weights, device: of the metric.
+    `key` is a hash of what it was made with besides the images.
     """
 
     key: str

@@ -36,16 +36,10 @@ class Lack:
 
 @dataclass
 class Needs:
-    """What was found for a job.
+    """What was found for a job: what the whole row lacks on this data set (`lacks`), and single columns (`metrics`).
 
-    Attributes:
-        lacks: what the whole row lacks on this data set.
-        metrics: what single columns lack.
-        options: the option file whose network makes the images.
-        experiment: its name.
-        checkpoint: the generator's weights.
-        lq, gt: folders of the test set.
-        protocol: with the columns of the table alone.
+    `options` is the option file whose network makes the images, `experiment` its name, `checkpoint` the generator's
+    weights. `lq` and `gt` are folders of the test set. The `protocol` has the columns of the table alone.
     """
 
     lacks: list[Lack] = field(default_factory=list)

@@ -39,15 +39,10 @@ Loaded = dict[tuple[Path, Path | None], Generator]
 
 @dataclass(frozen=True)
 class Setup:
-    """What all jobs share.
+    """What all jobs share: the repository `root`, the folder of kept `results`, and settings of inference (`how`).
 
-    Attributes:
-        root: the repository's folder.
-        results: folder of the kept results.
-        device: auto, cpu, cuda, cuda:1 ...
-        workers: processes for metrics without a network; None for the number of cores.
-        how: settings of inference.
-        checkpoints: files by method, in place of the experiments' own.
+    `device` is auto, cpu, cuda, cuda:1 ...; `workers` are processes for metrics without a network, None for the number
+    of cores. `checkpoints` are files by method, in place of the experiments' own.
     """
 
     root: Path
@@ -60,16 +55,12 @@ class Setup:
 
 @dataclass
 class Found:
-    """How far a job is.
+    """How far a job is: what it needs, and the `folder` of its results, unless something that they depend on is
+    missing.
 
-    Attributes:
-        job, needs: the job, and what it needs.
-        folder: of its results, unless something that they depend on is missing.
-        settings: what the folder's results are made from.
-        keys: what each column would be made with today.
-        kept: figures that are up to date.
-        stale: whether there are older results only.
-        errors: messages of this run, by column; "" for the whole job.
+    `settings` are what the folder's results are made from, `keys` what each column would be made with today. `kept` are
+    figures that are up to date; `stale` says that there are older results only. `errors` are messages of this run, by
+    column; "" for the whole job.
     """
 
     job: Job

@@ -26,14 +26,12 @@ class _Strict(BaseModel):
 
 
 class SetUse(_Strict):
-    """What a column group of a table, such as "Set5", is measured on.
+    """What a column group of a table, such as "Set5", is measured on, by which protocol of tools/evaluate.py.
 
-    Attributes:
-        set: name in prismsr.data.test_sets.sets; or `lq`, `gt`, `count` and `source` (where to read how to get it).
-        degraded: so many degraded LR images of each GT image of `set`, from `prepare.py testset NAME --degraded`.
-        protocol: name in prismsr.tools.evaluation.protocols.
-        reader, root, labels, group: arguments of tools/evaluate_iqa.py, and the group of images.
-        pairs: with `root`, arguments of tools/analyse_iqa.py.
+    `set` is a name in prismsr.data.test_sets.sets, with `degraded` so many degraded LR images of each GT image, from
+    `prepare.py testset NAME --degraded`; or there are `lq`, `gt`, `count` and `source` (where to read how to get it).
+    For quality metrics `reader`, `root` and `labels` are arguments of tools/evaluate_iqa.py, with the `group` of
+    images; `pairs` and `root` are arguments of tools/analyse_iqa.py.
     """
 
     set: str | None = None
@@ -51,13 +49,11 @@ class SetUse(_Strict):
 
 
 class Row(_Strict):
-    """What makes a row of a table.
+    """What makes a row of a table: an option file, or one per data set (sets without one are left out).
 
-    Attributes:
-        options: option file, or one per data set; sets without one are left out.
-        checkpoint_of: option file whose training makes the checkpoint, where it is another one.
-        metric, metric_options: for quality metrics, as evaluate_iqa.py and analyse_iqa.py take them.
-        ground_truths: "best": no network; of each group of ground truths the best score counts, metric by metric.
+    `checkpoint_of` is the option file whose training makes the checkpoint, where it is another one. Quality metrics are
+    given as evaluate_iqa.py and analyse_iqa.py take them. `ground_truths` "best" needs no network: of each group of
+    ground truths the best score counts, metric by metric.
     """
 
     options: str | Mapping[str, str] | None = None
@@ -79,14 +75,10 @@ class Row(_Strict):
 class Table(_Strict):
     """One table; every method of its CSV is in exactly one of `rows`, `others` and `not_made`.
 
-    Attributes:
-        csv: name in tools/paper_tables; None where the paper's figures are not at hand, then all rows are `extra`.
-        columns: metrics and their better direction, where there is no CSV.
-        rows: what can be made here.
-        extra: rows that the paper does not print.
-        others: methods of other authors, whose figures are only shown.
-        not_made: methods that cannot be made here, with the reason.
-        factors: the paper prints a metric times this.
+    `csv` is a name in tools/paper_tables; None where the paper's figures are not at hand: then all rows are `extra`,
+    and `columns` are the metrics with their better direction. `rows` can be made here; `extra` the paper does not
+    print. `others` are other authors' methods, whose figures are only shown; `not_made` cannot be made here, with the
+    reason. The paper prints a metric times its factor in `factors`.
     """
 
     csv: str | None = None
@@ -129,13 +121,10 @@ class Table(_Strict):
 
 @dataclass(frozen=True)
 class Job:
-    """A row of a table on one data set.
+    """A row of a table, such as sfd-1, on one data set; method and data set are as the paper writes them.
 
-    Attributes:
-        table: its name, such as sfd-1.
-        method, dataset: as the paper writes them.
-        row, use: what makes it, and what it is measured on.
-        columns: metrics that the table has there, with the direction that is better.
+    `row` makes it, `use` is what it is measured on. `columns` are metrics that the table has there, with the direction
+    that is better.
     """
 
     table: str

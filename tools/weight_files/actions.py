@@ -36,21 +36,18 @@ def _find_published(weights: Weights) -> str:
 
 def check(want: Wanted, root: Path) -> int:
     """Print of each file whether it is there and whole; 1 where one is not."""
-    bad = 0
-    for weights in want.entries:
-        finding = examine(weights, root)
-        bad += finding.state != "there"
-        source = (
-            "" if finding.state == "there" else f"; to be put at {shown_place(weights, root)}, from {weights.source}"
-        )
-        print(f"{finding.state:8}{weights.name}: {finding.text}{source}")
+    files = [
+        (entry, entry.name, f"to be put at {shown_place(entry, root)}, from {entry.source}") for entry in want.entries
+    ]
     for file, (maker, _) in want.made.items():
-        entry = Weights(path=file, licence="ours", page=f"training with {maker}")
+        files.append((Weights(path=file, licence="ours", page=f"training with {maker}"), file, f"made by {maker}"))
+    bad = 0
+    for entry, name, source in files:
         finding = examine(entry, root)
         bad += finding.state != "there"
-        print(f"{finding.state:8}{file}: {finding.text}" + (f"; made by {maker}" if finding.state != "there" else ""))
+        print(f"{finding.state:8}{name}: {finding.text}" + (f"; {source}" if finding.state != "there" else ""))
     _tell_unknown(want)
-    print(f"{len(want.entries) + len(want.made)} files, {bad} missing or damaged, {len(want.unknown)} unknown")
+    print(f"{len(files)} files, {bad} missing or damaged, {len(want.unknown)} unknown")
     return 1 if bad or want.unknown else 0
 
 

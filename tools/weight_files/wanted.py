@@ -14,12 +14,10 @@ from prismsr.utils.weights.published import Weights, maker_of, read_list
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a command line asks for.
+    """What a command line asks for: entries of the list, with those that need each of them.
 
-    Attributes:
-        entries: entries of the list, with those that need each of them.
-        made: checkpoints that an option file's training writes: path -> (that file, those that need it).
-        unknown: needs that nothing is known of, with those that have them.
+    `made` are checkpoints that an option file's training writes: path -> (that file, those that need it). `unknown` are
+    needs that nothing is known of, with those that have them.
     """
 
     entries: dict[Weights, list[str]]

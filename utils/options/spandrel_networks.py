@@ -35,16 +35,11 @@ NOT_TRAINED: Mapping[str, str] = {
 
 
 class Facts(NamedTuple):
-    """What spandrel says of a network with certain arguments.
+    """What spandrel says of a network with certain arguments: its enlargement, and the input that it takes.
 
-    Attributes:
-        scale: enlargement.
-        multiple: both sides of the input are multiples of it.
-        minimum: of each side of the input, in pixels.
-        square: whether both sides are to be equal.
-        whole: whether it cuts tiles itself, so that it gets whole images.
-        precisions: those that it computes in.
-        call: how images in [0, 1] go through it, where that is more than to call it.
+    Both sides are multiples of `multiple` and at least `minimum` pixels, and equal where `square`. A network that is
+    `whole` cuts tiles itself, so that it gets whole images. It computes in `precisions`. `call` says how images in [0,
+    1] go through it, where that is more than to call it.
     """
 
     scale: int
