@@ -123,7 +123,8 @@ class AdversarialLoss(nn.Module):
         """
         sr, gt = self._look(sr.detach(), gt)
         half = 0.5 if self.relativistic else 1.0
-        reference = self._mean_logit(net_d, sr) if self.relativistic else 0.0
+        with torch.no_grad():
+            reference = torch.mean(_logits(net_d, sr)) if self.relativistic else 0.0
         real = _logits(net_d, gt)
         loss_real = self.criterion(real - reference, True, is_disc=True) * half
         backward(loss_real)
@@ -131,20 +132,11 @@ class AdversarialLoss(nn.Module):
         fake = _logits(net_d, sr)
         loss_fake = self.criterion(fake - reference, False, is_disc=True) * half
         backward(loss_fake)
-        return {
-            "real": loss_real,
-            "fake": loss_fake,
-            "out_real": real.detach().mean(),
-            "out_fake": fake.detach().mean(),
-        }
+        logits = {"out_real": real.detach().mean(), "out_fake": fake.detach().mean()}
+        return {"real": loss_real, "fake": loss_fake, **logits}
 
     def _look(self, sr: Tensor, gt: Tensor) -> tuple[Tensor, Tensor]:
         return (sr, gt) if self.view is None else self.view(sr, gt)
-
-    @staticmethod
-    @torch.no_grad()
-    def _mean_logit(net_d: nn.Module, images: Tensor) -> Tensor:
-        return torch.mean(_logits(net_d, images))
 
 
 def _logits(net_d: nn.Module, images: Tensor) -> Tensor:

@@ -15,15 +15,12 @@ from torch.nn import functional as F
 def back_projection_loss(sr: Tensor, lq: Tensor) -> Tensor:
     """Return the mean of |D(SR) - LQ|, with D the downsampling of MATLAB's imresize: bicubic, antialiased.
 
-    "Best-Buddy GANs for Highly Detailed Image Super-Resolution", AAAI 2022. D(SR) is neither clipped nor
-    rounded.
+    "Best-Buddy GANs for Highly Detailed Image Super-Resolution", AAAI 2022. D(SR) is neither clipped nor rounded. The
+    loss is a scalar.
 
     Args:
         sr: (B, C, s H, s W), with s a whole number; half precision is computed in float32.
         lq: (B, C, H, W).
-
-    Returns:
-        A scalar.
 
     Raises:
         ValueError: the sides of `sr` are no whole multiple of those of `lq`.

@@ -18,7 +18,7 @@ CHUNK_BYTES = 2**25
 
 
 def best_buddy_loss(sr: Tensor, gt: Tensor) -> Tensor:
-    """Return the mean of |p - b(p)| over the 3 x 3 patches p of SR, which lie side by side, and b(p) their buddies.
+    """Return the mean of |p - b(p)|, a scalar, over the 3 x 3 patches p of SR, side by side, and b(p) their buddies.
 
     b(p) = argmin over c of |p - c|^2 + |g(p) - c|^2, with g(p) the GT patch at p's place; candidates c are all such
     patches of GT and of GT at 1/2 and 1/4 (bicubic). The choice gets no gradient. "Best-Buddy GANs for Highly Detailed
@@ -27,9 +27,6 @@ def best_buddy_loss(sr: Tensor, gt: Tensor) -> Tensor:
     Args:
         sr: (B, C, H, W), sides of 12 pixels or more; what is left of a side that is no multiple of 3 does not count.
         gt: the same shape; gets no gradient.
-
-    Returns:
-        A scalar.
 
     Raises:
         ValueError: the images are too small.

@@ -26,11 +26,11 @@ _LPIPS_URL = "https://github.com/chaofengc/IQA-PyTorch/releases/download/v0.1-we
 
 def pair_with_gt(x_rgb: Images, gt: Tensor) -> list[tuple[Tensor, Tensor]]:
     """Return each X_RGB (B, 3, H_i, W_i) in float32 with the HR image (B, 3, H, W) area-averaged to its size."""
-    images = [x_rgb] if isinstance(x_rgb, Tensor) else list(x_rgb)
 
     def target(size: torch.Size) -> Tensor:
         return gt if gt.shape[-2:] == size else F.interpolate(gt, size=tuple(size), mode="area")
 
+    images = [x_rgb] if isinstance(x_rgb, Tensor) else x_rgb
     return [(image.to(gt.dtype), target(image.shape[-2:])) for image in images]
 
 
@@ -147,13 +147,9 @@ class PixelDistributionLoss(_LossOnRGB):
         kind: "w1_printed", "w1_sorted" or "w1_sorted_batch".
     """
 
-    def __init__(
-        self,
-        loss_weight: float = 1.0,
-        kind: Literal["w1_printed", "w1_sorted", "w1_sorted_batch"] = "w1_printed",
-    ) -> None:
+    def __init__(self, loss_weight: float = 1.0, kind: Distribution = "w1_printed") -> None:
         super().__init__(loss_weight)
-        self.kind: Distribution = kind
+        self.kind = kind
 
     def distance(self, image: Tensor, target: Tensor) -> Tensor:
         """Return eq. 3."""

@@ -40,9 +40,7 @@ class FeatureLoss(nn.Module):
         criterion: Literal["l1", "l2"] = "l1",
     ) -> None:
         super().__init__()
-        self.layer_weights = layer_weights
-        self.loss_weight = loss_weight
-        self.criterion = _CRITERIA[criterion]
+        self.layer_weights, self.loss_weight, self.criterion = layer_weights, loss_weight, _CRITERIA[criterion]
         self.features = VGGFeatures(list(layer_weights), backbone, weights)
 
     def forward(self, sr: Tensor, gt: Tensor) -> Tensor:

@@ -19,13 +19,8 @@ _CRITERIA = {"mse": F.mse_loss, "l1": F.l1_loss}
 def gradient_map(images: Tensor) -> Tensor:
     """Return sqrt(v^2 + h^2 + 1e-6) of each channel, with v and h the differences of both neighbours along each axis.
 
-    Beyond the border there are zeros, as in SPSR's release, so that border pixels have large values.
-
-    Args:
-        images: (B, C, H, W); half precision is computed in float32.
-
-    Returns:
-        The same shape, above 0.
+    Beyond the border there are zeros, as in SPSR's release, so that border pixels have large values. Images and maps,
+    which are above 0, are (B, C, H, W); half precision is computed in float32.
 
     Example:
         >>> gradient_map(torch.tensor([[[[0.0, 2.0, 5.0]]]])).round(decimals=4)
@@ -40,7 +35,7 @@ def gradient_map(images: Tensor) -> Tensor:
 
 
 def gradient_loss(sr: Tensor, gt: Tensor, criterion: str = "mse") -> Tensor:
-    """Return the mean squared ("mse") or absolute ("l1") difference of both images' gradient maps.
+    """Return the mean squared ("mse") or absolute ("l1") difference of both images' gradient maps, a scalar.
 
     "Structure-Preserving Super Resolution with Gradient Guidance", CVPR 2020.
 
@@ -48,9 +43,6 @@ def gradient_loss(sr: Tensor, gt: Tensor, criterion: str = "mse") -> Tensor:
         sr: (B, C, H, W).
         gt: the same shape.
         criterion: "mse" or "l1".
-
-    Returns:
-        A scalar.
 
     Raises:
         ValueError: another criterion.

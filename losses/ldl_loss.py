@@ -46,15 +46,7 @@ def ldl_loss(sr: Tensor, gt: Tensor, sr_ema: Tensor) -> Tensor:
     """Return the mean of |M SR - M GT| over images, channels and pixels, with M of `ldl_map`, which is not detached.
 
     "Details or Artifacts: A Locally Discriminative Learning Approach to Realistic Image Super-Resolution", CVPR 2022.
-
-
-    Args:
-        sr: (B, C, H, W), the output of the generator.
-        gt: the same shape.
-        sr_ema: the same shape, the output of the generator's moving average; gets no gradient.
-
-    Returns:
-        A scalar.
+    The loss is a scalar; see `ldl_map` for the arguments.
 
     Example:
         >>> gt = torch.rand(1, 3, 8, 8)
@@ -63,7 +55,7 @@ def ldl_loss(sr: Tensor, gt: Tensor, sr_ema: Tensor) -> Tensor:
         (True, 0.0)
     """
     with torch.autocast(sr.device.type, enabled=False):
-        sr, gt, sr_ema = widen(sr), widen(gt), widen(sr_ema)
+        sr, gt = widen(sr), widen(gt)
         weight = ldl_map(sr, gt, sr_ema)
         return (weight * sr - weight * gt).abs().mean()
 

@@ -12,15 +12,12 @@ from torch import Tensor, nn
 
 
 def psnr_loss(sr: Tensor, gt: Tensor, eps: float = 1e-8) -> Tensor:
-    """Mean over images of `10 log10(MSE + eps)`: the PSNR in dB with its sign turned, since the peak is 1.
+    """Return the mean over images of `10 log10(MSE + eps)`, a scalar: minus the PSNR in dB, since the peak is 1.
 
     Args:
         sr: (B, C, H, W), in [0, 1].
         gt: the same shape.
         eps: added to the mean squared error, so that the gradient stays finite; the loss is never below 10 log10(eps).
-
-    Returns:
-        A scalar, in dB.
     """
     errors = (sr - gt).square().flatten(1).mean(1)
     return 10 / math.log(10) * torch.log(errors + eps).mean()

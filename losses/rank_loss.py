@@ -45,9 +45,7 @@ class RankLoss(nn.Module):
         num_feat: int = 64,
     ) -> None:
         super().__init__()
-        self.loss_weight = loss_weight
-        self.mode = mode
-        self.gradient = gradient
+        self.loss_weight, self.mode, self.gradient = loss_weight, mode, gradient
         self.ranker = RankerVGG(num_feat=num_feat)
         state = load_state_dict(weights)
         require_fit(self.ranker, state, weights)

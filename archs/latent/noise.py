@@ -4,9 +4,9 @@ Paper: LGCAA, eq. 1.
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
-from prismsr.archs.latent.sampling.denoising import Predict, denoise
+from prismsr.archs.latent.sampling.denoising import denoise
 from prismsr.archs.latent.stable_diffusion import NOISE_CONFIG, build_scheduler
 
 import torch
@@ -15,18 +15,13 @@ from torch import Tensor
 TIMESTEPS = int(NOISE_CONFIG["num_train_timesteps"])
 
 
-class Draws(NamedTuple):
-    """Random numbers of a batch: of the posterior and the noise, (B, C, h, w), and timesteps (B,) from 0 to 999."""
+def draw_noise(shape: torch.Size, device: torch.device) -> dict[str, Tensor]:
+    """Return `timesteps` (B,) from 0 to 999, and `posterior` and `noise`, normal draws of this shape, (B, C, h, w).
 
-    posterior: Tensor
-    noise: Tensor
-    timesteps: Tensor
-
-
-def draw_noise(shape: torch.Size, device: torch.device) -> Draws:
-    """Return draws for latents of this shape from the device's global generator, whose state each checkpoint holds."""
+    They come from the device's global generator, whose state each checkpoint holds.
+    """
     timesteps = torch.randint(TIMESTEPS, (shape[0],), device=device)
-    return Draws(torch.randn(shape, device=device), torch.randn(shape, device=device), timesteps)
+    return {**{name: torch.randn(shape, device=device) for name in ("posterior", "noise")}, "timesteps": timesteps}
 
 
 def make_signal_levels(device: torch.device | str = "cpu") -> Tensor:
@@ -63,12 +58,14 @@ class NoiseProcess:
     PREDICTS: ClassVar = "noise"
     """What the network predicts, and the name of it in a step: losses compare `noise_prediction` with `noise`."""
 
+    denoise = staticmethod(denoise)
+
     def __init__(self) -> None:
         self._levels: dict[torch.device, Tensor] = {}
 
     def draw(self, shape: torch.Size, device: torch.device) -> dict[str, Tensor]:
-        """Return `posterior`, `noise`, (B, C, h, w), and `timesteps`, (B,); see draw_noise."""
-        return draw_noise(shape, device)._asdict()
+        """Return what draw_noise draws."""
+        return draw_noise(shape, device)
 
     def add_noise(self, latents: Tensor, part: Mapping[str, Any]) -> Tensor:
         """Return z_t (B, C, h, w); see add_noise."""
@@ -81,12 +78,6 @@ class NoiseProcess:
     def predict_clean(self, z_t: Tensor, prediction: Tensor, part: Mapping[str, Any]) -> Tensor:
         """Return z_0 (B, C, h, w); see predict_clean."""
         return predict_clean(z_t, prediction, self._level(part["timesteps"]))
-
-    def denoise(
-        self, predict: Predict, start: Tensor | None, shape: torch.Size, options: Any, generator: torch.Generator
-    ) -> Tensor:
-        """Return latents after all steps; see denoise."""
-        return denoise(predict, start, shape, options, generator)
 
     def _level(self, timesteps: Tensor) -> Tensor:
         device = timesteps.device

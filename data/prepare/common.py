@@ -2,7 +2,7 @@
 
 import argparse
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -92,18 +92,24 @@ def run_step(
     `work`, a function of a module, makes those of an image's outputs that do not exist yet. They depend on `options`
     and the input folder. Return the results, and the messages of the skipped images.
     """
+    claim_step(args, step, options)
+    jobs = [(path, key) for key, path in images.items()]
+    return run_all(args, step, partial(work, output=args.output, **options), jobs)
+
+
+def claim_step(args: argparse.Namespace, step: str, options: dict[str, Any]) -> None:
+    """Claim the output folder of a step, whose outputs depend on `options` and the input folder."""
     parameters = {"command": step, "input": name_input(args.input, args.output), **options}
     claim_folder(args.output, parameters, args.overwrite)
+
+
+def run_all(
+    args: argparse.Namespace, step: str, work: Callable[..., Any], jobs: Sequence[tuple[Any, ...]], workers: int = 0
+) -> tuple[list[Any], list[str]]:
+    """Call `work(*job)` for each job; return the results, and the messages of the skipped jobs."""
     results: list[Any] = []
-    skipped = run_jobs(
-        partial(work, output=args.output, **options),
-        [(path, key) for key, path in images.items()],
-        workers=args.workers,
-        on_error=args.on_error,
-        label=step,
-        consume=results.append,
-    )
-    return results, skipped
+    how: dict[str, Any] = {"workers": workers or args.workers, "on_error": args.on_error, "label": step}
+    return results, run_jobs(work, jobs, consume=results.append, **how)
 
 
 def print_result(step: str, output: Path, written: list[int], skipped: list[str], note: str = "") -> None:

@@ -5,20 +5,13 @@ import io
 from pathlib import Path
 from typing import Any
 
-from prismsr.data.prepare.common import (
-    claim_folder,
-    find_inputs,
-    name_input,
-    print_result,
-)
+from prismsr.data.prepare.common import claim_step, find_inputs, print_result
 from prismsr.utils.errors import DataError
 from prismsr.utils.files import atomic_write
 from prismsr.utils.images import read_image
 
 import numpy as np
 from tqdm import tqdm
-
-SUFFIX = ".npy"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,12 +33,13 @@ def run(args: argparse.Namespace) -> int:
     images = find_inputs(args.input, args.output)
     source = args.vae or StableDiffusionOptions().path
     vae = build_vae(StableDiffusionOptions(path=None, vae_path=source)).to(device)
-    parameters = {"command": "latents", "input": name_input(args.input, args.output), "vae": source}
-    claim_folder(args.output, parameters, args.overwrite)
+    claim_step(args, "latents", {"vae": source})
     for key, path in tqdm(images.items(), desc="latents", unit="image"):
-        target = args.output / f"{key}{SUFFIX}"
+        target = args.output / f"{key}.npy"
         if not target.exists():
-            _write(target, encode_latents(vae, path))
+            file = io.BytesIO()
+            np.save(file, encode_latents(vae, path))
+            atomic_write(target, file.getvalue())
     print_result("latents", args.output, [1] * len(images), [])
     return 0
 
@@ -68,10 +62,3 @@ def encode_latents(vae: Any, path: Path) -> np.ndarray:
     if not np.isfinite(half).all():
         raise DataError(f"{path}: its latents are not finite")
     return half
-
-
-def _write(target: Path, values: np.ndarray) -> None:
-    file = io.BytesIO()
-    np.save(file, values)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    atomic_write(target, file.getvalue())

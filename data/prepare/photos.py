@@ -4,11 +4,11 @@ import argparse
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
-from prismsr.data.prepare.common import add_run_arguments, claim_folder, print_result
+from prismsr.data.prepare.common import add_run_arguments, claim_folder, print_result, run_all
 from prismsr.utils.errors import OptionError
 from prismsr.utils.images import read_image, write_png_atomic
-from prismsr.utils.processes import run_jobs
 
 import cv2
 
@@ -21,11 +21,7 @@ TRAIN = {
     "china": "sklearn/china.jpg",
     "flower": "sklearn/flower.jpg",
 }
-VAL = {
-    "astronaut": "skimage/astronaut.png",
-    "coffee": "skimage/coffee.png",
-    "chelsea": "skimage/chelsea.png",
-}
+VAL = {"astronaut": "skimage/astronaut.png", "coffee": "skimage/coffee.png", "chelsea": "skimage/chelsea.png"}
 MULTIPLE = 12  # sides of the HR images are multiples of it, so that scales 2, 3, 4 and 6 divide them
 
 
@@ -34,22 +30,14 @@ add_arguments = add_run_arguments
 
 def run(args: argparse.Namespace) -> int:
     """Write OUTPUT/train/HR/*.png and OUTPUT/val/HR/*.png."""
-    jobs = []
+    jobs: list[tuple[Any, ...]] = []
     for split, photos in (("train", TRAIN), ("val", VAL)):
         folder = args.output / split / "HR"
         sources = {name: photo_path(photo) for name, photo in photos.items()}
         claim_folder(folder, {"command": "photos", "photos": photos, "multiple": MULTIPLE}, args.overwrite)
         jobs += [(source, folder / f"{name}.png") for name, source in sources.items()]
-    results: list[int] = []
-    skipped = run_jobs(
-        partial(write_photo, multiple=MULTIPLE),
-        jobs,
-        workers=args.workers,
-        on_error=args.on_error,
-        label="photos",
-        consume=results.append,
-    )
-    print_result("photos", args.output, results, skipped)
+    written, skipped = run_all(args, "photos", partial(write_photo, multiple=MULTIPLE), jobs)
+    print_result("photos", args.output, written, skipped)
     return 0
 
 

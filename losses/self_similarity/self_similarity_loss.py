@@ -150,9 +150,7 @@ class SelfSimilarityLoss(nn.Module):
         _check_count("mask_stride", mask_stride)
         self.loss_weight, self.threshold, self.absolute = loss_weight, threshold, absolute
         self.graph: dict[str, Any] = {"search": search, "window": window, "h": h, "stride": stride, "border": border}
-        self.comparison: dict[str, Any] = {
-            **{"alpha": alpha, "mask_stride": mask_stride, "kl_weight": kl_weight, "reduction": reduction}
-        }
+        self.graph |= {"alpha": alpha, "mask_stride": mask_stride, "kl_weight": kl_weight, "reduction": reduction}
 
     @classmethod
     def check_options(cls, entry: Mapping[str, Any], key: str, opt: Any, is_train: bool) -> Iterator[Any]:
@@ -172,7 +170,7 @@ class SelfSimilarityLoss(nn.Module):
         `gt_mask` is (B, 1, H, W), 1 at edge pixels; None computes it from `gt`.
         """
         mask = edge_mask(gt, self.threshold, self.absolute) if gt_mask is None else gt_mask
-        return self.loss_weight * self_similarity_loss(sr, gt, mask, **self.graph, **self.comparison)
+        return self.loss_weight * self_similarity_loss(sr, gt, mask, **self.graph)
 
 
 def _plan(search: int, window: int, h: float, stride: int, border: str) -> SearchPlan:

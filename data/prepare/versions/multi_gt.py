@@ -10,13 +10,12 @@ from functools import partial
 from hashlib import sha256
 from typing import Any
 
-from prismsr.data.prepare.common import add_folder_arguments, claim_folder, find_inputs, name_input, print_result
+from prismsr.data.prepare.common import add_folder_arguments, claim_step, find_inputs, print_result, run_all
 from prismsr.data.prepare.versions.enhancement import SUFFIXES, read_enhancements
 from prismsr.data.prepare.versions.filters import CLASSICAL
-from prismsr.data.prepare.versions.multi_gt_patches import ImageResult, write_patches, write_selection
+from prismsr.data.prepare.versions.multi_gt_patches import write_patches, write_selection
 from prismsr.data.prepare.versions.patch_selection import PatchRule
 from prismsr.utils.command_line import whole_number
-from prismsr.utils.processes import run_jobs
 
 STEP = "multi-gt"
 SELECTION = "selection.csv"
@@ -57,22 +56,13 @@ def run(args: argparse.Namespace) -> int:
     enhancements = read_enhancements(args.enhancer, args.tile, args.tile_pad, args.device)
     rule = PatchRule(args.crop, args.step, args.jitter, args.std, args.laplacian, args.all_patches)
     made_by = {"enhancers": [each.record() for each in enhancements], **asdict(rule), "seed": args.seed}
-    claim_folder(
-        args.output, {"command": STEP, "input": name_input(args.input, args.output), **made_by}, args.overwrite
-    )
+    claim_step(args, STEP, made_by)
     work = partial(
         write_patches, output=args.output, enhancers=enhancements, rule=rule, seed=args.seed, run_id=run_id(made_by)
     )
-    results: list[ImageResult] = []
-    skipped = run_jobs(
-        work,
-        [(path, key) for key, path in images.items()],
-        # a network uses all cores by itself, and CUDA does not survive a fork
-        workers=1 if any(each.is_network for each in enhancements) else args.workers,
-        on_error=args.on_error,
-        label=STEP,
-        consume=results.append,
-    )
+    # a network uses all cores by itself, and CUDA does not survive a fork
+    workers = 1 if any(each.is_network for each in enhancements) else args.workers
+    results, skipped = run_all(args, STEP, work, [(path, key) for key, path in images.items()], workers)
     found = sum(len(result.patches) for result in results)
     kept = write_selection(args.output / SELECTION, results, rule, len(enhancements))
     note = f"; {kept} of {found} patches kept, figures of all in {SELECTION}"

@@ -18,8 +18,8 @@ def test_draws_come_from_the_global_generator_and_cover_all_timesteps():
     one = draw_noise(torch.Size((4000, 1, 1, 1)), torch.device("cpu"))
     torch.manual_seed(0)
     other = draw_noise(torch.Size((4000, 1, 1, 1)), torch.device("cpu"))
-    assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
-    assert one.timesteps.min() < 5 and one.timesteps.max() > 994
+    assert all(torch.equal(one[name], other[name]) for name in ("posterior", "noise", "timesteps"))
+    assert one["timesteps"].min() < 5 and one["timesteps"].max() > 994
 
 
 def test_latents_of_a_posterior():
