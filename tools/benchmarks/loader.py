@@ -76,8 +76,8 @@ def _list_stores() -> Iterator[Case]:
     with make_lmdbs(encode_raw, ENCODERS["Sub"]) as (raw, png):
         for title, (our_class, _) in DATASETS.items():
             for workers in (0, 2):
-                builders = (partial(build_ours, root, our_class, workers) for root in (raw, png))
-                yield (title, workers), *builders
+                ours, other = (partial(build_ours, root, our_class, workers) for root in (raw, png))
+                yield (title, workers), ours, other
 
 
 def make_section(root: Path, name: str, workers: int) -> dict[str, Any]:

@@ -121,7 +121,7 @@ def infer_folder(
         todo, done = split_done([replace(job, since=since) for job in jobs], overwrite)
         outcomes = infer_in_processes(upscaler, todo, devices) if devices else infer_files(upscaler, todo)
         report, begin = InferenceReport(skipped=[job.target for job in done]), monotonic()
-        shown = {"total": len(todo), "desc": generator.name, "unit": "image", "file": sys.stderr}
+        shown: Any = {"total": len(todo), "desc": generator.name, "unit": "image", "file": sys.stderr}
         for outcome in tqdm(outcomes, disable=not (progress and todo), **shown):
             report.add(outcome)
         report.seconds = monotonic() - begin

@@ -208,7 +208,7 @@ def _draw_bars(title: str, cells: Sequence[Cell]) -> Figure:
 def _draw_radar(title: str, cells: Sequence[Cell], methods: Sequence[str]) -> Figure:
     """Return a spoke per metric, from the worst (centre) to the best (rim) of the drawn methods; ours are dashed."""
     metrics = list(dict.fromkeys(cell.metric for cell in cells))
-    series = {}
+    series: dict[tuple[str, bool], np.ndarray] = {}
     for ours in (False, True):
         by_metric = [_find_values(cells, metric, ours) for metric in metrics]
         series |= {(name, ours): np.array([values.get(name, np.nan) for values in by_metric]) for name in methods}

@@ -100,7 +100,7 @@ def _read_range(headers: Message) -> tuple[int | None, int | None]:
     """Return where the answer to a request for a range begins, and the size of the whole, as far as the server says."""
     found = re.fullmatch(r"bytes (?:(\d+)-\d+|\*)/(?:(\d+)|\*)", headers.get("Content-Range", ""))
     first, total = found.groups() if found else (None, None)
-    return first and int(first), total and int(total)
+    return int(first) if first else None, int(total) if total else None
 
 
 def _require_published(url: str, partial: Path, size: int | None, sha256: str) -> None:
