@@ -1,7 +1,4 @@
-"""Networks: one a file, registered with BasicSR's ARCH_REGISTRY.
-
-The public names are those of __init__.pyi; each is imported when it is first asked for.
-"""
+"""Networks: one a file, registered with BasicSR's ARCH_REGISTRY; __init__.pyi lists the public ones."""
 
 from prismsr.utils.rooms import offer_names
 

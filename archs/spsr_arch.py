@@ -120,7 +120,6 @@ class SPSRNet(nn.Module):
         return self.HR_conv1_new(x), taps
 
     def _run_branch(self, gradient: Tensor, taps: list[Tensor]) -> Tensor:
-        """Return the enlarged features of the branch."""
         first = self.b_fea_conv(gradient)
         x = first
         for number, tap in enumerate(taps, 1):

@@ -1,7 +1,4 @@
-"""Datasets and the tools that prepare data, registered with BasicSR's DATASET_REGISTRY.
-
-The public names are those of __init__.pyi; each is imported when it is first asked for.
-"""
+"""Datasets, registered with BasicSR's DATASET_REGISTRY, and what prepares data; __init__.pyi lists the public ones."""
 
 from prismsr.utils.rooms import offer_names
 

@@ -1,7 +1,4 @@
-"""Losses: one a file, function first, registered with BasicSR's LOSS_REGISTRY.
-
-The public names are those of __init__.pyi; each is imported when it is first asked for.
-"""
+"""Losses: one a file, function first, registered with BasicSR's LOSS_REGISTRY; __init__.pyi lists the public ones."""
 
 from prismsr.utils.rooms import offer_names
 

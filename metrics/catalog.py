@@ -85,7 +85,6 @@ def _make_network(
     lower_better: bool = False,
     batched: bool = True,
 ) -> Metric:
-    """Return a metric by a network of pyiqa."""
     made_with, needs = pyiqa or name, (f"metric:{name}",)
     return Metric(
         name, column, reference, lower_better, "pyiqa", tolerance, papers, made_with, batched=batched, needs=needs
@@ -113,11 +112,7 @@ TABLE = (
 )  # fmt: skip
 """The metrics with a name in the papers' tables, and ours. All others of pyiqa have pyiqa's name there."""
 _ALIASES = {"topiq": "topiq-nr"}
-_PAPERS = {
-    "ilniqe": ("IL-NIQE",),
-    "niqe_matlab": ("NIQE", "nique_matlab"),
-    "maniqa-kadid": ("maniqua-kadid",),
-}
+_PAPERS = {"ilniqe": ("IL-NIQE",), "niqe_matlab": ("NIQE", "nique_matlab"), "maniqa-kadid": ("maniqua-kadid",)}
 """Further names of pyiqa's metrics in the tables of SFD and AMO."""
 
 

@@ -133,7 +133,7 @@ def extract_features(
 
 
 def _normalise(images: Tensor, mode: Mode) -> Tensor:
-    """Return [0, 255] to [-1, 1]; clean-fid divides by 128, and pytorch-fid by 127.5."""
+    """Map [0, 255] to [-1, 1]; clean-fid divides by 128, and pytorch-fid by 127.5."""
     return (images - 128) / 128 if mode == "clean" else images / 127.5 - 1
 
 

@@ -18,14 +18,13 @@ from basicsr.utils.registry import METRIC_REGISTRY
 
 
 def _load_scorer(
-    *networks: Any,
     device: str | None = None,
     antonyms: tuple[str, str] = ANTONYMS,
     crop_border: int = 0,
     input_order: str = "HWC",
     **options: Any,
 ) -> SFDIQA:
-    return load_sfd_iqa(*networks, device=choose_device(device), antonyms=list(antonyms), **options)
+    return load_sfd_iqa(**options, device=choose_device(device), antonyms=list(antonyms))
 
 
 @METRIC_REGISTRY.register()
@@ -73,6 +72,7 @@ def calculate_sfd_iqa(
         WeightsError, OptionError, ValueError: see load_sfd_iqa; the image is smaller than 32 x 32.
     """
     scoring: Any = {"alpha_1": alpha_1, "alpha_2": alpha_2, "logit_scale": logit_scale, "max_side": max_side}
-    networks = (feat_d, prompts, clip, feat_d_options, prompt_options)
-    scorer = _load_scorer(*networks, device=device, antonyms=antonyms, **scoring)
+    networks: Any = {"feat_d": feat_d, "prompts": prompts, "clip": clip}
+    networks |= {"feat_d_options": feat_d_options, "prompt_options": prompt_options}
+    scorer = _load_scorer(device, antonyms, **networks, **scoring)
     return float(scorer(make_metric_tensor(img, input_order, crop_border).to(choose_device(device))))

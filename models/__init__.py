@@ -1,7 +1,4 @@
-"""Training steps, registered with BasicSR's MODEL_REGISTRY.
-
-The public names are those of __init__.pyi; each is imported when it is first asked for.
-"""
+"""Training steps, registered with BasicSR's MODEL_REGISTRY; __init__.pyi lists the public ones."""
 
 from prismsr.utils.rooms import offer_names
 

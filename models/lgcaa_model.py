@@ -66,7 +66,6 @@ def _check_users(losses: list[Named], head: str | None) -> Iterator[Problem]:
 
 
 def _check_head(opt: Mapping[str, Any], losses: list[Named], head: str | None, factor: int) -> Iterator[Problem]:
-    """Check that X_RGB is large enough for the losses."""
     key, size = read_crop_size(opt)
     if size is None or head is None:
         return

@@ -50,6 +50,20 @@ NOISE_CONFIG: dict[str, Any] = {
     "timestep_spacing": "leading",
 }
 """SD-2-base's noise, written out: a config converted from its PNDM scheduler would clip latents to [-1, 1]."""
+LDM_NAMES = {
+    "time_embed.0": "time_embedding.linear_1",
+    "time_embed.2": "time_embedding.linear_2",
+    "input_blocks.0.0": "conv_in",
+}
+LDM_BLOCK = {
+    "in_layers.0": "norm1",
+    "in_layers.2": "conv1",
+    "emb_layers.1": "time_emb_proj",
+    "out_layers.0": "norm2",
+    "out_layers.3": "conv2",
+    "skip_connection": "conv_shortcut",
+}
+"""Modules of LDM's UNets in diffusers' names: at the beginning, and within a residual block."""
 SchedulerName = Literal["ddpm", "ddim", "dpm++"]
 _SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
     "ddpm": ("DDPMScheduler", {"clip_sample": False, "variance_type": "fixed_small"}),

@@ -5,28 +5,15 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from prismsr.archs.latent.stable_diffusion import LDM_BLOCK, LDM_NAMES
 from prismsr.utils.weights.files import WeightsError
 
 from torch import Tensor
 
 DROPPED = ("attn_mask", "relative_position_index")
 """Buffers of the published UNet. It makes its masks anew at each call, and so do we."""
-_BLOCK = {
-    "in_layers.0": "norm1",
-    "in_layers.2": "conv1",
-    "emb_layers.1": "time_emb_proj",
-    "out_layers.0": "norm2",
-    "out_layers.3": "conv2",
-    "skip_connection": "conv_shortcut",
-}
 _STRIDES = {"op": "downsamplers.0.conv", "conv": "upsamplers.0.conv"}
-_SINGLE = {
-    "time_embed.0": "time_embedding.linear_1",
-    "time_embed.2": "time_embedding.linear_2",
-    "input_blocks.0.0": "conv_in",
-    "out.0": "conv_norm_out",
-    "out.2": "conv_out",
-}
+_SINGLE = {**LDM_NAMES, "out.0": "conv_norm_out", "out.2": "conv_out"}
 
 
 def rename_unet(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -73,7 +60,7 @@ def _rename_tensor(name: str, layers: int) -> str | None:
         return f"{level}.{_STRIDES[inner]}.{kind}"
     if part == 1:
         return f"{level}.resnets.{block}.swin.{rest}"
-    return f"{level}.resnets.{block}.{_BLOCK[inner]}.{kind}" if inner in _BLOCK else None
+    return f"{level}.resnets.{block}.{LDM_BLOCK[inner]}.{kind}" if inner in LDM_BLOCK else None
 
 
 def rename_vq(state: Mapping[str, Tensor], config: Mapping[str, Any]) -> dict[str, Tensor]:

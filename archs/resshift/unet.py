@@ -59,9 +59,9 @@ def build_unet(options: UNetOptions, swin: SwinOptions, latent_channels: int) ->
         raise OptionError(f"swin.dim: {swin.dim} must be a multiple of swin.head, {swin.head}, and of unet.groups")
 
     def make_layer(channels: int, deepest: bool) -> SwinLayer:
-        blocks = {"heads": swin.dim // swin.head, "window": swin.window, "shift": 0 if deepest else swin.window // 2}
-        norms = {"mask": swin.mask, "groups": options.groups, "ratio": swin.ratio}
-        return SwinLayer(channels, swin.dim, swin.depth, **blocks, **norms)
+        shift = 0 if deepest else swin.window // 2
+        blocks = {"heads": swin.dim // swin.head, "window": swin.window, "mask": swin.mask, "ratio": swin.ratio}
+        return SwinLayer(channels, swin.dim, swin.depth, shift=shift, groups=options.groups, **blocks)
 
     add_swin_layers(unet, make_layer)
     return unet

@@ -7,6 +7,7 @@ structcond_stage_model, and frozen networks. The file of the feature wrapping is
 import re
 from collections.abc import Mapping
 
+from prismsr.archs.latent.stable_diffusion import LDM_BLOCK, LDM_NAMES
 from prismsr.utils.weights.files import WeightsError
 
 from torch import Tensor
@@ -19,22 +20,7 @@ _SCHEDULE = re.compile(
 _AUTOENCODER = ("encoder.", "decoder.", "quant_conv.", "post_quant_conv.", "loss.")
 HEADS = 4
 """Of the encoder's attentions; its tensors do not tell."""
-_WHOLE = {
-    "time_embed.0": "time_embedding.linear_1",
-    "time_embed.2": "time_embedding.linear_2",
-    "input_blocks.0.0": "conv_in",
-}
-_INNER = {
-    "in_layers.0": "norm1",
-    "in_layers.2": "conv1",
-    "emb_layers.1": "time_emb_proj",
-    "out_layers.0": "norm2",
-    "out_layers.3": "conv2",
-    "skip_connection": "conv_shortcut",
-    "op": "conv",
-    "norm": "group_norm",
-    "proj_out": "to_out.0",
-}
+_INNER = {**LDM_BLOCK, "op": "conv", "norm": "group_norm", "proj_out": "to_out.0"}
 _SHOWN = 4
 
 
@@ -108,8 +94,8 @@ def _place_block(place: str, layers: int) -> str:
 def _convert_encoder(key: str, value: Tensor, layers: int) -> list[tuple[str, Tensor]]:
     """Return our names and tensors for one of the time-aware encoder; a joined projection makes three."""
     where, kind = key.rsplit(".", 1)
-    if where in _WHOLE:
-        return [(f"{_WHOLE[where]}.{kind}", value)]
+    if where in LDM_NAMES:
+        return [(f"{LDM_NAMES[where]}.{kind}", value)]
     found = re.fullmatch(r"(input_blocks\.\d+\.\d|middle_block\.\d|fea_tran\.\d+)\.(.+)", where)
     if found is None or found[2] not in {*_INNER, "qkv"}:
         raise WeightsError(f"A tensor that StableSR's encoder does not have: {ENCODER}{key}.")

@@ -186,7 +186,6 @@ def _running_sums(values: NDArray[np.uint8], step: int) -> NDArray[np.uint8]:
 
 
 def _make_uncompressed_png(rows: NDArray[np.uint8], width: int, channels: int) -> bytes:
-    """Return a PNG of filtered rows."""
     header = _HEADER.pack(width, len(rows), 8, 0 if channels == 1 else 2, 0, 0, 0)
     return b"".join(
         [SIGNATURE, *_chunk(b"IHDR", header), *_chunk(b"IDAT", zlib.compress(rows.tobytes(), 0)), *_chunk(b"IEND", b"")]

@@ -115,7 +115,6 @@ class GTChoice:
 
 
 def _raise_if_general(error: Exception) -> None:
-    """Raise an error that no sample is to blame for."""
     if isinstance(error, OptionError | WeightsError | torch.OutOfMemoryError):
         raise error
 

@@ -56,7 +56,7 @@ def list_missing(test_set: TestSet, root: str | Path = ".") -> str | None:
 
 
 def _list_missing_labels(test_set: TestSet, root: Path) -> str | None:
-    """Return fewer people's labels would give other majorities, and so other references, without a word."""
+    """Return what lacks of people's labels: fewer would give other majorities, and so other references, unseen."""
     wanted = test_set.counts.get("labels", 0)
     if not wanted or test_set.gt is None:
         return None

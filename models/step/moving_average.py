@@ -38,8 +38,9 @@ def update_average(average: nn.Module, net: nn.Module, decay: float, refused: Te
     scalar on the device, 1 where net was not updated and the average shall stay as it is.
     """
     trained = {name: value for name, value in net.named_parameters() if value.requires_grad or decay == 0}
-    own, kept = list(trained.values()), dict(average.named_parameters())
-    averages = [kept[name] for name in trained]
+    kept = dict(average.named_parameters())
+    own: list[Tensor] = list(trained.values())
+    averages: list[Tensor] = [kept[name] for name in trained]
     if own and refused is None:
         torch._foreach_mul_(averages, decay)
         torch._foreach_add_(averages, own, alpha=1 - decay)
@@ -47,7 +48,7 @@ def update_average(average: nn.Module, net: nn.Module, decay: float, refused: Te
         weight = (1 - decay) * (1 - refused)
         for some in (slice(at, at + 64) for at in range(0, len(own), 64)):  # not a copy of all at once
             torch._foreach_mul_(averages[some], 1 - weight)
-            torch._foreach_add_(averages[some], torch._foreach_mul(own[some], weight))
+            torch._foreach_add_(averages[some], list(torch._foreach_mul(own[some], weight)))
     current = dict(net.named_buffers())
     for name, buffer in average.named_buffers():
         buffer.copy_(current[name])

@@ -85,7 +85,7 @@ def plot_curves(folder: Path, better: Mapping[str, str] | None = None) -> None:
 
 
 def _figure(groups: Sequence[Sequence[Panel]]) -> Figure:
-    """Return each group starts a row of its own; all panels have the same range of iterations."""
+    """Return the diagrams: each group starts a row of its own; all panels have the same range of iterations."""
     columns = min(COLUMNS, max(len(group) for group in groups))
     rows = sum(ceil(len(group) / columns) for group in groups)
     figure = Figure(figsize=(columns * PANEL[0], rows * PANEL[1] + 0.4), dpi=110, layout="constrained")

@@ -17,10 +17,8 @@ BAND = 64
 
 def fix_colours(image: Tensor, source: Source, kind: ColourFix) -> None:
     """Give an image, RGB (B, 3, H, W), in place, the colours of `source`, with the memory of a band of rows."""
-    if kind == "adain":
-        adain(image, source)
-    elif kind == "wavelet":
-        wavelet(image, source)
+    if kind != "none":
+        {"adain": adain, "wavelet": wavelet}[kind](image, source)
 
 
 def adain(image: Tensor, source: Source, eps: float = 1e-5) -> None:

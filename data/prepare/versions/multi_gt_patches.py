@@ -71,7 +71,6 @@ def write_patches(
 def _all_there(
     patches: dict[tuple[int, int], PatchFigures], rule: PatchRule, output: Path, key: str, count: int
 ) -> bool:
-    """Return whether all files of the kept patches exist."""
     kept = [corner for corner, figures in patches.items() if is_kept(figures, rule)]
     return all(target.exists() for corner in kept for target in list_targets(output, key, corner, count))
 
