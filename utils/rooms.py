@@ -69,11 +69,8 @@ def is_installed(package: str) -> bool:
 def offer_names(package: str, init_file: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
     """Return `__getattr__`, `__dir__` and `__all__` of a package that imports its public names when they are asked for.
 
-    What it offers are the imports in its `__init__.pyi`, which type checkers and editors read as they stand.
-
-    Args:
-        package: `__name__` of the package.
-        init_file: its `__file__`.
+    What it offers are the imports in the `__init__.pyi` beside `init_file`, which type checkers and editors read as
+    they stand.
     """
     imports = ast.parse(Path(init_file).with_suffix(".pyi").read_text(encoding="utf8")).body
     homes = {alias.name: line.module for line in imports if isinstance(line, ast.ImportFrom) for alias in line.names}
@@ -81,11 +78,9 @@ def offer_names(package: str, init_file: str) -> tuple[Callable[[str], Any], Cal
     def load(name: str) -> Any:
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        home = homes[name]  # None for `from . import room`
-        return (
-            importlib.import_module(f"{package}.{name}")
-            if home is None
-            else getattr(importlib.import_module(home), name)
-        )
+        home = homes[name]
+        if home is None:  # `from . import room`
+            return importlib.import_module(f"{package}.{name}")
+        return getattr(importlib.import_module(home), name)
 
     return load, lambda: sorted(homes), sorted(homes)

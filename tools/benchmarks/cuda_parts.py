@@ -109,7 +109,11 @@ def _measure_step(file: str, train: dict[str, Any], steps: tuple[int, int], devi
     torch.backends.cudnn.benchmark = device.type == "cuda"  # as in BasicSR's trainer
     set_random_seed(0)
     model, batch = build_random(opt, device)
-    step = partial(_take_step, model, batch)
+
+    def step() -> None:
+        model.feed_data(batch)
+        model.optimize_parameters(1)
+
     for _ in range(steps[0]):
         step()
     synchronize(device)
@@ -124,11 +128,6 @@ def _measure_step(file: str, train: dict[str, Any], steps: tuple[int, int], devi
         left_out = [*left_out, "updates: gradients were not finite"]
     cells = [str(len(model.lq)), f"{1 / seconds:.2f}", peak, _share_of_ssl(model, step, seconds)]
     return [*cells, _count_waits(step, device), ", ".join(left_out)]
-
-
-def _take_step(model: Any, batch: dict[str, Any]) -> None:
-    model.feed_data(batch)
-    model.optimize_parameters(1)
 
 
 def _share_of_ssl(model: Any, step: Callable[[], None], seconds: float) -> str:

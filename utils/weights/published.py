@@ -1,6 +1,5 @@
 """The published weights (pretrained.yml): where each belongs on this machine, and whether it is there and whole."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -9,7 +8,6 @@ from typing import Any, Literal
 from prismsr.utils.files import hash_file
 from prismsr.utils.options.yaml_loader import read_yaml
 from prismsr.utils.weights.files import WeightsError, read_file
-from prismsr.utils.weights.needs import Need
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -143,13 +141,3 @@ def maker_of(what: str, options: dict[str, dict[str, Any]]) -> str | None:
     if not what.startswith("file:experiments/") or len(parts) != 4 or parts[2] != "models":
         return None
     return next((file for file, content in options.items() if content.get("name") == parts[1]), None)
-
-
-def uncovered(needs: Iterable[Need], entries: Iterable[Weights], options: dict[str, dict[str, Any]]) -> list[Need]:
-    """Return the needs that neither the list nor another option file meets."""
-    entries = list(entries)
-    return [
-        need
-        for need in needs
-        if not any(entry.serves(need.what) for entry in entries) and maker_of(need.what, options) is None
-    ]
