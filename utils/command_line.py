@@ -32,10 +32,8 @@ def command(
     """Parse the arguments, register all parts and what --import names, run, and print an expected error as one line.
 
     Args:
-        program: name of the command, as `infer.py`.
-        description: its docstring, printed by --help as it is.
-        add_arguments: declares the arguments.
-        run: does the work; what it returns is the exit code, None is 0.
+        program, description: the command's name, as `infer.py`, and its docstring, printed by --help as it is.
+        add_arguments, run: declare the arguments, and do the work; what `run` returns is the exit code, None is 0.
         argv: the arguments; None for those of the process.
         stopped: message after Ctrl-C.
         failures: errors of other packages that are expected, besides OSError.
@@ -44,13 +42,11 @@ def command(
     Returns:
         Exit code: 0 done, 1 failed, 2 wrong arguments, options or weights, 130 stopped by Ctrl-C.
     """
-    parser = argparse.ArgumentParser(
-        prog=program, description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    plain = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(prog=program, description=description, formatter_class=plain)
     add_arguments(parser)
     add_import(parser)
     args = parser.parse_args(argv)
-    expected: tuple[type[Exception], ...] = (OSError, *failures)
     try:
         if args.imports or needs_parts(args):
             watch_cores()
@@ -63,7 +59,7 @@ def command(
         return fail(program, *(_describe(cause, args) if isinstance(cause, UserError) else (error, 1)))
     except UserError as error:
         return fail(program, *_describe(error, args))
-    except expected as error:
+    except (OSError, *failures) as error:
         return fail(program, error, 1)
     except KeyboardInterrupt:
         return fail(program, stopped, 130)

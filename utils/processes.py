@@ -57,8 +57,7 @@ def run_jobs(
         Messages of the skipped jobs.
 
     Raises:
-        DataError: a job's data are bad and `on_error` is "stop".
-        JobError: a job failed for any other reason, or a worker process died.
+        DataError: `on_error` is "stop". JobError: a job failed for any other reason, or a worker process died.
     """
     from tqdm import tqdm
 

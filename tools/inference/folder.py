@@ -94,10 +94,11 @@ def infer_folder(
     devices: Sequence[str] = (),
     progress: bool = True,
 ) -> InferenceReport:
-    """Super-resolve images and folders of images into a folder.
+    """Super-resolve images and folders of images into a folder; return what was done, skipped and failed.
+
+    Broken images do not raise. The generator is one of `load_generator`.
 
     Args:
-        generator: from `load_generator`.
         inputs: image files and folders; of a folder the subfolders are kept.
         output: folder; or, for one image file, a file name.
         tile, overlap, alpha, scale: see `Upscaler`; the tile is halved where memory runs out.
@@ -106,9 +107,6 @@ def infer_folder(
         overwrite: do again what is done, and what was made with other settings.
         devices: a process on each shares the work; one may stand here more than once. Default: this process alone.
         progress: show a bar.
-
-    Returns:
-        What was done, skipped and failed. Broken images do not raise.
 
     Raises:
         InferenceError: the arguments do not fit together, or the folder was made with other settings.
