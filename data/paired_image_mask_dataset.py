@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from prismsr.data.images.partner_names import SAME, TemplateSource, check_template, describe_template
 from prismsr.data.images.png_crop import CroppableImage, CroppableMask
-from prismsr.data.images.source import ImageSource, ImageSourceError, open_source
+from prismsr.data.images.source import ImageSourceError, open_source, require_same_keys
 from prismsr.data.loading.sampler import sample_rng
 from prismsr.utils.errors import DataError
 from prismsr.utils.options.schema import IoBackendOptions, PatchOptions
@@ -67,14 +67,12 @@ class PairedImageMaskDataset(Dataset):
         roots = {"gt": opt["dataroot_gt"], "lq": opt["dataroot_lq"], "gt_mask": opt.get("dataroot_gt_mask")}
         self.sources = {name: open_source(root) for name, root in roots.items() if root}
         self.keys = self.sources["gt"].keys()
-        self.sources["lq"] = self._pair(self.sources["lq"], opt.get("filename_tmpl") or SAME)
-        for name, source in self.sources.items():
-            _require_same_keys(self.keys, source.keys(), opt["dataroot_gt"], str(roots[name]))
-
-    def _pair(self, lq: ImageSource, template: str) -> ImageSource:
+        lq, template = self.sources["lq"], opt.get("filename_tmpl") or SAME
         if hint := describe_template(self.keys, lq.keys(), "set filename_tmpl: {}", template):
-            raise ImageSourceError(f"{self.opt['dataroot_gt']} and {self.opt['dataroot_lq']}: {hint}.")
-        return lq if template == SAME else TemplateSource(lq, template)
+            raise ImageSourceError(f"{opt['dataroot_gt']} and {opt['dataroot_lq']}: {hint}.")
+        self.sources["lq"] = lq if template == SAME else TemplateSource(lq, template)
+        for name, source in self.sources.items():
+            require_same_keys(self.keys, source.keys(), opt["dataroot_gt"], str(roots[name]))
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -171,12 +169,3 @@ def _to_tensor(image: np.ndarray, color: str | None = None) -> Tensor:
     values = np.ascontiguousarray(planes).astype(np.float32)  # first bytes in the new order, then floats: less to move
     values /= top
     return torch.from_numpy(values)
-
-
-def _require_same_keys(keys: list[str], others: list[str], root: str, other_root: str) -> None:
-    missing = sorted(set(keys) ^ set(others))
-    if missing:
-        shown = ", ".join(missing[:5])
-        raise ImageSourceError(
-            f"{root} and {other_root} do not hold the same images: {len(missing)} differ, first {shown}."
-        )

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from prismsr.metrics.catalog import check_no_reference
 from prismsr.metrics.no_reference import NRMetric, build_nr_metric, list_nr_metric_needs
+from prismsr.metrics.score_store import read_file_state
 from prismsr.metrics.tensors import choose_device, make_metric_tensor
 from prismsr.utils.options.named import declares
 
@@ -62,11 +63,10 @@ def keep_metric(metric: str, options: dict[str, Any], device: str) -> NRMetric:
 
     Options, see build_nr_metric, are plain values.
     """
-    weights = Path(str(options.get("weights")))
-    changed = weights.stat().st_mtime_ns if weights.is_file() else None
+    changed = read_file_state(Path(str(options.get("weights"))))
     return _build(metric, json.dumps(options, sort_keys=True), device, changed)
 
 
 @lru_cache(maxsize=4)
-def _build(metric: str, options: str, device: str, changed: int | None) -> NRMetric:
+def _build(metric: str, options: str, device: str, changed: str) -> NRMetric:
     return build_nr_metric(metric, **json.loads(options)).to(device)

@@ -14,6 +14,7 @@ from prismsr.archs.clip.clip_arch import Clip, ClipTextEncoder
 from prismsr.archs.feat_d_arch import FeatD
 from prismsr.archs.frozen import Frozen
 from prismsr.archs.prompt_discriminator_arch import PromptDiscriminator, similarity_score
+from prismsr.metrics.score_store import read_file_state
 from prismsr.utils.errors import OptionError
 from prismsr.utils.full_precision import widen
 from prismsr.utils.options.named import complete_arguments
@@ -112,8 +113,7 @@ class SFDIQA(Frozen):
         super().__init__()
         if clip.text is None:
             raise ValueError("SFDIQA needs CLIP's text encoder; build Clip with text=True.")
-        self.clip = clip
-        self.feat_d = feat_d
+        self.clip, self.feat_d = clip, feat_d
         self.prompts = prompts.attach(clip.text)
         self.alpha_1, self.alpha_2 = alpha_1, alpha_2
         self.logit_scale = prompts.logit_scale if logit_scale is None else logit_scale
@@ -162,7 +162,8 @@ def load_sfd_iqa(
         WeightsError: a file is missing or damaged, or does not fit the network that the options describe.
         OptionError: unknown or wrong options.
     """
-    files = tuple(None if path is None else (str(path), _read_change_time(path)) for path in (feat_d, prompts))
+    # with its time of change, so that a newer checkpoint of the same name is read again
+    files = tuple(None if path is None else (str(path), read_file_state(Path(path))) for path in (feat_d, prompts))
     options = {"clip": clip or {}, "feat_d_options": feat_d_options or {}, "prompt_options": prompt_options or {}}
     return _load(files, json.dumps({**options, "scoring": scoring}, sort_keys=True), device)
 
@@ -178,13 +179,8 @@ def list_sfd_iqa_needs(arguments: Mapping[str, Any], key: str) -> Iterator[Need]
     yield from Clip.weights_needed(complete_arguments(Clip, section(arguments, "clip")), join(key, "clip"))
 
 
-def _read_change_time(path: str | os.PathLike[str]) -> int | None:
-    """Time stamp of a file, so that a newer checkpoint of the same name is read again; None where there is none."""
-    return Path(path).stat().st_mtime_ns if Path(path).is_file() else None
-
-
 @lru_cache(maxsize=2)
-def _load(files: tuple[tuple[str, int | None] | None, ...], options: str, device: str) -> SFDIQA:
+def _load(files: tuple[tuple[str, str] | None, ...], options: str, device: str) -> SFDIQA:
     given = json.loads(options)
     states = [file and network_weights(file[0])[0] for file in files]  # before CLIP, which takes seconds
     clip = cast(Clip, _build(Clip, given["clip"], "clip"))

@@ -100,10 +100,6 @@ class LatentModel(PrismSRModel):
 
     # ------------------------------------------------------------------------------------------------ the step
 
-    @property
-    def _process(self) -> Any:
-        return self.get_bare_model(self.net_g).process
-
     @abstractmethod
     def _predict(self, z_t: Tensor, part: Batch) -> tuple[Tensor, dict[str, Any]]:
         """Return net_g's prediction for noised latents, through its wrapper, and further inputs of loss terms."""
@@ -158,7 +154,7 @@ class LatentModel(PrismSRModel):
         for name, term in self.terms.items():
             source = inputs["decoded"] if "sr" in input_names(term) else inputs
             if source is None:  # in the log all the same: processes have to agree on its names
-                values[name] = 0 * inputs[f"{self._process.PREDICTS}_prediction"].sum()
+                values[name] = 0 * inputs[f"{self.get_bare_model(self.net_g).process.PREDICTS}_prediction"].sum()
             else:
                 values.update(self._term_values(name, term, source))
         return OrderedDict((name, widen(value)) for name, value in values.items())

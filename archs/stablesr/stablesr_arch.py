@@ -125,7 +125,11 @@ class StableSRNet(LatentNetwork):
             width = self.unet.config.cross_attention_dim
             tokens = torch.randn(TOKENS, width) if context == RANDOM else read_context(context, width)
             self.register_buffer("context", tokens, persistent=False)
-            self._build_wrapping(cfw)  # last: its own start is thrown away, and nothing else shall depend on it
+            self.cfw: Any = None  # last: its own start is thrown away, and nothing else shall depend on it
+            if cfw is not None:
+                from prismsr.archs.stablesr.cfw import read_wrapping
+
+                self.cfw = read_wrapping(self.vae, cfw)
         keep_trained_alone(self, choose_trained(self, ("encoder",), train_pattern or ["spade"], "spade"))
         store_frozen(self.unet, getattr(torch, base_options.frozen_dtype))
 
@@ -140,11 +144,6 @@ class StableSRNet(LatentNetwork):
             )
         self.maps = inject(self.unet, struct.channels, init)
         self.encoder = TimeAwareEncoder(struct, self.latent_channels)
-
-    def _build_wrapping(self, path: str | None) -> None:
-        from prismsr.archs.stablesr.cfw import read_wrapping
-
-        self.cfw = None if path is None else read_wrapping(self.vae, path)
 
     def forward(self, z_t: Tensor, t: Tensor, z_lr: Tensor) -> Tensor:
         """Predict the noise (B, 4, h, w).

@@ -1,7 +1,7 @@
 """Images with masks of the same keys and sizes."""
 
 from prismsr.data.images.png_crop import CroppableImage, CroppableMask
-from prismsr.data.images.source import ImageSourceError, open_source
+from prismsr.data.images.source import open_source, require_same_keys
 from prismsr.utils.errors import DataError
 
 
@@ -18,11 +18,8 @@ class MaskedImages:
         self.images = open_source(root)
         self.keys = self.images.keys()
         self.masks = open_source(mask_root) if mask_root else None
-        if self.masks is not None and (other := sorted(set(self.keys) ^ set(self.masks.keys()))):
-            shown = ", ".join(other[:5])
-            raise ImageSourceError(
-                f"{root} and {mask_root} do not hold the same images: {len(other)} differ, first {shown}."
-            )
+        if self.masks is not None:
+            require_same_keys(self.keys, self.masks.keys(), root, str(mask_root))
 
     def read(self, key: str) -> tuple[CroppableImage, CroppableMask | None]:
         """Return an image and its mask, None without masks; DataError where one is unreadable or their sizes differ."""

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
@@ -204,6 +205,13 @@ class LmdbSource(ImageSource):
             return json.loads((self.root / MANIFEST).read_text(encoding="utf8"))["images"]
         except (ValueError, KeyError) as error:
             raise ImageSourceError(f"{self.root / MANIFEST} is damaged ({error!r}); make the LMDB anew") from error
+
+
+def require_same_keys(keys: Iterable[str], others: Iterable[str], root: str, other_root: str) -> None:
+    """Raise ImageSourceError where two sets, `root` being that of `keys`, do not hold the same images."""
+    if other := sorted(set(keys) ^ set(others)):
+        text = f"do not hold the same images: {len(other)} differ, first {', '.join(other[:5])}."
+        raise ImageSourceError(f"{root} and {other_root} {text}")
 
 
 def open_source(root: str | Path) -> ImageSource:

@@ -52,17 +52,13 @@ class SeededBatchSampler(Sampler[list[SampleIndex]]):
         self._seen: dict[int, int] = {}
 
     def __iter__(self) -> Iterator[list[SampleIndex]]:
-        epoch, start = self.epoch, self.start
+        epoch, start, size, step = self.epoch, self.start, len(self.dataset), self.step
         while len(self):
-            yield from self._batches(epoch, start)
+            draws = self._order(epoch)
+            for first in range(start, len(draws) - step + 1, step):
+                mine = draws[first : first + step][self.rank :: self.num_replicas]
+                yield [SampleIndex(draw % size, epoch, draw) for draw in mine]
             epoch, start = epoch + 1, 0
-
-    def _batches(self, epoch: int, start: int) -> Iterator[list[SampleIndex]]:
-        draws = self._order(epoch)
-        size, step = len(self.dataset), self.step
-        for first in range(start, len(draws) - step + 1, step):
-            mine = draws[first : first + step][self.rank :: self.num_replicas]
-            yield [SampleIndex(draw % size, epoch, draw) for draw in mine]
 
     def _order(self, epoch: int) -> list[int]:
         # one well-mixed number of (seed, epoch), so that neighbouring seeds and epochs share nothing

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from prismsr.data.images.augmentation import Patch
 from prismsr.data.images.png_crop import CroppableImage
-from prismsr.data.images.source import ImageSourceError, open_source
+from prismsr.data.images.source import open_source, require_same_keys
 from prismsr.data.multi_gt.draws import POSITIVE, judge_versions
 from prismsr.data.multi_gt.groups import SHOWN, GroupImages, group_keys
 from prismsr.data.multi_gt.labels import read_labels
@@ -47,11 +47,8 @@ class MultiGTTestDataset(Dataset):
         self.settings = settings = MultiGTTestOptions.read(opt)
         self.images, self.lq = open_source(settings.dataroot_gt), open_source(settings.dataroot_lq)
         self.groups = group_keys(self.images.keys(), settings.dataroot_gt, settings.original, settings.versions)
-        if other := sorted(set(self.groups.names) ^ set(self.lq.keys())):
-            raise ImageSourceError(
-                f"{settings.dataroot_lq} and the originals of {settings.dataroot_gt} do not hold the same images: "
-                f"{len(other)} differ, first {', '.join(other[:SHOWN])}."
-            )
+        originals = f"the originals of {settings.dataroot_gt}"
+        require_same_keys(self.lq.keys(), self.groups.names, settings.dataroot_lq, originals)
         self.references = self._references()
 
     def _references(self) -> list[list[int]]:

@@ -2,7 +2,6 @@
 
 import argparse
 from contextlib import ExitStack
-from pathlib import Path
 
 from prismsr.data.prepare import downsample, edges, latents, make_lmdb, multiscale, photos, prompt, subimages, verify
 from prismsr.data.prepare.testsets import command as testset
@@ -43,13 +42,10 @@ def needs_parts(args: argparse.Namespace) -> bool:
 
 def run(args: argparse.Namespace) -> int:
     """Run the step, alone in its output; FolderInUseError where another run is writing there."""
+    outputs = [args.output] if getattr(args, "output", None) else []
+    if args.subcommand == "testset":  # two runs may fill the folder of all sets with different ones
+        outputs = [] if args.list else [args.output / name for name in dict.fromkeys(args.names)]
     with ExitStack() as stack:
-        for output in _outputs(args):
+        for output in outputs:
             stack.enter_context(folder_lock(output))
         return int(SUBCOMMANDS[args.subcommand].run(args))
-
-
-def _outputs(args: argparse.Namespace) -> list[Path]:
-    if args.subcommand == "testset":  # two runs may fill the folder of all sets with different ones
-        return [] if args.list else [args.output / name for name in dict.fromkeys(args.names)]
-    return [args.output] if getattr(args, "output", None) else []

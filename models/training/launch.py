@@ -162,7 +162,9 @@ def _run_one(is_train: bool, root: Path, argv: Sequence[str] | None, file: str) 
     except UserError:
         raise
     except Interrupted:
-        _say_what_is_saved(run)
+        if run.session.saved_iter is not None and run.session.opt["rank"] == 0:
+            text = f"The checkpoint of iteration {run.session.saved_iter} is saved; go on with --auto_resume."
+            print(text, file=sys.stderr, flush=True)
         raise
     except Exception as error:
         if distributed.is_initialized() and "Connection closed by peer" in str(error):
@@ -176,12 +178,6 @@ def _run_one(is_train: bool, root: Path, argv: Sequence[str] | None, file: str) 
         run.session.close()
         run.held.close()
     return OK
-
-
-def _say_what_is_saved(run: Run) -> None:
-    if run.session.saved_iter is not None and run.session.opt["rank"] == 0:
-        text = f"The checkpoint of iteration {run.session.saved_iter} is saved; go on with --auto_resume."
-        print(text, file=sys.stderr, flush=True)
 
 
 # -------------------------------------------------------------------------------------------- several files

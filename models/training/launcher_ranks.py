@@ -38,9 +38,7 @@ class Ranks:
     """Several processes that meet at a key-value store."""
 
     def __init__(self, store: Any, rank: int, world_size: int) -> None:
-        self.store = store
-        self.rank = rank
-        self.world_size = world_size
+        self.store, self.rank, self.world_size = store, rank, world_size
 
     def port(self, index: int) -> int | None:
         """Wait for all processes, then return a port, free on rank 0's machine, where child `index` may meet."""

@@ -113,7 +113,9 @@ def parse_options(
     _complete_datasets(opt, root_path)
     _complete_paths(opt, root_path)
     if is_train and "debug" in opt["name"]:
-        _validate_and_save_often(opt)
+        if "val" in opt:
+            opt["val"]["val_freq"] = 8
+        opt["logger"].update(print_freq=1, save_checkpoint_freq=8)
     args.merged = {**loaded.options, "manual_seed": opt["manual_seed"]}
     args.notes = problems
     return opt, args
@@ -183,9 +185,3 @@ def _complete_paths(opt: dict[str, Any], root: str) -> None:
         opt["val"].setdefault("suffix", None)  # BasicSR asks for it without a default
     path["log"] = folder
     path["visualization"] = os.path.join(folder, "visualization")
-
-
-def _validate_and_save_often(opt: dict[str, Any]) -> None:
-    if "val" in opt:
-        opt["val"]["val_freq"] = 8
-    opt["logger"].update(print_freq=1, save_checkpoint_freq=8)

@@ -74,7 +74,10 @@ def validate(model: BaseModel, dataloader: DataLoader, current_iter: Any, tb_log
     values = {metric: _values(shares, count, metric) for metric in model.opt["val"].get("metrics") or {}}
     counts = {metric: len(found) for metric, found in values.items() if len(found) < count}
     if model.opt["val"].get("metrics") is not None:
-        _record(model, name, current_iter, {metric: _mean(found) for metric, found in values.items()})
+        model.metric_results = {metric: _mean(found) for metric, found in values.items()}
+        model._initialize_best_metric_results(name)
+        for metric, value in model.metric_results.items():
+            model._update_best_metric_result(name, metric, value, current_iter)
         if rank == 0:
             _tell_failures(shares, name, counts, count)
             model._log_validation_metric_values(current_iter, name, tb_logger)
@@ -272,13 +275,6 @@ def _tell_failures(shares: Sequence[Share], dataset: str, counts: Mapping[str, i
         get_root_logger().warning(f"Validation {dataset}: no value for {text}")
     for metric, measured in counts.items():
         get_root_logger().warning(f"Validation {dataset}: {metric} is over {measured} of {count} images")
-
-
-def _record(model: BaseModel, dataset: str, current_iter: Any, results: dict[str, float]) -> None:
-    model.metric_results = results
-    model._initialize_best_metric_results(dataset)
-    for metric, value in results.items():
-        model._update_best_metric_result(dataset, metric, value, current_iter)
 
 
 def _keep(model: BaseModel, dataset: str, current_iter: int, counts: Mapping[str, int]) -> None:

@@ -37,8 +37,7 @@ class Sampler:
     """Sampling as the section `val.sampling` says, at a scale of 1 to 8; more is possible."""
 
     def __init__(self, options: LatentSampling, scale: int) -> None:
-        self.options = options
-        self.scale = scale
+        self.options, self.scale = options, scale
 
     @torch.no_grad()
     def __call__(self, net: Any, lq: Tensor, generator: torch.Generator | None = None) -> Tensor:

@@ -87,19 +87,15 @@ def prepare_set(test_set: TestSet, args: argparse.Namespace) -> None:
         print_list(problems)
     if test_set.kind == "bicubic":
         for scale in args.scale:
-            _downsample(test_set, folder, scale, args)
+            output = folder / f"LRbicx{scale}"
+            claim_folder(output, {"command": "testset", "set": test_set.name, "scale": scale}, args.overwrite)
+            work = partial(write_lr, output=output, scale=scale, multiple=None)
+            _for_each(test_set, folder / "GT", output, work, args)
     if args.degraded:
         if test_set.gt is None or test_set.kind == "multi_gt":
             raise OptionError(f"--degraded: {test_set.name} has no single GT images to degrade")
         output = folder / f"LRx{test_set.scale}_{Path(args.recipe).stem}_{args.degraded}"
         _degrade(test_set, folder / "GT", output, args.degraded, args.recipe, args)
-
-
-def _downsample(test_set: TestSet, folder: Path, scale: int, args: argparse.Namespace) -> None:
-    output = folder / f"LRbicx{scale}"
-    claim_folder(output, {"command": "testset", "set": test_set.name, "scale": scale}, args.overwrite)
-    work = partial(write_lr, output=output, scale=scale, multiple=None)
-    _for_each(test_set, folder / "GT", output, work, args)
 
 
 def _degrade(test_set: TestSet, gt: Path, output: Path, number: int, recipe: str, args: argparse.Namespace) -> None:
@@ -112,8 +108,7 @@ def _degrade(test_set: TestSet, gt: Path, output: Path, number: int, recipe: str
 
 
 def _for_each(test_set: TestSet, gt: Path, output: Path, work: Any, args: argparse.Namespace) -> None:
-    images = find_inputs(gt, output)
-    jobs = [(path, key) for key, path in images.items()]
+    jobs = [(path, key) for key, path in find_inputs(gt, output).items()]
     run_jobs(work, jobs, workers=args.workers, label=f"{test_set.name} {output.name}")
     print(f"{test_set.name}: {_describe(output)}")
 
@@ -121,8 +116,7 @@ def _for_each(test_set: TestSet, gt: Path, output: Path, work: Any, args: argpar
 def _describe(folder: Path) -> str:
     sizes = read_sizes(folder)
     if not sizes:
-        count = len(list_visible_files(folder))
-        return f"{folder}: {count} files"
+        return f"{folder}: {len(list_visible_files(folder))} files"
     small, large = (_text(pick(sizes.values(), key=lambda size: size[0] * size[1])) for pick in (min, max))
     return f"{folder}: {len(sizes)} images, {small if small == large else f'{small} to {large}'}"
 
@@ -143,8 +137,5 @@ def _list_set(test_set: TestSet, folder: Path) -> str:
     rows = [("for", ", ".join(test_set.tables)), ("put", ", ".join(test_set.archives)), ("from", test_set.source)]
     rows += [("terms", test_set.licence), ("note", test_set.note)]
     lines = [f"{test_set.name} ({size}): {f'{held} in {folder}' if held else 'not there'}"]
-    for name, value in rows:
-        lines += textwrap.wrap(
-            value, 112, initial_indent=f"  {name:6}", subsequent_indent=" " * 8, break_on_hyphens=False
-        )
-    return "\n".join(lines)
+    wrap = partial(textwrap.wrap, width=112, subsequent_indent=" " * 8, break_on_hyphens=False)
+    return "\n".join([*lines, *(line for name, value in rows for line in wrap(value, initial_indent=f"  {name:6}"))])
