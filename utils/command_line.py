@@ -47,6 +47,7 @@ def command(
     add_arguments(parser)
     add_import(parser)
     args = parser.parse_args(argv)
+    expected: tuple[type[Exception], ...] = (OSError, *failures)
     try:
         if args.imports or needs_parts(args):
             watch_cores()
@@ -54,12 +55,11 @@ def command(
             choose_threads()
         import_named(args.imports)
         return run(args) or 0
-    except JobError as error:
-        cause = error.__cause__  # such as weights that are not there: a worker found it, the user has to mend it
+    except (JobError, UserError) as error:
+        # a job's cause, such as weights that are not there: a worker found it, the user has to mend it
+        cause = error.__cause__ if isinstance(error, JobError) else error
         return fail(program, *(_describe(cause, args) if isinstance(cause, UserError) else (error, 1)))
-    except UserError as error:
-        return fail(program, *_describe(error, args))
-    except (OSError, *failures) as error:
+    except expected as error:
         return fail(program, error, 1)
     except KeyboardInterrupt:
         return fail(program, stopped, 130)
