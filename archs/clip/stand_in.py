@@ -10,11 +10,11 @@ from torch import Tensor
 
 STAND_IN: Backbone = "st_vgg16"
 """`clip.model` of the network that stands in: the anti-aliased VGG-16 of stlpips_pytorch, trained on ImageNet."""
-_LAYERS = {"relu2_2": 128, "relu3_3": 256, "relu4_3": 512}
+_LAYERS = {"relu1_2": 64, "relu2_2": 128, "relu3_3": 256}
 
 
 class StandInImageEncoder(Frozen):
-    """Frozen middle features of a VGG-16 for Feat-D, at about 1/2, 1/4 and 1/8 of the size; it has no final vector."""
+    """Frozen features of a VGG-16 for Feat-D, at the full size and about 1/2 and 1/4 of it; it has no final vector."""
 
     def __init__(self) -> None:
         super().__init__()

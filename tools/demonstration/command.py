@@ -15,10 +15,12 @@ from typing import Any
 from prismsr.tools.reporting.demonstrations import FIRST, METHODS
 from prismsr.utils.command_line import ROOT, fail
 from prismsr.utils.files import set_aside
-from prismsr.utils.processes import count_cores
 
 DATA = ROOT / "datasets" / "demo"
 OPTIONS = ROOT / "options" / "demo"
+THREADS = 2
+"""Of all trainings that run at a time, however many cores there are: with other numbers sums end in other bits, and
+hundreds of iterations make other figures of them."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,13 +65,11 @@ def _run(script: str, *arguments: str | Path, threads: int | None = None) -> Non
 
 
 def _train_at_once(files: Sequence[str]) -> list[float]:
-    """Train stages none of which builds on another, side by side with a share of the cores each; see `_train`.
+    """Train stages none of which builds on another, side by side with a share of the threads each; see `_train`.
 
     Small networks gain little from a second thread.
     """
-    if len(files) == 1:
-        return [_train(OPTIONS / files[0])]
-    threads = max(1, count_cores() // len(files))
+    threads = max(1, THREADS // len(files))
     with ThreadPoolExecutor(len(files)) as pool:
         return list(pool.map(lambda file: _train(OPTIONS / file, threads), files))
 
@@ -98,7 +98,7 @@ def _prepare_at_once(*steps: Sequence[str | Path]) -> None:
         list(pool.map(lambda step: _run("tools/prepare.py", *step, threads=1), steps))
 
 
-def _train(option_file: Path, threads: int | None = None) -> float:
+def _train(option_file: Path, threads: int) -> float:
     """Train unless this very stage is there already; return the seconds that its training took.
 
     One that was stopped goes on.

@@ -73,7 +73,7 @@ FIRST = Demonstration(
     about=(
         "A small network was trained on six photographs with an L1 loss.",
         "From there it went on twice, side by side, for as many iterations: with GAN losses, and with the "
-        "self-similarity loss (SSL) beside them.",
+        "self-similarity loss (SSL) beside them. Its layers that enlarge stayed as they were.",
         "All are measured on three photographs that no training saw.",
     ),
     look="L1 is clean and soft. The two GANs draw edges and hair harder, and may invent some. Compare them with GT, "
@@ -84,7 +84,7 @@ FIRST = Demonstration(
     rivals=("gan", "gan_ssl"),
     extras=("self_similarity.draw_graph_errors",),
 )
-JUDGES = ("natural_scene", "piqe", "niqe", "lpips_st", "psnr_y", "ssim_y", "grid")
+JUDGES = ("piqe", "natural_scene", "niqe", "lpips_st", "psnr_y", "ssim_y", "grid")
 """What AMO's demos measure: the metric that chooses or is optimised, then others."""
 VERSIONS = (
     ("multi-gt", "-i", "datasets/demo/train/HR", "-o", "datasets/demo/multi_gt", "--crop", "192", "--step", "96"),
@@ -95,12 +95,12 @@ METHODS = {
         about=(
             "Each patch of six photographs has five versions: itself, and four that filters sharpened.",
             "Two networks went on from one L1 start for as many iterations: one on versions drawn at random, the other "
-            "on those that the metric natural_scene finds best.",
-            "They are measured on three photographs that no training saw. natural_scene chose, NIQE is its kin; PIQE, "
-            "LPIPS-ST, PSNR and SSIM had no say.",
+            "on those that the metric PIQE finds best.",
+            "They are measured on three photographs that no training saw. PIQE chose; natural_scene, NIQE, LPIPS-ST, "
+            "PSNR and SSIM had no say.",
         ),
-        look="Sharpened versions make both crisper than their start. Edges of the one with random versions have "
-        "stronger halos: compare rims and hair with GT.",
+        look="Sharpened versions make both crisper than their start, and give them halos, stronger ones where the "
+        "choice prefers strong sharpening: compare rims and hair with GT.",
         stages=("l1_x4.yml", "amo_uniform_tiny.yml", "amo_tiny.yml"),
         shown={"l1": "l1_x4.yml", "uniform": "amo_uniform_tiny.yml", "amo": "amo_tiny.yml"},
         titles={"l1": "L1, the start", "uniform": "uniform choice", "amo": "AMO's choice"},
@@ -112,7 +112,7 @@ METHODS = {
     "lora": Demonstration(
         title="PRISM-SR demo: fine-tuning on a quality metric, in all weights and in LoRA's",
         about=(
-            "A network that was trained on ground truths chosen by natural_scene is fine-tuned to score well by it.",
+            "A network that was trained on ground truths chosen by PIQE is fine-tuned to score well by natural_scene.",
             "One rival trains all weights, the other low-rank updates of the body's convolutions, from the same start "
             "for as many iterations.",
             "They are measured on three photographs that no training saw. natural_scene is what both optimise; PIQE, "

@@ -33,7 +33,7 @@ def demo(tmp_path, monkeypatch):
         monkeypatch.setattr(command, "_run", program)
         ran.clear()
         with suppress(KeyboardInterrupt):
-            command._train(tmp_path / "stage.yml")
+            command._train(tmp_path / "stage.yml", 2)
         return list(ran)
 
     ran = []
@@ -89,16 +89,17 @@ def test_an_autoencoder_is_exported_once(tmp_path, monkeypatch):
     assert ran[0][ran[0].index("-i") + 1] == weights
 
 
-def test_rivals_are_trained_side_by_side_and_share_the_cores(tmp_path, monkeypatch):
+def test_threads_are_the_same_on_any_machine(monkeypatch):
+    """Two in all, which rivals, trained side by side, share; the user's own number wins."""
     environments = []
-    monkeypatch.setattr(command, "_train", lambda file, threads=None: command._run("x.py", file, threads=threads) or 1)
+    monkeypatch.setattr(command, "_train", lambda file, threads: command._run("x.py", file, threads=threads) or 1)
     monkeypatch.setattr(command.subprocess, "run", lambda *_, env, **__: environments.append(env["OMP_NUM_THREADS"]))
-    monkeypatch.setattr(command, "count_cores", lambda: 8)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert command._train_at_once(("start.yml",)) == [1]
     assert command._train_at_once(("a.yml", "b.yml")) == [1, 1]
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     command._train_at_once(("a.yml", "b.yml"))
-    assert environments == ["4", "4", "3", "3"]
+    assert environments == ["2", "1", "1", "3", "3"]
 
 
 @pytest.mark.parametrize("method", [None, *METHODS])
