@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from prismsr.utils.names import list_first
 from prismsr.utils.weights.files import WeightsError
 from prismsr.utils.weights.renamings import count_parts
 
@@ -15,7 +16,6 @@ from torch import Tensor
 
 _DOUBLED = {"diffusion.condition.": "condition.", "diffusion.model.": "denoise."}
 _BETAS = "diffusion.betas"
-_SHOWN = 4
 
 
 def drop_doubled(state: Mapping[str, Tensor], betas: tuple[float, ...]) -> dict[str, Tensor]:
@@ -33,10 +33,8 @@ def drop_doubled(state: Mapping[str, Tensor], betas: tuple[float, ...]) -> dict[
     unequal = [key for key, name in names.items() if name not in kept or not torch.equal(kept[name], state[key])]
     others = [f"{key} and {names[key]}" for key in unequal]
     if others:
-        more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
-        raise WeightsError(
-            f"a DiffIR checkpoint holds these tensors twice, and they are not equal: {', '.join(others[:_SHOWN])}{more}"
-        )
+        told = list_first(others, 4)
+        raise WeightsError(f"a DiffIR checkpoint holds these tensors twice, and they are not equal: {told}")
     own_betas = torch.tensor(betas, dtype=torch.float64)
     found = state.get(_BETAS, own_betas).double()
     if found.shape != own_betas.shape or not torch.allclose(found, own_betas, rtol=1e-5):

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 
 from prismsr.archs.latent.stable_diffusion import LDM_BLOCK, LDM_NAMES
+from prismsr.utils.names import list_first
 from prismsr.utils.weights.files import WeightsError
 
 from torch import Tensor
@@ -21,7 +22,6 @@ _AUTOENCODER = ("encoder.", "decoder.", "quant_conv.", "post_quant_conv.", "loss
 HEADS = 4
 """Of the encoder's attentions; its tensors do not tell."""
 _INNER = {**LDM_BLOCK, "op": "conv", "norm": "group_norm", "proj_out": "to_out.0"}
-_SHOWN = 4
 
 
 def convert_trained(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -111,5 +111,4 @@ def _convert_encoder(key: str, value: Tensor, layers: int) -> list[tuple[str, Te
 
 def _refuse(unknown: list[str]) -> None:
     if unknown:
-        more = f" and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else ""
-        raise WeightsError(f"Tensors that no file of StableSR has: {', '.join(unknown[:_SHOWN])}{more}.")
+        raise WeightsError(f"Tensors that no file of StableSR has: {list_first(unknown, 4)}.")

@@ -25,7 +25,8 @@ class Patch(NamedTuple):
         flips: how it is flipped after being cut out.
         region: where it lies in the file.
         size: side that it is mirrored to; None leaves it.
-        resized: side that it, a square, is resized to after the flips (`resize_area`); None leaves it. Not for masks.
+        resized: side that it, a square, is resized to after the flips (`resize_area`); None leaves it. Not for masks,
+            whose pixels are 0 or 1.
     """
 
     flips: Flips

@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from prismsr.utils.errors import OptionError
-from prismsr.utils.names import did_you_mean
+from prismsr.utils.names import did_you_mean, list_first
 from prismsr.utils.weights.files import WeightsError
 
 import torch
@@ -88,10 +88,9 @@ def _has_weights(module: nn.Module) -> bool:
 
 
 def _say_other_kinds(target: str, matched: Mapping[str, nn.Module], others: Sequence[str]) -> str:
-    kinds = ", ".join(f"{name} ({type(matched[name]).__name__})" for name in others[:_SHOWN])
-    more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
+    kinds = list_first([f"{name} ({type(matched[name]).__name__})" for name in others], _SHOWN)
     return (
-        f"lora.targets: {target!r} also matches {kinds}{more}; only nn.Linear and nn.Conv2d with groups 1 can "
+        f"lora.targets: {target!r} also matches {kinds}; only nn.Linear and nn.Conv2d with groups 1 can "
         "be adapted, where no spectral norm or other parametrization makes their weight. Write a narrower pattern."
     )
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from prismsr.data.images.source import FolderSource, ImageSourceError
 from prismsr.data.test_sets.layouts import Size, TestSet
 from prismsr.utils.images import IMAGE_SUFFIXES, image_size
+from prismsr.utils.names import list_first
 
 ORIGINAL = "original"
-_SHOWN = 5
 
 
 def check_names(test_set: TestSet, targets: Iterable[str]) -> list[str]:
@@ -101,5 +101,4 @@ def _text(size: Size) -> str:
 
 
 def _show(items: Iterable[str]) -> str:
-    names = sorted(items)
-    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+    return list_first(sorted(items), 5)
