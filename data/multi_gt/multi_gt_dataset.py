@@ -14,7 +14,8 @@ from prismsr.data.images.source import open_source
 from prismsr.data.loading.sampler import sample_rng
 from prismsr.data.multi_gt.draws import Judgements, Taken, VersionDraws, choose_groups, judge_versions, list_candidates
 from prismsr.data.multi_gt.ground_truths import GroundTruths
-from prismsr.data.multi_gt.groups import SHOWN, GroupImages, Groups, group_keys
+from prismsr.data.multi_gt.group_images import GroupImages
+from prismsr.data.multi_gt.groups import SHOWN, Groups, group_keys
 from prismsr.data.multi_gt.labels import read_labels
 from prismsr.data.multi_gt.online_choice import build_gt_choice
 from prismsr.data.multi_gt.options import MultiGTOptions

@@ -9,7 +9,8 @@ from prismsr.data.images.augmentation import Patch
 from prismsr.data.images.png_crop import CroppableImage
 from prismsr.data.images.source import open_source, require_same_keys
 from prismsr.data.multi_gt.draws import POSITIVE, judge_versions
-from prismsr.data.multi_gt.groups import SHOWN, GroupImages, group_keys
+from prismsr.data.multi_gt.group_images import GroupImages
+from prismsr.data.multi_gt.groups import SHOWN, group_keys
 from prismsr.data.multi_gt.labels import read_labels
 from prismsr.data.multi_gt.options import MultiGTTestOptions
 from prismsr.utils.errors import DataError
