@@ -31,7 +31,10 @@ class FRMetric(Frozen):
 
     def __init__(self, net: nn.Module, name: str, version: str, lower_better: bool = True) -> None:
         super().__init__()
-        self.net, self.name, self.version, self.lower_better = net, name, version, lower_better
+        self.net = net
+        self.name = name
+        self.version = version
+        self.lower_better = lower_better
         self.eval().requires_grad_(False)
 
     def forward(self, sr: Tensor, gt: Tensor) -> Tensor:

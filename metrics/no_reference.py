@@ -52,7 +52,10 @@ class NRMetric(Frozen):
 
     def __init__(self, net: nn.Module, name: str, version: str, lower_better: bool, score_range: Range) -> None:
         super().__init__()
-        self.net, self.name, self.version, self.lower_better = net, name, version, lower_better
+        self.net = net
+        self.name = name
+        self.version = version
+        self.lower_better = lower_better
         self._range = score_range
         self.eval().requires_grad_(False)
 

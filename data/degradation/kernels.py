@@ -45,9 +45,17 @@ def random_blur_kernel(settings: KernelSettings) -> Tensor:
     size = settings.random_size()
     if np.random.uniform() < settings.sinc_prob:
         return _pad(_sinc(size, math.pi / (3 if size < SMALL else 5)), settings.blur_kernel_size)
-    kinds, widths = (settings.kernel_list, settings.kernel_prob), (settings.blur_sigma, settings.blur_sigma)
-    shapes = (settings.betag_range, settings.betap_range)
-    kernel = random_mixed_kernels(*kinds, size, *widths, [-math.pi, math.pi], *shapes, noise_range=None)
+    kernel = random_mixed_kernels(
+        settings.kernel_list,
+        settings.kernel_prob,
+        size,
+        settings.blur_sigma,
+        settings.blur_sigma,
+        [-math.pi, math.pi],
+        settings.betag_range,
+        settings.betap_range,
+        noise_range=None,
+    )
     return _pad(kernel, settings.blur_kernel_size)
 
 

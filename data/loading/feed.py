@@ -28,7 +28,10 @@ class Feed:
         step_done: Callable[[], bool],
         starting: Callable[[], None],
     ) -> None:
-        self.loader, self.unwrap, self.step_done, self.starting = loader, unwrap, step_done, starting
+        self.loader = loader
+        self.unwrap = unwrap
+        self.step_done = step_done
+        self.starting = starting
         self.sampler: SeededBatchSampler = loader.batch_sampler
         self.started, self.go_on = False, True
         self.iterator: Iterator[Any] | None = None

@@ -46,7 +46,10 @@ class SeededBatchSampler(Sampler[list[SampleIndex]]):
     def __init__(
         self, dataset: Sized, batch_size: int, num_replicas: int = 1, rank: int = 0, ratio: int = 1, seed: int = 0
     ) -> None:
-        self.dataset, self.batch_size, self.num_replicas, self.rank = dataset, batch_size, num_replicas, rank
+        self.dataset = dataset
+        self.batch_size = batch_size
+        self.num_replicas = num_replicas
+        self.rank = rank
         self.ratio, self.seed = ratio, seed
         self.epoch = self.start = 0
         self._seen: dict[int, int] = {}

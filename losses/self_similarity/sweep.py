@@ -50,7 +50,10 @@ class Layout:
 
     def __init__(self, plan: SearchPlan, count: int, height: int, width: int) -> None:
         diagonal = width + 1
-        self.plan, self.count, self.height, self.width = plan, count, height, width
+        self.plan = plan
+        self.count = count
+        self.height = height
+        self.width = width
         self.size = count * height * width
         self.first = plan.halo * diagonal  # first position that the mask can hold
         self.span = self.size - 2 * self.first  # number of positions from there to the last one

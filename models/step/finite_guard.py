@@ -43,7 +43,10 @@ class FiniteGuard:
     def __init__(
         self, networks: Mapping[str, nn.Module], limit: int, precision: Precision, batch: Callable[[], Batch]
     ) -> None:
-        self.networks, self.limit, self.precision, self.batch = networks, limit, precision, batch
+        self.networks = networks
+        self.limit = limit
+        self.precision = precision
+        self.batch = batch
         self.deferred = False
         self._present: Verdicts | None = None
         self._last: Verdicts | None = None
