@@ -5,13 +5,14 @@ It is readable without torch, BasicSR and pyiqa, whose names are read from its t
 
 import importlib.util
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
-from prismsr.utils.errors import OptionError
+from prismsr.utils.errors import DataError, OptionError, UserError
 from prismsr.utils.names import did_you_mean
 from prismsr.utils.options.problems import Problem, join
 from prismsr.version import __version__
@@ -63,6 +64,30 @@ class Metric:
     def printed(self) -> tuple[str, ...]:
         """Return all names that the papers' tables may have for it."""
         return (self.column, self.name, *self.papers)
+
+    def describe_lack(self, height: int, width: int) -> str:
+        """Return what an image of this size lacks for the metric, "" where it is large enough.
+
+        Example:
+            >>> find_metric("niqe").describe_lack(96, 191), find_metric("niqe").describe_lack(192, 96)
+            ('NIQE needs 96 x 192 pixels or more; got 191 x 96', '')
+        """
+        shorter, longer = sorted((height, width))
+        if shorter >= self.least[0] and longer >= self.least[1]:
+            return ""
+        return f"{self.column} needs {self.least[0]} x {self.least[1]} pixels or more; got {width} x {height}"
+
+    @contextmanager
+    def tell_lack(self, height: int, width: int) -> Iterator[None]:
+        """Raise DataError in place of what a package says inside the block where the image is too small for it."""
+        try:
+            yield
+        except UserError:
+            raise
+        except Exception as error:
+            if lack := self.describe_lack(height, width):
+                raise DataError(lack) from error
+            raise
 
     @property
     def version(self) -> str:

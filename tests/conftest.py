@@ -1,6 +1,8 @@
 """Fixtures for all rooms: real photographs, random VGG19 weights, quiet torch."""
 
+import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -142,3 +144,16 @@ def snapshot() -> Callable[[Any], dict[str, torch.Tensor]]:
         return found
 
     return take
+
+
+@pytest.fixture
+def stop_reading(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """stop_reading(): nobody reads any more what this process prints."""
+
+    def stop() -> None:
+        for name in ("stdout", "stderr"):
+            reader, writer = os.pipe()
+            os.close(reader)
+            monkeypatch.setattr(sys, name, os.fdopen(writer, "w"))
+
+    return stop

@@ -1,6 +1,7 @@
 """Run a command of tools/: arguments in, one line on stderr for what went wrong, an exit code out."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
@@ -16,6 +17,8 @@ ROOT = find_root()
 """Where experiments/, results/ and relative paths start; see prismsr.utils.places."""
 GOES_ON = "stopped; what is finished is kept, the same command goes on from there"
 SHOWN = 20  # messages printed before the rest is only counted
+UNREAD = 141
+"""Exit code where nobody reads any more what is printed, as in `| head`: a shell's for a program that SIGPIPE ended."""
 
 
 def command(
@@ -59,6 +62,8 @@ def command(
         # a job's cause, such as weights that are not there: a worker found it, the user has to mend it
         cause = error.__cause__ if isinstance(error, JobError) else error
         return fail(program, *(_describe(cause, args) if isinstance(cause, UserError) else (error, 1)))
+    except BrokenPipeError:  # see end_with_reader
+        raise
     except expected as error:
         return fail(program, error, 1)
     except KeyboardInterrupt:
@@ -81,7 +86,20 @@ def run_main(main: Callable[[], int]) -> NoReturn:
     """Run a tool and end the process with its exit code; file names of any bytes can be printed."""
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    sys.exit(main())
+    sys.exit(end_with_reader(main))
+
+
+def end_with_reader(main: Callable[[], int]) -> int:
+    """Return what `main` returns; UNREAD, without a word, where nobody reads any more what it prints."""
+    try:
+        try:
+            return main()
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        for stream in (sys.stdout, sys.stderr):  # Python writes what they still hold at its end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        return UNREAD
 
 
 def whole_number(minimum: int) -> Callable[[str], int]:

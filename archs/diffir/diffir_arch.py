@@ -13,8 +13,9 @@ from prismsr.archs.diffir.prior import CPEN, Denoiser, add_noise, make_schedule,
 from prismsr.archs.diffir.published import drop_doubled, read_diffusion_arguments, read_restorer_arguments
 from prismsr.archs.diffir.restorer import PRIOR, DIRformer
 from prismsr.utils.errors import UserError
-from prismsr.utils.options.problems import Problem
-from prismsr.utils.options.sections import Opt
+from prismsr.utils.options.named import dataset_schema
+from prismsr.utils.options.problems import Problem, join
+from prismsr.utils.options.sections import Opt, section
 from prismsr.utils.padding import pad_to_windows
 from prismsr.utils.rng import derive_seed
 
@@ -36,6 +37,7 @@ class _Stage(nn.Module):
     """What both stages share: the restorer `G`, an enlargement by 4, and images mirrored to multiples of 8."""
 
     SCALE: ClassVar = 4
+    CHANNELS: ClassVar = 3
     window_size: ClassVar = 8
 
     G: DIRformer
@@ -88,9 +90,16 @@ class DiffIRS1(_Stage):
 
     @classmethod
     def check_options(cls, entry: Opt, key: str, opt: Opt, is_train: bool) -> Iterator[Problem]:
-        """Check that the model shows GT to the network."""
-        if key == "network_g" and opt.get("model_type") != "DiffIRModel":
+        """Check that the model shows GT to the network, and that the datasets give it."""
+        if key != "network_g":
+            return
+        if opt.get("model_type") != "DiffIRModel":
             yield Problem("model_type", f"must be DiffIRModel, which shows GT to {key} of type {cls.__name__}")
+        for name, images in section(opt, "datasets").items():
+            dataset = dataset_schema(images) if isinstance(images, dict) and (is_train or name != "train") else None
+            if dataset is not None and "dataroot_gt" not in dataset.model_fields:
+                text = f"{images['type']} gives no GT, which {key} of type {cls.__name__} looks at"
+                yield Problem(join("datasets", name, "type"), text)
 
     @classmethod
     def read_arguments(cls, state: Mapping[str, Tensor]) -> dict[str, Any] | None:

@@ -21,6 +21,7 @@ class LatentNetwork(nn.Module):
         NOTES: name under which a checkpoint says what it was trained with: `sections`.
         MEANING, FROZEN: of them, those that have to be the same where it is loaded, and those that say where frozen
             weights came from.
+        CHANNELS: those of its images.
         process: how latents are noised, made clean and sampled; see NoiseProcess.
         trained: names of the trained parameters.
         sections: the options with all defaults filled in.
@@ -32,6 +33,7 @@ class LatentNetwork(nn.Module):
     NOTES: ClassVar[str]
     MEANING: ClassVar[tuple[str, ...]]
     FROZEN: ClassVar[tuple[str, ...]]
+    CHANNELS: ClassVar = 3
 
     process: Any
     vae: Any

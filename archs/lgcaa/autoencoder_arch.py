@@ -38,6 +38,7 @@ class ImageAutoencoder(nn.Module):
     """
 
     SCALE: ClassVar = 1
+    CHANNELS: ClassVar = 3
 
     @classmethod
     def check_patch(cls, entry: Opt, key: str, size: int, size_key: str) -> Iterator[Problem]:

@@ -32,6 +32,7 @@ class ImageVQ(nn.Module):
 
     OUTPUTS: ClassVar = ("sr", "latent_prediction", "latent")
     SCALE: ClassVar = 1
+    CHANNELS: ClassVar = 3
 
     @classmethod
     def check_patch(cls, entry: Opt, key: str, size: int, size_key: str) -> Iterator[Problem]:

@@ -26,6 +26,7 @@ from prismsr.models.training.session import TrainingSession
 from prismsr.models.training.several_runs import Job, run_several
 from prismsr.models.training.signals import Interrupted, handle_signals
 from prismsr.utils import plugins
+from prismsr.utils.command_line import end_with_reader
 from prismsr.utils.errors import NonFiniteError, OptionError, TrainingError, UserError
 from prismsr.utils.folder_lock import folder_lock
 from prismsr.utils.options.files import save_options
@@ -49,9 +50,9 @@ def main(is_train: bool, root: str | os.PathLike[str], argv: Sequence[str] | Non
 
     Returns:
         Exit code: 0 all went well, 1 a run failed, 2 an option file or flag is wrong and nothing was run, 130 Ctrl-C,
-        143 SIGTERM.
+        143 SIGTERM, 141 nobody reads any more what is printed.
     """
-    code = _main(is_train, root, argv)
+    code = end_with_reader(lambda: _main(is_train, root, argv))
     leave(code)
     return code
 
@@ -159,7 +160,7 @@ def _run_one(is_train: bool, root: Path, argv: Sequence[str] | None, file: str) 
     except NonFiniteError:
         run.session.save_skipped_step()
         raise
-    except UserError:
+    except (UserError, BrokenPipeError):
         raise
     except Interrupted:
         if run.session.saved_iter is not None and run.session.opt["rank"] == 0:

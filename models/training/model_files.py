@@ -166,7 +166,7 @@ def load_network(
     instead = "" if found == param_key or param_key is None else f", since it has no {param_key}"
     get_root_logger().info(f"Loading {type(net).__name__} from {load_path}, {found or 'bare state dict'}{instead}.")
     if strict:
-        load_strictly(net, state, load_path)
+        load_strictly(net, state, load_path, ", or set path.strict_load_... to false")
         return
     state = rename_to_fit(net, state)
     self._print_different_keys_loading(net, state, strict)  # renames the keys of another size, too

@@ -11,6 +11,7 @@ from typing import Any
 
 from prismsr.models.training.log import append_metrics
 from prismsr.models.training.signals import Interrupted, stop_requested
+from prismsr.models.training.validation_images import describe_lack
 from prismsr.utils.errors import DataError, OptionError, TrainingError, UserError
 from prismsr.utils.options.entries import METRIC_DATA
 from prismsr.utils.options.signatures import takes
@@ -162,7 +163,8 @@ def _measure_image(model: BaseModel, batch: Any, path: Path | None) -> tuple[dic
         except (WeightsError, OptionError):  # not the image's fault
             raise
         except Exception as error:  # one image is not worth a training, which would end here at each resuming
-            values[name], reason = math.nan, _describe(error)
+            values[name] = math.nan
+            reason = describe_lack(data["img"].shape[:2], options) or _describe(error)
         if math.isnan(values[name]):
             failed.append(f"{name}: {reason}")
     return values, failed

@@ -33,12 +33,13 @@ def check_validation_images(datasets: list[Any], scale: int, metrics: Mapping[st
                 size = (lq[0] * scale, lq[1] * scale)
                 if gt is not None and (gt[0] < size[0] or gt[1] < size[1]):
                     wrong.append(f"{where}: GT is {_text(gt)}, smaller than LQ x {scale}, {_text(size)}")
-                for metric in _too_small_for(size, metrics):
-                    small.setdefault(metric, []).append(f"{where} ({_text(size)})")
+                for metric, options in metrics.items():
+                    if lack := describe_lack(size, options):
+                        small.setdefault(metric, []).append(f"{where}: {lack}")
         except DataError as error:
             wrong.append(str(error))
         for metric, images in small.items():
-            more = f" and {len(images) - 1} more" if len(images) > 1 else ""
+            more = f" (and {len(images) - 1} more)" if len(images) > 1 else ""
             notes.append(f"val.metrics.{metric}: {name} has images that are too small for it, {images[0]}{more}")
     if wrong:
         more = f"\nand {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
@@ -61,16 +62,15 @@ def _size(source: Any, key: str) -> Size:
     return read_header(path if isinstance(path, Path) else source.read(key), source.describe(key)).upright_size
 
 
-def _too_small_for(size: Size, metrics: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    for name, options in metrics.items():
-        kind = str(options.get("metric", "musiq") if options.get("type") == "calculate_nr_iqa" else options.get("type"))
-        try:
-            least = find_metric(kind).least
-        except OptionError:  # of a registry that the catalogue does not know
-            continue
-        sides = sorted(side - 2 * int(options.get("crop_border") or 0) for side in size)
-        if sides[0] < least[0] or sides[1] < least[1]:
-            yield name
+def describe_lack(size: Size, options: Mapping[str, Any]) -> str:
+    """Return what an image lacks for an entry of val.metrics, "" where it is large enough, or nobody knows."""
+    kind = str(options.get("metric", "musiq") if options.get("type") == "calculate_nr_iqa" else options.get("type"))
+    try:
+        metric = find_metric(kind)
+    except OptionError:  # of a registry that the catalogue does not know
+        return ""
+    height, width = (side - 2 * int(options.get("crop_border") or 0) for side in size)
+    return metric.describe_lack(height, width)
 
 
 def _text(size: Size) -> str:

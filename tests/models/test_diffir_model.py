@@ -1,7 +1,7 @@
 """DiffIRModel: figures of the release's step, what each loss reaches, the frozen teacher, resuming and validation."""
 
 import prismsr
-from prismsr.archs.diffir.diffir_arch import encode_pair
+from prismsr.archs.diffir.diffir_arch import DiffIRS1, encode_pair
 from prismsr.models.diffir_model import check_diffir
 from prismsr.models.training.checkpoint_files import OURS
 from prismsr.models.training.session import _resume_networks
@@ -200,3 +200,16 @@ def test_weights_of_the_first_stage_start_the_second_and_its_average(tmp_path):
 def test_what_has_to_agree_in_an_option_file(tmp_path, change, keys):
     options = {**make_options(tmp_path, L1), "datasets": {"train": {"type": "PairedImageMaskDataset"}}, **change}
     assert [problem.key for problem in check_diffir(options, "", options, True)] == keys
+
+
+@pytest.mark.parametrize(
+    ("dataset", "is_train", "keys"),
+    [
+        ("SingleImageDataset", False, ["datasets.val.type"]),
+        ("SingleImageDataset", True, ["datasets.val.type"]),
+        ("PairedImageMaskDataset", False, []),
+    ],
+)
+def test_the_first_stage_is_tested_with_gt(tmp_path, dataset, is_train, keys):
+    options = {**make_options(tmp_path, L1, stage=1), "datasets": {"val": {"type": dataset}}}
+    assert [one.key for one in DiffIRS1.check_options({}, "network_g", options, is_train)] == keys

@@ -1,6 +1,6 @@
 """One command: arguments in, an exit code and one line on stderr out."""
 
-from prismsr.utils.command_line import command
+from prismsr.utils.command_line import UNREAD, command, end_with_reader
 from prismsr.utils.errors import DataError, JobError, OptionError, TrainingError, UserError
 
 import pytest
@@ -60,3 +60,13 @@ def test_arguments_of_argparse(capsys):
     with pytest.raises(SystemExit) as stop:
         run_command(0, "--help")
     assert stop.value.code == 0 and "What it does." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("flush", "arguments"), [(False, []), (True, []), (False, ["--help"])])
+def test_a_closed_pipe_ends_a_command_without_a_word(flush, arguments, stop_reading):
+    def run(args):
+        print("x", flush=flush)
+
+    stop_reading()
+    assert end_with_reader(lambda: command("x.py", None, lambda parser: None, run, arguments)) == UNREAD
+    print("what Python still holds at its end", flush=True)

@@ -112,7 +112,7 @@ def export_trained(
         raise OptionError("--images is required with vae: the scaling factor is measured on them")
     state, _ = network_weights(checkpoint, param_key)
     net = build_network(entry)
-    require_same_options(net, checkpoint, strict=True)
+    require_same_options(net, checkpoint, strict=True, advice="")
     require_fit(net, state, checkpoint)
     net.load_state_dict(state)
     try:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from prismsr.tools.inference.defaults import PRECISIONS
-from prismsr.utils.errors import OptionError
+from prismsr.utils.errors import OptionError, UserError, shorten_error
 from prismsr.utils.files import hash_file
 from prismsr.utils.options.channels import find_argument
 from prismsr.utils.options.entries import check_entry, find_registered
@@ -16,7 +16,7 @@ from prismsr.utils.options.problems import Problem, errors_among
 from prismsr.utils.options.sections import section
 from prismsr.utils.weights.files import WeightsError, load_strictly
 from prismsr.utils.weights.network_files import fill_from_files
-from prismsr.utils.weights.network_notes import require_same_options
+from prismsr.utils.weights.network_notes import require_same_options, tell_unsaid_options
 from prismsr.utils.weights.spandrel import ParamKey, read_spandrel, state_dict
 
 import torch
@@ -102,11 +102,21 @@ def build_network_g(loaded: LoadedOptions, file: Path) -> nn.Module:
     """Build the `network_g` of an option file.
 
     Raises:
-        OptionError: the section is missing, or names an unknown network or arguments; all of that at once.
+        OptionError: the section is missing, or names an unknown network or arguments, all of that at once; or these do
+            not fit together.
     """
     raise_problems(check_entry("arch", loaded.options.get("network_g"), "network_g"), loaded, file)
     arguments = dict(loaded.options["network_g"])
-    net: nn.Module = find_registered("arch", arguments.pop("type"))(**arguments)
+    kind = arguments.pop("type")
+    try:
+        net: nn.Module = find_registered("arch", kind)(**arguments)
+    except UserError:
+        raise
+    except Exception as error:  # whatever goes wrong in the network's code
+        told = f"{type(error).__name__}: {shorten_error(error)}"
+        text = f"{kind} cannot be built, since its arguments do not fit together ({told})"
+        raise_problems([Problem("network_g", text)], loaded, file)
+        raise
     return net
 
 
@@ -166,9 +176,11 @@ def build_from_weights(path: Path, param_key: ParamKey) -> Built:
     """Build the network of a weights file that spandrel recognises, in its descriptor.
 
     Raises:
-        WeightsError: see `read_spandrel`; or the network takes a mask, or does not map RGB to RGB or 1 channel to 1.
+        WeightsError: see `read_spandrel` and `tell_unsaid_options`; or the network takes a mask, or does not map RGB to
+            RGB or 1 channel to 1.
     """
     model = read_spandrel(path, param_key)
+    tell_unsaid_options(model.model, path)
     from prismsr.utils.options.spandrel_networks import is_run_whole, list_precisions  # with spandrel, which is there
 
     kind = model.architecture.name

@@ -241,8 +241,18 @@ def draw_comparison(crops: Sequence[Comparison], zoom: int = ZOOM) -> Image.Imag
             x, y = gap + width * column, gap + height * row
             picture = Image.open(io.BytesIO(panel.data))
             canvas.paste(picture.resize((picture.width * zoom, picture.height * zoom), NEAREST), (x, y + line))
-            draw.text((x, y), f"{crop.image}: {panel.method}", "black", font)
+            draw.text((x, y), fit_title(crop.image, panel.method, font, side), "black", font)
             if "PSNR" in panel.scores:
                 told = f"{panel.scores['PSNR']:.2f} dB, LPIPS-ST {panel.scores['LPIPS-ST']:.3f}"
                 draw.text((x, y + line + side), told, "black", font)
     return canvas
+
+
+def fit_title(image: str, method: str, font: Any, width: int) -> str:
+    """Return "image: method"; the method alone, its end cut off, as far as that is wider than `width` pixels."""
+    title = f"{image}: {method}"
+    if font.getlength(title) > width:
+        title = method
+    while font.getlength(title) > width:
+        title = f"{title.removesuffix('...')[:-1]}..."
+    return title

@@ -42,25 +42,28 @@ def calculate_self_similarity(img: NDArray[Any], img2: NDArray[Any], crop_border
 calculate_self_similarity.better = "lower"
 
 
-def map_graph_error(img: NDArray[Any], img2: NDArray[Any]) -> NDArray[np.float64]:
-    """Return how far the self-similarity graph of each edge pixel of the ground truth lies from the ground truth's.
+def map_graph_errors(images: Sequence[NDArray[Any]], img2: NDArray[Any]) -> list[NDArray[np.float64]]:
+    """Return how far each image's self-similarity graph of each edge pixel of the ground truth is from the latter's.
 
     A graph's values have the sum 1. The error is half the sum of their differences' magnitudes: 0 for equal graphs, 1
     where they have nothing in common.
 
     Args:
-        img: BGR image in [0, 255], (H, W, 3).
+        images: BGR images in [0, 255], (H, W, 3).
         img2: ground truth of the same shape.
 
     Returns:
-        (H, W), NaN where there is no edge.
+        (H, W) of each image, NaN where there is no edge.
     """
-    sr, gt = (make_metric_tensor(image) for image in (img, img2))
+    gt = make_metric_tensor(img2)
     mask = edge_mask(gt)
-    ((one,), (other,)) = (self_similarity_graph(image, mask) for image in (sr, gt))
-    error = np.full(mask.shape[2:], np.nan)
-    error[mask[0, 0].numpy()] = (one - other).abs().sum(dim=1).double() / 2
-    return error
+    (wanted,) = self_similarity_graph(gt, mask)
+    errors = []
+    for image in images:
+        (graph,) = self_similarity_graph(make_metric_tensor(image), mask)
+        errors.append(np.full(mask.shape[2:], np.nan))
+        errors[-1][mask[0, 0].numpy()] = (graph - wanted).abs().sum(dim=1).double() / 2
+    return errors
 
 
 def draw_graph_errors(out: Path, repository: Path, shown: Demonstration) -> list[tuple[str, Path, str]]:
@@ -68,7 +71,7 @@ def draw_graph_errors(out: Path, repository: Path, shown: Demonstration) -> list
     assert shown.rivals is not None
     titles = [shown.titles[name] for name in shown.rivals]
     found = read_images(out / "evaluation", dict(zip(shown.rivals, titles, strict=True)), repository)
-    maps = {name: [map_graph_error(image[title], image[GT]) for title in titles] for name, image in found.items()}
+    maps = {name: map_graph_errors([image[title] for title in titles], image[GT]) for name, image in found.items()}
     first, second = (np.concatenate([pair[number].ravel() for pair in maps.values()]) for number in (0, 1))
     nearer = np.mean(second[~np.isnan(second)] < first[~np.isnan(first)])
     path = out / "graph_errors.png"

@@ -12,21 +12,24 @@ from prismsr.utils.options.signatures import default_of, takes
 
 ONE_CHANNEL = ("y", "gray")
 """Values of a dataset's `color` with which it gives one channel instead of RGB."""
-_BOTH = ("in_chans", "img_channel")
+_BOTH = ("in_chans", "img_channel", "colors")
 _INPUT, _OUTPUT = ("num_in_ch", *_BOTH), ("num_out_ch", *_BOTH)
 
 
 def find_argument(entry: Mapping[str, Any], output: bool = False) -> tuple[str, int] | None:
     """Return the argument that holds the channels of a network's images, and its value; None where none is known.
 
-    The images are those that it takes, or with `output` those that it makes; `entry` is {type: X, **arguments}.
+    The images are those that it takes, or with `output` those that it makes; `entry` is {type: X, **arguments}. The
+    class may name arguments of its own, of both, in CHANNEL_ARGUMENTS, and say in CHANNELS how many there are where no
+    argument tells: then the name is "".
     """
     arch = find_registered("arch", str(entry.get("type")))
-    for name in _OUTPUT if output else _INPUT:
+    own = getattr(arch, "CHANNEL_ARGUMENTS", ((), ()))
+    for name in (*_OUTPUT, *own[1]) if output else (*_INPUT, *own[0]):
         if arch is not None and takes(arch, name):
             value = count(entry.get(name, default_of(arch, name)))
             return None if value is None else (name, value)
-    return None
+    return ("", arch.CHANNELS) if hasattr(arch, "CHANNELS") else None
 
 
 def check_channels(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOptions] | None) -> Iterator[Problem]:
@@ -64,6 +67,11 @@ def _check_network(
     if found is None or found[1] == given:
         return
     name, value = found
+    if not name:
+        if not output:
+            text = f"is {color}, but {network}, {section(opt, network)['type']}, has {value} channels: leave it out (~)"
+            yield Problem(join(key, "color"), text)
+        return
     if given == 1:
         advice = f"set it to 1, or leave {key}.color out (~)"
     elif value == 1 and "color" in dataset.model_fields:

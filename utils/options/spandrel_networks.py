@@ -12,7 +12,7 @@ from typing import Any, ClassVar, NamedTuple
 from prismsr.utils.errors import shorten_error
 from prismsr.utils.options.entries import registered_names
 from prismsr.utils.options.problems import Problem, join
-from prismsr.utils.options.sections import number
+from prismsr.utils.options.sections import number, section
 from prismsr.utils.options.signatures import check_arguments, takes
 from prismsr.utils.padding import pad_to_windows
 
@@ -32,6 +32,10 @@ NOT_TRAINED: Mapping[str, str] = {
     "RestoreFormer": "it is trained in two stages, the first of which makes its codebook",
 }
 """Networks for inference alone, each with the reason."""
+
+
+LEAST_BATCH: Mapping[str, int] = {"DAT": 2}
+"""Samples that a network needs in a training step: DAT normalises the means of whole images over the batch."""
 
 
 class Facts(NamedTuple):
@@ -57,6 +61,13 @@ class SpandrelNetwork:
     In training mode an image goes to the network as it is. Otherwise it is first mirrored at its right and lower
     border until it has a size that the network takes.
     """
+
+    CHANNELS: ClassVar = 3
+    """Of images, where none of these arguments tells, of what the network takes and of what it makes:"""
+    CHANNEL_ARGUMENTS: ClassVar = (
+        ("in_nc", "in_ch", "inp_channels", "in_channels", "n_colors"),
+        ("out_nc", "out_ch", "out_channels", "in_channels", "n_colors"),
+    )
 
     architecture: ClassVar[Any]
     kind: ClassVar[type[nn.Module]]
@@ -98,8 +109,9 @@ class SpandrelNetwork:
     def check_options(
         cls, entry: Mapping[str, Any], key: str, opt: Mapping[str, Any], is_train: bool
     ) -> Iterator[Problem]:
-        """Yield where the network is not one to train, or cannot be built, or does not enlarge by `scale`."""
+        """Yield where the network is not one to train, cannot be built, or does not fit `scale` or the batch."""
         name = cls.__name__
+        yield from _check_batch(name, key, opt, is_train)
         told = number(opt.get("scale")) is None or takes(cls, "upscale") or takes(cls, "scale")  # by the rule one_scale
         if name in NOT_TRAINED:
             text = f"{name} is for inference from its weights' file alone: {NOT_TRAINED[name]}"
@@ -130,6 +142,15 @@ class SpandrelNetwork:
             return describe(cls, arguments)
         except Exception as error:  # whatever goes wrong in the network's code
             return shorten_error(error)
+
+
+def _check_batch(name: str, key: str, opt: Mapping[str, Any], is_train: bool) -> Iterator[Problem]:
+    batch = number(section(opt, "datasets", "train").get("batch_size_per_gpu"))
+    parts, least = number(section(opt, "train").get("accum_iter")) or 1, LEAST_BATCH.get(name, 1)
+    if is_train and batch and batch < least * parts:
+        each = f" in each of the {parts:g} parts of train.accum_iter" if parts > 1 else ""
+        text = f"must be {least * parts:g} or more: {key} of type {name} needs {least} samples{each}; got {batch:g}"
+        yield Problem("datasets.train.batch_size_per_gpu", text)
 
 
 @cache

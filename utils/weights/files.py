@@ -114,21 +114,25 @@ def network_weights(path: str | os.PathLike[str], key: str | None = "params") ->
     return {_WRAPPERS.sub("", name): value for name, value in state.items()}, found
 
 
-def load_strictly(net: nn.Module, state: Mapping[str, Tensor], path: str | os.PathLike[str]) -> None:
+def load_strictly(net: nn.Module, state: Mapping[str, Tensor], path: str | os.PathLike[str], advice: str = "") -> None:
     """Load a state dict, in the network's names or in those of another project (see renamings.py).
 
-    A key that is missing, unknown or of another size is a WeightsError, and what the network's own hook refuses.
+    A key that is missing, unknown or of another size is a WeightsError, and what the network's own hook refuses. For
+    `advice` see `require_fit`.
     """
     try:
         state = rename_to_fit(net, state)
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from error
-    require_fit(net, state, path)
+    require_fit(net, state, path, advice)
     net.load_state_dict(state)
 
 
-def require_fit(net: nn.Module, state: Mapping[str, Tensor], path: str | os.PathLike[str]) -> None:
-    """Raise WeightsError, naming the first keys, where a state dict has not the keys and shapes of a network."""
+def require_fit(net: nn.Module, state: Mapping[str, Tensor], path: str | os.PathLike[str], advice: str = "") -> None:
+    """Raise WeightsError, naming the first keys, where a state dict has not the keys and shapes of a network.
+
+    `advice` is what else may be done than to compare options.
+    """
     own = {name: tuple(value.shape) for name, value in net.state_dict().items()}
     given = {name: tuple(value.shape) for name, value in state.items()}
     sizes = [f"{name} {given[name]} instead of {own[name]}" for name in own if given.get(name, own[name]) != own[name]]
@@ -141,7 +145,7 @@ def require_fit(net: nn.Module, state: Mapping[str, Tensor], path: str | os.Path
         differences = "; ".join(f"{what}: {list_first(items, _SHOWN)}" for what, items in found.items() if items)
         raise WeightsError(
             f"{path} does not fit {type(net).__name__}: {differences}. Compare the network's options with those it was "
-            "trained with, or set strict_load_... to false."
+            f"trained with{advice}."
         )
 
 

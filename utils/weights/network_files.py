@@ -8,11 +8,13 @@ from typing import Any, Literal
 
 from prismsr.utils.errors import UserError
 from prismsr.utils.options.check import check_options
-from prismsr.utils.options.entries import FROM
+from prismsr.utils.options.entries import FROM, find_registered
 from prismsr.utils.options.files import LoadedOptions, resolve_path
 from prismsr.utils.options.problems import Problem, join, show
 from prismsr.utils.options.sections import section
 from prismsr.utils.weights.spandrel import read_arguments
+
+import torch
 
 
 def fill_from_files(
@@ -24,7 +26,8 @@ def fill_from_files(
     """Replace `from` in each network by the type and the arguments that its file tells, in place.
 
     Further arguments in the entry change those of the file. Training starts from the file's weights, unless `path`
-    names others or null (~). An entry whose file cannot be used stays as it is.
+    names others or null (~); where it does, the weights have to fit all the same. An entry whose file cannot be used
+    stays as it is.
 
     Args:
         loaded: the options.
@@ -42,11 +45,15 @@ def fill_from_files(
             problems.append(replace(found, where=loaded.lines.get(join(key, FROM), source)))
             continue
         arguments = {name: value for name, value in entry.items() if name != FROM}
-        loaded.options = {**loaded.options, key: {**found, **arguments}}
         name, path = key.removeprefix("network_"), section(loaded.options, "path")
+        start = resolve_path(str(path.get(f"pretrain_network_{name}", entry[FROM])), root)
+        if start == resolve_path(entry[FROM], root) and path.get(f"strict_load_{name}") is not False:
+            wrong = _find_contradictions(found, arguments, key, entry[FROM])
+            problems += [replace(problem, where=loaded.lines.get(problem.key, source)) for problem in wrong]
+        loaded.options = {**loaded.options, key: {**found, **arguments}}
         if f"pretrain_network_{name}" not in path:
-            start = {f"pretrain_network_{name}": entry[FROM], f"param_key_{name}": "params_ema"}
-            loaded.options["path"] = {**start, **path}
+            weights = {f"pretrain_network_{name}": entry[FROM], f"param_key_{name}": "params_ema"}
+            loaded.options["path"] = {**weights, **path}
     return problems
 
 
@@ -85,6 +92,8 @@ def _read(
         return Problem(where, f"must name a file of weights; got {show(file)}")
     if "type" in entry:
         return Problem(where, "tells the type, too: leave out one of the two")
+    if key.startswith("network_d"):
+        return Problem(where, f"is for networks that make images, which {key} judges: give its type and arguments")
     path = resolve_path(file, root)
     if not os.path.isfile(path):
         return Problem(where, f"no such file: {file} (looked for {path})", missing_paths, missing=path)
@@ -92,3 +101,25 @@ def _read(
         return read_arguments(Path(path))
     except UserError as error:
         return Problem(where, str(error))
+
+
+def _find_contradictions(
+    found: Mapping[str, Any], arguments: Mapping[str, Any], key: str, file: str
+) -> Iterator[Problem]:
+    """Yield the arguments with each of which the network that a file tells has other weights than the file."""
+    for name, value in arguments.items():
+        if value == found.get(name, value):
+            continue
+        try:
+            fits = _list_shapes({**found, name: value}) == _list_shapes(found)
+        except Exception:  # what the network does not take is told where its arguments are checked
+            continue
+        if not fits:
+            yield Problem(join(key, name), f"is {show(value)}, but {file} has {show(found[name])}: leave it out")
+
+
+def _list_shapes(entry: Mapping[str, Any]) -> dict[str, Any]:
+    network = find_registered("arch", entry["type"])
+    with torch.random.fork_rng(devices=[]):
+        net = network(**{name: value for name, value in entry.items() if name != "type"})
+    return {name: value.shape for name, value in net.state_dict().items()}

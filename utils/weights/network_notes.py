@@ -24,10 +24,14 @@ def read_notes(path: str | Path, name: str) -> dict[str, Any]:
     return dict(notes) if isinstance(notes, dict) else {}
 
 
-def require_same_options(net: Any, path: str | Path, strict: bool) -> None:
+_LENIENT = ", or path.strict_load_g: false to load it all the same"
+
+
+def require_same_options(net: Any, path: str | Path, strict: bool, advice: str = _LENIENT) -> None:
     """Compare a file's notes with the network's sections; a warning where what is frozen came from elsewhere.
 
     The network's class says which are which: NOTES, the entry of the file, MEANING and FROZEN, names of sections.
+    `advice` is what else may be done than to set options as they were.
 
     Raises:
         WeightsError: a section of MEANING differs, which tensors alone would not show, and strict is set.
@@ -41,14 +45,29 @@ def require_same_options(net: Any, path: str | Path, strict: bool) -> None:
         changed = _differences(notes.get(part, {}), sections[part])
         if changed and strict:
             raise WeightsError(
-                f"{path} was trained with other options of network_g.{part}: {changed}. Set them as they were, "
-                "or path.strict_load_g: false to load it all the same."
+                f"{path} was trained with other options of network_g.{part}: {changed}. Set them as they were{advice}."
             )
         if changed:
             get_root_logger().warning(f"{path} was trained with other options of network_g.{part}: {changed}.")
     for part in net.FROZEN:
         if others := _differences(notes.get(part, {}), sections[part]):
             get_root_logger().warning(f"{path} was trained beside other frozen weights: {part}: {others}.")
+
+
+def tell_unsaid_options(net: Any, path: Path) -> None:
+    """Warn of sections of a network, built from its weights alone, that neither these nor the file's notes tell.
+
+    Its `hyperparameters` are what the weights tell. WeightsError where the notes tell other options than it has.
+    """
+    if not hasattr(net, "NOTES"):
+        return
+    option_file = f"an option file: --model OPTIONS.yml --weights {path}"
+    require_same_options(net, path, strict=True, advice=f" in {option_file}")
+    for part in net.MEANING:
+        unsaid = [f"{name} {value}" for name, value in net.sections[part].items() if name not in net.hyperparameters]
+        if unsaid and part not in read_notes(path, net.NOTES):
+            text = f"does not tell network_g.{part}; taken are {', '.join(unsaid)}. Others are set in {option_file}"
+            get_root_logger().warning(f"{path} {text}")
 
 
 def _differences(then: dict[str, Any], now: dict[str, Any]) -> str:

@@ -90,6 +90,15 @@ def test_script_says_how_to_install(repository: Path, tmp_path: Path) -> None:
     assert "pip install -e ." in done.stderr
 
 
+@pytest.mark.parametrize("file", ["small.yml", "none.yml"])
+def test_a_console_that_is_gone_ends_a_run(
+    file: str, write: Write, experiment: dict[str, Any], workplace: Path, stop_reading: Callable[[], None]
+) -> None:
+    write(experiment)
+    stop_reading()
+    assert launch.main(True, workplace, ["-opt", str(workplace / file)]) == 141
+
+
 def test_training_writes_log_and_merged_options(
     repository: Path, write: Write, experiment: dict[str, Any], workplace: Path, launch_server: LaunchServer
 ) -> None:

@@ -312,3 +312,10 @@ def test_curves_that_cannot_be_drawn_are_a_warning(case, images, tmp_path, log):
     validate(model, case.make_loader(images / "one"), 2, None, False)
     assert "losses.png could not be drawn: IsADirectoryError" in log[-1]
     assert len(read_log(tmp_path / "metrics.csv")) == 2
+
+
+def test_an_image_that_is_too_small_for_a_metric(case, images, tmp_path, log):
+    metrics = {"niqe": {"type": "calculate_niqe", "crop_border": 60}}
+    validate(case.make_model(case.options(tmp_path, metrics=metrics)), case.make_loader(images / "one"), 5, None, False)
+    (told,) = [text for text in log if "no value" in text]
+    assert "picture.3" in told and "niqe" in told and "96 x 192" in told

@@ -170,6 +170,8 @@ def test_failures_of_one_metric_leave_the_others(folders, tmp_path):
     assert summary.metrics["NIQE"].mean is None
     assert any("natural_scene" in message and "96" in message for message in summary.failed["a"])
     assert any("crop_border 20" in message for message in summary.failed["a"])
+    (told,) = [message for message in summary.failed["a"] if "NIQE" in message]
+    assert "a_x4.png" in told and "96 x 192" in told and "got 52 x 32" in told
 
 
 def test_a_score_that_is_no_number_is_a_failure():

@@ -6,10 +6,12 @@ from prismsr.tools.inference.onnx_export import ExportError, export_onnx
 from prismsr.tools.inference.pictures import Picture
 from prismsr.tools.inference.upscaler import Upscaler
 from prismsr.utils.errors import UserError
+from prismsr.utils.weights.files import WeightsError
 
 import numpy as np
 import pytest
 import torch
+from basicsr.utils import get_root_logger
 from diffir_case import TINY, fill_waves, make_teacher
 from published_fill import wave
 
@@ -31,6 +33,21 @@ def generator(net, tmp_path):
 def test_a_file_of_weights_is_enough(generator, net):
     assert (generator.scale, generator.window_size, generator.settings["network"]) == (4, 8, "DiffIRS2")
     torch.testing.assert_close(generator(LQ), net(LQ).clamp(0, 1))
+
+
+def test_a_file_that_does_not_tell_the_schedule_says_so(net, tmp_path, monkeypatch):
+    told = []
+    monkeypatch.setattr(get_root_logger(), "warning", told.append)
+    file, state = tmp_path / "s2.pth", net.state_dict()
+    torch.save({"params": state, net.NOTES: net.sections}, file)
+    load_generator(file, device="cpu")
+    assert told == []
+    torch.save({"params": state}, file)
+    load_generator(file, device="cpu")
+    assert len(told) == 1 and "s2.pth" in told[0] and "timesteps 4" in told[0]
+    torch.save({"params": state, net.NOTES: {"schedule": {"timesteps": 3}}}, file)
+    with pytest.raises(WeightsError, match=r"timesteps: 3 then, 4 now.*--weights"):
+        load_generator(file, device="cpu")
 
 
 @torch.inference_mode()

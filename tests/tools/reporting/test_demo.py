@@ -2,7 +2,7 @@ import json
 from dataclasses import replace
 
 from prismsr.models.training.log import write_log
-from prismsr.tools.reporting.demo import compare_rivals, write_report
+from prismsr.tools.reporting.demo import compare_rivals, fit_title, write_report
 from prismsr.tools.reporting.demonstrations import FIRST
 
 import cv2
@@ -11,6 +11,7 @@ import pytest
 import torch
 import yaml
 from basicsr.archs import build_network
+from PIL import ImageFont
 from report_case import Page, read_image, write_image
 
 
@@ -57,3 +58,11 @@ def test_demo_writes_the_page(tmp_path, photograph):
     corner = picture[6 + 16 : 6 + 16 + 288 : 3, 6 + 5 * 294 : 6 + 5 * 294 + 288 : 3]
     places = np.lib.stride_tricks.sliding_window_view(gt, (96, 96, 3)).reshape(-1, 96, 96, 3)
     assert (places == corner).all(axis=(1, 2, 3)).any()
+
+
+def test_titles_stay_in_their_column():
+    font = ImageFont.load_default(13)
+    assert fit_title("chelsea", "GAN + SSL", font, 192) == "chelsea: GAN + SSL"
+    assert fit_title("chelsea", "GAN + SSL", font, 100) == "GAN + SSL"
+    short = fit_title("chelsea", "GAN with a self-similarity loss", font, 100)
+    assert short.startswith("GAN with") and short.endswith("...") and 80 < font.getlength(short) <= 100

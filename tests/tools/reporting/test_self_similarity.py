@@ -1,6 +1,7 @@
 import math
 
-from prismsr.tools.reporting.self_similarity import average_blocks, map_graph_error
+from prismsr.tools.reporting import self_similarity
+from prismsr.tools.reporting.self_similarity import average_blocks, map_graph_errors
 
 import numpy as np
 import pytest
@@ -26,11 +27,20 @@ def test_error_of_one_edge_pixel_by_sums():
     gt = np.full((48, 48, 3), 90.0) + random.uniform(0, 3, (48, 48, 3))
     gt[20, 22] = 60  # its neighbours are brighter: an edge pixel
     sr = np.clip(gt + random.normal(0, 12, gt.shape), 0, 255)
-    error = map_graph_error(sr, gt)
+    error, equal = map_graph_errors([sr, gt], gt)
     assert np.argwhere(~np.isnan(error)).tolist() == [[20, 22]]
     one, other = (make_graph(image / 255, 20, 22) for image in (sr, gt))
     assert error[20, 22] == pytest.approx(sum(abs(one[place] - other[place]) for place in one) / 2, rel=1e-4)
-    assert map_graph_error(gt, gt)[20, 22] == 0
+    assert equal[20, 22] == 0
+
+
+def test_the_graph_of_the_ground_truth_is_made_once(monkeypatch):
+    made = []
+    make = self_similarity.self_similarity_graph
+    monkeypatch.setattr(self_similarity, "self_similarity_graph", lambda *given: made.append(given) or make(*given))
+    gt = np.full((48, 48, 3), 90.0)
+    gt[20, 22] = 60
+    assert len(map_graph_errors([gt, gt], gt)) == 2 and len(made) == 3
 
 
 def test_blocks_without_an_edge_stay_empty():

@@ -143,6 +143,26 @@ def test_channels_of_network_and_datasets_agree(
     assert [line.split(":")[0] for line in find(experiment)] == keys
 
 
+@pytest.mark.parametrize(
+    ("network", "key"),
+    [
+        ("ResShiftNet", "datasets.val.color"),
+        ("DiffIRS2", "datasets.val.color"),
+        ("SAFMN", "datasets.val.color"),
+        ("MoSR", "network_g.in_ch"),
+        ("ELAN", "network_g.colors"),
+    ],
+)
+def test_networks_of_rgb_take_no_luminance(
+    find: Callable[..., list[str]], experiment: dict[str, Any], network: str, key: str
+) -> None:
+    experiment["network_g"] = {"type": network}
+    before = find(experiment)
+    experiment["datasets"]["val"]["color"] = "y"
+    told = [line.split(":")[0] for line in find(experiment) if line not in before]
+    assert told and told[0] == key and set(told) <= {key, key.replace("in_ch", "out_ch")}
+
+
 def test_channels_of_discriminators_and_of_datasets_without_a_colour(
     find: Callable[..., list[str]], stock: dict[str, Any]
 ) -> None:

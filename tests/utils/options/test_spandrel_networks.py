@@ -97,3 +97,21 @@ def test_spandrel_is_not_imported_for_other_networks(launch_server, tmp_path) ->
         "sys.exit('spandrel' in sys.modules)"
     )
     assert launch_server.run_code(tmp_path, code)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "batch", "parts", "wrong"), [("DAT", 1, 1, 1), ("DAT", 2, 1, 0), ("DAT", 4, 4, 1), ("HAT", 1, 1, 0)]
+)
+def test_dat_normalises_over_two_samples_or_more(name, batch, parts, wrong) -> None:
+    network = list_networks()[name]
+    opt = {"scale": 4, "datasets": {"train": {"batch_size_per_gpu": batch}}, "train": {"accum_iter": parts}}
+    found = [*network.check_options({"type": name, **TINY[name]}, "network_g", opt, True)]
+    assert [problem.key for problem in found] == ["datasets.train.batch_size_per_gpu"] * wrong
+    assert [*network.check_options({"type": name, **TINY[name]}, "network_g", opt, False)] == []
+    sample = torch.rand(batch // parts, 3, 16, 16)
+    net = network(**TINY[name]).train()
+    if wrong:
+        with pytest.raises(ValueError, match="more than 1 value per channel"):
+            net(sample)
+    else:
+        net(sample)

@@ -56,6 +56,24 @@ def test_arguments_beside_from_and_path_go_first(tmp_path) -> None:
     assert options["path"] == {"pretrain_network_g": None}
 
 
+def test_arguments_that_the_weights_do_not_fit_are_refused_where_these_are_loaded(tmp_path) -> None:
+    _save(tmp_path, "SPAN", TINY["SPAN"])
+    entry = {"from": "net.pth", "feature_channels": 8, "img_range": 1.0}
+    assert _fill(tmp_path, entry)[1] == ["x.yml: network_g.feature_channels"]
+    assert _fill(tmp_path, entry, path={"pretrain_network_g": "./net.pth"})[1] != []
+    for path in ({"pretrain_network_g": None}, {"pretrain_network_g": "other.pth"}, {"strict_load_g": False}):
+        options, problems = _fill(tmp_path, entry, path=path)
+        assert problems == [] and options["network_g"]["feature_channels"] == 8
+    (problem,) = fill_from_files(LoadedOptions({"network_g": entry}), "x.yml", tmp_path)
+    assert "is 8" in problem.message and "has 4" in problem.message
+
+
+def test_a_file_tells_no_discriminator(tmp_path) -> None:
+    _save(tmp_path, "SPAN", TINY["SPAN"])
+    loaded = LoadedOptions({"network_d": {"from": "net.pth"}})
+    assert [problem.key for problem in fill_from_files(loaded, "x.yml", tmp_path)] == ["network_d.from"]
+
+
 def test_what_is_wrong_with_the_file_is_told(tmp_path) -> None:
     torch.save({"a.weight": torch.zeros(1)}, tmp_path / "other.pth")
     for entry in ({"from": "other.pth"}, {"from": "none.pth"}, {"from": 3}):
