@@ -43,7 +43,8 @@ class Metric:
         pixels: it needs no network: several processes share the images.
         batched: several images at once give what each gives alone.
         needs: the weights that it needs, in the words of utils/weights/needs.py.
-        least: shorter and longer side in pixels that an image needs at least, where known; NIQE needs two blocks.
+        least: shorter and longer side in pixels that an image needs at least, where known; NIQE needs two blocks,
+            LPIPS what AlexNet needs.
     """
 
     name: str
@@ -109,22 +110,22 @@ def _make_network(
     reference: Reference = "none",
     lower_better: bool = False,
     batched: bool = True,
+    least: tuple[int, int] = (1, 1),
 ) -> Metric:
     made_with, needs = pyiqa or name, (f"metric:{name}",)
-    return Metric(
-        name, column, reference, lower_better, "pyiqa", tolerance, papers, made_with, batched=batched, needs=needs
-    )
+    more: dict[str, Any] = {"batched": batched, "needs": needs, "least": least}
+    return Metric(name, column, reference, lower_better, "pyiqa", tolerance, papers, made_with, **more)
 
 
 TABLE = (
     Metric("psnr", "PSNR", "full", False, "prismsr", 0.1, pixels=True),
     Metric("ssim", "SSIM", "full", False, "prismsr", 0.005, pixels=True, least=(11, 11)),
     Metric("niqe", "NIQE", "none", True, "basicsr", 0.15, function="calculate_niqe", pixels=True, least=(96, 192)),
-    Metric("lpips-st", "LPIPS-ST", "full", True, "stlpips_pytorch", 0.01),
+    Metric("lpips-st", "LPIPS-ST", "full", True, "stlpips_pytorch", 0.01, least=(21, 21)),
     Metric("fid", "FID", "set", True, "prismsr", 2.0, pyiqa="fid", needs=("metric:fid",)),
     Metric("natural_scene", "natural-scene", "none", True, "prismsr", least=(96, 96)),
     Metric("sfd_iqa", "SFD-IQA", "none", False, "prismsr", needs=("clip:RN50-quickgelu:openai",), least=(32, 32)),
-    _make_network("lpips", "LPIPS", 0.01, reference="full", lower_better=True),
+    _make_network("lpips", "LPIPS", 0.01, reference="full", lower_better=True, least=(31, 31)),
     _make_network("dists", "DISTS", 0.01, reference="full", lower_better=True),
     _make_network("niqe-pyiqa", "NIQE", 0.15, "nique", pyiqa="niqe", lower_better=True, batched=False),
     _make_network("musiq", "MUSIQ", 0.5),

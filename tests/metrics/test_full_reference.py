@@ -1,5 +1,6 @@
 import socket
 
+from prismsr.metrics.catalog import find_metric
 from prismsr.metrics.full_reference import _name_second_file, build_fr_metric
 from prismsr.metrics.lpips_st_metric import calculate_lpips_st
 from prismsr.metrics.no_reference import NRMetric
@@ -10,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+import torchvision
 
 ROUNDING = 1e-3  # in float32: five levels whose sums have up to 3,456 terms, each right to 3,456 * 2^-24 = 2e-4 of it
 RANDOM = {"pretrained": False, "pnet_rand": True}  # LPIPS without any weights
@@ -91,3 +93,16 @@ def test_wrong_names_and_kinds():
 def test_shapes_must_agree(pairs):
     with pytest.raises(ValueError, match="shapes differ"):
         build_fr_metric("lpips-st")(pairs[0], pairs[1][..., 1:])
+
+
+@pytest.mark.parametrize("name", ["lpips-st", "lpips"])
+def test_least_sizes_are_right(name, monkeypatch):
+    options = {}
+    if name == "lpips":
+        pytest.importorskip("pyiqa")
+        alexnet, options = torchvision.models.alexnet, RANDOM
+        monkeypatch.setattr(torchvision.models, "alexnet", lambda *_, **__: alexnet(weights=None))
+    metric, (least, _) = build_fr_metric(name, **options), find_metric(name).least
+    assert metric(*torch.rand(2, 1, 3, least, least)).isfinite().all()
+    with pytest.raises(RuntimeError):
+        metric(*torch.rand(2, 1, 3, least - 1, 2 * least))

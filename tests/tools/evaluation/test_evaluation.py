@@ -172,6 +172,9 @@ def test_failures_of_one_metric_leave_the_others(folders, tmp_path):
     assert any("crop_border 20" in message for message in summary.failed["a"])
     (told,) = [message for message in summary.failed["a"] if "NIQE" in message]
     assert "a_x4.png" in told and "96 x 192" in told and "got 52 x 32" in told
+    specs = (MetricSpec("lpips-st", {"crop_border": 10}),)
+    summary = evaluate_folder(*folders[:2], specs, tmp_path / "lpips", workers=1, device="cpu")
+    assert "a_x4.png" in summary.failed["a"][0] and "21 x 21" in summary.failed["a"][0]
 
 
 def test_a_score_that_is_no_number_is_a_failure():
