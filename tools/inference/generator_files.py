@@ -114,8 +114,7 @@ def build_network_g(loaded: LoadedOptions, file: Path) -> nn.Module:
         raise
     except Exception as error:  # whatever goes wrong in the network's code
         told = f"{type(error).__name__}: {shorten_error(error)}"
-        text = f"{kind} cannot be built, since its arguments do not fit together ({told})"
-        raise_problems([Problem("network_g", text)], loaded, file)
+        raise_problems([Problem("network_g", f"{kind}: its arguments do not fit together ({told})")], loaded, file)
         raise
     return net
 

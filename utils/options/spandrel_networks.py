@@ -117,7 +117,8 @@ class SpandrelNetwork:
             text = f"{name} is for inference from its weights' file alone: {NOT_TRAINED[name]}"
             yield Problem(join(key, "type"), text)
         elif isinstance(facts := cls._try(entry), str):
-            yield Problem(key, f"{name} cannot be built with these arguments, or spandrel does not know it so: {facts}")
+            text = f"{name}: its arguments do not fit together, or spandrel does not know it so ({facts})"
+            yield Problem(key, text)
         elif facts and key == "network_g" and facts.scale != opt.get("scale") and not told:
             yield Problem(key, f"{name} enlarges x{facts.scale} with these arguments, but scale is {opt['scale']}")
 
@@ -141,7 +142,7 @@ class SpandrelNetwork:
         try:
             return describe(cls, arguments)
         except Exception as error:  # whatever goes wrong in the network's code
-            return shorten_error(error)
+            return f"{type(error).__name__}: {shorten_error(error)}"
 
 
 def _check_batch(name: str, key: str, opt: Mapping[str, Any], is_train: bool) -> Iterator[Problem]:
