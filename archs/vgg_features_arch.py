@@ -62,6 +62,21 @@ class VGGFeatures(FrozenOnImageNet):
         return features
 
 
+def list_layers(backbone: Backbone) -> list[str]:
+    """Return the names of a backbone's layers in their order.
+
+    Example:
+        >>> list_layers("vgg19")[-3:], list_layers("st_vgg16")[3:6]
+        (['conv5_4', 'relu5_4', 'pool5'], ['relu1_2', 'pool1', 'blur1'])
+    """
+    if backbone == "vgg19":
+        return list(NAMES["vgg19"])
+    names: list[str] = []
+    for name in NAMES["vgg16"]:  # each pool is a dense max pool followed by a blurred subsampling
+        names.extend([name, name.replace("pool", "blur")] if name.startswith("pool") else [name])
+    return names[: names.index("relu5_3") + 1]  # the file has no weights beyond it, the last map that ST-LPIPS compares
+
+
 def _without_inplace(layer: nn.Module) -> nn.Module:
     # an in-place ReLU would overwrite the feature map before it, which may have been asked for
     return nn.ReLU() if isinstance(layer, nn.ReLU) else layer
@@ -75,12 +90,8 @@ def _load_vgg19(weights: str | None) -> "OrderedDict[str, nn.Module]":
 def _load_st_vgg16() -> "OrderedDict[str, nn.Module]":
     stlpips = import_stlpips()
     blocks = stlpips.vgg.make_layers(stlpips.vgg.cfg["D"], filter_size=3, pad_more=True)
-    names: list[str] = []
-    for name in NAMES["vgg16"]:  # each pool is a dense max pool followed by a blurred subsampling
-        names.extend([name, name.replace("pool", "blur")] if name.startswith("pool") else [name])
-    named = OrderedDict(zip(names, map(_without_inplace, blocks), strict=True))
-    # the file has no weights beyond relu5_3, the last map that ST-LPIPS compares
-    named = OrderedDict(list(named.items())[: names.index("relu5_3") + 1])
+    names = list_layers("st_vgg16")
+    named = OrderedDict(zip(names, map(_without_inplace, blocks), strict=False))
     state = load_state_dict(stlpips.weights / "vgg_shift_tolerant.pth")
     found = [(re.fullmatch(r"net\.slice\d\.(\d+)\.(.+)", key), value) for key, value in state.items()]
     renamed = {f"{names[int(match[1])]}.{match[2]}": value for match, value in found if match}

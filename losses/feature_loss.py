@@ -1,8 +1,12 @@
 """Perceptual loss on frozen VGG features (Johnson et al., ECCV 2016), as ESRGAN uses it."""
 
-from typing import Literal
+from collections.abc import Iterator
+from typing import Literal, get_args
 
-from prismsr.archs.vgg_features_arch import VGGFeatures
+from prismsr.archs.vgg_features_arch import Backbone, VGGFeatures, list_layers
+from prismsr.utils.names import did_you_mean
+from prismsr.utils.options.problems import Problem, join
+from prismsr.utils.options.sections import Opt, section
 
 import torch
 from basicsr.utils.registry import LOSS_REGISTRY
@@ -30,6 +34,16 @@ class FeatureLoss(nn.Module):
     inputs = ("sr", "gt")
     autocast = True  # with train.amp the frozen network runs in half precision
     weights_needed = VGGFeatures.weights_needed
+
+    @classmethod
+    def check_options(cls, entry: Opt, key: str, opt: Opt, is_train: bool) -> Iterator[Problem]:
+        """Check that the backbone has the layers."""
+        backbone = entry.get("backbone", "vgg19")
+        known = list_layers(backbone) if backbone in get_args(Backbone) else []
+        for layer in section(entry, "layer_weights"):
+            if known and layer not in known:
+                text = f"{backbone} has no such layer{did_you_mean(str(layer), known)}"
+                yield Problem(join(key, "layer_weights", str(layer)), text)
 
     def __init__(
         self,

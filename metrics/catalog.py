@@ -101,6 +101,10 @@ class Metric:
             return self.source
 
 
+_FORMULAS = ("piqe",)
+"""Of pyiqa, but with nothing to load."""
+
+
 def _make_network(
     name: str,
     column: str,
@@ -112,7 +116,7 @@ def _make_network(
     batched: bool = True,
     least: tuple[int, int] = (1, 1),
 ) -> Metric:
-    made_with, needs = pyiqa or name, (f"metric:{name}",)
+    made_with, needs = pyiqa or name, () if name in _FORMULAS else (f"metric:{name}",)
     more: dict[str, Any] = {"batched": batched, "needs": needs, "least": least}
     return Metric(name, column, reference, lower_better, "pyiqa", tolerance, papers, made_with, **more)
 

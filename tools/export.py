@@ -29,7 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("-opt", type=Path, required=True, help="option file with the network_g that was trained")
     add("-i", "--input", type=Path, required=True, help="net_g_*.pth")
     add("-o", "--output", type=Path, required=True, help="folder to write")
-    add("--param_key", default="params_ema", help="params or params_ema (default: %(default)s)")
+    keys = ["params_ema", "params"]
+    add("--param_key", choices=keys, default=keys[0], help="network of the file, where it has it (%(default)s)")
     add("--images", type=Path, help="vae: folder of images that the scaling factor is measured on")
 
 

@@ -1,4 +1,4 @@
-from prismsr.archs.vgg_features_arch import VGGFeatures
+from prismsr.archs.vgg_features_arch import VGGFeatures, list_layers
 from prismsr.losses.feature_loss import FeatureLoss
 from prismsr.utils.compat import import_stlpips
 from prismsr.utils.weights.files import WeightsError
@@ -76,5 +76,7 @@ def test_network_is_frozen_and_stays_in_eval():
 def test_unknown_layer_and_backbone_are_named():
     with pytest.raises(ValueError, match=r"conv9_9.*st_vgg16 has: conv1_1"):
         VGGFeatures(["conv9_9"], "st_vgg16")
+    layers = list_layers("st_vgg16")
+    assert list(VGGFeatures(layers, "st_vgg16").net._modules) == layers
     with pytest.raises(ValueError, match=r"backbone is 'vgg99'; allowed"):
         VGGFeatures(["conv1_1"], "vgg99")

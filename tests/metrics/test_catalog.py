@@ -59,6 +59,10 @@ def test_every_tool_asks_the_catalogue(tmp_path):
         build_scorers(["lpips-st"], {})
 
 
+def test_a_formula_needs_no_weights():
+    assert find_metric("piqe").needs == () != find_metric("musiq").needs
+
+
 def test_it_agrees_with_pyiqa():
     """Kinds and directions, and no two names that differ in dashes and underscores alone."""
     pyiqa = pytest.importorskip("pyiqa")

@@ -149,7 +149,8 @@ def discriminators(opt: Mapping[str, Any], is_train: bool, schema: type[TrainOpt
             net = str(entry.get("discriminator", default_of(loss, "discriminator")))
             played.add(net)
             if opt.get(f"network_{net}") is None:
-                networks = [str(name).removeprefix("network_") for name in opt if str(name).startswith("network_d")]
+                there = (str(name) for name, value in opt.items() if value is not None)
+                networks = [name.removeprefix("network_") for name in there if name.startswith("network_d")]
                 known = did_you_mean(net, networks) if networks else ""
                 yield Problem(join(key, "discriminator"), f"{net!r}: there is no network_{net}{known}")
     if "losses" in train:

@@ -24,7 +24,7 @@ from pydantic_core import CoreSchema, PydanticCustomError
 class Options(BaseModel):
     """A mapping of an option file: no other keys than the declared ones, no silent conversion (an int is a float)."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, model_title_generator=lambda schema: "")
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, model_title_generator=lambda schema: "")
 
     REQUIRED_TO_TRAIN: ClassVar[tuple[str, ...]] = ()
     """Keys that may be left out when testing but not when training."""

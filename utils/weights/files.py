@@ -90,14 +90,15 @@ def network_weights(path: str | os.PathLike[str], key: str | None = "params") ->
 
     Args:
         path: a .pth or .safetensors file: {params: ..., params_ema: ...}, {state_dict: ...} or the bare state dict.
-        key: which of them is wanted; where the file does not have it, params, params_ema and state_dict are tried.
+        key: which of them is wanted; where the file lacks one of params, params_ema and state_dict, the others are
+            tried.
 
     Returns:
         The state dict without the prefixes that DataParallel and torch.compile add, and the key it was found under
         (None: bare).
 
     Raises:
-        WeightsError: see `read_file`; or there is no state dict in the file.
+        WeightsError: see `read_file`; or there is no state dict in the file, or none under another key.
     """
     content = read_file(path)
     entries: Mapping[str, Any] = content if isinstance(content, Mapping) else {}
@@ -108,6 +109,8 @@ def network_weights(path: str | os.PathLike[str], key: str | None = "params") ->
         )
     found = next((name for name in (key, *_LAYOUTS) if name and isinstance(entries.get(name), Mapping)), None)
     state = entries[found] if found else entries
+    if key and found != key and key not in _LAYOUTS:
+        raise WeightsError(f"{path} has no {key} (it holds {list_first([str(name) for name in entries], _SHOWN)}).")
     if not state or not all(isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()):
         held = ", ".join(map(str, list(entries)[:_SHOWN])) or type(content).__name__
         raise WeightsError(f"{path} holds no network under {key or 'its top level'} (it holds {held}, ...).")

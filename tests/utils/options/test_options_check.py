@@ -325,6 +325,12 @@ PROBLEMS = [
     ("train.losses.pix", {"type": "L1Loss"}, "train.losses.pix: the name of a loss begins with l_, as in l_g_pix"),
     ("train.losses.l_pix.reduction", "avg", "train.losses.l_pix.reduction: must be one of 'none', 'mean', 'sum'"),
     ("train.losses.l_pix.weight", 1, "train.losses.l_pix.weight: unknown argument of L1Loss; known: loss_weight"),
+    ("train.losses.l_pix.loss_weight", float("nan"), "train.losses.l_pix.loss_weight: must be"),
+    (
+        "train.losses.l_g_percep",
+        {"type": "FeatureLoss", "backbone": "st_vgg16", "layer_weights": {"conv3_3": 1.0, "conv9_9": 1.0}},
+        "train.losses.l_g_percep.layer_weights.conv9_9: st_vgg16 has no such layer",
+    ),
     ("train.losses.l_pix", "L1Loss", "train.losses.l_pix: must be a mapping with a type; got the text 'L1Loss'"),
     ("train.losses.l_pix", None, "train.losses: lists no loss"),
     ("val.val_freq", None, "val.val_freq: must be a whole number greater than 0; got null (~)"),
@@ -415,6 +421,9 @@ def test_cosine_periods_cover_the_training(find: Callable[..., list[str]], exper
 def test_adversarial_loss_names_its_discriminator(find: Callable[..., list[str]], experiment: dict[str, Any]) -> None:
     experiment["train"]["losses"]["l_g_gan"] = {"type": "AdversarialLoss", "discriminator": "d2"}
     assert find(experiment) == ["train.losses.l_g_gan.discriminator: 'd2': there is no network_d2"]
+    experiment["network_d2"] = None
+    assert find(experiment) == ["train.losses.l_g_gan.discriminator: 'd2': there is no network_d2"]
+    del experiment["network_d2"]
     experiment["network_d"] = {"type": "UNetDiscriminatorSN", "num_in_ch": 3}
     assert find(experiment) == [
         "train.losses.l_g_gan.discriminator: 'd2': there is no network_d2; known: d",

@@ -24,6 +24,12 @@ def _same(state):
     return state.keys() == STATE.keys() and all(torch.equal(state[key], STATE[key]) for key in STATE)
 
 
+@pytest.mark.parametrize("content", [STATE, {"params": STATE}])
+def test_a_key_that_a_file_lacks_is_no_other_network(tmp_path, content):
+    with pytest.raises(WeightsError, match="has no params_emma"):
+        network_weights(_save(tmp_path / "net.pth", content), "params_emma")
+
+
 @pytest.mark.parametrize(
     ("content", "key", "found"),
     [
