@@ -4,7 +4,7 @@ It is readable without torch, BasicSR and pyiqa, whose names are read from its t
 """
 
 import importlib.util
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -66,27 +66,28 @@ class Metric:
         """Return all names that the papers' tables may have for it."""
         return (self.column, self.name, *self.papers)
 
-    def describe_lack(self, height: int, width: int) -> str:
-        """Return what an image of this size lacks for the metric, "" where it is large enough.
+    def describe_lack(self, size: Sequence[int], crop_border: int = 0) -> str:
+        """Return what an image of (height, width) lacks for the metric without its border, "" where it is large enough.
 
         Example:
-            >>> find_metric("niqe").describe_lack(96, 191), find_metric("niqe").describe_lack(192, 96)
+            >>> find_metric("niqe").describe_lack((100, 195), 2), find_metric("niqe").describe_lack((192, 96))
             ('NIQE needs 96 x 192 pixels or more; got 191 x 96', '')
         """
+        height, width = (side - 2 * crop_border for side in size)
         shorter, longer = sorted((height, width))
         if shorter >= self.least[0] and longer >= self.least[1]:
             return ""
         return f"{self.column} needs {self.least[0]} x {self.least[1]} pixels or more; got {width} x {height}"
 
     @contextmanager
-    def tell_lack(self, height: int, width: int) -> Iterator[None]:
+    def tell_lack(self, size: Sequence[int], crop_border: int = 0) -> Iterator[None]:
         """Raise DataError in place of what a package says inside the block where the image is too small for it."""
         try:
             yield
         except UserError:
             raise
         except Exception as error:
-            if lack := self.describe_lack(height, width):
+            if lack := self.describe_lack(size, crop_border):
                 raise DataError(lack) from error
             raise
 

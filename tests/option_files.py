@@ -5,6 +5,9 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+from prismsr.utils.options.check import check_options
+from prismsr.utils.options.problems import errors_among
+
 import cv2
 import numpy as np
 import pytest
@@ -150,3 +153,9 @@ def change(options: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
     if value is ...:
         del section[last]
     return options
+
+
+def find_errors(opt: dict[str, Any], is_train: bool = True) -> dict[str, str]:
+    """Return the errors of merged options, files that are not here left aside: message by key path."""
+    problems = check_options(opt, "x.yml", missing_paths="note", is_train=is_train)
+    return {problem.key: problem.message for problem in errors_among(problems)}

@@ -34,7 +34,7 @@ class MeanFigures:
             self._sums, self._was_read = {}, False
         if not figures:
             return
-        values = torch.stack([value.detach().mean() for value in figures.values()])
+        values = torch.stack([value.detach().reshape(()) for value in figures.values()])
         finite = values.isfinite()
         both = torch.stack([values.where(finite, 0), finite.to(values)])
         names = tuple(figures)

@@ -69,8 +69,7 @@ def describe_lack(size: Size, options: Mapping[str, Any]) -> str:
         metric = find_metric(kind)
     except OptionError:  # of a registry that the catalogue does not know
         return ""
-    height, width = (side - 2 * int(options.get("crop_border") or 0) for side in size)
-    return metric.describe_lack(height, width)
+    return metric.describe_lack(size, int(options.get("crop_border") or 0))
 
 
 def _text(size: Size) -> str:

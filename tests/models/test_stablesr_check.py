@@ -1,20 +1,14 @@
 from copy import deepcopy
 
-from prismsr.utils.options.check import check_options
 from prismsr.utils.options.files import load_options
-from prismsr.utils.options.problems import errors_among
 
 import pytest
+from option_files import find_errors
 
 
 @pytest.fixture(scope="module")
 def main_file(repository):
     return load_options(repository / "options" / "diffusion" / "stablesr_ssl_x4.yml")
-
-
-def _errors(opt):
-    found = errors_among(check_options(opt, "x.yml", missing_paths="note", is_train=True))
-    return {problem.key: problem.message for problem in found}
 
 
 @pytest.mark.parametrize(
@@ -42,7 +36,7 @@ def test_mistakes_are_told_with_their_keys(main_file, path, value, key, text):
     if "amp" in path:
         opt["network_g"]["base"]["frozen_dtype"] = "bfloat16"
     section[last] = value
-    errors = _errors(opt)
+    errors = find_errors(opt)
     assert text in errors[key] if key else not errors
 
 
@@ -52,4 +46,4 @@ def test_crops_are_divided_by_what_vae_and_unet_reduce_by(main_file):
     for base, size, told in (({}, 40, True), ({}, 48, False), ({"vae_path": "x"}, 40, False)):
         opt["network_g"]["base"] = {"path": None, **base}
         opt["degradation"]["gt_size"] = size
-        assert ("degradation.gt_size" in _errors(opt)) == told
+        assert ("degradation.gt_size" in find_errors(opt)) == told

@@ -131,7 +131,7 @@ class _Pair:
         known, settings = spec.known, spec.fill_settings()
         if known.function:
             function = ImageFunction(find_registered("metric", known.function), settings)
-            with known.tell_lack(*_crop_size(self.sr.shape[:2], settings.get("crop_border", 0))):
+            with known.tell_lack(self.sr.shape[:2], settings.get("crop_border", 0)):
                 return [function.score(self.sr, self.gt)]
         of_pyiqa = settings["variant"] == "pyiqa"
         sr, gt = self.planes(settings["crop_border"], settings["y_channel"], of_pyiqa and known.name == "ssim")
@@ -186,14 +186,9 @@ def _compute_by_network(
     if 2 * border >= min(sides[0].shape[-2:]):
         raise ValueError(f"crop_border {border} leaves nothing of the image")
     inner = slice(border, -border or None)
-    with convolve_exactly(), spec.known.tell_lack(*_crop_size(sides[0].shape[-2:], border)):
+    with convolve_exactly(), spec.known.tell_lack(sides[0].shape[-2:], border):
         values: list[float] = network(*(side.to(device)[..., inner, inner] for side in sides)).tolist()
     return values
-
-
-def _crop_size(size: Sequence[int], border: int) -> tuple[int, int]:
-    height, width = (side - 2 * border for side in size)
-    return height, width
 
 
 def run_networks(

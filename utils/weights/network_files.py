@@ -107,11 +107,12 @@ def _find_contradictions(
     found: Mapping[str, Any], arguments: Mapping[str, Any], key: str, file: str
 ) -> Iterator[Problem]:
     """Yield the arguments with each of which the network that a file tells has other weights than the file."""
-    for name, value in arguments.items():
-        if value == found.get(name, value):
-            continue
+    others = {name: value for name, value in arguments.items() if value != found.get(name, value)}
+    shapes: dict[str, Any] = {}
+    for name, value in others.items():
         try:
-            fits = _list_shapes({**found, name: value}) == _list_shapes(found)
+            shapes = shapes or _list_shapes(found)
+            fits = _list_shapes({**found, name: value}) == shapes
         except Exception:  # what the network does not take is told where its arguments are checked
             continue
         if not fits:
